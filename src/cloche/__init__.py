@@ -1,0 +1,1 @@
+"""Run Python that a model wrote, in a sealed CPython."""
