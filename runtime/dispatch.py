@@ -1,0 +1,87 @@
+"""The seam to the layer above: how a run asks for its tools, and nothing about what tools are."""
+
+from collections.abc import Awaitable
+from typing import Any, NotRequired, Protocol, TypedDict, runtime_checkable
+
+__all__ = ["Dispatcher", "NoTools", "ToolSpec", "UnknownTool"]
+
+# The keyword "async" cannot be a field of a class body, hence the functional form.
+ToolSpec = TypedDict(
+    "ToolSpec",
+    {
+        "name": str,
+        "params": list[list[Any]],
+        "returns": str,
+        "doc": str,
+        "async": NotRequired[bool],
+    },
+)
+"""What the guest needs to build one tool's proxy function.
+
+``params`` holds ``[name, kind, has_default, default, annotation]`` lists in order, where ``kind`` is the
+value of an ``inspect.Parameter`` kind; ``async`` tools are coroutine functions in the guest (default: no).
+"""
+
+
+class UnknownTool(KeyError):
+    """No tool of that name is registered."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"no tool is named {self.name!r}"
+
+
+@runtime_checkable
+class Dispatcher(Protocol):
+    """The tools of a sandbox, as the runtime sees them. Safe to use from several threads at once."""
+
+    def specs(self) -> list[ToolSpec]:
+        """Return what the guest is told about each tool; every value can cross the bridge."""
+        ...
+
+    def version(self) -> int:
+        """Return a number that changes whenever the set of tools changes."""
+        ...
+
+    def is_async(self, name: str) -> bool:
+        """Return whether a call of this tool gives an awaitable. Raises UnknownTool."""
+        ...
+
+    def blocking(self) -> bool:
+        """Return whether any synchronous tool may block, so that runs need a thread that can be left behind."""
+        ...
+
+    def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any | Awaitable[Any]:
+        """Call a tool and return its value, or the awaitable of it.
+
+        Raises UnknownTool, or whatever the tool raises. Of an exception, its class name and its text reach the
+        guest, or its attributes ``guest_type`` and ``guest_message`` where it has them.
+        """
+        ...
+
+
+class NoTools:
+    """The dispatcher of a sandbox without tools."""
+
+    def specs(self) -> list[ToolSpec]:
+        """Return an empty list."""
+        return []
+
+    def version(self) -> int:
+        """Return 0, for ever."""
+        return 0
+
+    def is_async(self, name: str) -> bool:
+        """Raise UnknownTool."""
+        raise UnknownTool(name)
+
+    def blocking(self) -> bool:
+        """Return False."""
+        return False
+
+    def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Raise UnknownTool."""
+        raise UnknownTool(name)

@@ -1,0 +1,289 @@
+"""Every error of Cloche, in one tree.
+
+::
+
+    ClocheError
+    +-- GuestError                 what the guest did: found on ``result.error``, raised only by ``result.unwrap()``
+    |   +-- GuestException         the program raised: type_name, message, traceback, line
+    |   +-- UnserializableValue    the program's value cannot leave the sandbox: message
+    |   +-- LimitExceeded          a limit was reached: used, limit
+    |   |   +-- FuelExhausted      instructions
+    |   |   +-- MemoryExceeded     bytes of linear memory
+    |   |   +-- TimeExceeded       seconds of wall time, tool calls and sleeps included
+    |   |   +-- OutputExceeded     bytes on one stream: stream, used, limit
+    |   |   +-- CallsExceeded      tool calls in one run
+    |   |   +-- ResultTooLarge     bytes of the encoded value
+    |   +-- StackOverflow          the WebAssembly stack ran out
+    |   +-- GuestCrashed           a trap that is nobody's limit: reason
+    |   +-- ProtocolError          a forged or damaged frame: detail
+    |   +-- Interrupted            the caller stopped the run: reason
+    +-- CallerError                what the caller did: raised at once
+        +-- ConfigurationError     (ValueError) a setting that cannot work: field, problem
+        +-- SessionBusy            two callers at once
+        +-- SessionClosed          used after its end: reason
+        +-- SnapshotMismatch       a snapshot of another image, or not a snapshot
+        +-- ImageError             the guest image is missing, damaged or not loadable
+        +-- BlockedTools           too many tools are stuck past their deadline: count, limit
+
+Each error is made from the numbers it carries and builds its message from them, so every one of them
+can be pickled, copied and compared by attribute.
+"""
+
+from cloche.runtime.amounts import bytes_text, count_text
+
+__all__ = [
+    "BlockedTools",
+    "CallerError",
+    "CallsExceeded",
+    "ClocheError",
+    "ConfigurationError",
+    "FuelExhausted",
+    "GuestCrashed",
+    "GuestError",
+    "GuestException",
+    "ImageError",
+    "Interrupted",
+    "LimitExceeded",
+    "MemoryExceeded",
+    "OutputExceeded",
+    "ProtocolError",
+    "ResultTooLarge",
+    "SessionBusy",
+    "SessionClosed",
+    "SnapshotMismatch",
+    "StackOverflow",
+    "TimeExceeded",
+    "UnserializableValue",
+]
+
+
+class ClocheError(Exception):
+    """The root of every error that Cloche raises or reports."""
+
+
+class GuestError(ClocheError):
+    """Something the program in the sandbox did. The host is unharmed and other runs are not affected."""
+
+
+class GuestException(GuestError):
+    """The program raised an exception that it did not catch.
+
+    ``type_name`` is the exception's class name in the guest, ``message`` its text, ``traceback`` the guest's
+    traceback with the program's own lines (may be empty) and ``line`` the program's line number, if known.
+    All four are text made by the guest: show them, never interpret them.
+    """
+
+    def __init__(self, type_name: str, message: str = "", traceback: str = "", line: int | None = None) -> None:
+        super().__init__(type_name, message, traceback, line)
+        self.type_name = type_name
+        self.message = message
+        self.traceback = traceback
+        self.line = line
+
+    def __str__(self) -> str:
+        text = f"{self.type_name}: {self.message}" if self.message else self.type_name
+        return text if self.line is None else f"{text} (line {self.line})"
+
+
+class UnserializableValue(GuestError):
+    """The program's value cannot leave the sandbox; ``message`` names its type and where it was found."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class LimitExceeded(GuestError):
+    """A limit was reached and the run was ended. ``used`` and ``limit`` have the limit's own unit."""
+
+    def __init__(self, used: float, limit: float) -> None:
+        super().__init__(used, limit)
+        self.used = used
+        self.limit = limit
+
+
+class FuelExhausted(LimitExceeded):
+    """The run used all its fuel. Unit: Wasmtime's fuel, roughly one per WebAssembly instruction."""
+
+    def __str__(self) -> str:
+        return (
+            f"the program used {count_text(self.used)} units of fuel and the limit is {count_text(self.limit)}: "
+            "give it less work per run, or raise Limits(fuel=...)"
+        )
+
+
+class MemoryExceeded(LimitExceeded):
+    """The guest's memory could not grow further and the program did not recover. Unit: bytes."""
+
+    def __str__(self) -> str:
+        return (
+            f"the program holds {bytes_text(self.used)} of memory and the limit is {bytes_text(self.limit)}: "
+            "work on smaller pieces, or raise Limits(memory=...)"
+        )
+
+
+class TimeExceeded(LimitExceeded):
+    """The run took longer than its wall time, which includes tool calls and sleeps. Unit: seconds.
+
+    ``doing`` says what was going on, for example ``"the tool 'search'"``; empty while the program computed.
+    """
+
+    def __init__(self, used: float, limit: float, doing: str = "") -> None:
+        super().__init__(used, limit)
+        self.args = (used, limit, doing)
+        self.doing = doing
+
+    def __str__(self) -> str:
+        doing = f" while it waited for {self.doing}" if self.doing else ""
+        return (
+            f"the program ran for {self.used:.3g} s{doing} and the limit is {self.limit:.3g} s: "
+            "give it less work per run, or raise Limits(time=...)"
+        )
+
+
+class OutputExceeded(LimitExceeded):
+    """The program wrote more than one stream may hold; what fitted is on the result. Unit: bytes.
+
+    ``stream`` is ``"stdout"`` or ``"stderr"``.
+    """
+
+    def __init__(self, stream: str, used: float, limit: float) -> None:
+        super().__init__(used, limit)
+        self.args = (stream, used, limit)
+        self.stream = stream
+
+    def __str__(self) -> str:
+        return (
+            f"the program wrote {bytes_text(self.used)} to {self.stream} and the limit is {bytes_text(self.limit)}: "
+            "print less, or raise Limits(output=...)"
+        )
+
+
+class CallsExceeded(LimitExceeded):
+    """The program called tools more often than one run may. Unit: calls."""
+
+    def __str__(self) -> str:
+        return (
+            f"the program made tool call number {count_text(self.used)} and the limit is {count_text(self.limit)}: "
+            "call tools less often per run, or raise Limits(calls=...)"
+        )
+
+
+class ResultTooLarge(LimitExceeded):
+    """The program's last value is too large to leave the sandbox. Unit: encoded bytes.
+
+    ``used`` is the limit itself where the guest stopped counting at it.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"the value takes more than {bytes_text(self.limit)}, the limit for one result: "
+            "return a summary or write a file, or raise Limits(result=...)"
+        )
+
+
+class StackOverflow(GuestError):
+    """The WebAssembly stack ran out: recursion in C code that Python's own recursion limit did not stop."""
+
+    def __str__(self) -> str:
+        return self.args[0] if self.args else "the program recursed deeper than the stack: nest it less deeply"
+
+
+class GuestCrashed(GuestError):
+    """The guest trapped and no limit explains it, for example ``unreachable`` after a fatal error.
+
+    ``reason`` is the engine's word for it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the guest crashed ({self.reason}): its interpreter was discarded, the next run has a sound one"
+
+
+class ProtocolError(GuestError):
+    """The guest sent a frame that the protocol does not know: the program forged it, or damaged its interpreter.
+
+    ``detail`` says what was wrong with it.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"the guest broke the bridge protocol: {self.detail}"
+
+
+class Interrupted(GuestError):
+    """The caller stopped the run, with ``session.interrupt()`` or by cancelling the awaiting task."""
+
+    def __init__(self, reason: str = "the caller interrupted the run") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class CallerError(ClocheError):
+    """The caller asked for something that cannot be done; nothing was run."""
+
+
+class ConfigurationError(CallerError, ValueError):
+    """A setting cannot work. ``field`` names it and ``problem`` says what to write instead."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(field, problem)
+        self.field = field
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}"
+
+
+class SessionBusy(CallerError):
+    """A session was used while another caller's run was still going on."""
+
+    def __str__(self) -> str:
+        return (
+            self.args[0]
+            if self.args
+            else ("this session is running for another caller: wait for that run, or give each caller its own session")
+        )
+
+
+class SessionClosed(CallerError):
+    """A session was used after its end. ``reason`` says what ended it."""
+
+    def __init__(self, reason: str = "it was closed") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"this session has ended ({self.reason}): make a new one with Sandbox.session()"
+
+
+class SnapshotMismatch(CallerError):
+    """A snapshot that this image cannot restore, or bytes that are no snapshot."""
+
+
+class ImageError(CallerError):
+    """The guest image is missing, damaged, or cannot be loaded by this version of the engine."""
+
+
+class BlockedTools(CallerError):
+    """Too many tools of earlier runs are still stuck past their deadline, each holding a thread.
+
+    ``count`` of them, and ``limit`` is how many this process keeps.
+    """
+
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__(count, limit)
+        self.count = count
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"{self.count} tools are stuck past their run's deadline and {self.limit} is the most: "
+            "give these tools timeouts of their own, or make them coroutine functions, which can be cancelled"
+        )
