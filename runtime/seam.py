@@ -1,0 +1,85 @@
+"""The seam between a session and the engine below it: what each side may ask of the other.
+
+A session drives one :class:`Machine` and serves it as its :class:`Handlers`. Tests put a fake machine here.
+"""
+
+from typing import Protocol
+
+__all__ = ["Handlers", "Machine", "MachineFactory", "StopRun"]
+
+
+class StopRun(Exception):
+    """Raised by a handler to end the run by a trap, which the guest cannot catch.
+
+    ``reason`` is the error to report: a GuestError for the result, or the caller's own exception to raise
+    again once the guest has been left.
+    """
+
+    def __init__(self, reason: BaseException) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Handlers(Protocol):
+    """The host's end of the bridge. Whatever a handler raises is caught at the boundary and ends the run."""
+
+    def call(self, frame: bytes) -> bytes:
+        """Answer one call frame."""
+        ...
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Take a piece of stdout (1) or stderr (2)."""
+        ...
+
+    def clock(self, which: int) -> int:
+        """Return nanoseconds: 0 since the epoch, 1 monotonic."""
+        ...
+
+    def entropy(self, size: int) -> bytes:
+        """Return exactly ``size`` random bytes."""
+        ...
+
+
+class Machine(Protocol):
+    """One live guest. Used by one thread at a time, except for :meth:`interrupt`."""
+
+    @property
+    def stopped(self) -> BaseException | None:
+        """What ended the guest: a handler's exception (StopRun's reason), or the trap's own error; None while alive."""
+        ...
+
+    def step(self, request: bytes) -> bytes:
+        """Handle one request and return the response; raises when the guest trapped, and ``stopped`` says why."""
+        ...
+
+    def set_fuel(self, amount: int) -> None:
+        """Set the fuel left."""
+        ...
+
+    def fuel_left(self) -> int:
+        """Return the fuel left."""
+        ...
+
+    def set_deadline(self, seconds: float | None) -> None:
+        """Let the guest trap after so many seconds from now; None for never."""
+        ...
+
+    def interrupt(self, reason: BaseException) -> None:
+        """From any thread: trap the guest as soon as it next computes, with this reason in ``stopped``."""
+        ...
+
+    def memory_size(self) -> int:
+        """Return the bytes of linear memory, which never shrinks."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the guest. Safe to call twice."""
+        ...
+
+
+class MachineFactory(Protocol):
+    """Makes fresh machines of one image."""
+
+    def __call__(self, handlers: Handlers, memory_limit: int) -> Machine:
+        """Return a machine as the image left it, with this cap of linear memory in bytes."""
+        ...
