@@ -1,0 +1,112 @@
+"""What a run leaves behind: its value or error, its output, what it used, and the tools it called."""
+
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+from cloche.runtime.amounts import bytes_text, count_text
+from cloche.runtime.errors import GuestError
+
+__all__ = ["CallOutcome", "Result", "ToolCallRecord", "Usage"]
+
+T = TypeVar("T")
+
+CallOutcome = Literal["running", "returned", "raised", "cancelled", "abandoned"]
+"""How a tool call ended: ``abandoned`` means the run ended first and nobody waits for the tool any more."""
+
+
+class Usage(NamedTuple):
+    """What one run used."""
+
+    fuel: int | None
+    """Units of fuel; None where the sandbox does not meter by fuel."""
+    wall: float
+    """Seconds from start to end, tool calls and sleeps included."""
+    memory_peak: int
+    """Bytes of linear memory at the end of the run, the interpreter included. Linear memory never shrinks."""
+    output_bytes: int
+    """Bytes written to stdout and stderr together."""
+    calls: int
+    """Tool calls, refused ones included."""
+
+    def __str__(self) -> str:
+        fuel = "fuel not metered" if self.fuel is None else f"{count_text(self.fuel)} fuel"
+        return f"{fuel}, {self.wall * 1000:.3g} ms, {bytes_text(self.memory_peak)}, {self.calls} calls"
+
+
+@dataclass(slots=True, eq=False)
+class ToolCallRecord:
+    """One call of a tool, as the host saw it.
+
+    ``args`` and ``kwargs`` are the very objects that the tool was given, so what it changed in them shows here.
+    ``value`` is what it returned; ``error`` the exception it raised, or why the call was refused, with the host's
+    full traceback on it. ``seconds`` is None while the call is running.
+    """
+
+    name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    outcome: CallOutcome = "running"
+    value: Any = None
+    error: BaseException | None = None
+    seconds: float | None = None
+    started: float = field(default=0.0, repr=False)
+    """When the call began, on time.perf_counter()'s clock."""
+
+    def end(self, outcome: CallOutcome, seconds: float) -> None:
+        """Note how the call ended, once: what a tool does after its run ended is not written over the record."""
+        if self.outcome == "running":
+            self.outcome = outcome
+            self.seconds = seconds
+
+    def __repr__(self) -> str:
+        return f"<ToolCallRecord {self.name} {self.outcome}>"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Result(Generic[T]):
+    """The outcome of one run.
+
+    ``value``        the program's last expression, or None; None also after an error.
+    ``error``        a GuestError if the program failed or was ended, else None.
+    ``stdout``, ``stderr``  what the program printed, up to the moment it ended; invalid UTF-8 is replaced.
+    ``usage``        what the run used.
+    ``calls``        its tool calls in the order in which they began.
+    ``rolled_back``  whether the session was put back to where this run began, because the run was ended by
+                     a limit or a trap. An ordinary exception leaves the session as the program left it.
+    """
+
+    value: T
+    error: GuestError | None
+    stdout: str
+    stderr: str
+    usage: Usage
+    calls: list[ToolCallRecord]
+    rolled_back: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether the program ran to its end without an error."""
+        return self.error is None
+
+    def unwrap(self) -> T:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def __repr__(self) -> str:
+        what = f"value={_brief(self.value)}" if self.error is None else f"error={type(self.error).__name__}"
+        printed = f", {len(self.stdout)} chars of stdout" if self.stdout else ""
+        back = ", rolled back" if self.rolled_back else ""
+        return f"<Result {what}{printed}, {self.usage}{back}>"
+
+
+def _brief(value: object) -> str:
+    # Never the whole value: a repr of a long list is as large as the list.
+    if isinstance(value, str | bytes):
+        return repr(value) if len(value) <= 40 else f"{value[:40]!r}... ({len(value)} long)"
+    if value is None or isinstance(value, bool | float):
+        return repr(value)
+    if isinstance(value, int):
+        return repr(value) if value.bit_length() <= 128 else f"an int of {value.bit_length()} bits"
+    return f"a {type(value).__name__}"
