@@ -1,0 +1,1 @@
+"""The recipes that turn pinned sources and `guest/` into a baked image. `python -m recipe all`."""

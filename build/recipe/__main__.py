@@ -1,0 +1,47 @@
+"""The verbs: `python -m recipe fetch | configure | compile | link | bake | all`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from recipe import bake, cpython, link
+from recipe.errors import BuildError
+from recipe.fetch import downloads, fetch
+from recipe.inputs import load
+
+
+def fetch_all() -> Path:
+    """Fetch and verify every pinned archive."""
+    for source in load().values():
+        fetch(source)
+    return downloads()
+
+
+VERBS: dict[str, Callable[[], Path]] = {
+    "fetch": fetch_all,
+    "configure": cpython.configured,
+    "compile": cpython.compiled,
+    "link": link.linked,
+    "bake": bake.baked,
+    "all": bake.install,
+}
+HELP = "each verb does what it needs of the ones before it, and nothing that is done already"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; print where its result is. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="recipe", description=f"Build the guest image; {HELP}.")
+    parser.add_argument("verb", choices=VERBS)
+    try:
+        print(VERBS[parser.parse_args(arguments).verb]())
+    except BuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

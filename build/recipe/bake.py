@@ -1,0 +1,134 @@
+"""`bake`: start the interpreter once, and ship its memory.
+
+The shipped module is the linked one with its memory as the only data segment, the stack pointer where it
+stood, and the run-time exports only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from recipe import link, sources, stdlib, wasmfile
+from recipe.errors import BuildError
+from recipe.inputs import BUILD, load
+from recipe.progress import progress
+from recipe.stagehost import StageHost
+from recipe.wasmfile import Section
+from recipe.workspace import digest_of, step
+
+ABI = 1
+EXPORTS = frozenset({"memory", "__stack_pointer", "cloche_inbox", "cloche_step"})
+PAGE = 65536
+INSIDE = Path(__file__).parent / "inside"
+IMAGE = BUILD.parent / "runtime" / "image"
+
+
+def initialised(wasm: Path, files: stdlib.Files) -> StageHost:
+    """A guest just before it is written down: prelude set up, standard modules imported, files sealed."""
+    host = stdlib.start(wasm, files)
+    stdlib.run(host, (INSIDE / "bake.py").read_text())
+    host.checked("cloche_bake_seal")
+    if host.output:
+        raise BuildError(f"the guest printed while it was baked:\n{host.output.decode(errors='replace')}")
+    return host
+
+
+def _state(host: StageHost) -> tuple[bytearray, int]:
+    """Linear memory, and the stack pointer. What lies below the stack pointer is dead, and cleared."""
+    memory = bytearray(host.read(0, host.memory.data_len(host.store)))
+    pointer = int(host.global_value("__stack_pointer"))
+    memory[:pointer] = bytes(pointer)
+    return memory, pointer
+
+
+def _rewrite(section: Section, image: bytes, offset: int, pages: int, pointer: int) -> Section | None:
+    match section.id:
+        case wasmfile.CUSTOM | wasmfile.START:
+            return None
+        case wasmfile.MEMORY:
+            return Section(section.id, wasmfile.memory_section(pages))
+        case wasmfile.GLOBAL:
+            return Section(section.id, wasmfile.global_section(section.payload, pointer))
+        case wasmfile.EXPORT:
+            return Section(section.id, wasmfile.export_section(section.payload, EXPORTS))
+        case wasmfile.DATA_COUNT:
+            return Section(section.id, wasmfile.leb(1))
+        case wasmfile.DATA:
+            return Section(section.id, wasmfile.data_section(image, offset))
+        case _:
+            return section
+
+
+def rewritten(wasm: bytes, memory: bytes, pointer: int) -> bytes:
+    """The linked module with `memory` as its contents from the start."""
+    image = memory.rstrip(b"\0")
+    offset = (len(image) - len(image.lstrip(b"\0"))) // PAGE * PAGE
+    pages = len(memory) // PAGE
+    parts = [_rewrite(s, image[offset:], offset, pages, pointer) for s in wasmfile.sections(wasm)]
+    return wasmfile.assemble([part for part in parts if part])
+
+
+def bake(wasm: Path, files: stdlib.Files) -> bytes:
+    """The baked module's bytes: the same for the same inputs."""
+    host = initialised(wasm, files)
+    memory, pointer = _state(host)
+    return rewritten(wasm.read_bytes(), bytes(memory), pointer)
+
+
+def manifest(baked: bytes) -> dict[str, object]:
+    """What `cloche info` tells of an image, and what the runtime checks."""
+    packages = [
+        {"name": s.name, "version": s.version, "licence": s.licence, "url": s.home} for s in load().values()
+    ]
+    return {
+        "abi": ABI,
+        "sha256": hashlib.sha256(baked).hexdigest(),
+        "size": len(baked),
+        "python": load()["cpython"].version,
+        "imports": [name for _, name in wasmfile.imports(baked)],
+        "packages": packages,
+    }
+
+
+def baked() -> Path:
+    """The folder of `cloche.wasm` and its manifest. Raises `BuildError`."""
+    wasm, files = link.linked() / "guest.wasm", stdlib.bytecode()
+    recipe = [p.read_bytes() for p in (Path(__file__), INSIDE / "bake.py", Path(wasmfile.__file__))]
+    content = digest_of(*(part for item in sorted(files.items()) for part in item))
+
+    def work(folder: Path) -> None:
+        with progress("bake the image"):
+            image = bake(wasm, files)
+        (folder / "cloche.wasm").write_bytes(image)
+        (folder / "cloche.json").write_text(json.dumps(manifest(image), indent=2) + "\n")
+
+    return step("bake", digest_of(link.key(), content, *recipe), work)
+
+
+def _copy_licences(target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for source in load().values():
+        shutil.copyfile(sources.unpacked(source.name) / source.licence_file, target / f"{source.name}.txt")
+
+
+def _place(source: Path, target: Path) -> None:
+    part = target.with_suffix(".part")
+    shutil.copyfile(source, part)
+    part.replace(target)
+
+
+def install() -> Path:
+    """Put the baked image where the runtime looks for it, unless it is there. Returns its path."""
+    folder = baked()
+    manifest_file = IMAGE / "cloche.json"
+    wanted = (folder / "cloche.json").read_bytes()
+    image = IMAGE / "cloche.wasm"
+    if not (image.exists() and manifest_file.exists() and manifest_file.read_bytes() == wanted):
+        IMAGE.mkdir(parents=True, exist_ok=True)
+        _copy_licences(IMAGE / "licenses")
+        _place(folder / "cloche.wasm", image)
+        _place(folder / "cloche.json", manifest_file)
+    return image

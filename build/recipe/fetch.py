@@ -1,0 +1,108 @@
+"""`fetch`: get the pinned source archives, from the first place that has the right bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from recipe.debian import from_debian
+from recipe.errors import BuildError
+from recipe.inputs import Input
+from recipe.progress import Progress, progress
+from recipe.workspace import cache_root
+
+CHUNK = 1 << 18
+TIMEOUT = 30
+
+
+def downloads() -> Path:
+    """The folder of verified archives."""
+    folder = cache_root() / "downloads"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path, wanted: Input, origin: str) -> None:
+    """Raise `BuildError` naming file, expected and got, unless the bytes are the pinned ones."""
+    got = sha256_of(path)
+    if got != wanted.sha256:
+        size = path.stat().st_size
+        raise BuildError(
+            f"{wanted.file} from {origin} is not the pinned file: expected sha256 {wanted.sha256} "
+            f"({wanted.size} bytes), got {got} ({size} bytes)"
+        )
+
+
+def _copy(source: IO[bytes], target: Path, shown: Progress) -> None:
+    with target.open("wb") as file:
+        while chunk := source.read(CHUNK):
+            file.write(chunk)
+            shown.advance(len(chunk))
+
+
+def _download(url: str, wanted: Input, target: Path) -> None:
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as reply, progress(f"fetch {wanted.file}", wanted.size) as shown:
+        _copy(reply, target, shown)
+
+
+def _from_index(wanted: Input, target: Path) -> None:
+    """Take a source distribution from the package index pip is set up for."""
+    folder = target.parent / f"index-{os.getpid()}"
+    command = ["pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(folder)]
+    try:
+        subprocess.run([sys.executable, "-m", *command, str(wanted.index)], check=True, capture_output=True)
+        shutil.move(folder / wanted.file, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+Place = tuple[str, Callable[[Path], object]]
+
+
+def _places(wanted: Input) -> Iterator[Place]:
+    named = os.environ.get("CLOCHE_SOURCES")
+    if named:
+        yield f"$CLOCHE_SOURCES ({named})", lambda to: shutil.copyfile(Path(named) / wanted.file, to)
+    for url in wanted.urls:
+        yield url, lambda to, url=url: _download(url, wanted, to)  # type: ignore[misc]
+    if wanted.index:
+        yield f"the package index ({wanted.index})", lambda to: _from_index(wanted, to)
+    debian = wanted.debian
+    if debian:
+        yield f"Debian's source package {debian.package}", lambda to: from_debian(debian, to)
+
+
+def fetch(wanted: Input) -> Path:
+    """The verified archive of one input, fetched if it is not here yet. Raises `BuildError` if no place has it."""
+    kept = downloads() / wanted.file
+    if kept.exists() and kept.stat().st_size == wanted.size and sha256_of(kept) == wanted.sha256:
+        return kept
+    part = kept.with_suffix(f".{os.getpid()}.part")
+    failures: list[str] = []
+    for origin, get in _places(wanted):
+        try:
+            get(part)
+            verify(part, wanted, origin)
+            part.replace(kept)
+            return kept
+        except (OSError, BuildError, subprocess.CalledProcessError) as error:
+            failures.append(f"  {origin}: {error}")
+        finally:
+            part.unlink(missing_ok=True)
+    tried = "\n".join(failures)
+    raise BuildError(
+        f"cannot fetch {wanted.file}; tried\n{tried}\nPut the file into a folder and name that folder in CLOCHE_SOURCES."
+    )

@@ -1,0 +1,68 @@
+"""`link`: the guest's C, the added modules and CPython's objects become one reactor module."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+
+from recipe import cpython, sources, toolchain
+from recipe.inputs import load
+from recipe.modules import CModule, all_modules
+from recipe.progress import Progress, progress, run
+from recipe.workspace import digest_files, digest_of, fresh, step
+
+GUEST_FLAGS = ("-Wall", "-Wextra", "-Werror", "-std=c11")
+SHADOW_STACK = 4 << 20  # bytes; CPython on WASI stops C recursion at 500 levels
+LINK_FLAGS = (
+    "-mexec-model=reactor",
+    "-Wl,--export=__stack_pointer",
+    "-Wl,--strip-all",
+    f"-Wl,-z,stack-size={SHADOW_STACK}",
+)
+
+
+def key() -> str:
+    """What the linked module depends on."""
+    own = digest_files([*cpython.GUEST_C.glob("*.[ch]")], cpython.GUEST_C)
+    added = [sources.key_of(source) for source in load().values()]
+    recipe = [Path(__file__).read_bytes(), Path(__file__).with_name("modules.py").read_bytes()]
+    return digest_of(cpython.compile_key(), own, *added, *recipe)
+
+
+def _compile(source: Path, flags: tuple[str, ...], folder: Path, objects: Path, shown: Progress) -> Path:
+    tag = hashlib.sha256(str(source).encode()).hexdigest()[:8]
+    target = folder / f"{source.stem}-{tag}.o"
+    include = cpython.include_flags(objects, sources.unpacked("cpython"))
+    argv = [objects / "bin/cc", *toolchain.CFLAGS, *include, *flags, "-c", source, "-o", target]
+    run(argv, folder / f"{target.stem}.log", cwd=folder, env=toolchain.environment(objects / "bin"), shown=shown)
+    shown.advance()
+    return target
+
+
+def _jobs(modules: list[CModule]) -> list[tuple[Path, tuple[str, ...]]]:
+    guest = [(path, GUEST_FLAGS) for path in sorted(cpython.GUEST_C.glob("*.c"))]
+    return guest + list(chain.from_iterable(((file, m.flags) for file in m.files) for m in modules))
+
+
+def _compile_all(folder: Path, objects: Path) -> list[Path]:
+    jobs = _jobs(all_modules())
+    with progress("compile the guest's modules", len(jobs)) as shown, ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda job: _compile(*job, folder, objects, shown), jobs))
+
+
+def linked() -> Path:
+    """The folder of `guest.wasm`, unbaked. Raises `BuildError`."""
+    objects = cpython.compiled()
+
+    def work(folder: Path) -> None:
+        own = _compile_all(fresh(folder), objects)
+        frozen = [objects / "Modules/getpath.o", objects / "Python/frozen.o"]
+        everything = [*own, *cpython.core_inputs(objects), *frozen]
+        argv = [objects / "bin/cc", "-O3", *LINK_FLAGS, *everything, *toolchain.LIBS, "-o", folder / "guest.wasm"]
+        with progress("link the guest") as shown:
+            run(argv, folder / "log", cwd=folder, env=toolchain.environment(objects / "bin"), shown=shown)
+
+    return step("link", key(), work)

@@ -1,0 +1,103 @@
+"""A host for guests under construction: trusted code, wasmtime's public API, nothing of the runtime's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import wasmtime as wt
+
+from recipe.errors import BuildError
+
+
+class StageHost:
+    """One instance of a stage module, with the bridge's five imports served plainly.
+
+    Clock and entropy are fixed, so that what the guest computes is a function of its inputs.
+    `frames` collects what the guest sends through `call`; its output is in `output`.
+    """
+
+    def __init__(self, module: Path, cache: Path | None = None) -> None:
+        self.engine = wt.Engine(_config())
+        self.store = wt.Store(self.engine)
+        self.frames: list[bytes] = []
+        self.output = bytearray()
+        linker = wt.Linker(self.engine)
+        for name, kind, function in self._imports():
+            linker.define_func("cloche", name, kind, function)
+        self.instance = linker.instantiate(self.store, _module(self.engine, module, cache))
+        memory = self.instance.exports(self.store)["memory"]
+        assert isinstance(memory, wt.Memory)
+        self.memory = memory
+        self.call("_initialize")
+
+    def _imports(self) -> list[tuple[str, wt.FuncType, object]]:
+        i32, i64 = wt.ValType.i32(), wt.ValType.i64()
+        return [
+            ("call", wt.FuncType([i32] * 4, [i32]), self._call),
+            ("take", wt.FuncType([i32], []), lambda dst: None),
+            ("write", wt.FuncType([i32] * 3, []), self._write),
+            ("clock", wt.FuncType([i32], [i64]), lambda clock: 1_000_000_000_000_000_000),
+            ("entropy", wt.FuncType([i32] * 2, []), self._entropy),
+        ]
+
+    def _call(self, at: int, n: int, reply: int, room: int) -> int:
+        self.frames.append(self.read(at, n))
+        return 0
+
+    def _write(self, stream: int, at: int, n: int) -> None:
+        self.output += self.read(at, n)
+
+    def _entropy(self, at: int, n: int) -> None:
+        self.write(at, bytes(n))
+
+    def read(self, at: int, n: int) -> bytes:
+        """Copy n bytes of the guest's memory."""
+        at &= 0xFFFFFFFF
+        return bytes(self.memory.read(self.store, at, at + n))
+
+    def write(self, at: int, data: bytes) -> None:
+        """Copy bytes into the guest's memory."""
+        self.memory.write(self.store, data, at & 0xFFFFFFFF)
+
+    def call(self, name: str, *arguments: int) -> int:
+        """Call an export. Raises `BuildError` with the guest's output if it traps."""
+        function = self.instance.exports(self.store)[name]
+        assert isinstance(function, wt.Func)
+        try:
+            result = function(self.store, *arguments)
+        except (wt.Trap, wt.WasmtimeError) as error:
+            raise BuildError(f"{name} trapped: {error}\n{self.output.decode(errors='replace')}") from error
+        return result if isinstance(result, int) else 0
+
+    def global_value(self, name: str) -> int:
+        """The value of an exported global."""
+        exported = self.instance.exports(self.store)[name]
+        assert isinstance(exported, wt.Global)
+        return int(exported.value(self.store))
+
+    def place(self, allocate: str, data: bytes) -> int:
+        """Allocate room in the guest through an export and copy `data` there."""
+        at = self.call(allocate, max(len(data), 1))
+        self.write(at, data)
+        return at
+
+    def checked(self, name: str, *arguments: int) -> None:
+        """Call an export that returns 0 when all went well; else raise `BuildError` with the guest's output."""
+        if self.call(name, *arguments):
+            raise BuildError(f"{name} failed:\n{self.output.decode(errors='replace')}")
+
+
+def _config() -> wt.Config:
+    config = wt.Config()
+    config.parallel_compilation = True
+    config.max_wasm_stack = 2 << 20
+    return config
+
+
+def _module(engine: wt.Engine, path: Path, cache: Path | None) -> wt.Module:
+    if cache and cache.exists():
+        return wt.Module.deserialize_file(engine, str(cache))
+    module = wt.Module(engine, path.read_bytes())
+    if cache:
+        cache.write_bytes(module.serialize())
+    return module

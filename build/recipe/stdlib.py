@@ -1,0 +1,120 @@
+"""The guest's Python files: which there are, and their bytecode, compiled by the guest itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recipe import cpython, link, sources
+from recipe.inputs import BUILD
+from recipe.progress import progress
+from recipe.stagehost import StageHost
+from recipe.workspace import digest_files, digest_of, fresh, step
+
+ROOT = BUILD.parent
+# What makes no sense in a guest without processes, threads, sockets, a screen, or pip.
+LEFT_OUT = frozenset(
+    """__phello__ _android_support _apple_support _ios_support _osx_support _pyrepl config-3.13 ctypes curses dbm
+    ensurepip idlelib lib2to3 multiprocessing pydoc_data site-packages sqlite3 test tkinter turtle turtledemo venv
+    xmlrpc wsgiref socketserver ftplib imaplib nntplib poplib smtplib telnetlib webbrowser pdb antigravity this
+    """.split()
+)
+KEPT_OUT_OF_PARTS = frozenset({"__pycache__", "idle_test", "tests", "test"})
+HERE = Path(__file__).parent
+
+Files = dict[str, bytes]  # path in the guest, without the leading slash -> bytes
+
+
+def _python_files(root: Path, prefix: str) -> Files:
+    found: Files = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).parts
+        if parts[0].removesuffix(".py") not in LEFT_OUT and not KEPT_OUT_OF_PARTS & set(parts):
+            found[prefix + "/".join(parts)] = path.read_bytes()
+    return found
+
+
+def _prelude() -> Files:
+    guest = ROOT / "guest" / "prelude"
+    own = {f"lib/cloche_guest/{p.name}": p.read_bytes() for p in sorted(guest.glob("*.py"))}
+    values = ROOT / "runtime" / "values"
+    return own | {f"lib/cloche_guest/values/{p.name}": p.read_bytes() for p in sorted(values.glob("*.py"))}
+
+
+def _msgpack() -> Files:
+    tree = sources.unpacked("msgpack") / "msgpack"
+    names = ("__init__.py", "exceptions.py", "ext.py", "fallback.py")
+    return {f"lib/msgpack/{name}": (tree / name).read_bytes() for name in names}
+
+
+def standard() -> Files:
+    """The sources of the standard library that the guest has, and msgpack's."""
+    return _python_files(sources.unpacked("cpython") / "Lib", "lib/") | _msgpack()
+
+
+def _mount(host: StageHost, files: Files) -> None:
+    for path, data in files.items():
+        name = path.encode()
+        at = host.place("cloche_bake_room", name)
+        host.checked("cloche_bake_file", at, len(name), host.place("cloche_bake_room", data), len(data))
+
+
+def start(wasm: Path, files: Files) -> StageHost:
+    """An interpreter started over these files."""
+    host = StageHost(wasm, wasm.with_suffix(".cwasm"))
+    _mount(host, files)
+    host.checked("cloche_bake_start")
+    return host
+
+
+def run(host: StageHost, source: str) -> None:
+    """Run source text in the guest's __main__. Raises `BuildError` with the guest's traceback."""
+    host.checked("cloche_bake_run", host.place("cloche_bake_room", source.encode() + b"\0"))
+
+
+def _to_bytecode(base: Files, files: Files, label: str) -> Files:
+    """The `.pyc` of each file, made by the guest: `base` is what its interpreter starts from."""
+    wasm = link.linked() / "guest.wasm"
+    script = (HERE / "inside" / "compile_files.py").read_text()
+    with progress(label, len(files)) as shown:
+        host = start(wasm, base | {path.replace("lib/", "source/", 1): data for path, data in files.items()})
+        run(host, script)
+        done = dict(_frame(frame) for frame in host.frames)
+        shown.advance(len(done))
+    return done
+
+
+def _frame(frame: bytes) -> tuple[str, bytes]:
+    name, _, code = frame.partition(b"\0")
+    return name.decode(), code
+
+
+def _key(*parts: str) -> str:
+    script = (HERE / "inside" / "compile_files.py").read_bytes()
+    return digest_of(link.key(), script, Path(__file__).read_bytes(), *parts)
+
+
+def _stored(name: str, base: Files, files: Files, label: str) -> Files:
+    content = digest_of(*(part for item in sorted(files.items()) for part in item))
+
+    def work(folder: Path) -> None:
+        for path, code in _to_bytecode(base, files, label).items():
+            target = fresh(folder) / path if not folder.exists() else folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(code)
+
+    folder = step(name, _key(content), work)
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*.pyc"))}
+
+
+def bytecode() -> Files:
+    """Everything under the guest's /lib, as bytecode: the standard library, msgpack, the prelude."""
+    library = standard()
+    compiled = _stored("stdlib", library, library, "compile the standard library")
+    return compiled | _stored("prelude", compiled, _prelude(), "compile the prelude")
+
+
+def key() -> str:
+    """What the guest's files depend on."""
+    guest, values = ROOT / "guest" / "prelude", ROOT / "runtime" / "values"
+    parts = [digest_files(folder.glob("*.py"), folder) for folder in (guest, values)]
+    return _key(cpython.compile_key(), *parts)

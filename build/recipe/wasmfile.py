@@ -1,0 +1,138 @@
+"""Reading and rewriting a wasm binary, as far as baking needs: sections, one memory, one data segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+HEADER = b"\0asm\1\0\0\0"
+CUSTOM, IMPORT, MEMORY, GLOBAL, EXPORT, START, DATA, DATA_COUNT = 0, 2, 5, 6, 7, 8, 11, 12
+I32, MUTABLE, I32_CONST, END = 0x7F, 1, 0x41, 0x0B
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section: its id and its payload."""
+
+    id: int
+    payload: bytes
+
+
+def leb(value: int) -> bytes:
+    """Unsigned LEB128."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out) + bytes([value])
+
+
+def sleb(value: int) -> bytes:
+    """Signed LEB128."""
+    out = bytearray()
+    while not -64 <= value < 64:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out) + bytes([value & 0x7F])
+
+
+class Reader:
+    """Reads LEB128 numbers, names and bytes from a payload."""
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        self.data, self.at = data, at
+
+    def byte(self) -> int:
+        """The next byte."""
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def number(self) -> int:
+        """An unsigned LEB128 number."""
+        result = shift = 0
+        while (byte := self.byte()) & 0x80:
+            result |= (byte & 0x7F) << shift
+            shift += 7
+        return result | byte << shift
+
+    def take(self, n: int) -> bytes:
+        """The next n bytes."""
+        self.at += n
+        return self.data[self.at - n : self.at]
+
+    def name(self) -> str:
+        """A length-prefixed UTF-8 name."""
+        return self.take(self.number()).decode()
+
+
+def sections(wasm: bytes) -> Iterator[Section]:
+    """The sections of a module, in order."""
+    reader = Reader(wasm, len(HEADER))
+    while reader.at < len(wasm):
+        kind = reader.byte()
+        yield Section(kind, reader.take(reader.number()))
+
+
+def assemble(parts: list[Section]) -> bytes:
+    """A module from its sections."""
+    return HEADER + b"".join(bytes([s.id]) + leb(len(s.payload)) + s.payload for s in parts)
+
+
+def memory_section(pages: int) -> bytes:
+    """One memory of at least `pages` 64 KiB pages, without a maximum: the store's limiter is the limit."""
+    return leb(1) + b"\0" + leb(pages)
+
+
+def data_section(image: bytes, offset: int) -> bytes:
+    """One active segment of memory 0."""
+    start = b"\0" + bytes([I32_CONST]) + sleb(offset) + bytes([END])
+    return leb(1) + start + leb(len(image)) + image
+
+
+def global_section(payload: bytes, value: int) -> bytes:
+    """The global section with its only mutable i32, `__stack_pointer`, at a new initial value."""
+    reader = Reader(payload)
+    count, out, found = reader.number(), bytearray(), 0
+    for _ in range(count):
+        start = reader.at
+        kind, mutable = reader.byte(), reader.byte()
+        head = reader.data[start : reader.at]
+        expression = reader.at
+        _skip_constant(reader)
+        body = reader.data[expression : reader.at]
+        if mutable == MUTABLE:
+            assert kind == I32
+            found, body = found + 1, bytes([I32_CONST]) + sleb(value) + bytes([END])
+        out += head + body
+    assert found == 1, f"{found} mutable globals: memory and __stack_pointer are no longer the whole state"
+    return leb(count) + bytes(out)
+
+
+def _skip_constant(reader: Reader) -> None:
+    assert reader.byte() == I32_CONST
+    reader.number()
+    assert reader.byte() == END
+
+
+def export_section(payload: bytes, keep: frozenset[str]) -> bytes:
+    """The export section with only the names in `keep`."""
+    reader = Reader(payload)
+    kept: list[bytes] = []
+    for _ in range(reader.number()):
+        start = reader.at
+        name, _kind, _index = reader.name(), reader.byte(), reader.number()
+        if name in keep:
+            kept.append(reader.data[start : reader.at])
+    return leb(len(kept)) + b"".join(kept)
+
+
+def imports(wasm: bytes) -> list[tuple[str, str]]:
+    """The (module, name) pairs of the import section."""
+    payload = next((s.payload for s in sections(wasm) if s.id == IMPORT), b"\0")
+    reader = Reader(payload)
+    found: list[tuple[str, str]] = []
+    for _ in range(reader.number()):
+        found.append((reader.name(), reader.name()))
+        assert reader.byte() == 0, "only functions are imported"
+        reader.number()
+    return found

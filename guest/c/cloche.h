@@ -1,0 +1,29 @@
+/* The guest's door to the host, and what its C files share.
+ *
+ * These five functions are everything the module imports. A test pins the list;
+ * docs/abi.md gives the purpose of each. */
+#ifndef CLOCHE_H
+#define CLOCHE_H
+
+#include <stdint.h>
+
+#define HOST(name) __attribute__((import_module("cloche"), import_name(name)))
+
+/* One synchronous bridge call. Returns the reply's length; a reply longer than
+ * `cap` is not copied but kept by the host for host_take(). */
+HOST("call") int32_t host_call(const void *frame, int32_t len, void *reply, int32_t cap);
+HOST("take") void host_take(void *dst);
+/* A piece of output; stream 1 is stdout, 2 is stderr. */
+HOST("write") void host_write(int32_t stream, const void *data, int32_t len);
+/* Nanoseconds; id 0 is the wall clock, 1 the monotonic clock. */
+HOST("clock") int64_t host_clock(int32_t id);
+HOST("entropy") void host_entropy(void *dst, int32_t len);
+
+#define EXPORT(name) __attribute__((export_name(name), used))
+
+/* bridge.c */
+struct _object;
+struct _object *cloche_bridge_module(void);
+struct _object *cloche_bridge_step(struct _object *request);
+
+#endif

@@ -1,0 +1,484 @@
+/* The file half of WASI, served from the guest's own memory.
+ *
+ * libc calls __imported_wasi_snapshot_preview1_<name>; a definition of exactly that
+ * name, linked in here, takes the import's place, so nothing of the host's files can
+ * even be asked for. Pointers arrive as 32-bit integers, as in the wasm signatures. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <wasi/api.h>
+
+#include "cloche.h"
+#include "tree.h"
+
+#define WASI(name) int32_t __imported_wasi_snapshot_preview1_##name
+#define AT(type, address) ((type *)(uintptr_t)(uint32_t)(address))
+
+enum { FIRST_FD = 4, MAX_FDS = 256, ROOT_FD = 3 };
+
+typedef struct {
+    node *file; /* NULL: free */
+    uint64_t position;
+    uint16_t flags;
+    bool reads, writes;
+} descriptor;
+
+static descriptor table[MAX_FDS];
+
+static descriptor *lookup(int32_t fd) {
+    if (fd == ROOT_FD) {
+        table[ROOT_FD].file = tree_root();
+        return &table[ROOT_FD];
+    }
+    if (fd < FIRST_FD || fd >= MAX_FDS || !table[fd].file) return NULL;
+    return &table[fd];
+}
+
+static bool is_output(int32_t fd) { return fd == 1 || fd == 2; }
+
+static int regular(int32_t fd, descriptor **d) {
+    *d = lookup(fd);
+    if (!*d) return __WASI_ERRNO_BADF;
+    return (*d)->file->directory ? __WASI_ERRNO_ISDIR : 0;
+}
+
+/* ---- reading and writing ---- */
+
+static size_t read_at(const node *file, uint64_t position, uint8_t *to, size_t n) {
+    if (position >= file->size) return 0;
+    if (n > file->size - position) n = file->size - (size_t)position;
+    memcpy(to, file->data + position, n);
+    return n;
+}
+
+static int read_vectors(descriptor *d, int32_t iovs, int32_t count, uint64_t from, int32_t done) {
+    const __wasi_iovec_t *v = AT(const __wasi_iovec_t, iovs);
+    size_t total = 0;
+    for (int32_t i = 0; i < count; i++) total += read_at(d->file, from + total, v[i].buf, v[i].buf_len);
+    *AT(__wasi_size_t, done) = total;
+    return 0;
+}
+
+static int write_at(node *file, uint64_t position, const uint8_t *from, size_t n) {
+    if (position + n > UINT32_MAX) return __WASI_ERRNO_FBIG;
+    if (position + n > file->size) {
+        int error = tree_resize(file, (size_t)position + n);
+        if (error) return error;
+    }
+    if (n) memcpy(file->data + position, from, n);
+    return 0;
+}
+
+static int write_vectors(descriptor *d, int32_t iovs, int32_t count, uint64_t to, int32_t done) {
+    const __wasi_ciovec_t *v = AT(const __wasi_ciovec_t, iovs);
+    size_t total = 0;
+    if (d->file->sealed || !d->writes) return __WASI_ERRNO_BADF;
+    for (int32_t i = 0; i < count; i++) {
+        int error = write_at(d->file, to + total, v[i].buf, v[i].buf_len);
+        if (error) return error;
+        total += v[i].buf_len;
+    }
+    d->file->modified = host_clock(0);
+    *AT(__wasi_size_t, done) = total;
+    return 0;
+}
+
+WASI(fd_read)(int32_t fd, int32_t iovs, int32_t count, int32_t done) {
+    descriptor *d;
+    if (fd == 0) return *AT(__wasi_size_t, done) = 0;
+    int error = regular(fd, &d);
+    if (error) return error;
+    read_vectors(d, iovs, count, d->position, done);
+    d->position += *AT(__wasi_size_t, done);
+    return 0;
+}
+
+WASI(fd_pread)(int32_t fd, int32_t iovs, int32_t count, int64_t offset, int32_t done) {
+    descriptor *d;
+    int error = regular(fd, &d);
+    return error ? error : read_vectors(d, iovs, count, (uint64_t)offset, done);
+}
+
+static int write_output(int32_t fd, int32_t iovs, int32_t count, int32_t done) {
+    const __wasi_ciovec_t *v = AT(const __wasi_ciovec_t, iovs);
+    size_t total = 0;
+    for (int32_t i = 0; i < count; total += v[i++].buf_len)
+        if (v[i].buf_len) host_write(fd, v[i].buf, (int32_t)v[i].buf_len);
+    *AT(__wasi_size_t, done) = total;
+    return 0;
+}
+
+WASI(fd_write)(int32_t fd, int32_t iovs, int32_t count, int32_t done) {
+    descriptor *d;
+    if (is_output(fd)) return write_output(fd, iovs, count, done);
+    int error = regular(fd, &d);
+    if (error) return error;
+    if (d->flags & __WASI_FDFLAGS_APPEND) d->position = d->file->size;
+    error = write_vectors(d, iovs, count, d->position, done);
+    if (!error) d->position += *AT(__wasi_size_t, done);
+    return error;
+}
+
+WASI(fd_pwrite)(int32_t fd, int32_t iovs, int32_t count, int64_t offset, int32_t done) {
+    descriptor *d;
+    int error = regular(fd, &d);
+    return error ? error : write_vectors(d, iovs, count, (uint64_t)offset, done);
+}
+
+WASI(fd_seek)(int32_t fd, int64_t offset, int32_t whence, int32_t result) {
+    descriptor *d;
+    if (fd >= 0 && fd < ROOT_FD) return __WASI_ERRNO_SPIPE;
+    int error = regular(fd, &d);
+    if (error) return error;
+    int64_t base = whence == __WASI_WHENCE_SET ? 0
+                 : whence == __WASI_WHENCE_CUR ? (int64_t)d->position : (int64_t)d->file->size;
+    int64_t position;
+    if (__builtin_add_overflow(base, offset, &position) || position < 0) return __WASI_ERRNO_INVAL;
+    d->position = (uint64_t)position;
+    *AT(__wasi_filesize_t, result) = d->position;
+    return 0;
+}
+
+WASI(fd_tell)(int32_t fd, int32_t result) {
+    descriptor *d;
+    int error = regular(fd, &d);
+    if (!error) *AT(__wasi_filesize_t, result) = d->position;
+    return error;
+}
+
+/* ---- descriptors ---- */
+
+WASI(fd_close)(int32_t fd) {
+    if (fd >= 0 && fd <= ROOT_FD) return 0;
+    descriptor *d = lookup(fd);
+    if (!d) return __WASI_ERRNO_BADF;
+    tree_release(d->file);
+    d->file = NULL;
+    return 0;
+}
+
+/* zig's own close() imports fd_close under a name C cannot define; so close() itself is ours. */
+int close(int fd) {
+    int32_t error = __imported_wasi_snapshot_preview1_fd_close(fd);
+    if (error) errno = error;
+    return error ? -1 : 0;
+}
+
+WASI(fd_renumber)(int32_t from, int32_t to) {
+    descriptor *d = lookup(from), *target = lookup(to);
+    if (!d || !target || from == ROOT_FD || to == ROOT_FD) return __WASI_ERRNO_BADF;
+    if (d == target) return 0;
+    tree_release(target->file);
+    *target = *d;
+    d->file = NULL;
+    return 0;
+}
+
+WASI(fd_fdstat_get)(int32_t fd, int32_t result) {
+    __wasi_fdstat_t *stat = AT(__wasi_fdstat_t, result);
+    descriptor *d = lookup(fd);
+    bool stream = fd >= 0 && fd < ROOT_FD;
+    if (!d && !stream) return __WASI_ERRNO_BADF;
+    *stat = (__wasi_fdstat_t){.fs_rights_base = ~0ull, .fs_rights_inheriting = ~0ull};
+    stat->fs_filetype = stream ? __WASI_FILETYPE_CHARACTER_DEVICE
+                      : d->file->directory ? __WASI_FILETYPE_DIRECTORY : __WASI_FILETYPE_REGULAR_FILE;
+    if (stream) stat->fs_rights_base &= ~(uint64_t)(__WASI_RIGHTS_FD_SEEK | __WASI_RIGHTS_FD_TELL);
+    else stat->fs_flags = d->flags;
+    return 0;
+}
+
+WASI(fd_fdstat_set_flags)(int32_t fd, int32_t flags) {
+    descriptor *d = lookup(fd);
+    if (!d) return __WASI_ERRNO_BADF;
+    d->flags = (uint16_t)flags;
+    return 0;
+}
+
+WASI(fd_prestat_get)(int32_t fd, int32_t result) {
+    if (fd != ROOT_FD) return __WASI_ERRNO_BADF;
+    *AT(__wasi_prestat_t, result) = (__wasi_prestat_t){.tag = __WASI_PREOPENTYPE_DIR, .u.dir.pr_name_len = 1};
+    return 0;
+}
+
+WASI(fd_prestat_dir_name)(int32_t fd, int32_t path, int32_t n) {
+    if (fd != ROOT_FD || n < 1) return __WASI_ERRNO_BADF;
+    *AT(char, path) = '/';
+    return 0;
+}
+
+/* ---- status ---- */
+
+static int describe(const node *file, int32_t result) {
+    *AT(__wasi_filestat_t, result) = (__wasi_filestat_t){
+        .dev = 1, .ino = file->inode, .nlink = 1, .size = file->size,
+        .filetype = file->directory ? __WASI_FILETYPE_DIRECTORY : __WASI_FILETYPE_REGULAR_FILE,
+        .atim = (uint64_t)file->modified, .mtim = (uint64_t)file->modified, .ctim = (uint64_t)file->modified};
+    return 0;
+}
+
+static int touch(node *file, int64_t modified, int32_t flags) {
+    if (file->sealed) return __WASI_ERRNO_ROFS;
+    if (flags & __WASI_FSTFLAGS_MTIM_NOW) file->modified = host_clock(0);
+    else if (flags & __WASI_FSTFLAGS_MTIM) file->modified = modified;
+    return 0;
+}
+
+WASI(fd_filestat_get)(int32_t fd, int32_t result) {
+    static const node stream;
+    descriptor *d = lookup(fd);
+    if (d) return describe(d->file, result);
+    if (fd < 0 || fd >= ROOT_FD) return __WASI_ERRNO_BADF;
+    describe(&stream, result);
+    AT(__wasi_filestat_t, result)->filetype = __WASI_FILETYPE_CHARACTER_DEVICE;
+    return 0;
+}
+
+WASI(fd_filestat_set_size)(int32_t fd, int64_t size) {
+    descriptor *d;
+    int error = regular(fd, &d);
+    if (error) return error;
+    if (d->file->sealed || !d->writes) return __WASI_ERRNO_BADF;
+    if (size < 0) return __WASI_ERRNO_INVAL;
+    return size > UINT32_MAX ? __WASI_ERRNO_FBIG : tree_resize(d->file, (size_t)size);
+}
+
+WASI(fd_filestat_set_times)(int32_t fd, int64_t accessed, int64_t modified, int32_t flags) {
+    descriptor *d = lookup(fd);
+    (void)accessed;
+    return d ? touch(d->file, modified, flags) : __WASI_ERRNO_BADF;
+}
+
+/* ---- paths ---- */
+
+typedef struct {
+    node *found, *parent;
+    const char *leaf;
+    size_t leaf_length;
+} place;
+
+static int walk(int32_t fd, int32_t path, int32_t n, place *p) {
+    descriptor *d = lookup(fd);
+    if (!d) return __WASI_ERRNO_BADF;
+    if (!n) return __WASI_ERRNO_NOENT;
+    return tree_walk(d->file, AT(const char, path), (size_t)n, &p->found, &p->parent, &p->leaf, &p->leaf_length);
+}
+
+static int find(int32_t fd, int32_t path, int32_t n, node **found) {
+    place p;
+    int error = walk(fd, path, n, &p);
+    *found = p.found;
+    return error ? error : p.found ? 0 : __WASI_ERRNO_NOENT;
+}
+
+static int open_existing(node *file, int32_t oflags, bool writes) {
+    if (oflags & __WASI_OFLAGS_EXCL && oflags & __WASI_OFLAGS_CREAT) return __WASI_ERRNO_EXIST;
+    if (oflags & __WASI_OFLAGS_DIRECTORY && !file->directory) return __WASI_ERRNO_NOTDIR;
+    if (writes && file->directory) return __WASI_ERRNO_ISDIR;
+    if (file->sealed && (writes || oflags & __WASI_OFLAGS_TRUNC)) return __WASI_ERRNO_ROFS;
+    return oflags & __WASI_OFLAGS_TRUNC && !file->directory ? tree_resize(file, 0) : 0;
+}
+
+static int open_place(place *p, const char *path, int32_t n, int32_t oflags, bool writes) {
+    if (p->found) return open_existing(p->found, oflags, writes);
+    if (!(oflags & __WASI_OFLAGS_CREAT)) return __WASI_ERRNO_NOENT;
+    if (path[n - 1] == '/') return __WASI_ERRNO_ISDIR;
+    return tree_create(p->parent, p->leaf, p->leaf_length, false, &p->found);
+}
+
+static int32_t free_descriptor(void) {
+    for (int32_t fd = FIRST_FD; fd < MAX_FDS; fd++)
+        if (!table[fd].file) return fd;
+    return -1;
+}
+
+WASI(path_open)(int32_t fd, int32_t lookup_flags, int32_t path, int32_t n, int32_t oflags, int64_t rights,
+                int64_t inherited, int32_t flags, int32_t result) {
+    place p;
+    (void)lookup_flags, (void)inherited;
+    bool writes = rights & __WASI_RIGHTS_FD_WRITE, reads = rights & __WASI_RIGHTS_FD_READ;
+    int32_t opened = free_descriptor();
+    if (opened < 0) return __WASI_ERRNO_MFILE;
+    int error = walk(fd, path, n, &p);
+    if (!error) error = open_place(&p, AT(const char, path), n, oflags, writes && !(p.found && p.found->directory && oflags & __WASI_OFLAGS_DIRECTORY));
+    if (error) return error;
+    table[opened] = (descriptor){.file = p.found, .flags = (uint16_t)flags, .reads = reads, .writes = writes};
+    p.found->opens++;
+    *AT(int32_t, result) = opened;
+    return 0;
+}
+
+WASI(path_filestat_get)(int32_t fd, int32_t flags, int32_t path, int32_t n, int32_t result) {
+    node *found;
+    (void)flags;
+    int error = find(fd, path, n, &found);
+    return error ? error : describe(found, result);
+}
+
+WASI(path_filestat_set_times)(int32_t fd, int32_t lookup_flags, int32_t path, int32_t n, int64_t accessed,
+                              int64_t modified, int32_t flags) {
+    node *found;
+    (void)lookup_flags, (void)accessed;
+    int error = find(fd, path, n, &found);
+    return error ? error : touch(found, modified, flags);
+}
+
+WASI(path_create_directory)(int32_t fd, int32_t path, int32_t n) {
+    place p;
+    node *made;
+    int error = walk(fd, path, n, &p);
+    if (error) return error;
+    return p.found ? __WASI_ERRNO_EXIST : tree_create(p.parent, p.leaf, p.leaf_length, true, &made);
+}
+
+static int remove_kind(int32_t fd, int32_t path, int32_t n, bool directory) {
+    node *found;
+    int error = find(fd, path, n, &found);
+    if (error) return error;
+    if (found->directory != directory) return directory ? __WASI_ERRNO_NOTDIR : __WASI_ERRNO_ISDIR;
+    return tree_unlink(found);
+}
+
+WASI(path_remove_directory)(int32_t fd, int32_t path, int32_t n) { return remove_kind(fd, path, n, true); }
+
+WASI(path_unlink_file)(int32_t fd, int32_t path, int32_t n) { return remove_kind(fd, path, n, false); }
+
+/* What a rename would overwrite goes first, if it may. */
+static int make_way(node *old, const node *moved) {
+    if (old->directory && !moved->directory) return __WASI_ERRNO_ISDIR;
+    if (!old->directory && moved->directory) return __WASI_ERRNO_NOTDIR;
+    return tree_unlink(old);
+}
+
+WASI(path_rename)(int32_t fd, int32_t path, int32_t n, int32_t new_fd, int32_t new_path, int32_t new_n) {
+    node *moved;
+    place p;
+    int error = find(fd, path, n, &moved);
+    if (!error) error = walk(new_fd, new_path, new_n, &p);
+    if (error || p.found == moved) return error;
+    if (p.found) {
+        /* The last component, taken from the old entry before it is gone. */
+        char name[256];
+        node *parent = p.found->parent;
+        size_t length = p.found->name_length;
+        memcpy(name, p.found->name, length);
+        if (!parent || moved->sealed || !moved->parent || moved->parent->sealed) return __WASI_ERRNO_ROFS;
+        for (node *up = parent; up; up = up->parent) if (up == moved) return __WASI_ERRNO_INVAL;
+        error = make_way(p.found, moved);
+        return error ? error : tree_rename(moved, parent, name, length);
+    }
+    return tree_rename(moved, p.parent, p.leaf, p.leaf_length);
+}
+
+/* ---- directories ---- */
+
+static size_t put(uint8_t *to, size_t room, const void *from, size_t n) {
+    if (n > room) n = room;
+    memcpy(to, from, n);
+    return n;
+}
+
+/* Entries from the cookie on; the last may be cut off, as WASI has it. The cookie is the
+ * order number of the entry before, so deleting while reading skips nothing. */
+WASI(fd_readdir)(int32_t fd, int32_t buffer, int32_t room, int64_t cookie, int32_t result) {
+    descriptor *d = lookup(fd);
+    if (!d) return __WASI_ERRNO_BADF;
+    if (!d->file->directory) return __WASI_ERRNO_NOTDIR;
+    uint8_t *to = AT(uint8_t, buffer);
+    size_t used = 0, size = (size_t)(uint32_t)room;
+    for (node *c = d->file->first; c && used < size; c = c->next) {
+        if (c->order <= (uint64_t)cookie) continue;
+        __wasi_dirent_t entry;
+        memset(&entry, 0, sizeof entry);
+        entry.d_next = c->order, entry.d_ino = c->inode, entry.d_namlen = (uint32_t)c->name_length;
+        entry.d_type = c->directory ? __WASI_FILETYPE_DIRECTORY : __WASI_FILETYPE_REGULAR_FILE;
+        used += put(to + used, size - used, &entry, sizeof entry);
+        used += put(to + used, size - used, c->name, c->name_length);
+    }
+    *AT(__wasi_size_t, result) = used;
+    return 0;
+}
+
+/* ---- what has no meaning here ---- */
+
+WASI(fd_sync)(int32_t fd) { return fd < ROOT_FD || lookup(fd) ? 0 : __WASI_ERRNO_BADF; }
+WASI(fd_datasync)(int32_t fd) { return fd < ROOT_FD || lookup(fd) ? 0 : __WASI_ERRNO_BADF; }
+
+WASI(fd_advise)(int32_t fd, int64_t offset, int64_t n, int32_t advice) {
+    (void)offset, (void)n, (void)advice;
+    return lookup(fd) ? 0 : __WASI_ERRNO_BADF;
+}
+
+WASI(fd_allocate)(int32_t fd, int64_t offset, int64_t n) {
+    descriptor *d;
+    int error = regular(fd, &d);
+    if (error) return error;
+    if (offset < 0 || n <= 0 || offset > UINT32_MAX || n > UINT32_MAX || offset + n > UINT32_MAX) return __WASI_ERRNO_FBIG;
+    if (d->file->sealed || !d->writes) return __WASI_ERRNO_BADF;
+    return (size_t)(offset + n) > d->file->size ? tree_resize(d->file, (size_t)(offset + n)) : 0;
+}
+
+WASI(fd_fdstat_set_rights)(int32_t fd, int64_t base, int64_t inheriting) {
+    (void)fd, (void)base, (void)inheriting;
+    return __WASI_ERRNO_NOTSUP;
+}
+
+WASI(path_link)(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e, int32_t f, int32_t g) {
+    (void)a, (void)b, (void)c, (void)d, (void)e, (void)f, (void)g;
+    return __WASI_ERRNO_NOTSUP;
+}
+
+WASI(path_symlink)(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e) {
+    (void)a, (void)b, (void)c, (void)d, (void)e;
+    return __WASI_ERRNO_NOTSUP;
+}
+
+WASI(path_readlink)(int32_t fd, int32_t path, int32_t n, int32_t to, int32_t room, int32_t result) {
+    node *found;
+    (void)to, (void)room, (void)result;
+    int error = find(fd, path, n, &found);
+    return error ? error : __WASI_ERRNO_INVAL; /* it exists, and is no link */
+}
+
+/* ---- baking: how files get in before the image is sealed ---- */
+
+static node *make_directories(const char *path, size_t n) {
+    node *here = tree_root();
+    for (const char *at = path, *end = path + n; at < end;) {
+        const char *slash = memchr(at, '/', (size_t)(end - at));
+        size_t length = (size_t)((slash ? slash : end) - at);
+        node *found, *parent;
+        const char *leaf;
+        size_t leaf_length;
+        tree_walk(here, at, length, &found, &parent, &leaf, &leaf_length);
+        if (!found && tree_create(here, at, length, true, &found)) return NULL;
+        here = found;
+        at += length + 1;
+    }
+    return here;
+}
+
+EXPORT("cloche_bake_room") void *cloche_bake_room(int32_t n) { return malloc((size_t)n); }
+
+/* `path` has no leading slash; an empty name makes the directory only. `data` is kept, not copied. */
+EXPORT("cloche_bake_file") int32_t cloche_bake_file(const char *path, int32_t n, uint8_t *data, int32_t size) {
+    const char *name = path + n;
+    tree_limits(UINT32_MAX, UINT64_MAX);
+    while (name > path && name[-1] != '/') name--;
+    node *file, *parent = make_directories(path, (size_t)(name - path));
+    if (!parent) return -1;
+    if (name == path + n) return 0;
+    if (tree_create(parent, name, (size_t)(path + n - name), false, &file)) return -1;
+    file->data = data, file->size = (size_t)size, file->borrowed = true;
+    return 0;
+}
+
+/* From now on the image is read-only but for /tmp and /work, and the caps count. */
+EXPORT("cloche_bake_seal") int32_t cloche_bake_seal(void) {
+    tree_seal();
+    node *tmp = make_directories("tmp", 3), *work = make_directories("work", 4);
+    if (!tmp || !work) return -1;
+    tree_unseal(tmp);
+    tree_unseal(work);
+    return 0;
+}
