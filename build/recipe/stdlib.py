@@ -20,6 +20,7 @@ LEFT_OUT = frozenset(
 )
 KEPT_OUT_OF_PARTS = frozenset({"__pycache__", "idle_test", "tests", "test"})
 HERE = Path(__file__).parent
+SYSCONFIG = "_sysconfigdata__wasi_wasm32-wasi"
 
 Files = dict[str, bytes]  # path in the guest, without the leading slash -> bytes
 
@@ -48,7 +49,8 @@ def _msgpack() -> Files:
 
 def standard() -> Files:
     """The sources of the standard library that the guest has, and msgpack's."""
-    return _python_files(sources.unpacked("cpython") / "Lib", "lib/") | _msgpack()
+    sysconfig = {f"lib/{SYSCONFIG}.py": (HERE / "inside" / "sysconfigdata.py").read_bytes()}
+    return _python_files(sources.unpacked("cpython") / "Lib", "lib/") | _msgpack() | sysconfig
 
 
 def _mount(host: StageHost, files: Files) -> None:
@@ -61,7 +63,7 @@ def _mount(host: StageHost, files: Files) -> None:
 def start(wasm: Path, files: Files) -> StageHost:
     """An interpreter started over these files."""
     host = StageHost(wasm, wasm.with_suffix(".cwasm"))
-    _mount(host, files)
+    _mount(host, {"tmp/": b"", "work/": b""} | files)
     host.checked("cloche_bake_start")
     return host
 
@@ -97,8 +99,9 @@ def _stored(name: str, base: Files, files: Files, label: str) -> Files:
     content = digest_of(*(part for item in sorted(files.items()) for part in item))
 
     def work(folder: Path) -> None:
+        fresh(folder)
         for path, code in _to_bytecode(base, files, label).items():
-            target = fresh(folder) / path if not folder.exists() else folder / path
+            target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(code)
 

@@ -1,0 +1,43 @@
+# Two commands: `make demo` and `make test`. Each sets up what it needs, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
+
+.PHONY: demo test guest bench lint types package clean help
+
+demo: guest ## build the guest (once), then run real programs in it
+	$(BIN)/cloche demo
+
+test: guest ## the whole test suite
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+guest: $(READY) ## the guest image, from pinned sources
+	@$(RECIPE) all
+
+bench: guest ## what isolation costs here, with ratios
+	$(BIN)/python -m benchmarks
+
+lint: $(READY) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy and pyright, both strict
+	$(BIN)/mypy src/cloche src/cloche_guest build/recipe
+	$(BIN)/pyright
+
+package: guest ## sdist, the wheel from it, and an import in a clean environment
+	$(BIN)/python -m pytest -q tests/build/real/test_package.py
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Cloche needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean: ## remove the environment and the installed image (the build cache stays)
+	rm -rf $(VENV) dist runtime/image/*.wasm runtime/image/*.json runtime/image/licenses
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
