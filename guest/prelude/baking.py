@@ -1,0 +1,72 @@
+"""What happens once, before the image is taken: everything a fresh isolate should find done.
+
+Nothing here may depend on time, chance or the machine: the same inputs give the same image.
+"""
+
+import gc
+import os
+import random
+import signal
+import sys
+
+import _cloche
+
+# The order matters: the import reasons and the stand-ins come before asyncio asks for ssl, sockets and select.
+from cloche_guest import absent, select_stub, socket_stub
+
+__all__ = ["main"]
+
+
+def main(home: str = "/work") -> None:
+    """Prepare the interpreter and register the step function. Called once, by the recipe that bakes the image.
+
+    ``home`` becomes the working folder, and the first place where modules are looked for.
+    """
+    _stand_in()
+    _install()
+    _settle_in(home)
+    _warm_up()
+    _register()
+    _come_to_rest()
+
+
+def _stand_in() -> None:
+    sys.modules["_socket"] = socket_stub
+    sys.modules["select"] = select_stub
+    absent.install()
+
+
+def _install() -> None:
+    from cloche_guest import inline, namespace, policy, refusals, streams, threads
+
+    for part in (refusals, inline, threads, policy, namespace):
+        part.install()
+    streams.restore()
+
+
+def _settle_in(home: str) -> None:
+    os.chdir(home)
+    os.environ["HOME"] = home
+    sys.path.insert(0, home)  # modules the program writes itself can be imported
+    sys.dont_write_bytecode = True
+    # asyncio.run puts a handler of its own in place of the default one, at a cost and for nothing here.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _warm_up() -> None:
+    from cloche_guest import warming
+
+    warming.import_usual()
+    warming.exercise()
+
+
+def _register() -> None:
+    from cloche_guest.step import step
+
+    _cloche.set_step(step)
+
+
+def _come_to_rest() -> None:
+    random.seed(0)
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,94 @@
+"""Call frames: building them, sending them, reading the answers."""
+
+from collections.abc import Callable
+from itertools import count
+from types import FunctionType
+from typing import Any, NoReturn
+
+from _cloche import call as _send
+from cloche_guest.caps import CAPS
+from cloche_guest.tool_errors import tool_error
+from cloche_guest.values import ValueCodecError, decode, encode
+
+__all__ = ["cancel", "outcome", "run", "sleep", "start", "wait"]
+
+_CALL, _START, _WAIT, _CANCEL, _SLEEP = range(5)
+_OK = 0
+_next_id: Callable[[], int] = count(1).__next__
+
+
+def run(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> Any:
+    """Call a tool and wait for its value.
+
+    ``shape`` is the function whose parameters name the arguments in errors. Raises what the tool raised, or
+    TypeError (ValueError for size) naming the argument that cannot cross.
+    """
+    try:
+        frame = encode([_CALL, name, args, kwargs], limit=CAPS.argument)
+    except ValueCodecError as error:
+        _blame(error, args, kwargs, shape)
+    answer = decode(_send(frame))
+    if answer[0] == _OK:
+        return answer[1]
+    raise tool_error(answer[1], answer[2])
+
+
+def start(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> int:
+    """Start a tool in the background on the host and return the id of the call; errors as in :func:`run`."""
+    number = _next_id()
+    try:
+        frame = encode([_START, number, name, args, kwargs], limit=CAPS.argument)
+    except ValueCodecError as error:
+        _blame(error, args, kwargs, shape)
+    _exchange(frame)
+    return number
+
+
+def wait(timeout: float | None) -> list[list[Any]]:
+    """Wait until a started call finished, or ``timeout`` seconds; return ``[id, *outcome]`` of each that did."""
+    finished: list[list[Any]] = _exchange(encode([_WAIT, timeout]))
+    return finished
+
+
+def cancel(number: int) -> None:
+    """Tell the host that nobody waits for this started call any more."""
+    _exchange(encode([_CANCEL, number]))
+
+
+def sleep(seconds: float) -> None:
+    """Let the host wait; nothing is running meanwhile."""
+    _exchange(encode([_SLEEP, seconds]))
+
+
+def outcome(parts: list[Any]) -> tuple[Any, Exception | None]:
+    """Return the value, or the exception, that an outcome stands for: ``[0, value]`` or ``[1, type, message]``."""
+    return (parts[1], None) if parts[0] == _OK else (None, tool_error(parts[1], parts[2]))
+
+
+def _exchange(frame: bytes) -> Any:
+    value, error = outcome(decode(_send(frame)))
+    if error is not None:
+        raise error
+    return value
+
+
+def _blame(error: ValueCodecError, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> NoReturn:
+    """Find the argument that cannot cross: encoding them one by one costs time only where there is an error."""
+    for label, value in [*_labels(args, shape), *kwargs.items()]:
+        try:
+            encode(value, where=f"argument {label!r}", limit=CAPS.argument)
+        except ValueCodecError as precise:
+            raise _plain(precise) from None
+    raise _plain(error) from None
+
+
+def _plain(error: ValueCodecError) -> Exception:
+    return TypeError(str(error)) if isinstance(error, TypeError) else ValueError(str(error))
+
+
+def _labels(args: list[Any], shape: FunctionType) -> list[tuple[str, Any]]:
+    code = shape.__code__
+    named = code.co_varnames[: code.co_argcount]
+    rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount :]
+    extra = [f"*{rest[0]}[{i}]" for i in range(len(args) - len(named))] if rest else []
+    return list(zip([*named, *extra], args, strict=False))

@@ -1,0 +1,15 @@
+"""Random state: the image is baked, so without new seeds every isolate would draw the same numbers."""
+
+import os
+import random
+
+__all__ = ["reseed"]
+
+_SEED_BYTES = 32
+_seed = random.seed
+_urandom = os.urandom
+
+
+def reseed(seed: bytes | None = None) -> None:
+    """Seed the ``random`` module from ``seed``, or from the host's entropy."""
+    _seed(int.from_bytes(_urandom(_SEED_BYTES) if seed is None else seed, "little"))

@@ -1,0 +1,155 @@
+"""An asyncio event loop that waits by asking the host: the bridge is its only selector.
+
+Timers sleep on the host, tools run there in parallel; there are no sockets, pipes, signals or threads to watch.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from types import FunctionType
+from typing import Any, NoReturn, TypeVar, TypeVarTuple
+
+from cloche_guest import calls
+from cloche_guest.parallel import twin_of
+from cloche_guest.reasons import NO_PROCESSES
+from cloche_guest.stuck import release
+
+__all__ = ["BridgeLoop", "call_in_background"]
+
+_Args = TypeVarTuple("_Args")
+_Value = TypeVar("_Value")
+_Finished = tuple[asyncio.Future[Any], list[Any]]
+# A program that spins on sleep(0) asks the host only every so often: each question is a trip across the bridge.
+_SPINS_PER_POLL = 8
+
+
+class BridgeLoop(asyncio.BaseEventLoop):
+    """The guest's event loop. Everything asyncio offers works that needs no file descriptor, thread or process.
+
+    When every task waits for something that can never happen, the main task gets a RuntimeError saying so.
+    Closing it cancels the tool calls that nobody waits for any more.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._selector = self  # what BaseEventLoop asks for events
+        self._pending: dict[int, asyncio.Future[Any]] = {}
+        self._main: asyncio.Future[Any] | None = None
+        self._ahead = 0.0
+        self._spins = 0
+
+    def time(self) -> float:
+        """Return seconds on the loop's clock, which passes every timer slept for even where the host's stands still."""
+        return super().time() + self._ahead
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Run until the future is done; see asyncio."""
+        self._check_closed()  # type: ignore[attr-defined]  # before ensure_future, so that no task is left behind
+        main = asyncio.ensure_future(future, loop=self)
+        previous, self._main = self._main, main
+        try:
+            return super().run_until_complete(main)
+        finally:
+            self._main = previous
+
+    def select(self, timeout: float | None) -> list[_Finished]:
+        """Wait for finished calls as long as no timer is due; None waits without an end."""
+        if timeout == 0:
+            return self._poll()
+        if not self._pending and timeout is None:
+            return self._stuck()
+        deadline = None if timeout is None else self.time() + timeout
+        finished = self._wait(timeout)
+        if deadline is not None and not finished:
+            self._ahead += max(0.0, deadline - self.time())
+        return finished
+
+    async def call_tool(self, name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> Any:
+        """Run a tool in the background; cancelling the waiting task cancels the call on the host."""
+        number = calls.start(name, args, kwargs, shape)
+        future = self._pending[number] = self.create_future()
+        try:
+            return await future
+        finally:
+            if self._pending.pop(number, None) is not None:
+                calls.cancel(number)
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*_Args], _Value], *args: *_Args
+    ) -> asyncio.Future[_Value]:
+        """Run ``func`` now, on this thread, and return its finished future; a tool is started in the background."""
+        self._check_closed()  # type: ignore[attr-defined]
+        twin = twin_of(func)
+        if twin is not None:
+            return self.create_task(twin(*args))
+        future: asyncio.Future[_Value] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def close(self) -> None:
+        """Cancel the calls still running on the host and close the loop. Safe to call twice."""
+        super().close()
+        while self._pending:
+            calls.cancel(self._pending.popitem()[0])
+
+    def __del__(self) -> None:
+        """Close, without asyncio's warning: the loop holds nothing that could leak."""
+        if not self.is_closed() and not self.is_running():
+            self.close()
+
+    async def subprocess_exec(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise OSError: there are no processes."""
+        raise OSError(NO_PROCESSES)
+
+    subprocess_shell = subprocess_exec
+
+    def _poll(self) -> list[_Finished]:
+        self._spins += 1
+        if not self._pending or self._spins % _SPINS_PER_POLL:
+            return []
+        return self._collect(0)
+
+    def _wait(self, timeout: float | None) -> list[_Finished]:
+        self._spins = 0
+        if self._pending:
+            return self._collect(timeout)
+        calls.sleep(timeout or 0.0)
+        return []
+
+    def _collect(self, timeout: float | None) -> list[_Finished]:
+        pop = self._pending.pop
+        found = [(pop(number, None), outcome) for number, *outcome in calls.wait(timeout)]
+        return [(future, outcome) for future, outcome in found if future is not None]
+
+    def _stuck(self) -> list[_Finished]:
+        release(self._main)
+        return []
+
+    def _process_events(self, event_list: list[_Finished]) -> None:
+        for future, parts in event_list:
+            if not future.done():
+                _settle(future, parts)
+
+    def _write_to_self(self) -> None:
+        """There is nothing to wake: only this thread exists."""
+
+
+def _settle(future: asyncio.Future[Any], parts: list[Any]) -> None:
+    value, error = calls.outcome(parts)
+    if error is None:
+        future.set_result(value)
+    else:
+        future.set_exception(error)
+
+
+async def call_in_background(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> Any:
+    """Run a tool in the background of the running loop and return its value; raises what the tool raised."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, BridgeLoop):
+        raise RuntimeError(
+            f"{name}() needs the sandbox's own event loop: use await, asyncio.run or asyncio.new_event_loop()"
+        )
+    return await loop.call_tool(name, args, kwargs, shape)

@@ -1,0 +1,94 @@
+"""Makes the bridge's loop the one asyncio uses, and keeps one loop for top-level ``await`` alive between runs."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, NoReturn
+
+from cloche_guest.loop import BridgeLoop
+from cloche_guest.parallel import twin_of
+from cloche_guest.patching import put
+from cloche_guest.reasons import NO_PROCESSES
+
+__all__ = ["BridgePolicy", "install", "run_coroutine", "to_thread"]
+
+# An async generator dropped by a cancelled task is closed by a task of its own, hence more than one round.
+_ROUNDS = 3
+
+
+class BridgePolicy(asyncio.AbstractEventLoopPolicy):  # pyright: ignore[reportGeneralTypeIssues]
+    """Every new loop is a :class:`BridgeLoop`; code that asks for a loop without one gets the session's."""
+
+    def __init__(self) -> None:
+        self._current: asyncio.AbstractEventLoop | None = None
+        self._session = BridgeLoop()
+
+    def session_loop(self) -> BridgeLoop:
+        """Return the loop that lives as long as the session; a new one if the program closed it."""
+        if self._session.is_closed():
+            self._session = BridgeLoop()
+        return self._session
+
+    def get_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop set last if it is open, else the session's."""
+        if self._current is not None and not self._current.is_closed():
+            return self._current
+        return self.session_loop()
+
+    def set_event_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Set the loop to return; None for the session's."""
+        self._current = loop
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return a new :class:`BridgeLoop`."""
+        return BridgeLoop()
+
+    def get_child_watcher(self) -> NoReturn:
+        """Raise OSError: there are no processes to watch."""
+        raise OSError(NO_PROCESSES)
+
+    def set_child_watcher(self, watcher: Any) -> NoReturn:
+        """Raise OSError: there are no processes to watch."""
+        raise OSError(NO_PROCESSES)
+
+
+_policy = BridgePolicy()
+
+
+def install() -> None:
+    """Put the loop, its policy and an inline ``to_thread`` in place of asyncio's own."""
+    asyncio.set_event_loop_policy(_policy)  # pyright: ignore[reportDeprecated]  # the guest is 3.13
+    put(asyncio, SelectorEventLoop=BridgeLoop, EventLoop=BridgeLoop, DefaultEventLoopPolicy=BridgePolicy)
+    put(asyncio, to_thread=to_thread)
+    put(asyncio.threads, to_thread=to_thread)
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a snippet's top-level ``await`` on the session's loop and return its value.
+
+    Tasks it leaves behind are cancelled, as ``asyncio.run`` does; the loop itself, and what is bound to it, stays.
+    """
+    loop = _policy.session_loop()
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        _sweep(loop)
+
+
+async def to_thread(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Run ``func`` inline and return its value; a registered tool runs in the background, in parallel with others."""
+    twin = twin_of(func)
+    if twin is not None:
+        return await twin(*args, **kwargs)
+    return contextvars.copy_context().run(partial(func, *args, **kwargs))
+
+
+def _sweep(loop: BridgeLoop) -> None:
+    for _ in range(_ROUNDS):
+        left = asyncio.all_tasks(loop)
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))

@@ -1,0 +1,56 @@
+"""One function per registered tool, with the tool's own name, signature and docstring."""
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, cast
+
+from cloche_guest import calls
+from cloche_guest.loop import call_in_background
+from cloche_guest.parallel import remember
+from cloche_guest.signatures import ToolSpec, signature_function
+
+__all__ = ["make_proxy"]
+
+
+def make_proxy(spec: ToolSpec) -> FunctionType:
+    """Return the guest's function for one tool: a coroutine function if the tool is async, else a plain one.
+
+    A plain one can still run in parallel through ``asyncio.to_thread``. Arguments are checked against the signature
+    before anything is sent; a call that does not fit raises Python's own TypeError.
+    """
+    shape = signature_function(spec)
+    coroutine = _dress(_coroutine_proxy(spec["name"], shape), shape)
+    if spec["async"]:
+        remember(coroutine, coroutine)
+        return coroutine
+    plain = _dress(_plain_proxy(spec["name"], shape), shape)
+    remember(plain, coroutine)
+    return plain
+
+
+def _plain_proxy(name: str, shape: FunctionType) -> Callable[..., Any]:
+    run = calls.run
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        shape(*args, **kwargs)
+        return run(name, list(args), kwargs, shape)
+
+    return call
+
+
+def _coroutine_proxy(name: str, shape: FunctionType) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        shape(*args, **kwargs)
+        return await call_in_background(name, list(args), kwargs, shape)
+
+    return call
+
+
+def _dress(call: Callable[..., Any], shape: FunctionType) -> FunctionType:
+    function = cast("FunctionType", call)
+    function.__name__ = function.__qualname__ = shape.__name__
+    function.__module__ = "tools"
+    function.__doc__ = shape.__doc__
+    function.__annotations__ = shape.__annotations__
+    vars(function)["__wrapped__"] = shape
+    return function

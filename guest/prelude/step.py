@@ -1,0 +1,96 @@
+"""One request in, one response out: everything the host asks of the guest."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cloche_guest import caps, files, streams
+from cloche_guest.caps import CAPS
+from cloche_guest.entropy import reseed
+from cloche_guest.errors import ErrorReport, describe, refuse
+from cloche_guest.namespace import NAMESPACE
+from cloche_guest.snippet import latest_filename, run
+from cloche_guest.toolbox import Toolbox
+from cloche_guest.values import ValueCodecError, decode, encode
+
+__all__ = ["step"]
+
+_FINISHED = 0
+_RESEED = 10
+_NOTHING = encode([_FINISHED, None, None])
+_toolbox = Toolbox(NAMESPACE)
+_fresh = True
+
+
+def step(request: bytes) -> bytes:
+    """Answer one request. Never raises: what goes wrong is the response's error, and the state is kept."""
+    try:
+        operation, *operands = decode(request)
+        _reseed_once(operation)
+        return _finished(_OPERATIONS[operation](*operands))
+    except BaseException as error:
+        report = describe(error, latest_filename())
+        streams.flush()  # the program's own __str__ may have printed
+        return _failed(report)
+
+
+def _reseed_once(operation: int) -> None:
+    """Draw new random numbers in a new isolate, unless the host is about to say which."""
+    global _fresh
+    if _fresh:
+        _fresh = False
+        if operation != _RESEED:
+            reseed()
+
+
+def _finished(value: Any) -> bytes:
+    if value is None:
+        return _NOTHING
+    try:
+        return encode([_FINISHED, value, None], limit=CAPS.result)
+    except ValueCodecError as error:
+        return _failed(refuse(_precise(value) or error))
+
+
+def _precise(value: Any) -> Exception | None:
+    """Encode the value alone, for an error whose path begins at the value and not at the response around it."""
+    try:
+        encode(value, where="result", limit=CAPS.result)
+    except ValueCodecError as error:
+        return error
+    return None
+
+
+def _failed(report: ErrorReport) -> bytes:
+    return encode([_FINISHED, None, report])
+
+
+def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
+    streams.restore()
+    try:
+        return run(source, filename)
+    finally:
+        streams.flush()
+
+
+def _resume(outcomes: list[Any]) -> None:
+    raise RuntimeError("nothing is suspended")
+
+
+def _get(name: str) -> Any:
+    if name not in NAMESPACE:
+        raise NameError(f"name {name!r} is not defined", name=name)
+    return NAMESPACE[name]
+
+
+_OPERATIONS: dict[int, Callable[..., Any]] = {
+    1: _run,
+    2: _resume,
+    3: _toolbox.define,
+    4: NAMESPACE.update,
+    5: _get,
+    6: files.write,
+    7: files.read,
+    8: files.list_files,
+    9: caps.apply,
+    _RESEED: reseed,
+}

@@ -1,0 +1,83 @@
+"""Tracebacks as the program's author expects them: their own lines, and the library's below, nothing of the sandbox."""
+
+import traceback
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import cast
+
+from cloche_guest.sources import is_snippet
+
+__all__ = ["line_in", "tidy", "written"]
+
+_PRELUDE = __name__.partition(".")[0]
+# Chains and groups may be endless; what is not visited keeps its traceback as it is.
+_MOST_EXCEPTIONS = 64
+# Deeper than Python's own recursion limit, so only programs that raised it are cut.
+_MOST_FRAMES = 2_000
+
+
+def tidy(error: BaseException) -> None:
+    """Drop the sandbox's frames from the traceback of an exception, its causes and its group's members.
+
+    A chain longer than 64 exceptions is cut there.
+    """
+    todo, seen = [error], {id(error)}
+    while todo and len(seen) <= _MOST_EXCEPTIONS:
+        current = todo.pop()
+        current.__traceback__ = _tidied(current.__traceback__)
+        todo += [other for other in _related(current) if id(other) not in seen]
+        seen.update(map(id, todo))
+    for rest in todo:
+        rest.__cause__ = rest.__context__ = None
+
+
+def written(error: BaseException) -> str:
+    """Return the traceback's text, as Python prints it, without colours."""
+    return "".join(traceback.format_exception(error))
+
+
+def line_in(error: BaseException, filename: str) -> int | None:
+    """Return the line, from 1, where the error left the snippet: its innermost frame, or where its syntax is wrong."""
+    lines = [tb.tb_lineno for tb in _entries(error.__traceback__) if tb.tb_frame.f_code.co_filename == filename]
+    if lines:
+        return lines[-1]
+    # No frame at all: it was never run.
+    return error.lineno if isinstance(error, SyntaxError) and is_snippet(error.filename or "") else None
+
+
+def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
+    while entry is not None:
+        yield entry
+        entry = entry.tb_next
+
+
+def _related(error: BaseException) -> Iterator[BaseException]:
+    for other in (error.__cause__, error.__context__):
+        if other is not None:
+            yield other
+    if isinstance(error, BaseExceptionGroup):
+        members: Sequence[BaseException] = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        yield from members[:_MOST_EXCEPTIONS]
+
+
+def _tidied(start: TracebackType | None) -> TracebackType | None:
+    kept = _from_snippet([entry for entry in _entries(start) if not _is_ours(entry)])
+    if len(kept) > _MOST_FRAMES:
+        kept = kept[: _MOST_FRAMES // 2] + kept[-_MOST_FRAMES // 2 :]
+    rebuilt: TracebackType | None = None
+    for entry in reversed(kept):
+        rebuilt = TracebackType(rebuilt, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return rebuilt
+
+
+def _from_snippet(entries: list[TracebackType]) -> list[TracebackType]:
+    """Drop what lies before the first frame of a snippet: the event loop's frames, when a task failed."""
+    for index, entry in enumerate(entries):
+        if is_snippet(entry.tb_frame.f_code.co_filename):
+            return entries[index:]
+    return entries
+
+
+def _is_ours(entry: TracebackType) -> bool:
+    name = entry.tb_frame.f_globals.get("__name__")
+    return isinstance(name, str) and name.partition(".")[0] == _PRELUDE

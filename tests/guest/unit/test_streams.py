@@ -1,0 +1,123 @@
+"""Output: pieces, order, odd uses."""
+
+import contextlib
+import io
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.guest.unit.conftest import FakeHost, Guest
+
+
+def test_a_line_is_one_piece(guest: "Guest", host: "FakeHost") -> None:
+    guest.run("print('a', 1, sep='-')\nprint('b', end='')\nprint('c')")
+    assert host.written == [(1, b"a-1\n"), (1, b"bc\n")]
+
+
+def test_the_end_of_a_run_flushes(guest: "Guest", host: "FakeHost") -> None:
+    guest.run("print('no newline', end='')")
+    assert host.written == [(1, b"no newline")]
+    guest.fail("print('before', end='')\n1 / 0")
+    assert host.text() == "no newlinebefore"
+
+
+def test_the_order_of_both_streams_is_kept(guest: "Guest", host: "FakeHost") -> None:
+    guest.run(
+        "import sys\nprint('o1', end='')\nprint('e1', end='', file=sys.stderr)\nprint('o2', end='')\n"
+        "sys.stderr.buffer.write(b'e2')\nprint('o3')"
+    )
+    assert host.written == [(1, b"o1"), (2, b"e1"), (1, b"o2"), (2, b"e2"), (1, b"o3\n")]
+
+
+def test_much_text_without_a_newline_leaves_early(guest: "Guest", host: "FakeHost") -> None:
+    guest.run("for i in range(3000):\n    print('xxxxxxxxxx', end='')")
+    assert len(host.written) == 4
+    assert host.text() == "x" * 30_000
+
+
+def test_one_huge_text_goes_in_pieces(guest: "Guest", host: "FakeHost") -> None:
+    guest.run("print('é' * 1_000_000)")
+    assert max(len(data) for _, data in host.written) <= 2 * 65_536
+    assert host.text() == "é" * 1_000_000 + "\n"
+
+
+def test_huge_bytes_go_in_pieces(guest: "Guest", host: "FakeHost") -> None:
+    assert guest.run("import sys\nsys.stdout.buffer.write(b'x' * 200_000)") == 200_000
+    assert max(len(data) for _, data in host.written) <= 65_536
+    assert len(host.text()) == 200_000
+
+
+def test_flush_sends(guest: "Guest", host: "FakeHost") -> None:
+    guest.run("print('a', end='', flush=True)\nprint('b', end='')")
+    assert host.written == [(1, b"a"), (1, b"b")]
+
+
+def test_surrogates_are_escaped_and_any_bytes_pass(guest: "Guest", host: "FakeHost") -> None:
+    guest.run("print('\\ud800')\nimport sys\nsys.stdout.buffer.write(b'\\xff')")
+    assert host.written == [(1, b"\\ud800\n"), (1, b"\xff")]
+
+
+def test_the_streams_look_like_files(guest: "Guest") -> None:
+    code = "s = sys.stdout\ns.encoding, s.isatty(), s.writable(), s.readable(), s.name, s.line_buffering, s.closed"
+    assert guest.run("import sys\n" + code) == ("utf-8", False, True, False, "<stdout>", True, False)
+    assert guest.run("sys.stdout.write('abc')") == 3
+    assert guest.fail("sys.stdout.write(b'x')")["message"] == "write() argument must be str, not bytes"
+    assert guest.fail("sys.stdout.fileno()")["type"] == "UnsupportedOperation"
+    assert guest.run("sys.stdout.reconfigure(encoding='latin-1')") is None
+
+
+def test_closing_leaves_the_stream_open(guest: "Guest", host: "FakeHost") -> None:
+    guest.run("import sys\nprint('a', end='')\nsys.stdout.close()\nsys.stdout.buffer.close()\nprint('b')")
+    assert host.text() == "ab\n"
+
+
+def test_redirection_works_and_is_undone(guest: "Guest", host: "FakeHost") -> None:
+    code = """
+import contextlib, io
+with contextlib.redirect_stdout(io.StringIO()) as out:
+    print('inside')
+out.getvalue()
+"""
+    assert guest.run(code) == "inside\n"
+    guest.run("import sys\nsys.stdout = sys.stderr = None")
+    guest.run("print('back')")
+    guest.run("import sys\nprint('too', file=sys.stderr)")
+    assert host.written == [(1, b"back\n"), (2, b"too\n")]
+
+
+def test_wrapping_the_buffer(guest: "Guest", host: "FakeHost") -> None:
+    guest.run(
+        "import io, sys\nw = io.TextIOWrapper(sys.stdout.buffer, 'utf-8')\nw.write('wrapped')\nw.flush()\nw.detach()\n1"
+    )
+    assert host.text() == "wrapped"
+
+
+def test_logging_and_warnings_reach_stderr(guest: "Guest", host: "FakeHost") -> None:
+    guest.run(
+        "import logging\nlog = logging.getLogger('a test')\nlog.addHandler(logging.StreamHandler())\nlog.error('oops')"
+    )
+    assert host.written == [(2, b"oops\n")]
+
+
+def test_stdin_is_at_its_end(guest: "Guest") -> None:
+    assert guest.run("import sys\nsys.stdin.read(), sys.stdin.readline(), list(sys.stdin), sys.stdin.isatty()") == (
+        "",
+        "",
+        [],
+        False,
+    )
+
+
+@pytest.mark.parametrize("code", ["'x' * 10", "1"])
+def test_values_are_not_printed(guest: "Guest", host: "FakeHost", code: str) -> None:
+    guest.run(code)
+    assert host.written == []
+
+
+def test_the_hosts_own_streams_are_untouched(guest: "Guest") -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert sys.stdout is out
+        guest.run("print('guest')")
+    assert out.getvalue() == ""
