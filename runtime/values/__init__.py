@@ -1,0 +1,11 @@
+"""The codec of values across the bridge, the same code at both ends.
+
+`encode` turns a Python value into one msgpack value, `decode` turns it back. Plain values (None, bool, int, float,
+str, bytes, list, dict) are msgpack's own; everything else travels under the extension codes of `codes`.
+"""
+
+from .decode import decode
+from .encode import encode
+from .errors import MalformedValue, UnserializableError, ValueCodecError, ValueTooLarge
+
+__all__ = ["MalformedValue", "UnserializableError", "ValueCodecError", "ValueTooLarge", "decode", "encode"]

@@ -1,0 +1,53 @@
+"""The extension codes of the wire format, and the caps both ends share.
+
+A value of a *leaf* code is one extension holding its data. A value of a *mark* code is a msgpack array whose first
+item is that empty extension: `[TUPLE, 1, 2]`. So every container of Python is one (or two) of msgpack's, no payload is
+nested inside another, and one pass of the C parser sees the true depth.
+"""
+
+from typing import Final
+
+from .wire import ExtType
+
+INT: Final = 1
+DECIMAL: Final = 2
+FRACTION: Final = 3
+COMPLEX: Final = 4
+DATETIME: Final = 5
+DATE: Final = 6
+TIME: Final = 7
+TIMEDELTA: Final = 8
+UUID: Final = 9
+PATH: Final = 10
+ARRAY: Final = 11
+NUMBER: Final = 12
+"""A numpy scalar."""
+
+TUPLE: Final = 32
+SET: Final = 33
+FROZENSET: Final = 34
+RECORD: Final = 35
+"""`[RECORD, type name, {field: value}]`"""
+EXCEPTION: Final = 36
+"""`[EXCEPTION, type name, message]`"""
+
+MARKS: Final = {code: ExtType(code, b"") for code in (TUPLE, SET, FROZENSET, RECORD, EXCEPTION)}
+
+MAX_DEPTH: Final = 200
+"""Containers on the wire inside one another. Low enough for `repr`, `copy.deepcopy` and `json` on the receiver."""
+
+MAX_INT_BYTES: Final = 1 << 20
+"""The largest int: about 2.5 million decimal digits."""
+
+MAX_DECIMAL_DIGITS: Final = 20_000
+"""Digits of a Decimal's coefficient: turning them into an int is quadratic in C."""
+
+MAX_DECIMAL_EXPONENT: Final = 999_999
+"""The exponent range of decimal's default context. `int(Decimal("1E+999999999"))` would need 400 MB."""
+
+MAX_FRACTION_BYTES: Final = 2048
+"""Numerator and denominator each, 4,900 digits: building a Fraction runs a quadratic gcd."""
+
+MAX_PATH_BYTES: Final = 1 << 16
+MAX_MESSAGE: Final = 1 << 16
+"""Characters of an exception's message; a longer one is cut."""

@@ -1,0 +1,139 @@
+"""A Python value to bytes: one call of msgpack's packer, with a hook for what it does not know."""
+
+import sys
+from typing import Any, Final
+
+from .codes import MAX_DEPTH
+from .depth import is_too_deep
+from .errors import SizeExceeded, UnserializableError, ValueCodecError, ValueTooLarge
+from .locate import locate
+from .measure import count_items
+from .records import type_name
+from .reduce import is_unhashable, reduce
+from .wire import Packer
+
+_MAX_ITEMS: Final = 1 << 24
+"""Items in one value where the caller gives no limit."""
+
+_KEPT: Final = 1 << 16
+"""Messages above this size leave a large buffer behind in their packer, which is then dropped."""
+
+_COUNTS_FIRST: Final = sys.platform != "wasi"
+"""In the guest, memory and fuel are limited anyway, and each microsecond counts double."""
+
+
+def encode(value: object, *, where: str = "value", limit: int | None = None) -> bytes:
+    """`value` as one message.
+
+    `where` is how errors call the value ("result", "argument 'rows'"); `limit` is the most bytes the message may have,
+    None for no limit other than 16 million items. Raises UnserializableError naming type and path for what cannot
+    cross, is cyclic or nests deeper than 200 levels, and ValueTooLarge above the limit. The value is never changed.
+    """
+    try:
+        packing = _idle.pop()
+    except IndexError:
+        packing = _Packing()
+    try:
+        data = packing.run(value, _MAX_ITEMS if limit is None else limit)
+    except Exception as error:
+        packing.close()
+        return _after_failure(value, where, limit, error)
+    if len(data) <= _KEPT:
+        _idle.append(packing)
+    else:
+        packing.close()
+    return _checked(data, value, where, limit) if len(data) > MAX_DEPTH or limit is not None else data
+
+
+class _Packing:
+    """One packer with the state of the message it is writing. Used by one message at a time: see `_idle`."""
+
+    __slots__ = ("_hashable", "_pack", "_room")
+
+    def __init__(self, unicode_errors: str | None = None) -> None:
+        packer = Packer(default=self._reduce, strict_types=True, buf_size=4096, unicode_errors=unicode_errors)
+        self._pack = packer.pack
+        self._hashable = False
+
+    def close(self) -> None:
+        """Break the cycle with the packer, so that its buffer is freed at once."""
+        del self._pack
+
+    def run(self, value: object, room: int) -> bytes:
+        """The message, of at most `room` items."""
+        self._room = room - count_items(value, room) if _COUNTS_FIRST else room
+        data: bytes = self._pack(value)
+        if self._hashable:
+            self._check_keys(value)
+        return data
+
+    def _reduce(self, value: object) -> Any:
+        """msgpack's hook: called for each object it cannot write itself."""
+        self._room -= 1
+        if self._room < 0:
+            raise SizeExceeded("more items than it may have bytes")
+        content = reduce(value)
+        if type(content) is list or type(content) is dict:
+            self._opened(value, content)
+        return content
+
+    def _opened(self, value: object, content: Any) -> None:
+        """A new container: count what plain ones it holds, and note if it was hashable before but will not be."""
+        if type(value) is tuple or type(value) is set or type(value) is frozenset:
+            return  # counted with what holds it
+        if _COUNTS_FIRST:
+            self._room -= count_items(content, self._room)
+        self._hashable = self._hashable or (type(value).__hash__ is not None and is_unhashable(content))
+
+    def _check_keys(self, value: object) -> None:
+        """A frozen dataclass may be a dict key here, but the dict or record it becomes there may not."""
+        self._hashable = False
+        problem = locate(value, "")
+        if problem is not None:
+            raise problem
+
+
+_idle: list[_Packing] = []
+"""Packers between messages. A message takes one off the list, so that neither another thread nor an encode() from
+within a property of a value being encoded can write into it; after an error it is not put back."""
+
+
+def _checked(data: bytes, value: object, where: str, limit: int | None) -> bytes:
+    """The message, once its size and depth are known to be allowed."""
+    if limit is not None and len(data) > limit:
+        raise ValueTooLarge(f"{where}: {len(data):,} bytes (at most {limit:,})", path=where)
+    if is_too_deep(data):
+        raise _explain(value, where, UnserializableError(f"nested more than {MAX_DEPTH} levels deep"))
+    return data
+
+
+def _after_failure(value: object, where: str, limit: int | None, error: Exception) -> bytes:
+    """A lone surrogate is no UTF-8, so it takes a slower packer; any other failure becomes the caller's error."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise _explain(value, where, error) from None
+    packing = _Packing("surrogatepass")
+    try:
+        data = packing.run(value, _MAX_ITEMS if limit is None else limit)
+    except Exception as again:
+        raise _explain(value, where, again) from None
+    finally:
+        packing.close()
+    return _checked(data, value, where, limit)
+
+
+def _explain(value: object, where: str, error: Exception) -> ValueCodecError:
+    """The error for the caller: with the path if the walk finds it, else with what is known."""
+    if isinstance(error, SizeExceeded):
+        return ValueTooLarge(f"{where}: {error}", path=where)
+    try:
+        return locate(value, where) or _without_path(where, error)
+    except Exception:  # no time, memory or recursion left to look for it
+        return _without_path(where, error)
+
+
+def _without_path(where: str, error: Exception) -> ValueCodecError:
+    if isinstance(error, MemoryError):
+        return ValueTooLarge(f"{where}: more than the memory left", path=where)
+    if isinstance(error, ValueCodecError):
+        return type(error)(f"{where}: {error}")
+    return UnserializableError(f"{where}: cannot be written: {type_name(type(error))}: {error}", path=where)

@@ -1,0 +1,120 @@
+"""The careful decoder, for messages that hold more than plain values.
+
+msgpack's parser gives it each array, map and extension, innermost first. Marked arrays become what their mark says;
+everything that goes into a dict or set is looked at first.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from . import arrays, codes
+from .errors import MalformedValue
+from .leaves import KEYED, UNKEYED
+from .records import build_exception, build_record, is_known
+from .spread import check_spread
+from .wire import Timestamp
+
+_MAX_NEW_SHAPES: Final = 64
+"""Record classes one message may bring into being: each costs a third of a millisecond and some kilobytes."""
+
+
+class Mark:
+    """The empty extension at the head of a marked array. Never part of a decoded value."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+_MARKS: Final = {code: Mark(code) for code in codes.MARKS}
+
+
+class Guarded:
+    """The hooks of one message. `room`: bytes that arrays may take as lists; `typed`: records as dataclasses."""
+
+    def __init__(self, *, typed: bool, room: int) -> None:
+        self._typed = typed
+        self._room = room
+        self._new_shapes = 0
+        self._open_marks = 0
+        self._build: dict[int, Callable[[list[Any]], Any]] = {
+            codes.TUPLE: tuple,
+            codes.SET: self._set,
+            codes.FROZENSET: lambda items: frozenset(self._set(items)),
+            codes.RECORD: self._record,
+            codes.EXCEPTION: self._exception,
+        }
+
+    def finish(self, value: Any) -> Any:
+        """The decoded value, once every mark has been at the head of an array."""
+        if self._open_marks or type(value) is Timestamp:
+            raise MalformedValue("a mark or timestamp where a value belongs")
+        return value
+
+    def on_extension(self, code: int, data: bytes) -> Any:
+        """A mark, a leaf, or MalformedValue."""
+        if code in _MARKS and not data:
+            self._open_marks += 1
+            return _MARKS[code]
+        if code == codes.ARRAY:
+            return self._array(data)
+        if code == codes.NUMBER:
+            return arrays.read_number(data)
+        reader = KEYED.get(code) or UNKEYED.get(code)
+        if reader is None:
+            raise MalformedValue(f"an extension of unknown code {code}")
+        return reader(data)
+
+    def on_array(self, items: list[Any]) -> Any:
+        """A list, or what the mark at its head says."""
+        if Timestamp in map(type, items):
+            raise MalformedValue("a timestamp extension")
+        if not items or type(items[0]) is not Mark:
+            return items
+        self._open_marks -= 1
+        return self._build[items[0].code](items[1:])
+
+    def on_map(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        """A dict, unless keys repeat or collide."""
+        check_spread(key for key, _ in pairs)
+        mapping = dict(pairs)
+        if len(mapping) != len(pairs):
+            raise MalformedValue("a map that repeats a key")
+        if Timestamp in map(type, mapping) or Timestamp in map(type, mapping.values()):
+            raise MalformedValue("a timestamp extension")
+        return mapping
+
+    def _set(self, items: list[Any]) -> set[Any]:
+        check_spread(items)
+        members = set(items)
+        if len(members) != len(items):
+            raise MalformedValue("a set that repeats a member")
+        return members
+
+    def _record(self, items: list[Any]) -> Any:
+        name, fields = items
+        if type(name) is not str or type(fields) is not dict or not all(type(field) is str for field in fields):
+            raise MalformedValue("a record that is not a name and its fields")
+        return self._typed_record(name, fields) if self._typed else fields
+
+    def _typed_record(self, name: str, fields: dict[str, Any]) -> Any:
+        shape = (name, tuple(fields))
+        self._new_shapes += not is_known(shape)
+        if self._new_shapes > _MAX_NEW_SHAPES:
+            raise MalformedValue(f"more than {_MAX_NEW_SHAPES} new types of record")
+        return build_record(shape, fields)
+
+    def _exception(self, items: list[Any]) -> Exception:
+        name, message = items
+        if type(name) is not str or type(message) is not str:
+            raise MalformedValue("an exception that is not a name and a message")
+        return build_exception(name, message)
+
+    def _array(self, data: bytes) -> Any:
+        if arrays.loaded() is not None:
+            return arrays.read_array(data)
+        self._room -= arrays.cost_of_lists(data)
+        if self._room < 0:
+            raise MalformedValue("an array that is too large as lists")
+        return arrays.read_lists(data)

@@ -1,0 +1,135 @@
+"""Where in a value the trouble is. Runs only after a failure, so it may be slow; it never recurses."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from . import codes
+from .codes import MAX_DEPTH
+from .errors import UnserializableError, ValueCodecError, ValueTooLarge
+from .records import type_name
+from .reduce import is_unhashable, reduced
+from .wire import ExtType
+
+_MAX_STEPS: Final = 1_000_000
+"""The walk gives up after about a second; the error then has no path."""
+
+_PLAIN_KEYS: Final = frozenset((str, int, float, bool, bytes, type(None)))
+_SHOWN: Final = 40
+"""Characters of a key or of a path's middle that a message shows."""
+
+Child = tuple[str, Any, bool]
+"""Where, what, and whether it must stay hashable."""
+
+
+def locate(value: object, where: str) -> ValueCodecError | None:
+    """The first thing inside `value` that cannot cross, with its path; None if the walk finds nothing.
+
+    Raises TimeoutError when it has looked at a million things.
+    """
+    walk = _Walk()
+    stack = [iter([(where, value, False)])]
+    while stack:
+        for path, item, is_key in stack[-1]:
+            children = walk.enter(path, item, is_key, len(stack))
+            if isinstance(children, ValueCodecError):
+                return children
+            if children is not None:
+                stack.append(children)
+                break
+        else:
+            stack.pop()
+            walk.leave()
+    return None
+
+
+class _Walk:
+    """Which containers are open, so that a cycle is seen, and which are done, so that none is walked twice."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, None] = {}
+        self._done: set[tuple[int, bool]] = set()
+        self._steps = 0
+        self._alive: list[Any] = []  # what reduce() made: an id is only unique while its object lives
+
+    def enter(self, path: str, item: Any, is_key: bool, depth: int) -> Iterator[Child] | ValueCodecError | None:
+        self._steps += 1
+        if self._steps > _MAX_STEPS:
+            raise TimeoutError
+        if id(item) in self._open:
+            return _refuse(path, item, f"cannot send a '{type_name(type(item))}' that contains itself")
+        if (id(item), is_key) in self._done:
+            return None
+        try:
+            content = reduced(item)
+        except Exception as error:
+            return _with_path(path, item, error)
+        return self._open_container(path, item, content, is_key, depth)
+
+    def _open_container(
+        self, path: str, item: Any, content: Any, is_key: bool, depth: int
+    ) -> Iterator[Child] | ValueCodecError | None:
+        if is_key and is_unhashable(content):
+            return _refuse(path, item, f"a '{type_name(type(item))}' cannot be a dict key or set member over there")
+        if not isinstance(content, (list, dict)):
+            return _check_leaf(path, item)
+        if depth > MAX_DEPTH:
+            return _refuse(path, item, f"nested more than {MAX_DEPTH} levels deep")
+        self._alive.append(content)
+        self._open[id(item)] = None
+        self._done.add((id(item), is_key))
+        return _children(path, content, is_key)
+
+    def leave(self) -> None:
+        if self._open:  # the outermost iterator belongs to no container
+            self._open.popitem()
+
+
+def _children(path: str, content: Any, is_key: bool) -> Iterator[Child]:
+    if type(content) is dict:
+        return _dict_children(path, content)
+    mark = content[0].code if content and type(content[0]) is ExtType else None
+    if mark == codes.RECORD:
+        return ((f"{path}.{name}", item, False) for name, item in content[2].items())
+    if mark in (codes.SET, codes.FROZENSET):
+        return ((f"{path}{{…}}", item, True) for item in content[1:])
+    items = content if mark is None else content[1:]
+    return ((f"{path}[{index}]", item, is_key) for index, item in enumerate(items))
+
+
+def _dict_children(path: str, mapping: dict[Any, Any]) -> Iterator[Child]:
+    for key, item in mapping.items():
+        shown = _show(key)
+        yield f"{path} key {shown}", key, True
+        yield f"{path}[{shown}]", item, False
+
+
+def _show(key: object) -> str:
+    """A key as a message shows it; only built-in scalars are asked for their repr."""
+    if type(key) not in _PLAIN_KEYS or (type(key) is int and key.bit_length() > 200):
+        return f"<{type_name(type(key))}>"
+    text = repr(key[: _SHOWN + 1] if isinstance(key, (str, bytes)) else key)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _check_leaf(path: str, item: Any) -> ValueCodecError | None:
+    if type(item) is memoryview and not item.c_contiguous:
+        return _refuse(path, item, "cannot send a memoryview with gaps: send bytes(view)")
+    return None
+
+
+def _shorten(path: str) -> str:
+    """A path's start and end: 200 levels of keys would be a page."""
+    return path if len(path) <= 8 * _SHOWN else f"{path[: 4 * _SHOWN]} … {path[-2 * _SHOWN :]}"
+
+
+def _refuse(path: str, item: object, reason: str) -> UnserializableError:
+    short = _shorten(path)
+    return UnserializableError(f"{short}: {reason}", path=short, type_name=type_name(type(item)))
+
+
+def _with_path(path: str, item: object, error: Exception) -> ValueCodecError:
+    if isinstance(error, ValueTooLarge):
+        return ValueTooLarge(f"{_shorten(path)}: {error}", path=_shorten(path))
+    if isinstance(error, UnserializableError):
+        return _refuse(path, item, str(error))
+    return _refuse(path, item, f"cannot send a '{type_name(type(item))}': reading it raised {type_name(type(error))}")
