@@ -1,0 +1,20 @@
+"""Tools: typed functions and objects of the host that a program in the sandbox may call."""
+
+from cloche.host_tools.base import Tool
+from cloche.host_tools.errors import ToolDefinitionError, ToolRejected
+from cloche.host_tools.function import FunctionTool, tool
+from cloche.host_tools.loading import from_object
+from cloche.host_tools.parameters import Parameter
+from cloche.host_tools.registry import ToolLike, ToolRegistry
+
+__all__ = [
+    "FunctionTool",
+    "Parameter",
+    "Tool",
+    "ToolDefinitionError",
+    "ToolLike",
+    "ToolRegistry",
+    "ToolRejected",
+    "from_object",
+    "tool",
+]

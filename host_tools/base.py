@@ -1,0 +1,150 @@
+"""The class of all tools."""
+
+import inspect
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Self
+
+from cloche.host_tools.annotation_text import annotation_text
+from cloche.host_tools.arguments import Arguments
+from cloche.host_tools.docstrings import Docstring, parse_docstring
+from cloche.host_tools.errors import ToolDefinitionError
+from cloche.host_tools.parameters import Parameter, Signature, read_signature
+from cloche.host_tools.schema import arguments_schema
+from cloche.host_tools.spec import help_text, tool_spec
+from cloche.runtime.dispatch import ToolSpec
+
+__all__ = ["Tool"]
+
+
+class Tool:
+    """A tool: what a program in the sandbox may call.
+
+    Subclass it for a tool with state: set ``name``, say what it does in the docstring (or in ``description``),
+    and write ``forward`` with annotated parameters, as a method or coroutine function. ``setup``, if written,
+    runs once, before the first call. For a plain function use :func:`cloche.host_tools.tool`.
+
+    Calling the object from Python runs ``forward`` as it is; arguments are checked where a program calls it.
+    Raises ToolDefinitionError when the class is made, if ``forward`` cannot be a tool.
+    """
+
+    name: str = ""
+    """The name that programs call it by, unless a registry holds it under another."""
+    description: str = ""
+    """What it does, for the model. Default: the docstring of the class, else of ``forward``, without sections."""
+    blocking: bool = True
+    """Whether ``forward`` may wait (network, files, locks) or take long.
+
+    Default: True for a plain method, False for a coroutine function. False is a promise: the runtime then
+    runs the tool on the run's own thread, which is faster and cannot be cut short at the deadline.
+    """
+    is_async: bool = False
+    """Whether ``forward`` is a coroutine function; found out, not set."""
+
+    _signature: Signature
+    _arguments: Arguments
+    _docstring: Docstring = Docstring()
+    _documentation: str = ""
+    _lock: threading.Lock
+    _is_set_up: bool
+    _run: Callable[..., Any]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = dict(vars(cls))
+        lead = parse_docstring(cls.__doc__)
+        if "forward" in own:
+            # Bound to anything at all, its signature is without `self`, whatever kind of method it is.
+            cls._read(cls, own["forward"].__get__(object(), cls), lead, typed=True)
+            cls.blocking = own.get("blocking", not cls.is_async)
+        if "description" in own:
+            cls.description = cls._documentation = own["description"]
+        elif lead.full:
+            cls.description, cls._documentation = lead.lead, lead.full
+        if inspect.iscoroutinefunction(cls.setup):
+            raise ToolDefinitionError(f"tool {cls.__name__!r}", "setup must be a plain `def`: no event loop runs yet")
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse classes without ``forward``, and prepare for ``setup``."""
+        if cls.forward is Tool.forward:
+            raise ToolDefinitionError(f"tool {cls.__name__!r}", "it has no forward method: write there what it does")
+        self = super().__new__(cls)
+        # Here and not in __init__, which subclasses replace without calling this one.
+        self._lock = threading.Lock()
+        self._is_set_up = False
+        self._run = self._first_run
+        return self
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Do what the tool does; written by the subclass, with parameters and annotations of its own."""
+        raise NotImplementedError
+
+    def setup(self) -> None:
+        """Prepare the tool (open a connection, load a model). Runs once, and again if it raised."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the tool from Python: ``setup`` if it is the first time, then ``forward``, without checks."""
+        return self._run(*args, **kwargs)
+
+    def invoke(self, args: list[Any], kwargs: dict[str, Any], called: str = "") -> Any:
+        """Run the tool for a program: check and convert the arguments, then run it; an async tool gives an awaitable.
+
+        ``called`` is the name it was called by (default: its own), for messages. Raises ToolRejected for wrong
+        arguments, otherwise whatever the tool raises.
+        """
+        args, kwargs = self._arguments.accept(args, kwargs, called or self.name)
+        return self._run(*args, **kwargs)
+
+    @property
+    def inputs(self) -> tuple[Parameter, ...]:
+        """The parameters, in order."""
+        return self._signature.parameters
+
+    @property
+    def output(self) -> str:
+        """The annotation of the result as text; empty if there is none."""
+        returns = self._signature.returns
+        return "" if returns is inspect.Parameter.empty else annotation_text(returns)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the arguments: an object with one property for each."""
+        return arguments_schema(self.inputs)
+
+    def spec(self, name: str = "") -> ToolSpec:
+        """Return what the guest is told, under another name if one is given.
+
+        Defaults that cannot cross the bridge, paths among them, are shown as None; what the program leaves out
+        is always filled in on the host.
+        """
+        doc = help_text(self._documentation or self.description, self._signature, self._docstring.arguments)
+        return tool_spec(name or self.name, self._signature, doc, is_async=self.is_async)
+
+    @staticmethod
+    def _read(target: Any, function: Callable[..., Any], lead: Docstring, *, typed: bool) -> None:
+        """Set on ``target``, a class or an object, everything that follows from the function."""
+        name = target.name or getattr(target, "__name__", "tool")
+        own = parse_docstring(function.__doc__)
+        merged = Docstring(lead.full or own.full, lead.lead or own.lead, {**own.arguments, **lead.arguments})
+        target._docstring, target._documentation, target.description = merged, merged.full, merged.lead
+        target._signature = read_signature(function, name, merged, typed=typed)
+        target._arguments = Arguments(target._signature.parameters, name)
+        target.is_async = is_coroutine_function(function, name)
+
+    def _first_run(self, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            if not self._is_set_up:
+                self.setup()
+                self._is_set_up = True
+                self._run = self.forward
+        return self._run(*args, **kwargs)
+
+
+def is_coroutine_function(function: Callable[..., Any], tool: str) -> bool:
+    """Return whether calling it gives a coroutine. Raises ToolDefinitionError for generators, which cannot cross."""
+    call = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+    for candidate in (function, call):
+        if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
+            raise ToolDefinitionError(f"tool {tool!r}", "a generator cannot leave the host: return a list instead")
+    return any(map(inspect.iscoroutinefunction, (function, call)))

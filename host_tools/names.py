@@ -1,0 +1,44 @@
+"""Which names a tool may have: those a program can write as a plain function call without losing anything."""
+
+import builtins
+import keyword
+import unicodedata
+
+from cloche.host_tools.errors import ToolDefinitionError
+
+__all__ = ["check_name"]
+
+# Providers of models cap a function's name at 64 characters, and nobody calls a longer one by hand.
+_LONGEST = 64
+# `site` adds these to the builtins of most interpreters, so programs count on them as well.
+_BUILTINS = frozenset(dir(builtins)) | {"copyright", "credits", "exit", "help", "license", "quit"}
+
+
+def check_name(name: object, *, shadow_builtins: bool = False) -> str:
+    """Return the name if a tool may have it, else raise ToolDefinitionError.
+
+    A name is an identifier of at most 64 characters, as the parser itself would spell it (NFKC), not a keyword,
+    and without a leading underscore: the interactive ``_`` and everything dunder belong to the interpreter.
+    Names of builtins are refused unless ``shadow_builtins``: a tool called ``sum`` or ``open`` would be called
+    by code that means the builtin.
+    """
+    if not isinstance(name, str):
+        raise ToolDefinitionError("tool name", f"expected a string, got {type(name).__name__}")
+    problem = _problem(name, shadow_builtins)
+    if problem:
+        raise ToolDefinitionError(f"tool name {name[: _LONGEST + 1]!r}", problem)
+    return name
+
+
+def _problem(name: str, shadow_builtins: bool) -> str:
+    if not name.isidentifier() or len(name) > _LONGEST:
+        return f"a tool's name is a Python identifier of at most {_LONGEST} characters"
+    if unicodedata.normalize("NFKC", name) != name:
+        return f"Python reads it as {unicodedata.normalize('NFKC', name)!r}; use that spelling"
+    if keyword.iskeyword(name):
+        return "it is a keyword of Python, so no program can call it"
+    if name.startswith("_"):
+        return "names that start with an underscore belong to the interpreter"
+    if name in _BUILTINS and not shadow_builtins:
+        return "it would hide the builtin of that name; choose another, or use ToolRegistry(shadow_builtins=True)"
+    return ""

@@ -1,0 +1,151 @@
+"""The tools of a sandbox: a mapping that may change while sandboxes use it."""
+
+import itertools
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self, cast
+
+from cloche.host_tools.base import Tool
+from cloche.host_tools.errors import ToolDefinitionError
+from cloche.host_tools.function import FunctionTool
+from cloche.host_tools.names import check_name
+from cloche.runtime.dispatch import ToolSpec, UnknownTool
+
+__all__ = ["ToolLike", "ToolRegistry"]
+
+ToolLike = Tool | Callable[..., Any]
+"""What can be registered: a Tool, or a plain function, whose parameters without annotation accept anything."""
+
+# One count for all registries: two of them never show the same version, even if one takes the other's place.
+_versions = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The tools at one moment. Never changed, so readers need no lock."""
+
+    tools: dict[str, Tool]
+    version: int
+
+    @cached_property
+    def specs(self) -> list[ToolSpec]:
+        return [tool.spec(name) for name, tool in self.tools.items()]
+
+    @cached_property
+    def blocking(self) -> bool:
+        return any(tool.blocking and not tool.is_async for tool in self.tools.values())
+
+
+class ToolRegistry(MutableMapping[str, Tool]):
+    """Names and the tools behind them; the key is the name that programs call, whatever the tool's own name is.
+
+    It may be changed at any time and from any thread; each change is atomic and the next run sees it. A call
+    that has begun goes on with the tool it began with. Iteration goes over the tools of the moment it started.
+    ``shadow_builtins`` allows names of Python's builtins. It is a :class:`cloche.runtime.dispatch.Dispatcher`.
+
+    Raises ToolDefinitionError for a name or function that cannot be a tool; the registry is then as before.
+    """
+
+    def __init__(
+        self, tools: Iterable[ToolLike] | Mapping[str, ToolLike] = (), *, shadow_builtins: bool = False
+    ) -> None:
+        self._shadow_builtins = shadow_builtins
+        self._lock = threading.Lock()
+        self._table = _Table({}, next(_versions))
+        if isinstance(tools, Mapping):
+            named = cast("Mapping[str, ToolLike]", tools)
+            self._replace({name: self._checked(name, tool) for name, tool in named.items()})
+        else:
+            for tool in tools:
+                self.add(tool)
+
+    def add(self, tool: ToolLike) -> Tool:
+        """Register a tool under its own name and return it. A name that is taken raises ToolDefinitionError."""
+        added = _as_tool(tool)
+        if not added.name:
+            raise ToolDefinitionError(f"tool {type(added).__name__!r}", "it has no name: set `name = ...` in the class")
+        name = check_name(added.name, shadow_builtins=self._shadow_builtins)
+        with self._lock:
+            if self._table.tools.get(name, added) is not added:
+                problem = "another tool has this name; give one of them another, or replace it: registry[name] = tool"
+                raise ToolDefinitionError(f"tool {name!r}", problem)
+            self._replace({**self._table.tools, name: added})
+        return added
+
+    def __setitem__(self, name: str, tool: ToolLike) -> None:
+        added = self._checked(name, tool)
+        with self._lock:
+            self._replace({**self._table.tools, name: added})
+
+    def __delitem__(self, name: str) -> None:
+        with self._lock:
+            tools = dict(self._table.tools)
+            del tools[name]
+            self._replace(tools)
+
+    def __getitem__(self, name: str) -> Tool:
+        return self._table.tools[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.tools)
+
+    def __len__(self) -> int:
+        return len(self._table.tools)
+
+    def __repr__(self) -> str:
+        return f"ToolRegistry({', '.join(self)})"
+
+    def copy(self) -> Self:
+        """Return a registry with the same tools that changes independently of this one."""
+        return type(self)(dict(self._table.tools), shadow_builtins=self._shadow_builtins)
+
+    def specs(self) -> list[ToolSpec]:
+        """Return what the guest is told about each tool.
+
+        Ask for :meth:`version` first: a change in between then shows as a newer version next time.
+        """
+        return list(self._table.specs)
+
+    def version(self) -> int:
+        """Return a number that grows with every change and that no other registry of this process has."""
+        return self._table.version
+
+    def is_async(self, name: str) -> bool:
+        """Return whether a call gives an awaitable. Raises UnknownTool."""
+        return self._find(name).is_async
+
+    def blocking(self) -> bool:
+        """Return whether any synchronous tool may block."""
+        return self._table.blocking
+
+    def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any | Awaitable[Any]:
+        """Check the arguments, run the tool and return its value, or the awaitable of it.
+
+        Raises UnknownTool, ToolRejected for wrong arguments, or whatever the tool raises.
+        """
+        tool = self._table.tools.get(name)  # and not _find: a call is counted in microseconds
+        if tool is None:
+            raise UnknownTool(name)
+        return tool.invoke(args, kwargs, name)
+
+    def _find(self, name: str) -> Tool:
+        tool = self._table.tools.get(name)
+        if tool is None:
+            raise UnknownTool(name)
+        return tool
+
+    def _checked(self, name: str, tool: ToolLike) -> Tool:
+        return _as_tool(tool, check_name(name, shadow_builtins=self._shadow_builtins))
+
+    def _replace(self, tools: dict[str, Tool]) -> None:
+        self._table = _Table(tools, next(_versions))
+
+
+def _as_tool(tool: ToolLike, name: str = "") -> Tool:
+    if isinstance(tool, Tool):
+        return tool
+    if not callable(tool):
+        raise ToolDefinitionError("tool", f"expected a function or a Tool, got {type(tool).__name__}")
+    return FunctionTool(tool, name=name or None, typed=False)
