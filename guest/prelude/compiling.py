@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import OrderedDict
 from types import CodeType
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class Program(NamedTuple):
     awaits: bool
 
 
-_cache: dict[tuple[str, str], Program] = {}
+_cache: OrderedDict[tuple[str, str], Program] = OrderedDict()
 
 
 def compiled(source: str, filename: str) -> Program:
@@ -45,7 +46,7 @@ def compiled(source: str, filename: str) -> Program:
 
 def _remember(key: tuple[str, str], program: Program) -> None:
     if len(_cache) >= _MOST_CACHED:
-        del _cache[next(iter(_cache))]
+        _cache.popitem(last=False)
     _cache[key] = program
 
 

@@ -1,13 +1,14 @@
 """The source text of snippets, kept so that tracebacks can show their lines."""
 
 import linecache
+from collections import OrderedDict
 from itertools import count
 
 __all__ = ["is_snippet", "register"]
 
 # A function defined long ago may still raise; older sources than this show no lines any more.
 _MOST = 256
-_known: dict[str, str] = {}
+_known: OrderedDict[str, str] = OrderedDict()
 _numbers = count(1)
 
 
@@ -27,15 +28,10 @@ def register(source: str, filename: str = "") -> str:
     # No modification time: linecache never tries to compare it with a file.
     linecache.cache[name] = (len(source), None, lines, name)
     if len(_known) > _MOST:
-        _forget(next(iter(_known)))
+        linecache.cache.pop(_known.popitem(last=False)[0], None)
     return name
 
 
 def is_snippet(filename: str) -> bool:
     """Tell whether a code object's file name is that of a snippet still kept."""
     return filename in _known
-
-
-def _forget(name: str) -> None:
-    del _known[name]
-    linecache.cache.pop(name, None)

@@ -49,9 +49,7 @@ def value(response: Any) -> Any:
 
 
 def test_a_baked_interpreter_runs_programs(bake: Bake, tmp_path: Path) -> None:
-    first, second, place, output = bake(
-        "x = 41\nprint('hello')", "x + 1", "import os\nos.getcwd(), os.path.expanduser('~')"
-    )
+    first, second, place, output = bake("x = 41\nprint('hello')", "x + 1", PLACES)
     assert (value(first), value(second)) == (None, 42)
     assert value(place) == (str(tmp_path), str(tmp_path))
     assert output == "hello\n"
@@ -78,10 +76,8 @@ def test_network_modules_import_and_fail_clearly(bake: Bake) -> None:
 
 
 def test_asyncio_needs_no_operating_system(bake: Bake) -> None:
-    code = "import asyncio\nasync def main():\n    await asyncio.sleep(1)\n    return type(asyncio.get_running_loop()).__name__\n"
-    run, top, old, _ = bake(
-        code + "asyncio.run(main())", "await main()", "asyncio.get_event_loop().run_until_complete(main())"
-    )
+    old_way = "asyncio.get_event_loop().run_until_complete(main())"
+    run, top, old, _ = bake(MAIN + "asyncio.run(main())", "await main()", old_way)
     assert [value(run), value(top), value(old)] == ["BridgeLoop"] * 3
 
 
