@@ -113,12 +113,15 @@ class FuelExhausted(LimitExceeded):
 
 
 class MemoryExceeded(LimitExceeded):
-    """The guest's memory could not grow further and the program did not recover. Unit: bytes."""
+    """The program asked for more memory than it may have, and did not recover. Unit: bytes.
+
+    ``used`` is what it had when it ended: the request that was refused is not part of it.
+    """
 
     def __str__(self) -> str:
         return (
-            f"the program holds {bytes_text(self.used)} of memory and the limit is {bytes_text(self.limit)}: "
-            "work on smaller pieces, or raise Limits(memory=...)"
+            f"the program needed more memory than the limit of {bytes_text(self.limit)} "
+            f"(it held {bytes_text(self.used)}): work on smaller pieces, or raise Limits(memory=...)"
         )
 
 

@@ -51,12 +51,19 @@ class ToolCallRecord:
     seconds: float | None = None
     started: float = field(default=0.0, repr=False)
     """When the call began, on time.perf_counter()'s clock."""
+    trimmed: bool = False
+    """Whether arguments and value were left out because the run's records had grown too large (64 MiB)."""
 
     def end(self, outcome: CallOutcome, seconds: float) -> None:
         """Note how the call ended, once: what a tool does after its run ended is not written over the record."""
         if self.outcome == "running":
             self.outcome = outcome
             self.seconds = seconds
+
+    def trim(self) -> None:
+        """Let go of the arguments and the value, so that a run's records cannot fill the host's memory."""
+        self.args, self.kwargs, self.value = [], {}, None
+        self.trimmed = True
 
     def __repr__(self) -> str:
         return f"<ToolCallRecord {self.name} {self.outcome}>"

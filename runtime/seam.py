@@ -5,7 +5,7 @@ A session drives one :class:`Machine` and serves it as its :class:`Handlers`. Te
 
 from typing import Protocol
 
-__all__ = ["Handlers", "Machine", "MachineFactory", "StopRun"]
+__all__ = ["Handlers", "Machine", "MachineSource", "StopRun"]
 
 
 class StopRun(Exception):
@@ -44,12 +44,16 @@ class Machine(Protocol):
     """One live guest. Used by one thread at a time, except for :meth:`interrupt`."""
 
     @property
-    def stopped(self) -> BaseException | None:
-        """What ended the guest: a handler's exception (StopRun's reason), or the trap's own error; None while alive."""
+    def dead(self) -> bool:
+        """Whether the guest was ended or closed, so that it can do nothing more."""
         ...
 
     def step(self, request: bytes) -> bytes:
-        """Handle one request and return the response; raises when the guest trapped, and ``stopped`` says why."""
+        """Handle one request and return the response.
+
+        Raises Stopped, and the machine is dead, if the guest was ended; MemoryExceeded if the request found no room,
+        or a CallerError if nothing was run.
+        """
         ...
 
     def set_fuel(self, amount: int) -> None:
@@ -65,21 +69,63 @@ class Machine(Protocol):
         ...
 
     def interrupt(self, reason: BaseException) -> None:
-        """From any thread: trap the guest as soon as it next computes, with this reason in ``stopped``."""
+        """From any thread: trap the guest as soon as it next computes, with this reason."""
+        ...
+
+    def withdraw(self, reason: BaseException) -> None:
+        """Take back an interrupt that came too late."""
         ...
 
     def memory_size(self) -> int:
         """Return the bytes of linear memory, which never shrinks."""
         ...
 
+    def view(self) -> memoryview:
+        """Return a view over all of the memory, valid until the memory grows or the machine is closed."""
+        ...
+
+    def write(self, pointer: int, data: bytes) -> None:
+        """Copy bytes into the memory."""
+        ...
+
+    def grow_to(self, size: int) -> None:
+        """Grow the memory to at least ``size`` bytes. Raises MemoryError."""
+        ...
+
+    @property
+    def stack_pointer(self) -> int:
+        """The guest's own stack pointer, the one piece of its state outside the memory."""
+        ...
+
+    @stack_pointer.setter
+    def stack_pointer(self, value: int, /) -> None: ...
+
     def close(self) -> None:
         """Let go of the guest. Safe to call twice."""
         ...
 
 
-class MachineFactory(Protocol):
-    """Makes fresh machines of one image."""
+class MachineSource(Protocol):
+    """Makes fresh machines of one image. Used from several threads at once."""
 
-    def __call__(self, handlers: Handlers, memory_limit: int) -> Machine:
+    @property
+    def metered(self) -> bool:
+        """Whether its machines count fuel."""
+        ...
+
+    @property
+    def least_memory(self) -> int:
+        """Bytes of linear memory that a fresh machine has."""
+        ...
+
+    def new(self, handlers: Handlers, memory_limit: int) -> Machine:
         """Return a machine as the image left it, with this cap of linear memory in bytes."""
+        ...
+
+    def pristine(self) -> memoryview:
+        """Return the memory of a machine as the image left it, to compare others with."""
+        ...
+
+    def fits_here(self) -> bool:
+        """Return whether the calling thread's stack has room for a guest."""
         ...

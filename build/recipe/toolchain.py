@@ -10,21 +10,23 @@ from pathlib import Path
 import ziglang
 
 from recipe.errors import BuildError
+from recipe.workspace import cache_root
 
 TARGET = "wasm32-wasi"
 CFLAGS = ("-DNDEBUG", "-O3", "-g0", "-msimd128")
 LIBS = ("-lwasi-emulated-signal", "-lwasi-emulated-getpid", "-lwasi-emulated-process-clocks", "-lm")
 
-# zig's driver rejects --stack-first (it always places the stack first); the build date is fixed so
-# that the same inputs give the same bytes.
+# zig's driver rejects --stack-first (it always places the stack first). The build date and the
+# places of sources are fixed, so that the same inputs give the same bytes on any machine.
 CC = """\
 #!/bin/sh
 for a; do shift; case "$a" in
   -Wl,--stack-first) ;;
   *getbuildinfo.c) set -- "$@" -DDATE='"Jun 11 2025"' -DTIME='"00:00:00"' "$a" ;;
+  *getpath.c) set -- "$@" -UVPATH -DVPATH='""' "$a" ;;
   *) set -- "$@" "$a" ;;
 esac; done
-exec "{zig}" cc -target {target} "$@"
+exec "{zig}" cc -target {target} "-ffile-prefix-map={cache}=/build" "$@"
 """
 TOOL = '#!/bin/sh\nexec "{zig}" {tool} "$@"\n'
 
@@ -50,7 +52,7 @@ def _script(path: Path, text: str) -> None:
 def install(folder: Path) -> Path:
     """Write `cc`, `ar`, `ranlib` and `build-python` into `folder`. Returns it."""
     folder.mkdir(parents=True, exist_ok=True)
-    _script(folder / "cc", CC.format(zig=zig(), target=TARGET))
+    _script(folder / "cc", CC.format(zig=zig(), target=TARGET, cache=cache_root()))
     _script(folder / "ar", TOOL.format(zig=zig(), tool="ar"))
     _script(folder / "ranlib", TOOL.format(zig=zig(), tool="ranlib"))
     _script(folder / "build-python", BUILD_PYTHON)

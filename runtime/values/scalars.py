@@ -70,9 +70,9 @@ def write_fraction(value: Fraction) -> bytes:
 
 def read_fraction(data: bytes) -> Fraction:
     """The fraction in lowest terms; a denominator below 1 is refused."""
-    if len(data) > 2 + 2 * MAX_FRACTION_BYTES:
-        raise ValueError("a fraction of too many bytes")
     middle = 2 + _LENGTH.unpack_from(data)[0]
+    if max(middle - 2, len(data) - middle) > MAX_FRACTION_BYTES:
+        raise ValueError("a fraction of too many bytes")
     bottom = read_int(data[middle:])
     if bottom < 1:
         raise ValueError("a fraction's denominator below 1")

@@ -1,1 +1,111 @@
-"""Run Python that a model wrote, in a sealed CPython."""
+"""Run Python that a model wrote, in a sealed CPython.
+
+::
+
+    from cloche import Limits, Sandbox, tool
+
+Each name is imported from its module when it is first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cloche.host_tools import Tool, ToolDefinitionError, ToolRegistry, ToolRejected, tool
+    from cloche.runtime.errors import (
+        BlockedTools,
+        CallerError,
+        CallsExceeded,
+        ClocheError,
+        ConfigurationError,
+        FuelExhausted,
+        GuestCrashed,
+        GuestError,
+        GuestException,
+        ImageError,
+        Interrupted,
+        LimitExceeded,
+        MemoryExceeded,
+        OutputExceeded,
+        ProtocolError,
+        ResultTooLarge,
+        SessionBusy,
+        SessionClosed,
+        SnapshotMismatch,
+        StackOverflow,
+        TimeExceeded,
+        UnserializableValue,
+    )
+    from cloche.runtime.events import Event, Finished, Output, ToolFinished, ToolStarted
+    from cloche.runtime.limits import Limits
+    from cloche.runtime.result import Result, ToolCallRecord, Usage
+    from cloche.runtime.sandbox import Sandbox
+    from cloche.runtime.session import Session
+
+__all__ = [
+    "BlockedTools",
+    "CallerError",
+    "CallsExceeded",
+    "ClocheError",
+    "ConfigurationError",
+    "Event",
+    "Finished",
+    "FuelExhausted",
+    "GuestCrashed",
+    "GuestError",
+    "GuestException",
+    "ImageError",
+    "Interrupted",
+    "LimitExceeded",
+    "Limits",
+    "MemoryExceeded",
+    "Output",
+    "OutputExceeded",
+    "ProtocolError",
+    "Result",
+    "ResultTooLarge",
+    "Sandbox",
+    "Session",
+    "SessionBusy",
+    "SessionClosed",
+    "SnapshotMismatch",
+    "StackOverflow",
+    "TimeExceeded",
+    "Tool",
+    "ToolCallRecord",
+    "ToolDefinitionError",
+    "ToolFinished",
+    "ToolRegistry",
+    "ToolRejected",
+    "ToolStarted",
+    "UnserializableValue",
+    "Usage",
+    "tool",
+]
+
+_NAMES = {
+    "cloche.host_tools": ("Tool", "ToolDefinitionError", "ToolRegistry", "ToolRejected", "tool"),
+    "cloche.runtime.events": ("Event", "Finished", "Output", "ToolFinished", "ToolStarted"),
+    "cloche.runtime.limits": ("Limits",),
+    "cloche.runtime.result": ("Result", "ToolCallRecord", "Usage"),
+    "cloche.runtime.sandbox": ("Sandbox",),
+    "cloche.runtime.session": ("Session",),
+}
+# Every other public name is an error.
+_HOMES = dict.fromkeys(__all__, "cloche.runtime.errors") | {
+    name: module for module, names in _NAMES.items() for name in names
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module and keep it. Raises AttributeError for any other name."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cloche' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not."""
+    return sorted({*globals(), *__all__})

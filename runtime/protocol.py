@@ -1,0 +1,263 @@
+"""The bridge's frames: building what the host sends, checking what the guest sends. No I/O and no state.
+
+A guest can send any bytes. Parsing accepts exactly the shapes below, with exactly these types (a bool is not an
+int, a subclass is not its base), and raises ProtocolError for everything else.
+"""
+
+from enum import IntEnum
+from typing import Any, NamedTuple, TypeGuard
+
+from cloche.runtime.errors import ProtocolError
+from cloche.runtime.values import MalformedValue, decode, encode
+
+__all__ = [
+    "EMPTY_REPLY",
+    "Call",
+    "CallFrame",
+    "Cancel",
+    "Failure",
+    "Finished",
+    "Op",
+    "PendingCall",
+    "Response",
+    "Sleep",
+    "Start",
+    "Suspended",
+    "Wait",
+    "error_reply",
+    "is_dict",
+    "is_list",
+    "parse_call",
+    "parse_response",
+    "request",
+    "run_request",
+    "set_request",
+    "value_reply",
+    "wait_reply",
+]
+
+
+class Op(IntEnum):
+    """The first item of each request to the guest."""
+
+    RUN = 1
+    RESUME = 2
+    DEFINE = 3
+    SET = 4
+    GET = 5
+    PUT_FILE = 6
+    GET_FILE = 7
+    LIST_FILES = 8
+    LIMITS = 9
+    RESEED = 10
+
+
+class Failure(NamedTuple):
+    """Why a request failed in the guest; every text is the guest's own."""
+
+    kind: str
+    type_name: str
+    module: str
+    message: str
+    traceback: str
+    line: int | None
+
+
+class Finished(NamedTuple):
+    """The guest answered a request."""
+
+    value: Any
+    failure: Failure | None
+
+
+class PendingCall(NamedTuple):
+    """A tool call that a suspended program waits for."""
+
+    id: int
+    name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    line: int | None
+
+
+class Suspended(NamedTuple):
+    """The program waits for these calls."""
+
+    calls: list[PendingCall]
+
+
+Response = Finished | Suspended
+
+
+class Call(NamedTuple):
+    """Call a tool and wait for it."""
+
+    name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+class Start(NamedTuple):
+    """Call a tool in the background, under an id that the guest chose."""
+
+    id: int
+    name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+class Wait(NamedTuple):
+    """Wait until a background call ends, at most ``timeout`` seconds (None: as long as it takes)."""
+
+    timeout: float | None
+
+
+class Cancel(NamedTuple):
+    """Cancel a background call."""
+
+    id: int
+
+
+class Sleep(NamedTuple):
+    """Sleep for so many seconds."""
+
+    seconds: float
+
+
+CallFrame = Call | Start | Wait | Cancel | Sleep
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Return whether a value is a list and nothing derived from it."""
+    return type(value) is list
+
+
+def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
+    """Return whether a value is a dict and nothing derived from it."""
+    return type(value) is dict
+
+
+_KINDS = frozenset({"exception", "unserializable", "too_large"})
+_FAILURE_KEYS = frozenset({"kind", "type", "module", "message", "traceback", "line"})
+_RUN = int(Op.RUN)
+
+
+def run_request(code: str, filename: str, options: dict[str, Any]) -> bytes:
+    """Return the request to run ``code``."""
+    return encode([_RUN, code, filename, options], where="code")
+
+
+def request(op: Op, *items: Any, where: str = "request") -> bytes:
+    """Return any request. Raises the codec's error, naming ``where``, for a value that cannot cross."""
+    return encode([int(op), *items], where=where)
+
+
+def set_request(name: str, value: Any) -> bytes:
+    """Return the request to set a variable. Raises the codec's errors, which name the path in the variable."""
+    # By hand, so that the value is encoded under its own name.
+    return b"\x92" + bytes([Op.SET]) + b"\x81" + encode(name) + encode(value, where=name)
+
+
+def parse_response(data: bytes) -> Response:
+    """Return what the guest answered. Raises ProtocolError."""
+    frame = _frame(data, "response")
+    # The usual answer first, without the price of a match statement.
+    if len(frame) == 3 and frame[0] == 0 and frame[2] is None:
+        return Finished(frame[1], None)
+    match frame:
+        case [0, None, error] if is_dict(error):
+            return Finished(None, _failure(error))
+        case [1, calls] if is_list(calls):
+            return Suspended([_pending(call) for call in calls])
+        case _:
+            raise ProtocolError("a response of an unknown shape")
+
+
+def parse_call(data: bytes) -> CallFrame:
+    """Return what the guest asks for. Raises ProtocolError."""
+    match _frame(data, "call"):
+        case [0, name, args, kwargs] if _is_call(name, args, kwargs):
+            return Call(name, args, kwargs)
+        case [1, id_, name, args, kwargs] if _is_id(id_) and _is_call(name, args, kwargs):
+            return Start(id_, name, args, kwargs)
+        case [2, timeout] if timeout is None or _is_duration(timeout):
+            return Wait(timeout)
+        case [3, id_] if _is_id(id_):
+            return Cancel(id_)
+        case [4, seconds] if _is_duration(seconds):
+            return Sleep(seconds)
+        case _:
+            raise ProtocolError("a call frame of an unknown shape")
+
+
+EMPTY_REPLY = encode([0, None])
+"""The reply to a call frame that has no value."""
+
+
+def value_reply(value: Any, *, id: int | None = None, limit: int | None = None) -> bytes:
+    """Return a tool's value as the reply to CALL, or with an ``id`` as one item of the reply to WAIT.
+
+    Raises the codec's errors, naming the path in ``result``; ``limit`` caps the value's encoded bytes.
+    """
+    # The value is encoded alone, so that errors name its own path, and put into a list by hand.
+    data = encode(value, where="result", limit=limit)
+    return b"\x92\x00" + data if id is None else b"\x93" + encode(id) + b"\x00" + data
+
+
+def error_reply(type_name: str, message: str, *, id: int | None = None) -> bytes:
+    """Return a tool's error as the reply to CALL, or with an ``id`` as one item of the reply to WAIT."""
+    return encode([1, type_name, message] if id is None else [id, 1, type_name, message])
+
+
+def wait_reply(items: list[bytes]) -> bytes:
+    """Return the reply to WAIT made of encoded items, which are not encoded a second time."""
+    return b"".join([b"\x92\x00", b"\xdd", len(items).to_bytes(4, "big"), *items])
+
+
+def _frame(data: bytes, what: str) -> list[Any]:
+    """Return a message that is a list beginning with an int."""
+    try:
+        frame: Any = decode(data)
+    except MalformedValue as error:
+        raise ProtocolError(f"a malformed {what}: {error}") from None
+    if not is_list(frame) or not frame or type(frame[0]) is not int:
+        raise ProtocolError(f"a {what} of an unknown shape")
+    return frame
+
+
+def _failure(error: dict[Any, Any]) -> Failure:
+    if error.keys() != _FAILURE_KEYS or error["kind"] not in _KINDS:
+        raise ProtocolError("an error report of an unknown shape")
+    kind, name, module, message, traceback = (error[key] for key in ("kind", "type", "module", "message", "traceback"))
+    if any(type(text) is not str for text in (name, module, message, traceback)):
+        raise ProtocolError("an error report with something else than text")
+    if not _is_line(error["line"]):
+        raise ProtocolError("an error report with a line that is no number")
+    return Failure(kind, name, module, message, traceback, error["line"])
+
+
+def _pending(call: Any) -> PendingCall:
+    match call:
+        case [id_, name, args, kwargs, line] if _is_id(id_) and _is_call(name, args, kwargs) and _is_line(line):
+            return PendingCall(id_, name, args, kwargs, line)
+        case _:
+            raise ProtocolError("a pending call of an unknown shape")
+
+
+def _is_line(value: Any) -> bool:
+    return value is None or type(value) is int
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _is_duration(value: Any) -> bool:
+    # A nan is not at least 0, as every comparison with it is false.
+    return type(value) in (int, float) and value >= 0
+
+
+def _is_call(name: Any, args: Any, kwargs: Any) -> bool:
+    if type(name) is not str or not is_list(args) or not is_dict(kwargs):
+        return False
+    return not kwargs or all(type(key) is str for key in kwargs)

@@ -1,0 +1,119 @@
+"""The front door: what programs may use, and runs and sessions under those rules."""
+
+from collections.abc import AsyncGenerator
+from typing import Any, Literal
+
+from cloche.runtime.dispatch import Dispatcher, as_dispatcher
+from cloche.runtime.engine import Metering
+from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.events import Event
+from cloche.runtime.limits import Limits
+from cloche.runtime.result import Result
+from cloche.runtime.run_state import Listener
+from cloche.runtime.seam import MachineSource
+from cloche.runtime.session import Session
+from cloche.runtime.session_guest import Guest
+from cloche.runtime.source import ImageSource
+from cloche.runtime.world import Seed, World, parse_clock, parse_seed
+
+__all__ = ["Sandbox"]
+
+
+class Sandbox:
+    """Runs programs in guests of one image, with these tools and limits. Safe to use from several threads.
+
+    ``tools``     a Dispatcher, or whatever the tool layer turns into one, such as a list of functions; default none.
+    ``limits``    default ``Limits()``; each run may be given others.
+    ``metering``  ``"fuel"`` (default, repeatable), ``"epoch"`` (faster; fuel is not counted and its limit not applied),
+                  or ``"none"`` (for benchmarks only: neither fuel nor time end a program that computes).
+    ``seed``      an int, text or bytes: every guest then sees the same "random" numbers. Default: real entropy.
+    ``clock``     ``"real"`` (default), or seconds since the epoch: time then stands still except while the guest
+                  sleeps, which takes no real time.
+    ``source``    where guests come from; default the shipped image.
+
+    With a seed and a fixed clock a run is a pure function of the program and of what the tools answer.
+
+    Raises ConfigurationError for settings that cannot work, ImageError where there is no image.
+    """
+
+    def __init__(
+        self,
+        tools: Any = None,
+        *,
+        limits: Limits | None = None,
+        metering: Metering = "fuel",
+        seed: Seed | None = None,
+        clock: float | Literal["real"] = "real",
+        source: MachineSource | None = None,
+    ) -> None:
+        self._tools = as_dispatcher(tools)
+        self._limits = _checked(Limits() if limits is None else limits)
+        self._seed = parse_seed(seed)
+        self._clock = parse_clock(clock)
+        self._source: MachineSource = ImageSource(metering=metering) if source is None else source
+
+    @property
+    def tools(self) -> Dispatcher:
+        """The tools that programs may call."""
+        return self._tools
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of a run that is given no others."""
+        return self._limits
+
+    def run(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
+        """Run a program in a fresh guest, which is dropped afterwards, and return its result.
+
+        What the program does wrong is on the result, not raised. ``on_event`` is called with each event while the
+        guest stands still, on the guest's thread; what it raises ends the run and is raised here.
+
+        Raises ConfigurationError, or BlockedTools where too many tools are stuck.
+        """
+        with self._new_session(limits, rollback=False) as session:
+            return session.run(code, on_event=on_event)
+
+    async def arun(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
+        """Like :meth:`run`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
+        async with self._new_session(limits, rollback=False) as session:
+            return await session.arun(code, on_event=on_event)
+
+    async def stream(self, code: str, *, limits: Limits | None = None) -> AsyncGenerator[Event, None]:
+        """Run a program in a fresh guest and yield its events, Finished last. Leaving the iteration ends the run."""
+        async with self._new_session(limits, rollback=False) as session:
+            events = session.stream(code)
+            try:
+                async for event in events:
+                    yield event
+            finally:
+                await events.aclose()
+
+    def session(self, *, limits: Limits | None = None, rollback: bool = True) -> Session:
+        """Return a new session, which keeps its state between runs.
+
+        After a run that was ended by a limit or a trap, the session goes back to where that run began; with
+        ``rollback=False`` it ends instead, and costs no memory for its past.
+        """
+        return self._new_session(limits, rollback)
+
+    def __repr__(self) -> str:
+        return f"<Sandbox {len(self._tools.specs())} tools, {self._limits}>"
+
+    def _new_session(self, limits: Limits | None, rollback: bool) -> Session:
+        limits = self._limits if limits is None else _checked(limits)
+        self._check_memory(limits)
+        world = World(self._seed, self._clock)
+        return Session(Guest(self._source, self._tools, world, limits.memory, rollback), limits)
+
+    def _check_memory(self, limits: Limits) -> None:
+        least = self._source.least_memory
+        if limits.memory < least:
+            raise ConfigurationError(
+                "memory", f"{limits.memory} bytes do not hold the interpreter, which needs {least}"
+            )
+
+
+def _checked(limits: object) -> Limits:
+    if not isinstance(limits, Limits):
+        raise ConfigurationError("limits", f"a {type(limits).__name__} is not Limits: write Limits(time=5, ...)")
+    return limits

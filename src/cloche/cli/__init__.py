@@ -1,0 +1,5 @@
+"""The command line: ``cloche demo``, ``run``, ``repl`` and ``info``."""
+
+from cloche.cli.command import main
+
+__all__ = ["main"]

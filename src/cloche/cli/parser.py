@@ -1,0 +1,107 @@
+"""The command line's grammar."""
+
+import argparse
+from typing import TYPE_CHECKING, NoReturn
+
+from cloche.cli.limit_flags import add_limit_flags
+
+__all__ = ["EXIT_CODES", "build_parser"]
+
+EXIT_CODES = """\
+exit codes:
+  0    the program ran to its end
+  1    the program raised an exception, or its value cannot leave the sandbox
+  2    the command line, a file, a tool or the image is wrong; nothing was run
+  3    a limit ended the program
+  4    the guest crashed or broke the bridge protocol
+  130  interrupted with Ctrl-C
+  141  nobody reads the output any more
+"""
+"""What `cloche run --help` says of exit codes."""
+_RUN = """\
+Run a Python program in a fresh sandbox. What it prints appears as it is printed, control characters written
+out; then the value of its last expression, if it has one. Tools given with --tool are functions in the program.
+"""
+_JSON = """\
+--json prints one object: value, value_type, value_repr (set where JSON cannot hold the value, which is then
+null), stdout, stderr, error (null, or type, message, exception, line, traceback, used, limit), usage (fuel,
+wall, memory_peak, output_bytes, calls), calls (name, args, kwargs, outcome, value, error, seconds), rolled_back.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; after parsing, ``command`` holds the command's name."""
+    parser = _Parser(prog="cloche", description="Run Python that a model wrote, in a sealed CPython.")
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_demo(commands)
+    _add_run(commands)
+    _add_repl(commands)
+    _add_info(commands)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2, the message and where to read more; shorter than argparse's whole usage."""
+        self.exit(2, f"{self.prog}: {message}\ntry '{self.prog} --help'\n")
+
+
+if TYPE_CHECKING:
+    # Private everywhere, and generic for type checkers only.
+    _Commands = argparse._SubParsersAction[_Parser]  # pyright: ignore[reportPrivateUsage]
+
+
+def _add_demo(commands: "_Commands") -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="run programs as a model writes them, good and naughty",
+        description="Run a set of programs as a model writes them, good and naughty, and show what became of each.",
+    )
+    demo.add_argument("names", nargs="*", metavar="NAME", help="only these programs (default: all)")
+    demo.add_argument("--list", action="store_true", help="list the programs instead of running them")
+    demo.add_argument("--source", metavar="NAME", help="show one program's source")
+
+
+def _add_run(commands: "_Commands") -> None:
+    run = commands.add_parser(
+        "run",
+        help="run a program from a file or standard input",
+        description=_RUN,
+        epilog=f"{_JSON}\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("file", metavar="FILE", help="the program; - reads standard input")
+    run.add_argument("--json", action="store_true", help="print one JSON object instead of the output")
+    run.add_argument("--put", action="append", default=[], metavar="FILE[=PATH]", help="copy a file into the sandbox")
+    _add_sandbox_flags(run)
+
+
+def _add_repl(commands: "_Commands") -> None:
+    repl = commands.add_parser(
+        "repl",
+        help="a session at the keyboard",
+        description="Type Python into one session of a sandbox. :help lists the commands.",
+    )
+    _add_sandbox_flags(repl)
+
+
+def _add_info(commands: "_Commands") -> None:
+    info = commands.add_parser(
+        "info",
+        help="versions, the guest image, its imports, the cache",
+        description="Show what this installation consists of.",
+    )
+    info.add_argument("--json", action="store_true", help="print one JSON object")
+    info.add_argument("--licenses", action="store_true", help="show the licences of everything inside the guest image")
+
+
+def _add_sandbox_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tool", action="append", default=[], metavar="MODULE:FUNCTION", help="a host tool; may be repeated"
+    )
+    parser.add_argument(
+        "--metering", choices=("fuel", "epoch", "none"), default="fuel", help="what bounds computing (default: fuel)"
+    )
+    parser.add_argument("--seed", metavar="SEED", help="make randomness repeatable: a number or any text")
+    add_limit_flags(parser)

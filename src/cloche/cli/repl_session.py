@@ -1,0 +1,51 @@
+"""The REPL's session: one at a time, with limits that may change between two pieces."""
+
+from importlib import resources
+from typing import Any, Unpack
+
+from cloche.cli.terminal import write_event
+from cloche.cli.worker import run_interruptibly
+from cloche.host_tools import ToolRegistry
+from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.limits import LimitChanges, Limits
+from cloche.runtime.result import Result
+from cloche.runtime.sandbox import Sandbox
+
+__all__ = ["ReplSession"]
+
+
+class ReplSession:
+    """Runs pieces in one session of a sandbox. The guest itself shows the values, see ``repl_guest.py``."""
+
+    def __init__(self, box: Sandbox, tools: ToolRegistry) -> None:
+        self._box = box
+        self.tools = tools
+        self.limits: Limits = box.limits
+        self._begin()
+
+    def run(self, piece: str) -> Result[Any]:
+        """Run one piece, writing its output as it comes; Ctrl-C ends it and the session is as before it."""
+        return run_interruptibly(
+            lambda: self.session.run(piece, limits=self.limits, on_event=write_event),
+            interrupt=self.session.interrupt,
+        )
+
+    def reset(self) -> None:
+        """Begin again in a fresh session with the same tools and limits."""
+        self.session.close()
+        self._begin()
+
+    def change(self, **changes: Unpack[LimitChanges]) -> None:
+        """Change limits from the next piece on. Raises ConfigurationError, also for memory: that is the session's."""
+        if "memory" in changes:
+            raise ConfigurationError("memory", "it is set when the session begins: start cloche repl with --memory")
+        self.limits = self.limits.replace(**changes)
+
+    def close(self) -> None:
+        """End the session."""
+        self.session.close()
+
+    def _begin(self) -> None:
+        self.session = self._box.session()
+        hook = resources.files("cloche.cli").joinpath("repl_guest.py").read_text(encoding="utf-8")
+        self.session.run(hook).unwrap()

@@ -1,0 +1,45 @@
+"""``cloche run``: one program in a fresh sandbox."""
+
+import argparse
+import json
+import sys
+
+from cloche.cli.exit_codes import exit_code
+from cloche.cli.json_shape import result_json
+from cloche.cli.sandboxes import sandbox_from
+from cloche.cli.shown import full_repr
+from cloche.cli.sources import file_to_put, read_source
+from cloche.cli.terminal import error_text, write_event
+from cloche.cli.tool_flags import load_tools
+from cloche.cli.worker import run_interruptibly
+from cloche.runtime.result import Result
+from cloche.runtime.session import Session
+
+__all__ = ["command"]
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run the program and return the exit code of its outcome. Raises Complaint or CallerError before anything runs."""
+    source = read_source(arguments.file)
+    files = [file_to_put(text) for text in arguments.put]
+    with sandbox_from(arguments, load_tools(arguments.tool)).session() as session:
+        for path, data in files:
+            session.put_file(path, data)
+        result = _run(session, source, arguments.json)
+    if arguments.json:
+        print(json.dumps(result_json(result), allow_nan=False))
+    else:
+        _show(result)
+    return exit_code(result.error)
+
+
+def _run(session: Session, source: str, quiet: bool) -> Result[object]:
+    listener = None if quiet else write_event
+    return run_interruptibly(lambda: session.run(source, on_event=listener), interrupt=session.interrupt)
+
+
+def _show(result: Result[object]) -> None:
+    if result.error is not None:
+        print(error_text(result.error), file=sys.stderr)
+    elif result.value is not None:
+        print(full_repr(result.value))

@@ -1,0 +1,62 @@
+"""The shipped image: what it imports, what it exports, and that it can be made again bit by bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+from recipe import bake, link, stdlib, wasmfile
+from recipe.inputs import BUILD
+from recipe.wasmfile import Reader
+
+ROOT = BUILD.parent
+IMPORTS = [("cloche", name) for name in ("call", "take", "write", "clock", "entropy")]
+
+
+@pytest.fixture(scope="module")
+def image() -> bytes:
+    return (bake.IMAGE / "cloche.wasm").read_bytes()
+
+
+def test_the_imports_are_the_bridge_and_nothing_else(image: bytes) -> None:
+    assert wasmfile.imports(image) == IMPORTS
+
+
+def test_each_import_has_a_documented_purpose() -> None:
+    text = (ROOT / "docs" / "abi.md").read_text()
+    for _, name in IMPORTS:
+        assert re.search(rf"^\| `{name}\(.*\| \w+", text, re.M), name
+
+
+def test_the_exports_are_those_of_run_time(image: bytes) -> None:
+    (payload,) = (s.payload for s in wasmfile.sections(image) if s.id == wasmfile.EXPORT)
+    reader, names = Reader(payload), set[str]()
+    for _ in range(reader.number()):
+        names.add(reader.name())
+        reader.byte(), reader.number()
+    assert names == bake.EXPORTS
+
+
+def test_the_manifest_tells_the_truth(image: bytes) -> None:
+    manifest = json.loads((bake.IMAGE / "cloche.json").read_text())
+    assert manifest["sha256"] == hashlib.sha256(image).hexdigest()
+    assert manifest["size"] == len(image)
+    assert manifest["imports"] == [name for _, name in IMPORTS]
+
+
+def test_every_package_inside_has_its_licence_beside_the_image() -> None:
+    manifest = json.loads((bake.IMAGE / "cloche.json").read_text())
+    for package in manifest["packages"]:
+        assert (bake.IMAGE / "licenses" / f"{package['name']}.txt").stat().st_size > 100
+
+
+def test_baking_twice_gives_the_same_bytes(image: bytes) -> None:
+    assert bake.bake(link.linked() / "guest.wasm", stdlib.bytecode()) == image
+
+
+def test_no_path_of_the_building_machine_is_in_the_image(image: bytes) -> None:
+    assert str(Path.home()).encode() + b"/" not in image
+    assert str(ROOT).encode() not in image

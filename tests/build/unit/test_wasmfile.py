@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import wasmtime
+from hypothesis import given
+from hypothesis import strategies as st
+from recipe import bake, wasmfile
+from recipe.wasmfile import Reader, Section
+
+WAT = """
+(module
+  (import "cloche" "clock" (func (param i32) (result i64)))
+  (memory (export "memory") 1)
+  (global (export "__stack_pointer") (mut i32) (i32.const 64))
+  (func (export "cloche_inbox") (param i32) (result i32) (i32.load (i32.const 70000)))
+  (func (export "cloche_step") (param i32) (result i64) (i64.const 7))
+  (func (export "cloche_bake_start") (result i32) (i32.const 0))
+  (data (i32.const 8) "linked"))
+"""
+
+
+@given(st.integers(min_value=0, max_value=2**32 - 1))
+def test_unsigned_numbers_round_trip(value: int) -> None:
+    assert Reader(wasmfile.leb(value)).number() == value
+
+
+@given(st.binary(max_size=64), st.integers(min_value=0, max_value=2**31 - 1))
+def test_a_data_section_is_accepted_by_the_engine(data: bytes, offset: int) -> None:
+    memory = Section(wasmfile.MEMORY, wasmfile.memory_section(65536))
+    module = wasmfile.assemble([memory, Section(wasmfile.DATA, wasmfile.data_section(data, offset))])
+    wasmtime.Module.validate(wasmtime.Engine(), module)
+
+
+def test_sections_reassemble_to_the_same_bytes() -> None:
+    module = bytes(wasmtime.wat2wasm(WAT))
+    assert wasmfile.assemble(list(wasmfile.sections(module))) == module
+
+
+def test_imports_are_listed_in_order() -> None:
+    assert wasmfile.imports(bytes(wasmtime.wat2wasm(WAT))) == [("cloche", "clock")]
+
+
+@pytest.fixture
+def rewritten() -> bytes:
+    memory = bytearray(2 * bake.PAGE)
+    memory[70000:70004] = (1234).to_bytes(4, "little")
+    return bake.rewritten(bytes(wasmtime.wat2wasm(WAT)), bytes(memory), 4242)
+
+
+def test_a_rewritten_module_starts_from_the_given_memory_and_stack(rewritten: bytes) -> None:
+    engine = wasmtime.Engine()
+    store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
+    kind = wasmtime.FuncType([wasmtime.ValType.i32()], [wasmtime.ValType.i64()])
+    linker.define_func("cloche", "clock", kind, lambda _: 0)
+    exports = linker.instantiate(store, wasmtime.Module(engine, rewritten)).exports(store)
+    inbox, pointer = exports["cloche_inbox"], exports["__stack_pointer"]
+    assert isinstance(inbox, wasmtime.Func)
+    assert isinstance(pointer, wasmtime.Global)
+    assert inbox(store, 0) == 1234
+    assert pointer.value(store) == 4242
+
+
+def test_a_rewritten_module_keeps_only_the_run_time_exports(rewritten: bytes) -> None:
+    names = [export.name for export in wasmtime.Module(wasmtime.Engine(), rewritten).exports]
+    assert set(names) == bake.EXPORTS
+
+
+def test_a_second_mutable_global_is_refused() -> None:
+    two = "(module (memory 1) (global (mut i32) (i32.const 1)) (global (mut i32) (i32.const 2)))"
+    with pytest.raises(AssertionError, match="2 mutable globals"):
+        bake.rewritten(bytes(wasmtime.wat2wasm(two)), bytes(bake.PAGE), 0)
