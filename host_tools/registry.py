@@ -13,7 +13,7 @@ from cloche.host_tools.function import FunctionTool
 from cloche.host_tools.names import check_name
 from cloche.runtime.dispatch import ToolSpec, UnknownTool
 
-__all__ = ["ToolLike", "ToolRegistry"]
+__all__ = ["ToolLike", "ToolRegistry", "registry_of"]
 
 ToolLike = Tool | Callable[..., Any]
 """What can be registered: a Tool, or a plain function, whose parameters without annotation accept anything."""
@@ -141,6 +141,24 @@ class ToolRegistry(MutableMapping[str, Tool]):
 
     def _replace(self, tools: dict[str, Tool]) -> None:
         self._table = _Table(tools, next(_versions))
+
+
+def registry_of(tools: Any) -> ToolRegistry:
+    """Return the registry for what a caller gave a sandbox as its tools: a list, a mapping by name, or one tool.
+
+    Raises ToolDefinitionError for what cannot be a tool.
+    """
+    if isinstance(tools, Mapping):
+        return ToolRegistry(cast("Mapping[str, ToolLike]", tools))
+    return ToolRegistry([tools] if callable(tools) else _items(tools))
+
+
+def _items(tools: Any) -> list[ToolLike]:
+    try:
+        return list(tools)
+    except TypeError:
+        problem = f"expected a list of tools, a dict by name, or a ToolRegistry, got {type(tools).__name__}"
+        raise ToolDefinitionError("tools", problem) from None
 
 
 def _as_tool(tool: ToolLike, name: str = "") -> Tool:

@@ -65,11 +65,21 @@ def _failed(report: ErrorReport) -> bytes:
 
 
 def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
+    if options:
+        _apply(options)
     streams.restore()
     try:
         return run(source, filename)
     finally:
         streams.flush()
+
+
+def _apply(options: dict[str, Any]) -> None:
+    """Take over what the host has to say before a run: ``limits`` as for LIMITS, ``tools`` as for DEFINE."""
+    if "limits" in options:
+        caps.apply(options["limits"])
+    if "tools" in options:
+        _toolbox.define(options["tools"])
 
 
 def _resume(outcomes: list[Any]) -> None:

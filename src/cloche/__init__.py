@@ -101,9 +101,16 @@ def __getattr__(name: str) -> Any:
     """Import a public name from its module and keep it. Raises AttributeError for any other name."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cloche' has no attribute {name!r}")
+    if name == "Sandbox":
+        import_module("cloche.runtime.dispatch").register_converter(_dispatcher)
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+def _dispatcher(tools: Any) -> Any:
+    # Only here do the layers meet: the runtime knows no tools, and their schemas cost 0.1 s to import.
+    return import_module("cloche.host_tools.registry").registry_of(tools)
 
 
 def __dir__() -> list[str]:
