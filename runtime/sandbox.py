@@ -3,18 +3,18 @@
 from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
+from cloche.runtime.bridge.world import Seed, World, parse_clock, parse_seed
 from cloche.runtime.dispatch import Dispatcher, as_dispatcher
-from cloche.runtime.engine import Metering
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.events import Event
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
-from cloche.runtime.run_state import Listener
+from cloche.runtime.running.run_state import Listener
+from cloche.runtime.running.session_guest import Guest
 from cloche.runtime.seam import MachineSource
 from cloche.runtime.session import Session
-from cloche.runtime.session_guest import Guest
-from cloche.runtime.source import ImageSource
-from cloche.runtime.world import Seed, World, parse_clock, parse_seed
+from cloche.runtime.wasm.engine import Metering
+from cloche.runtime.wasm.source import ImageSource
 
 __all__ = ["Sandbox"]
 

@@ -6,16 +6,16 @@ from collections.abc import AsyncGenerator
 from os import PathLike, fspath
 from typing import Any, Self
 
-from cloche.runtime import jobs
 from cloche.runtime.errors import ConfigurationError, Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.events import Event, Finished
-from cloche.runtime.execution import Execution
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
-from cloche.runtime.run_state import Listener, RunState
-from cloche.runtime.session_guest import Guest
-from cloche.runtime.streaming import EventFeed
-from cloche.runtime.waiting import Detached
+from cloche.runtime.running import jobs
+from cloche.runtime.running.execution import Execution
+from cloche.runtime.running.run_state import Listener, RunState
+from cloche.runtime.running.session_guest import Guest
+from cloche.runtime.running.streaming import EventFeed
+from cloche.runtime.running.waiting import Detached
 
 __all__ = ["GuestPath", "Session"]
 

@@ -80,9 +80,7 @@ def bake(wasm: Path, files: stdlib.Files) -> bytes:
 
 def manifest(baked: bytes) -> dict[str, object]:
     """What `cloche info` tells of an image, and what the runtime checks."""
-    packages = [
-        {"name": s.name, "version": s.version, "licence": s.licence, "url": s.home} for s in load().values()
-    ]
+    packages = [{"name": s.name, "version": s.version, "licence": s.licence, "url": s.home} for s in load().values()]
     return {
         "abi": ABI,
         "sha256": hashlib.sha256(baked).hexdigest(),

@@ -7,17 +7,50 @@ from pathlib import Path
 
 from recipe import sources
 
-ZLIB = "adler32 crc32 deflate inffast inflate inftrees trees zutil".split()
-BZIP2 = "blocksort huffman crctable randtable compress decompress bzlib".split()
-XZ_COMMON = """
-  common block_util easy_preset filter_common hardware_physmem index stream_flags_common vli_size
-  alone_encoder block_buffer_encoder block_encoder block_header_encoder easy_buffer_encoder easy_encoder
-  easy_encoder_memusage filter_buffer_encoder filter_encoder filter_flags_encoder index_encoder
-  stream_buffer_encoder stream_encoder stream_flags_encoder vli_encoder alone_decoder auto_decoder
-  block_buffer_decoder block_decoder block_header_decoder easy_decoder_memusage file_info
-  filter_buffer_decoder filter_decoder filter_flags_decoder index_decoder index_hash lzip_decoder
-  stream_buffer_decoder stream_decoder stream_flags_decoder vli_decoder
-""".split()
+ZLIB = ["adler32", "crc32", "deflate", "inffast", "inflate", "inftrees", "trees", "zutil"]
+BZIP2 = ["blocksort", "huffman", "crctable", "randtable", "compress", "decompress", "bzlib"]
+XZ_COMMON = [
+    "common",
+    "block_util",
+    "easy_preset",
+    "filter_common",
+    "hardware_physmem",
+    "index",
+    "stream_flags_common",
+    "vli_size",
+    "alone_encoder",
+    "block_buffer_encoder",
+    "block_encoder",
+    "block_header_encoder",
+    "easy_buffer_encoder",
+    "easy_encoder",
+    "easy_encoder_memusage",
+    "filter_buffer_encoder",
+    "filter_encoder",
+    "filter_flags_encoder",
+    "index_encoder",
+    "stream_buffer_encoder",
+    "stream_encoder",
+    "stream_flags_encoder",
+    "vli_encoder",
+    "alone_decoder",
+    "auto_decoder",
+    "block_buffer_decoder",
+    "block_decoder",
+    "block_header_decoder",
+    "easy_decoder_memusage",
+    "file_info",
+    "filter_buffer_decoder",
+    "filter_decoder",
+    "filter_flags_decoder",
+    "index_decoder",
+    "index_hash",
+    "lzip_decoder",
+    "stream_buffer_decoder",
+    "stream_decoder",
+    "stream_flags_decoder",
+    "vli_decoder",
+]
 XZ_FILES = [
     *(f"common/{name}" for name in XZ_COMMON),
     *(f"check/{name}" for name in ("check", "crc32_fast", "crc64_fast", "sha256")),
@@ -30,16 +63,47 @@ XZ_FILES = [
     *(f"simple/{name}" for name in ("simple_coder", "simple_encoder", "simple_decoder")),
     *(f"simple/{name}" for name in ("x86", "powerpc", "ia64", "arm", "armthumb", "arm64", "sparc", "riscv")),
 ]
-XZ_FLAGS = (
-    "HAVE_STDINT_H HAVE_INTTYPES_H HAVE_STDBOOL_H HAVE_LIMITS_H HAVE_STRING_H HAVE_ENCODERS HAVE_DECODERS"
-    " HAVE_ENCODER_LZMA1 HAVE_ENCODER_LZMA2 HAVE_DECODER_LZMA1 HAVE_DECODER_LZMA2 HAVE_ENCODER_DELTA"
-    " HAVE_DECODER_DELTA HAVE_ENCODER_X86 HAVE_DECODER_X86 HAVE_ENCODER_POWERPC HAVE_DECODER_POWERPC"
-    " HAVE_ENCODER_IA64 HAVE_DECODER_IA64 HAVE_ENCODER_ARM HAVE_DECODER_ARM HAVE_ENCODER_ARMTHUMB"
-    " HAVE_DECODER_ARMTHUMB HAVE_ENCODER_ARM64 HAVE_DECODER_ARM64 HAVE_ENCODER_SPARC HAVE_DECODER_SPARC"
-    " HAVE_ENCODER_RISCV HAVE_DECODER_RISCV HAVE_CHECK_CRC32 HAVE_CHECK_CRC64 HAVE_CHECK_SHA256"
-    " HAVE_MF_HC3 HAVE_MF_HC4 HAVE_MF_BT2 HAVE_MF_BT3 HAVE_MF_BT4 HAVE_LZIP_DECODER"
-).split()
-XZ_FOLDERS = "api common check lz rangecoder lzma delta simple".split()
+XZ_FLAGS = [
+    "HAVE_STDINT_H",
+    "HAVE_INTTYPES_H",
+    "HAVE_STDBOOL_H",
+    "HAVE_LIMITS_H",
+    "HAVE_STRING_H",
+    "HAVE_ENCODERS",
+    "HAVE_DECODERS",
+    "HAVE_ENCODER_LZMA1",
+    "HAVE_ENCODER_LZMA2",
+    "HAVE_DECODER_LZMA1",
+    "HAVE_DECODER_LZMA2",
+    "HAVE_ENCODER_DELTA",
+    "HAVE_DECODER_DELTA",
+    "HAVE_ENCODER_X86",
+    "HAVE_DECODER_X86",
+    "HAVE_ENCODER_POWERPC",
+    "HAVE_DECODER_POWERPC",
+    "HAVE_ENCODER_IA64",
+    "HAVE_DECODER_IA64",
+    "HAVE_ENCODER_ARM",
+    "HAVE_DECODER_ARM",
+    "HAVE_ENCODER_ARMTHUMB",
+    "HAVE_DECODER_ARMTHUMB",
+    "HAVE_ENCODER_ARM64",
+    "HAVE_DECODER_ARM64",
+    "HAVE_ENCODER_SPARC",
+    "HAVE_DECODER_SPARC",
+    "HAVE_ENCODER_RISCV",
+    "HAVE_DECODER_RISCV",
+    "HAVE_CHECK_CRC32",
+    "HAVE_CHECK_CRC64",
+    "HAVE_CHECK_SHA256",
+    "HAVE_MF_HC3",
+    "HAVE_MF_HC4",
+    "HAVE_MF_BT2",
+    "HAVE_MF_BT3",
+    "HAVE_MF_BT4",
+    "HAVE_LZIP_DECODER",
+]
+XZ_FOLDERS = ["api", "common", "check", "lz", "rangecoder", "lzma", "delta", "simple"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +119,12 @@ class CModule:
 def _msgpack() -> CModule:
     tree = sources.unpacked("msgpack") / "msgpack"
     # The generated C is Cython's: its warnings are not ours to fix.
-    return CModule("_cmsgpack", (tree / "_cmsgpack.c",), (f"-I{tree}", f"-I{tree.parent}", "-D__LITTLE_ENDIAN__=1", "-w"), ("msgpack",))
+    return CModule(
+        "_cmsgpack",
+        (tree / "_cmsgpack.c",),
+        (f"-I{tree}", f"-I{tree.parent}", "-D__LITTLE_ENDIAN__=1", "-w"),
+        ("msgpack",),
+    )
 
 
 def _zlib(cpython: Path) -> CModule:

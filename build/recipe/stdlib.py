@@ -13,10 +13,43 @@ from recipe.workspace import digest_files, digest_of, fresh, step
 ROOT = BUILD.parent
 # What makes no sense in a guest without processes, threads, sockets, a screen, or pip.
 LEFT_OUT = frozenset(
-    """__phello__ _android_support _apple_support _ios_support _osx_support _pyrepl config-3.13 ctypes curses dbm
-    ensurepip idlelib lib2to3 multiprocessing pydoc_data site-packages sqlite3 test tkinter turtle turtledemo venv
-    xmlrpc wsgiref socketserver ftplib imaplib nntplib poplib smtplib telnetlib webbrowser pdb antigravity this
-    """.split()
+    [
+        "__phello__",
+        "_android_support",
+        "_apple_support",
+        "_ios_support",
+        "_osx_support",
+        "_pyrepl",
+        "config-3.13",
+        "ctypes",
+        "curses",
+        "dbm",
+        "ensurepip",
+        "idlelib",
+        "lib2to3",
+        "multiprocessing",
+        "pydoc_data",
+        "site-packages",
+        "sqlite3",
+        "test",
+        "tkinter",
+        "turtle",
+        "turtledemo",
+        "venv",
+        "xmlrpc",
+        "wsgiref",
+        "socketserver",
+        "ftplib",
+        "imaplib",
+        "nntplib",
+        "poplib",
+        "smtplib",
+        "telnetlib",
+        "webbrowser",
+        "pdb",
+        "antigravity",
+        "this",
+    ]
 )
 KEPT_OUT_OF_PARTS = frozenset({"__pycache__", "idle_test", "tests", "test"})
 HERE = Path(__file__).parent

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cloche.runtime.errors import ImageError
-from cloche.runtime.image import DEFAULT_IMAGE
+from cloche.runtime.wasm.image import DEFAULT_IMAGE
 
 __all__ = ["image_folder", "read_manifest", "read_module"]
 

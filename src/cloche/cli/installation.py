@@ -8,8 +8,8 @@ from cloche.cli.image_files import read_manifest, read_module
 from cloche.cli.versions import cloche_version, package_version
 from cloche.cli.wasm_sections import read_door
 from cloche.runtime.errors import ImageError
-from cloche.runtime.folder import cache_home
 from cloche.runtime.limits import Limits
+from cloche.runtime.wasm.folder import cache_home
 
 __all__ = ["IMPORT_PURPOSES", "installation"]
 

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from recipe import bake, link, stdlib, wasmfile
 from recipe.inputs import BUILD
 from recipe.wasmfile import Reader

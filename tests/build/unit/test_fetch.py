@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+
 from recipe import fetch, inputs
 from recipe.errors import BuildError
 from recipe.inputs import Input

@@ -4,6 +4,7 @@ import pytest
 import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recipe import bake, wasmfile
 from recipe.wasmfile import Reader, Section
 

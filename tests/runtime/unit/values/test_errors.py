@@ -80,7 +80,9 @@ def test_very_deep_does_not_touch_the_c_stack() -> None:
         encode(nested(100_000, lambda v: [v]))
 
 
-@pytest.mark.parametrize("wrap", [lambda v: [v, v], lambda v: (v, v), lambda v: {"a": v, "b": v}, lambda v: Row([v, v])])
+@pytest.mark.parametrize(
+    "wrap", [lambda v: [v, v], lambda v: (v, v), lambda v: {"a": v, "b": v}, lambda v: Row([v, v])]
+)
 @pytest.mark.parametrize("limit", [None, 1 << 20])
 def test_shared_parts_that_expand_beyond_all_bounds(wrap: Any, limit: int | None) -> None:
     with pytest.raises(ValueTooLarge):

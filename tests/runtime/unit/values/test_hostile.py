@@ -9,8 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgpack import ExtType, packb
 
-from cloche.runtime.values import MalformedValue, decode, encode
-from cloche.runtime.values import codes
+from cloche.runtime.values import MalformedValue, codes, decode, encode
 from cloche.runtime.values.codes import MARKS, MAX_DEPTH
 
 M61 = 2**61 - 1
@@ -144,7 +143,9 @@ LEAVES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("code", "data"), [(code, data) for code, all_ in LEAVES.items() for data in all_], ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(
+    ("code", "data"), [(code, data) for code, all_ in LEAVES.items() for data in all_], ids=lambda v: str(v)[:30]
+)
 def test_broken_leaves(code: int, data: bytes) -> None:
     refused(ext(code, data))
 
@@ -187,7 +188,9 @@ def test_a_budget_is_kept() -> None:
     flood = b"\xdd" + struct.pack(">I", 3 << 20) + b"\x80" * (3 << 20)
     with pytest.raises(MalformedValue, match="more than the receiver allows"):
         decode(flood, budget=64 << 20)
-    assert len(decode(flood[:5].replace(struct.pack(">I", 3 << 20), struct.pack(">I", 1_000)) + b"\x80" * 1_000)) == 1_000
+    assert (
+        len(decode(flood[:5].replace(struct.pack(">I", 3 << 20), struct.pack(">I", 1_000)) + b"\x80" * 1_000)) == 1_000
+    )
 
 
 PATTERNS = {
@@ -259,9 +262,7 @@ SAMPLE = encode(
 
 
 @settings(max_examples=3_000, deadline=None)
-@given(
-    edits=st.lists(st.tuples(st.integers(0, len(SAMPLE) - 1), st.binary(max_size=3), st.integers(0, 3)), max_size=6)
-)
+@given(edits=st.lists(st.tuples(st.integers(0, len(SAMPLE) - 1), st.binary(max_size=3), st.integers(0, 3)), max_size=6))
 def test_mutated_frames(edits: list[tuple[int, bytes, int]]) -> None:
     data = SAMPLE
     for at, insert, removed in edits:

@@ -1,0 +1,1 @@
+"""The host's end of the bridge: frames, tool calls, output, clock and entropy."""

@@ -1,0 +1,119 @@
+"""Calling a tool for the guest: counted, recorded, and answered with bytes whatever the tool does."""
+
+import threading
+from collections.abc import Awaitable
+from typing import Any
+
+from cloche.runtime.bridge.loops import Settled
+from cloche.runtime.bridge.protocol import Call, Start, error_reply, value_reply
+from cloche.runtime.dispatch import Dispatcher, UnknownTool
+from cloche.runtime.errors import CallsExceeded
+from cloche.runtime.events import ToolFinished, ToolStarted
+from cloche.runtime.result import ToolCallRecord
+from cloche.runtime.running.run_state import RunState, now
+from cloche.runtime.values import UnserializableError, ValueCodecError
+
+__all__ = ["ToolCalls", "error_text", "start_call"]
+
+_RECORDED = 64 << 20
+"""Encoded bytes of arguments and values that one run's records may keep alive on the host."""
+_LONGEST_NAME = 200
+
+
+class ToolCalls:
+    """The tool calls of one run."""
+
+    def __init__(self, tools: Dispatcher, run: RunState) -> None:
+        self.tools = tools
+        self.run = run
+        self._recorded = 0
+
+    def begin(self, name: str, args: list[Any], kwargs: dict[str, Any], size: int) -> ToolCallRecord:
+        """Count a call and open its record. Ends the run when it is one call too many."""
+        run = self.run
+        run.calls_made += 1
+        most = run.limits.calls
+        if most is not None and run.calls_made > most:
+            run.stop(CallsExceeded(run.calls_made, most))
+        record = ToolCallRecord(name, args, kwargs, started=now())
+        run.calls.append(record)
+        self._account(record, size)
+        if run.listener is not None:
+            run.emit(ToolStarted(record))
+        return record
+
+    def finish(self, record: ToolCallRecord, settled: Settled, id: int | None = None) -> bytes:
+        """Close the record and return the encoded reply: to CALL, or one item of WAIT's where there is an ``id``."""
+        reply = self._value_reply(record, settled.value, id) if settled.error is None else None
+        if reply is None:
+            reply = self._error_reply(record, settled.error or record.error, id)
+        self._account(record, len(reply))
+        if self.run.listener is not None:
+            self.run.emit(ToolFinished(record))
+        return reply
+
+    def refuse(self, record: ToolCallRecord, error: Exception) -> bytes:
+        """Close the record of a call that was not made, and return the error reply to CALL or START."""
+        return self.finish(record, Settled(None, error))
+
+    def _value_reply(self, record: ToolCallRecord, value: Any, id: int | None) -> bytes | None:
+        try:
+            reply = value_reply(value, id=id, limit=self.run.limits.result)
+        except Exception as error:
+            # Not only the codec's errors: a value's own methods run while it is encoded.
+            record.error = error
+            return None
+        record.value = value
+        record.end("returned", now() - record.started)
+        return reply
+
+    def _error_reply(self, record: ToolCallRecord, error: BaseException | None, id: int | None) -> bytes:
+        record.error = error
+        record.end("raised", now() - record.started)
+        return error_reply(*error_text(error, record.name, self.run.limits.message), id=id)
+
+    def _account(self, record: ToolCallRecord, size: int) -> None:
+        self._recorded += size
+        if self._recorded > _RECORDED:
+            record.trim()
+
+
+def start_call(tools: Dispatcher, call: Call | Start) -> Settled | Awaitable[Any]:
+    """Call the tool and return what it returned or raised, or its awaitable.
+
+    Ctrl-C while a tool runs on the main thread is the user's, and goes through; anything else a tool raises is the
+    guest's, be it SystemExit.
+    """
+    try:
+        value: Any = tools.call(call.name, call.args, call.kwargs)
+    except KeyboardInterrupt as error:
+        if threading.current_thread() is threading.main_thread():
+            raise
+        return Settled(None, error)
+    except BaseException as error:
+        return Settled(None, error)
+    # Cheaper than isinstance(value, Awaitable), and this is the path of every call.
+    return value if hasattr(value, "__await__") else Settled(value, None)
+
+
+def error_text(error: BaseException | None, tool: str, most: int) -> tuple[str, str]:
+    """Return the type name and the message that the guest may see, and no more of the exception than that."""
+    if isinstance(error, UnknownTool):
+        return "NameError", str(error)[:most]
+    if isinstance(error, ValueCodecError):
+        kind = "TypeError" if isinstance(error, UnserializableError) else "ValueError"
+        return kind, f"the tool {tool!r} returned a value that cannot be sent: {error}"[:most]
+    name, message = getattr(error, "guest_type", None), getattr(error, "guest_message", None)
+    if type(name) is str and type(message) is str:
+        return name[:_LONGEST_NAME], message[:most]
+    return type(error).__name__, _message(error)[:most]
+
+
+def _message(error: BaseException | None) -> str:
+    # The text of an OSError holds the host's file names.
+    if isinstance(error, OSError):
+        return error.strerror if isinstance(error.strerror, str) else ""
+    try:
+        return str(error)
+    except Exception:
+        return ""

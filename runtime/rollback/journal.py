@@ -1,0 +1,106 @@
+"""Having a guest again: a copy of its memory from time to time, and the requests since then with their answers."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cloche.runtime.bridge.tape import Recording, ReplayMismatch, Tape
+from cloche.runtime.rollback.checkpoint import Checkpoint
+from cloche.runtime.seam import Machine
+
+__all__ = ["Journal"]
+
+_MOST_FUEL = 100_000_000
+_MOST_SECONDS = 0.05
+_MOST_BYTES = 1 << 20
+_MOST_ENTRIES = 5_000
+# A copy of many bytes costs more time, and is taken less often: one more unit of patience for each of these.
+_HEAVY = 16 << 20
+_MOST_PATIENCE = 5
+# What the same work may cost the second time, before it is called a different work.
+_SLACK_FUEL = 50_000_000
+_REPLAY_SECONDS = 60.0
+
+
+class _Entry(NamedTuple):
+    request: bytes
+    answers: list[Any]
+    response: int
+
+
+class Journal:
+    """One session's past, kept so that a machine that was lost can be made again.
+
+    Small runs cost next to nothing: their request and answers are remembered. A copy of the changed memory is
+    taken, and the log begun anew, when repeating the log would be slow or it has become large.
+    """
+
+    def __init__(self, checkpoint: Checkpoint | None = None) -> None:
+        self._checkpoint = checkpoint
+        self._patience = 1
+        self._clear()
+
+    @staticmethod
+    def new_tape() -> Tape:
+        """Return a tape that gives up at the size at which this journal prefers a copy of the memory."""
+        return Tape(_MOST_BYTES)
+
+    def add(self, request: bytes, recording: Recording, response: bytes) -> None:
+        """Remember a request that ended well."""
+        if recording.answers is None:
+            self._due = True
+            return
+        self._entries.append(_Entry(request, recording.answers, hash(response)))
+        self._size += recording.size + len(request)
+
+    def charge(self, fuel: int | None, seconds: float) -> None:
+        """Add what it would cost to do the latest requests again."""
+        if fuel is None:
+            self._seconds += seconds
+        else:
+            self._fuel += fuel
+
+    def settle(self, machine: Machine, pristine: Callable[[], memoryview]) -> None:
+        """Take a copy of the memory if it is time. ``pristine`` gives the memory of a machine as the image left it."""
+        if self._is_due():
+            self._checkpoint = Checkpoint.take(machine, pristine())
+            self._patience = min(_MOST_PATIENCE, 1 + self._checkpoint.weight() // _HEAVY)
+            self._clear()
+
+    def restore(self, machine: Machine, tape: Tape, metered: bool) -> None:
+        """Bring a fresh machine to where the journal ends. Raises ReplayMismatch, or what ``step`` raises."""
+        if self._checkpoint is not None:
+            self._checkpoint.apply(machine)
+        if not self._entries:
+            return
+        if metered:
+            machine.set_fuel(2 * self._fuel + _SLACK_FUEL)
+        machine.set_deadline(_REPLAY_SECONDS)
+        for entry in self._entries:
+            _replay(machine, tape, entry)
+
+    def _is_due(self) -> bool:
+        return (
+            self._due
+            or self._fuel > _MOST_FUEL * self._patience
+            or self._seconds > _MOST_SECONDS * self._patience
+            or self._size > _MOST_BYTES
+            or len(self._entries) > _MOST_ENTRIES
+        )
+
+    def _clear(self) -> None:
+        self._entries: list[_Entry] = []
+        self._size = 0
+        self._fuel = 0
+        self._seconds = 0.0
+        self._due = False
+
+
+def _replay(machine: Machine, tape: Tape, entry: _Entry) -> None:
+    tape.play(entry.answers)
+    try:
+        response = machine.step(entry.request)
+    finally:
+        tape.replaying = False
+    tape.end_play()
+    if hash(response) != entry.response:
+        raise ReplayMismatch("a request was answered differently")

@@ -1,0 +1,222 @@
+"""One run from its request to its result, on whichever thread it is performed."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cloche.runtime.bridge.protocol import Finished
+from cloche.runtime.errors import CallerError, GuestError, MemoryExceeded, ProtocolError, SessionClosed
+from cloche.runtime.result import Result, Usage
+from cloche.runtime.running.outcome import check_finished, error_of_failure, error_of_stop
+from cloche.runtime.running.run_state import RunState, now
+from cloche.runtime.running.session_guest import Body, Guest, Step
+from cloche.runtime.seam import Machine, StopRun
+from cloche.runtime.wasm.traps import Stopped
+
+__all__ = ["GRACE", "Done", "Execution", "Job", "Overtaken"]
+
+GRACE = 0.1
+"""Seconds past the deadline after which a run counts as stuck."""
+
+# More than any program can use in a year, and less than the engine's signed 64-bit counter.
+_UNLIMITED_FUEL = 1 << 62
+
+Done = Callable[[BaseException | None], None]
+"""Called when a run is settled, on whichever thread: with the error if the guest was lost, else with None."""
+
+
+class Overtaken(Exception):
+    """The run was settled by :meth:`Execution.abandon` before its thread came back; nobody waits for it."""
+
+
+class Job(NamedTuple):
+    """Requests to perform in order; the last one's value is the result.
+
+    ``most`` caps that value's encoded bytes, where it is not the limit of results.
+    """
+
+    requests: list[bytes]
+    most: int | None = None
+
+
+class _Ending(NamedTuple):
+    """How the guest left it: with an answer, or ended by an error."""
+
+    answer: Finished | None
+    error: BaseException | None
+    seconds: float
+    fuel: int | None
+
+
+class Execution:
+    """Performs a job once. It is settled exactly once: by :meth:`perform`, or by :meth:`abandon`."""
+
+    __slots__ = ("_body", "_done", "_guest", "_job", "_lock", "_loop", "_settled", "run")
+
+    def __init__(
+        self, guest: Guest, job: Job, run: RunState, done: Done, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        self.run = run
+        self._guest = guest
+        self._job = job
+        self._done = done
+        self._loop = loop
+        self._body: Body | None = None
+        self._lock = threading.Lock()
+        self._settled = False
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the guest was started and its time is over by more than any guest takes to notice."""
+        deadline = self.run.deadline
+        return self._body is not None and deadline is not None and now() > deadline + GRACE
+
+    def perform(self) -> Result[Any]:
+        """Run the guest on this thread and return the result, or raise what is not the guest's doing.
+
+        Raises Overtaken if the run was abandoned meanwhile.
+        """
+        body = self._ready()
+        steps: list[Step] = []
+        ending = self._drive(body, steps)
+        if not self._settle():
+            body.machine.close()
+            raise Overtaken
+        return self._conclude(body, ending, steps)
+
+    def cancel(self, error: BaseException) -> None:
+        """Settle a run that was never performed."""
+        if self._settle():
+            self._done(error if isinstance(error, SessionClosed) else None)
+
+    def interrupt(self, reason: GuestError) -> bool:
+        """From any thread: end the run soon. Returns whether it was still going on."""
+        with self._lock:
+            if not self._settled:
+                self._stop(reason)
+            return not self._settled
+
+    def abandon(self, error: GuestError) -> Result[Any] | None:
+        """From another thread: settle a run whose thread may be stuck, and return its result.
+
+        The thread is left to itself: its guest ends as soon as it computes again. None if the run was settled already,
+        or has not started: then it is interrupted and will be settled soon.
+        """
+        with self._lock:
+            if self._settled:
+                return None
+            self._stop(error)
+            if self._body is None:
+                return None
+            self._settled = True
+        return self._conclude_abandoned(error)
+
+    def _ready(self) -> Body:
+        try:
+            body = self._guest.ready()
+        except BaseException as error:
+            self.cancel(error)
+            raise
+        self.run.start()
+        return body
+
+    def _stop(self, reason: GuestError) -> None:
+        self.run.interrupt(reason)
+        if self._body is not None:
+            self._body.machine.interrupt(reason)
+
+    def _settle(self) -> bool:
+        with self._lock:
+            first, self._settled = not self._settled, True
+            return first
+
+    def _drive(self, body: Body, steps: list[Step]) -> _Ending:
+        fuel = self._set_limits(body.machine)
+        body.host.begin(self.run, self._loop)
+        # From here on an interrupt finds the machine; one that came before is found when the first step is due.
+        self._body = body
+        answer, error = None, None
+        try:
+            answer = self._perform_job(body, steps)
+        except Stopped as stopped:
+            error = error_of_stop(stopped, self.run)
+        except StopRun as stop:
+            error = stop.reason
+        except BaseException as other:
+            error = other
+        body.host.end()
+        used = None if fuel is None else fuel - body.machine.fuel_left()
+        return _Ending(answer, error, now() - self.run.started, used)
+
+    def _set_limits(self, machine: Machine) -> int | None:
+        """Set the machine's limits and return the fuel it was given; None if it does not count fuel."""
+        limits = self.run.limits
+        machine.set_deadline(limits.time)
+        if not self._guest.source.metered:
+            return None
+        fuel = _UNLIMITED_FUEL if limits.fuel is None else limits.fuel
+        machine.set_fuel(fuel)
+        return fuel
+
+    def _perform_job(self, body: Body, steps: list[Step]) -> Finished:
+        limits, requests = self.run.limits, self._job.requests
+        if self.run.stop_reason is not None:
+            raise StopRun(self.run.stop_reason)
+        for request in requests[:-1]:
+            if check_finished(self._step(body, request, steps), limits).failure is not None:
+                raise ProtocolError("the interpreter refused its own settings")
+        answer = check_finished(self._step(body, requests[-1], steps), limits, self._job.most)
+        self.run.flush()
+        return answer
+
+    def _step(self, body: Body, request: bytes, steps: list[Step]) -> bytes:
+        if not self._guest.keeps:
+            return body.machine.step(request)
+        body.tape.start()
+        response = body.machine.step(request)
+        steps.append(Step(request, body.tape.stop(), response))
+        return response
+
+    def _conclude(self, body: Body, ending: _Ending, steps: list[Step]) -> Result[Any]:
+        memory = self._guest.memory_seen = body.machine.memory_size()
+        error = ending.error
+        if ending.answer is not None and ending.answer.failure is not None:
+            error = error_of_failure(ending.answer.failure, self.run.limits, memory)
+        lost = self._is_lost(body, ending, error)
+        if lost:
+            self._guest.lose()
+            body.machine.close()
+        elif ending.answer is not None:
+            self._keep(body, ending, steps)
+        self._done(error if lost else None)
+        return self._result(ending, error, memory, lost)
+
+    def _is_lost(self, body: Body, ending: _Ending, error: BaseException | None) -> bool:
+        if isinstance(error, MemoryExceeded) and not body.machine.dead:
+            # The guest is sound, but would keep all that memory, which never shrinks, for as long as it lives.
+            return self._guest.keeps
+        return ending.answer is None and (body.machine.dead or not isinstance(error, CallerError))
+
+    def _keep(self, body: Body, ending: _Ending, steps: list[Step]) -> None:
+        self._guest.commit(body, steps, ending.fuel, ending.seconds)
+        if self.run.stop_reason is not None:
+            # It came too late to end this run, and must not end the next one.
+            body.machine.withdraw(self.run.stop_reason)
+
+    def _conclude_abandoned(self, error: GuestError) -> Result[Any]:
+        seconds = now() - self.run.started
+        for record in self.run.calls:
+            record.end("abandoned", now() - record.started)
+        self._guest.lose()
+        self._done(error)
+        return self._result(_Ending(None, error, seconds, None), error, self._guest.memory_seen, lost=True)
+
+    def _result(self, ending: _Ending, error: BaseException | None, memory: int, lost: bool) -> Result[Any]:
+        if error is not None and not isinstance(error, GuestError):
+            raise error
+        run = self.run
+        value = ending.answer.value if ending.answer is not None else None
+        usage = Usage(ending.fuel, ending.seconds, memory, len(run.stdout) + len(run.stderr), run.calls_made)
+        rolled_back = lost and self._guest.keeps
+        return Result(value, error, run.stdout.text(), run.stderr.text(), usage, run.calls, rolled_back)

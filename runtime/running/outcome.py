@@ -1,0 +1,63 @@
+"""From how a guest ended to the error that the caller sees."""
+
+from cloche.runtime.bridge.protocol import Failure, Finished, Suspended, parse_response
+from cloche.runtime.errors import (
+    FuelExhausted,
+    GuestCrashed,
+    GuestError,
+    GuestException,
+    MemoryExceeded,
+    ProtocolError,
+    ResultTooLarge,
+    StackOverflow,
+    UnserializableValue,
+)
+from cloche.runtime.limits import Limits
+from cloche.runtime.running.run_state import RunState
+from cloche.runtime.wasm.traps import StopKind, Stopped
+
+__all__ = ["check_finished", "error_of_failure", "error_of_stop"]
+
+# Characters become at most four bytes, and a report has a few short fields beside its texts.
+_PER_CHARACTER = 4
+_REPORT = 4096
+
+
+def check_finished(response: bytes, limits: Limits, most: int | None = None) -> Finished:
+    """Return a checked response. Raises ProtocolError; ``most`` replaces the cap on the value's encoded bytes."""
+    cap = (limits.result if most is None else most) + _PER_CHARACTER * (limits.message + limits.traceback) + _REPORT
+    if len(response) > cap:
+        raise ProtocolError(f"a response of {len(response)} bytes, where {cap} is the most")
+    answer = parse_response(response)
+    if isinstance(answer, Suspended):
+        raise ProtocolError("the program was suspended, which nobody asked for")
+    return answer
+
+
+def error_of_stop(stopped: Stopped, run: RunState) -> BaseException:
+    """Return why a guest was ended: a GuestError for the result, or an exception that is the caller's own."""
+    match stopped.kind:
+        case StopKind.HOST | StopKind.INTERRUPTED:
+            return stopped.reason or run.stop_reason or GuestCrashed(str(stopped))
+        case StopKind.TIME:
+            return run.time_exceeded()
+        case StopKind.FUEL:
+            limit = run.limits.fuel or 0
+            return FuelExhausted(limit, limit)
+        case StopKind.STACK:
+            return StackOverflow()
+        case _:
+            return GuestCrashed(str(stopped))
+
+
+def error_of_failure(failure: Failure, limits: Limits, memory: int) -> GuestError:
+    """Return the error for a failure that the guest reported; its texts are cut to the limits once more."""
+    message = failure.message[: limits.message]
+    if failure.kind == "unserializable":
+        return UnserializableValue(message)
+    if failure.kind == "too_large":
+        return ResultTooLarge(limits.result, limits.result)
+    # The interpreter's own MemoryError has no message; one that a program or a parser raised has.
+    if failure.type_name == "MemoryError" and failure.module == "builtins" and not message:
+        return MemoryExceeded(memory, limits.memory)
+    return GuestException(failure.type_name, message, failure.traceback[: limits.traceback], failure.line)

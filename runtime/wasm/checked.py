@@ -1,0 +1,159 @@
+"""A guest reached through wasmtime-py's public API only: slow, and the yardstick for the unchecked one.
+
+An exception must not cross WebAssembly: wasmtime-py keeps it in a module-wide variable, which threads would share.
+Here a callback keeps the real exception on the guest's control and raises an empty marker in its place, so the worst
+that another thread can pick up is a marker. Still, run these guests on one thread at a time.
+"""
+
+import ctypes
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import wasmtime
+
+from cloche.runtime.errors import ImageError
+from cloche.runtime.wasm import epochs, native
+from cloche.runtime.wasm.adapter import FUEL_FULL, StoreLimits
+from cloche.runtime.wasm.control import Active, Control, here
+from cloche.runtime.wasm.engine import Engine
+from cloche.runtime.wasm.imports import IMPORTS, ImportHost
+from cloche.runtime.wasm.memory import Memory
+from cloche.runtime.wasm.traps import Stopped, kind_of
+
+__all__ = ["CheckedGuest", "CheckedTemplate"]
+
+_LOW_32 = 0xFFFF_FFFF
+_LOW_64 = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class _Marker(Exception):
+    """Says that the control knows why the guest must end."""
+
+
+class CheckedTemplate:
+    """A module from which guests are made."""
+
+    def __init__(self, engine: Engine, module: wasmtime.Module) -> None:
+        self.engine = engine
+        self.module = module
+
+    def guest(self, control: Control, host: ImportHost, limits: StoreLimits) -> "CheckedGuest":
+        """Return a fresh guest. Raises ImageError if the module cannot be instantiated within the limits."""
+        return CheckedGuest(self, control, host, limits)
+
+
+class CheckedGuest(Active):
+    """One instance in one store. Used by one thread at a time; :meth:`close` frees it."""
+
+    def __init__(self, template: CheckedTemplate, control: Control, host: ImportHost, limits: StoreLimits) -> None:
+        super().__init__(control)
+        self._store = wasmtime.Store(template.engine.wasmtime)
+        self._prepare(template.engine, limits)
+        linker = wasmtime.Linker(template.engine.wasmtime)
+        for name, (parameters, results) in IMPORTS.items():
+            linker.define_func("cloche", name, _type(parameters, results), _guarded(control, getattr(host, name)))
+        self._exports = self._instantiate(linker, template.module)
+        self.memory = host.memory = _memory(self._store, self._export("memory", wasmtime.Memory))
+
+    def inbox(self, size: int) -> int:
+        """Call ``cloche_inbox``. Raises Stopped."""
+        return self._enter("cloche_inbox", size) & _LOW_32
+
+    def step(self, size: int) -> int:
+        """Call ``cloche_step`` and return its 64 bits. Raises Stopped."""
+        return self._enter("cloche_step", size) & _LOW_64
+
+    def set_fuel(self, amount: int) -> None:
+        """Set the fuel left. Only with metering by fuel."""
+        self._store.set_fuel(amount)
+
+    def fuel_left(self) -> int:
+        """Return the fuel left. Only with metering by fuel."""
+        return self._store.get_fuel()
+
+    def stack_pointer(self) -> int:
+        """Return the guest's own stack pointer, an address in its memory."""
+        value: int = self._export("__stack_pointer", wasmtime.Global).value(self._store)
+        return value & _LOW_32
+
+    def set_stack_pointer(self, address: int) -> None:
+        """Set the guest's own stack pointer."""
+        self._export("__stack_pointer", wasmtime.Global).set_value(self._store, ctypes.c_int32(address).value)
+
+    def close(self) -> None:
+        """Free the guest and its memory. Safe to call twice."""
+        self.memory.close()
+        self._store.close()
+
+    def _prepare(self, engine: Engine, limits: StoreLimits) -> None:
+        self._store.set_limits(limits.memory, limits.table_elements, 1, limits.tables, 1)
+        if engine.interruptible:
+            store: Any = self._store
+            epochs.arm(native.address(store.ptr()), native.address(store._context()))
+        if engine.metering == "fuel":
+            self.set_fuel(FUEL_FULL)
+
+    def _instantiate(self, linker: wasmtime.Linker, module: wasmtime.Module) -> Any:
+        before, here.guest = here.guest, self
+        try:
+            return linker.instantiate(self._store, module).exports(self._store)
+        except (wasmtime.WasmtimeError, wasmtime.Trap, _Marker) as error:
+            raise ImageError(f"the guest image cannot be started: {self.control.stopped or error}") from None
+        finally:
+            here.guest = before
+
+    def _export(self, name: str, kind: type[Any]) -> Any:
+        found = self._exports.get(name)
+        if not isinstance(found, kind):
+            raise ImageError(f"the guest image does not export {name}")
+        return found
+
+    def _enter(self, name: str, argument: int) -> int:
+        function = self._export(name, wasmtime.Func)
+        before, here.guest = here.guest, self
+        try:
+            result: int = function(self._store, argument)
+            return result
+        except (wasmtime.WasmtimeError, wasmtime.Trap, _Marker) as error:
+            raise self.control.stopped or _stopped(error) from None
+        finally:
+            here.guest = before
+
+
+def _stopped(error: Exception) -> Stopped:
+    code = error.trap_code if isinstance(error, wasmtime.Trap) else None
+    return Stopped(kind_of(code), str(error).split("\n")[0], code)
+
+
+def _type(parameters: tuple[str, ...], results: tuple[str, ...]) -> wasmtime.FuncType:
+    types = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
+    return wasmtime.FuncType([types[each]() for each in parameters], [types[each]() for each in results])
+
+
+def _guarded(control: Control, serve: Callable[..., int | None]) -> Callable[..., int | None]:
+    def guarded(*arguments: int) -> int | None:
+        try:
+            return serve(*(argument & _LOW_32 for argument in arguments))
+        except BaseException as error:
+            control.halt(error)
+        raise _Marker
+
+    return guarded
+
+
+def _memory(store: wasmtime.Store, memory: wasmtime.Memory) -> Memory:
+    return Memory(partial(memory.data_len, store), partial(_view, store, memory), partial(_grow, store, memory))
+
+
+def _view(store: wasmtime.Store, memory: wasmtime.Memory, size: int) -> memoryview:
+    untyped: Any = memory
+    return memoryview(untyped.get_buffer_ptr(store, size)).cast("B")
+
+
+def _grow(store: wasmtime.Store, memory: wasmtime.Memory, pages: int) -> bool:
+    try:
+        memory.grow(store, pages)
+    except wasmtime.WasmtimeError:
+        return False
+    return True

@@ -1,0 +1,166 @@
+"""The engine: Wasmtime configured for one kind of guest, with one epoch and one watch."""
+
+import importlib.metadata
+import os
+import platform
+import threading
+from typing import ClassVar, Literal
+
+import wasmtime
+
+from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.wasm import native
+from cloche.runtime.wasm.watch import Watch
+
+__all__ = ["FLOOR", "MAX_WASM_STACK", "WASMTIME_VERSION", "Engine", "Metering", "check_version"]
+
+Metering = Literal["fuel", "epoch", "none"]
+METERINGS: tuple[Metering, ...] = ("fuel", "epoch", "none")
+
+# Earlier versions let a deadline, a limit or the sandbox itself be bypassed (GHSA-j366-h8gg-77pm, CVE-2026-44216).
+FLOOR = (50, 0, 1)
+# Bytes of native stack for the guest's wasm frames: room for CPython's own C recursion limit, and with the host's
+# share still half of the usual 8 MiB thread.
+MAX_WASM_STACK = 3 << 20
+# A whole 32-bit address space, so that a memory never moves and needs no bounds checks in compiled code.
+_RESERVATION = 1 << 32
+# Reaches every 32-bit address plus a 32-bit offset that the compiler can fold.
+_GUARD = 32 << 20
+
+# Proposals that the guest does not use: each one off is code that no guest can reach.
+_OFF = (
+    "wasm_threads",
+    "shared_memory",
+    "wasm_tail_call",
+    "wasm_function_references",
+    "wasm_gc",
+    "wasm_multi_memory",
+    "wasm_memory64",
+    "wasm_relaxed_simd",
+    "wasm_exceptions",
+    "wasm_wide_arithmetic",
+    "wasm_custom_page_sizes",
+    "wasm_stack_switching",
+    "wasm_component_model",
+)
+_ON = ("wasm_simd", "wasm_bulk_memory", "wasm_multi_value", "wasm_reference_types")
+
+
+WASMTIME_VERSION = importlib.metadata.version("wasmtime")
+
+
+def check_version(version: str = WASMTIME_VERSION) -> None:
+    """Raise ImportError if this version of Wasmtime is below the floor."""
+    found = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+    if found < FLOOR:
+        floor = ".".join(map(str, FLOOR))
+        raise ImportError(
+            f"Cloche needs wasmtime {floor} or later and found {version}: pip install 'wasmtime>={floor}'"
+        )
+
+
+class Engine:
+    """Compiles and runs guests with one kind of metering. May be shared by all threads.
+
+    ``fuel`` counts instructions and can interrupt; ``epoch`` can only interrupt; ``none`` can do neither, and a
+    guest's endless loop then blocks its thread for ever. Use :meth:`shared`, which keeps one per process.
+
+    Raises ConfigurationError for another ``metering``, and in a process that was forked from one with an engine.
+    """
+
+    _shared: ClassVar[dict[Metering, "Engine"]] = {}
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, metering: Metering = "fuel", *, max_wasm_stack: int = MAX_WASM_STACK) -> None:
+        if metering not in METERINGS:
+            raise ConfigurationError("metering", f"{metering!r} is none of {', '.join(METERINGS)}")
+        _forks.require_same_process()
+        self.metering: Metering = metering
+        self.max_wasm_stack = max_wasm_stack
+        self.wasmtime = wasmtime.Engine(_configure(metering, max_wasm_stack))
+        self.address = native.address(self.wasmtime.ptr())
+        self.watch = Watch(self.bump)
+        _forks.engines = True
+
+    @classmethod
+    def shared(cls, metering: Metering = "fuel") -> "Engine":
+        """Return this process's engine of that metering, made at the first call."""
+        with cls._lock:
+            if metering not in cls._shared:
+                cls._shared[metering] = cls(metering)
+            return cls._shared[metering]
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether deadlines and interrupts reach a computing guest."""
+        return self.metering != "none"
+
+    def bump(self) -> None:
+        """Advance the epoch, so that every computing guest looks whether it must end. From any thread."""
+        native.increment_epoch(self.address)
+
+    def settings(self) -> dict[str, object]:
+        """Return everything that compiled code depends on besides the module, as JSON-able values."""
+        return {
+            "wasmtime": WASMTIME_VERSION,
+            "metering": self.metering,
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "memory": [_RESERVATION, _GUARD],
+            "off": list(_OFF),
+        }
+
+    def require_usable(self) -> None:
+        """Raise ConfigurationError in a process that was forked after an engine was made."""
+        _forks.require_same_process()
+
+
+def _configure(metering: Metering, max_wasm_stack: int) -> wasmtime.Config:
+    config = wasmtime.Config()
+    for name in _OFF:
+        setattr(config, name, False)
+    for name in _ON:
+        setattr(config, name, True)
+    config.consume_fuel = metering == "fuel"
+    config.epoch_interruption = metering != "none"
+    _configure_code(config)
+    _configure_stack(config, max_wasm_stack)
+    return config
+
+
+def _configure_code(config: wasmtime.Config) -> None:
+    config.strategy = "cranelift"
+    config.cranelift_opt_level = "speed"
+    config.memory_reservation = _RESERVATION
+    config.memory_guard_size = _GUARD
+    config.memory_may_move = False
+    native.bindings.wasmtime_config_memory_init_cow_set(config.ptr(), True)
+
+
+def _configure_stack(config: wasmtime.Config, max_wasm_stack: int) -> None:
+    # The engine refuses a wasm stack larger than the stack of its (unused) fibers by aborting the process.
+    native.bindings.wasmtime_config_async_stack_size_set(config.ptr(), max_wasm_stack + (2 << 20))
+    config.max_wasm_stack = max_wasm_stack
+
+
+class _Forks:
+    """Knows whether this process was forked from one that had an engine: its threads and locks did not come along."""
+
+    def __init__(self) -> None:
+        self.engines = False
+        self.forked = False
+
+    def note_fork(self) -> None:
+        self.forked = self.forked or self.engines
+
+    def require_same_process(self) -> None:
+        if self.forked:
+            raise ConfigurationError(
+                "process", "this process was forked after Cloche had been used: start it with the spawn method instead"
+            )
+
+
+_forks = _Forks()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forks.note_fork)
+check_version()

@@ -1,0 +1,224 @@
+"""One live guest: requests in, responses out, and nothing else."""
+
+import threading
+
+from cloche.runtime.errors import ConfigurationError, MemoryExceeded, ProtocolError, SessionBusy, SessionClosed
+from cloche.runtime.seam import Handlers
+from cloche.runtime.wasm import signals, stack
+from cloche.runtime.wasm.adapter import Adapter, StoreLimits
+from cloche.runtime.wasm.control import Control
+from cloche.runtime.wasm.engine import Engine
+from cloche.runtime.wasm.image import Image
+from cloche.runtime.wasm.imports import MAX_FRAME, ImportHost
+from cloche.runtime.wasm.traps import Stopped
+
+__all__ = ["TABLE_ELEMENTS", "Machine"]
+
+# The default cap of elements over all tables: CPython's one table has about 10,000, and nothing grows it.
+TABLE_ELEMENTS = 65_536
+_TABLES = 4
+_MOST_MEMORY = 1 << 32
+# Python frames that the engine's callbacks need to record an error: see ``_require_frames``.
+_FRAMES = 12
+
+
+class Machine:
+    """One instance of an image, served by ``handlers``. Used by one thread at a time, except :meth:`interrupt`.
+
+    ``memory_limit`` caps linear memory and ``table_elements`` the tables; ``max_frame`` caps, in bytes, a request, a
+    response, and whatever the guest passes to a handler. ``checked`` goes through wasmtime's public API, for tests.
+    Fuel starts out practically unlimited and there is no deadline.
+
+    After :class:`Stopped` the machine is dead: its memory may be in any state. Close it and make another.
+
+    Raises ConfigurationError for limits that cannot hold the image, ImageError where it cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        engine: Engine,
+        handlers: Handlers,
+        memory_limit: int,
+        *,
+        max_frame: int = MAX_FRAME,
+        table_elements: int = TABLE_ELEMENTS,
+        checked: bool = False,
+    ) -> None:
+        engine.require_usable()
+        template = image.template(engine, checked=checked)
+        _check_limits(memory_limit, table_elements, image.minimum_memory(engine))
+        self.engine = engine
+        self.memory_limit = memory_limit
+        self.dead = False
+        self._max_frame = max_frame
+        self._turn = threading.Lock()
+        self._control = Control()
+        self._host = ImportHost(handlers, max_frame)
+        self._guest: Adapter = template.guest(
+            self._control, self._host, StoreLimits(memory_limit, table_elements, _TABLES)
+        )
+        self._closed = False
+
+    @property
+    def stopped(self) -> BaseException | None:
+        """What ended the guest: a handler's or interrupt's exception, or the Stopped of a trap; None while alive."""
+        stopped = self._control.stopped
+        return stopped if stopped is None or stopped.reason is None else stopped.reason
+
+    def step(self, request: bytes) -> bytes:
+        """Handle one request and return the response.
+
+        Raises Stopped when the guest was ended, and the machine is dead then; MemoryExceeded when the request found
+        no room in the guest, which lives on; SessionBusy, SessionClosed or ConfigurationError when nothing was run.
+        """
+        if not signals.is_main_thread():
+            return self._take_turn(request)
+        self._control.on_main = True
+        with signals.Deferral(self._control, self._host):
+            return self._take_turn(request)
+
+    def set_fuel(self, amount: int) -> None:
+        """Set the fuel left. Raises ConfigurationError if the engine does not meter fuel."""
+        self._metered().set_fuel(amount)
+
+    def fuel_left(self) -> int:
+        """Return the fuel left. Raises ConfigurationError if the engine does not meter fuel."""
+        return self._metered().fuel_left()
+
+    def set_deadline(self, seconds: float | None) -> None:
+        """End the guest when it computes so many seconds from now; None for never. Holds over several steps."""
+        self._control.set_deadline(seconds)
+        self.engine.watch.look(self._control)
+
+    def interrupt(self, reason: BaseException) -> None:
+        """From any thread: end the guest as soon as it next computes, with this reason in ``stopped``."""
+        self._control.interrupt(reason)
+        self.engine.bump()
+
+    def withdraw(self, reason: BaseException) -> None:
+        """Take back an interrupt that came too late to end anything."""
+        self._control.withdraw(reason)
+
+    def memory_size(self) -> int:
+        """Return the bytes of linear memory. It never shrinks, so this is the peak as well. Works after the end too."""
+        return self._guest.memory.size()
+
+    def read(self, pointer: int, length: int) -> bytes:
+        """Return a copy of guest memory. Raises ProtocolError outside of it."""
+        return self._open().memory.read(pointer, length)
+
+    def write(self, pointer: int, data: bytes) -> None:
+        """Overwrite guest memory. Raises ProtocolError outside of it."""
+        self._open().memory.write(pointer, data)
+
+    def view(self) -> memoryview:
+        """Return a writable view of all guest memory, valid until the next step or close."""
+        return self._open().memory.view()
+
+    def grow_to(self, size: int) -> None:
+        """Grow guest memory to at least so many bytes. Raises MemoryError beyond the limit."""
+        self._open().memory.grow_to(size)
+
+    @property
+    def stack_pointer(self) -> int:
+        """The guest's own stack pointer, an address in its memory; part of its state between steps."""
+        return self._open().stack_pointer()
+
+    @stack_pointer.setter
+    def stack_pointer(self, address: int) -> None:
+        self._open().set_stack_pointer(address)
+
+    def close(self) -> None:
+        """Free the guest and its memory. Safe to call twice. Raises SessionBusy while it runs."""
+        if not self._turn.acquire(blocking=False):
+            raise SessionBusy("this machine is running: interrupt it, and close it when its step has returned")
+        try:
+            self._closed = self.dead = True
+            self._guest.close()
+        finally:
+            self._turn.release()
+
+    def _take_turn(self, request: bytes) -> bytes:
+        if not self._turn.acquire(blocking=False):
+            raise SessionBusy("this machine is already running: a handler may not step the machine that called it")
+        try:
+            self._require_ready(request)
+            return self._exchange(request)
+        except ProtocolError as error:
+            self.dead = True
+            raise self._control.halt(error) from None
+        except Stopped as stopped:
+            self.dead = True
+            self._control.stopped = stopped
+            raise
+        finally:
+            self._turn.release()
+
+    def _exchange(self, request: bytes) -> bytes:
+        overdue = self._control.due()
+        if overdue is not None:
+            raise overdue
+        watch = self.engine.watch
+        watch.enter(self._control)
+        try:
+            return self._response(self._run(request))
+        finally:
+            watch.leave(self._control)
+            self._host.forget()
+
+    def _run(self, request: bytes) -> int:
+        guest, size = self._guest, len(request)
+        pointer = guest.inbox(size)
+        if not pointer:
+            raise MemoryExceeded(self.memory_size(), self.memory_limit)
+        guest.memory.write(pointer, request)
+        return guest.step(size)
+
+    def _response(self, packed: int) -> bytes:
+        pointer, length = packed >> 32, packed & 0xFFFF_FFFF
+        if not packed:
+            raise ProtocolError("the guest's step function failed")
+        if length > self._max_frame:
+            raise ProtocolError(f"a response of {length} bytes is larger than {self._max_frame}")
+        return self._guest.memory.read(pointer, length)
+
+    def _require_ready(self, request: bytes) -> None:
+        if self.dead:
+            raise SessionClosed("its machine was closed" if self._closed else "its guest was stopped")
+        if len(request) > self._max_frame:
+            raise ConfigurationError("request", f"{len(request)} bytes are more than {self._max_frame}")
+        _require_frames(_FRAMES)
+        stack.require_room(self.engine.max_wasm_stack)
+
+    def _metered(self) -> Adapter:
+        if self.engine.metering != "fuel":
+            raise ConfigurationError("metering", f"an engine metering {self.engine.metering!r} counts no fuel")
+        return self._open()
+
+    def _open(self) -> Adapter:
+        # The engine's calls on a store that was freed would not fail but crash.
+        if self._closed:
+            raise SessionClosed("its machine was closed")
+        return self._guest
+
+
+def _check_limits(memory_limit: int, table_elements: int, minimum: int) -> None:
+    # Wasmtime reads a negative or huge number as "no limit".
+    if not minimum <= memory_limit <= _MOST_MEMORY:
+        raise ConfigurationError("memory", f"{memory_limit} is not between {minimum} (the image) and {_MOST_MEMORY}")
+    if not 0 < table_elements < 1 << 32:
+        raise ConfigurationError("table_elements", f"{table_elements} is not a positive 32-bit number")
+
+
+def _require_frames(count: int) -> None:
+    """Raise RecursionError here, where it is harmless, rather than at the entry of a callback from the engine."""
+    if count:
+        _require_frames(count - 1)
+    else:
+        # Once through C as well: since 3.12 Python counts frames entered from C apart.
+        max((0,), key=_same)
+
+
+def _same(value: int) -> int:
+    return value

@@ -1,0 +1,81 @@
+"""Signals that arrive while the main thread runs a guest.
+
+Python runs a signal's handler at the next Python instruction of the main thread. With a guest running, that is the
+first instruction of a callback from WebAssembly, before any ``try`` of ours: an exception raised there, such as
+KeyboardInterrupt, would be lost inside ctypes, which then hands an undefined pointer to the engine. So for the length
+of a step the handlers are wrapped: each still runs at once, but what it raises becomes an interrupt of the guest.
+"""
+
+import importlib
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from cloche.runtime.wasm.control import Control
+from cloche.runtime.wasm.imports import ImportHost
+from cloche.runtime.wasm.traps import Stopped
+
+__all__ = ["Deferral", "is_main_thread"]
+
+_Handler = Callable[[int, FrameType | None], object]
+
+# Those that programs commonly give a handler of their own; Python itself gives one to SIGINT only.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGUSR1", "SIGUSR2", "SIGBREAK")
+_NUMBERS = tuple(int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name))
+# The C functions behind ``signal``: its Python layer builds enum members, ten times as slow.
+_signal: Any = importlib.import_module("_signal")
+_main = threading.main_thread()
+
+
+def is_main_thread() -> bool:
+    """Say whether this is the thread on which Python runs signal handlers."""
+    return threading.get_ident() == _main.ident
+
+
+class Deferral:
+    """Wraps the main thread's signal handlers while it is entered, and delivers late what they raised."""
+
+    __slots__ = ("_control", "_host", "_raised", "_saved", "_wrapper")
+
+    def __init__(self, control: Control, host: ImportHost) -> None:
+        self._control = control
+        self._host = host
+        self._saved: dict[int, _Handler] = {}
+        self._wrapper: _Handler | None = self._handle
+        self._raised: BaseException | None = None
+
+    def __enter__(self) -> None:
+        for number in _NUMBERS:
+            handler = _signal.getsignal(number)
+            if callable(handler):
+                self._saved[number] = handler
+                _signal.signal(number, self._wrapper)
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        for number, handler in self._saved.items():
+            # A tool may have set its own meanwhile.
+            if _signal.getsignal(number) is self._wrapper:
+                _signal.signal(number, handler)
+        # The bound method and this object hold each other.
+        self._wrapper = None
+        self._deliver(error)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._host.in_handler:
+            # A tool is running, inside our ``try``: interrupt it where it is.
+            self._saved[number](number, frame)
+            return
+        try:
+            self._saved[number](number, frame)
+        except BaseException as error:
+            self._raised = error
+            self._control.interrupt(error)
+
+    def _deliver(self, error: BaseException | None) -> None:
+        raised, self._raised = self._raised, None
+        if raised is None or (isinstance(error, Stopped) and error.reason is raised):
+            return
+        self._control.withdraw(raised)
+        raise raised

@@ -1,0 +1,92 @@
+"""Wakes computing guests when their deadline is due: one thread per engine, asleep while nothing runs.
+
+Every guest stops to look at each bump of its engine's epoch. So instead of ticking at a fixed rate, the watch sleeps
+until the earliest deadline among the running guests and bumps once; an idle process has no wake-ups at all. Guests on
+the main thread look more often, because that is when Python can notice a signal such as Ctrl-C.
+"""
+
+import math
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from cloche.runtime.wasm.control import Control
+
+__all__ = ["HEARTBEAT", "Watch"]
+
+# Seconds between two looks of a guest on the main thread: how long Ctrl-C may take.
+HEARTBEAT = 0.05
+# Seconds without a running guest after which the thread ends; the next run starts another.
+_LINGER = 10.0
+
+
+class Watch:
+    """Bumps an epoch in time for every guest that runs. ``bump`` is called from the watch's thread."""
+
+    def __init__(self, bump: Callable[[], None]) -> None:
+        self._bump = bump
+        self._running: set[Control] = set()
+        self._wake = threading.Event()
+        # Re-entrant: a signal's handler may interrupt its holder and run a guest of its own.
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        # When the thread looks next. It is infinite while the thread decides, so that a run that starts meanwhile
+        # wakes it: a run is added first and reads this second, the thread writes this first and reads the runs second.
+        self._next_look = math.inf
+
+    def enter(self, control: Control) -> None:
+        """Watch a guest from now on. Call just before it computes."""
+        self._running.add(control)
+        self.look(control)
+
+    def leave(self, control: Control) -> None:
+        """Watch it no longer."""
+        self._running.discard(control)
+
+    def look(self, control: Control) -> None:
+        """Take a running guest's changed deadline into account."""
+        if self._bound(control, monotonic()) < self._next_look:
+            self._rouse()
+
+    def running(self) -> int:
+        """Return how many guests are running."""
+        return len(self._running)
+
+    def _rouse(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="cloche-watch", daemon=True)
+                self._thread.start()
+            self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            self._next_look = math.inf
+            wait = self._tick(monotonic())
+            if not self._wake.wait(wait) and self._retire():
+                return
+
+    def _tick(self, now: float) -> float:
+        running = list(self._running)
+        if not running:
+            return _LINGER
+        due = [control for control in running if not control.fired and control.deadline <= now]
+        for control in due:
+            control.fired = True
+        if due or any(control.on_main for control in running):
+            self._bump()
+        self._next_look = min(self._bound(control, now) for control in running)
+        return min(self._next_look - now, _LINGER)
+
+    def _retire(self) -> bool:
+        with self._lock:
+            if self._running:
+                return False
+            self._thread = None
+            return True
+
+    @staticmethod
+    def _bound(control: Control, now: float) -> float:
+        deadline = math.inf if control.fired else control.deadline
+        return min(deadline, now + HEARTBEAT) if control.on_main else deadline

@@ -1,0 +1,63 @@
+"""A toy guest with the real interface: its first request byte says what it does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from cloche.runtime.wasm.cache import CompiledCache
+from cloche.runtime.wasm.engine import Engine
+from cloche.runtime.wasm.image import Image
+from cloche.runtime.wasm.machine import Machine
+
+from .toy import FakeHandlers, Maker
+
+TOY = Path(__file__).parent / "toy.wat"
+
+
+@pytest.fixture(scope="session")
+def toy_wasm() -> bytes:
+    return bytes(wasmtime.wat2wasm(TOY.read_text()))
+
+
+@pytest.fixture(scope="session")
+def image(toy_wasm: bytes, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    path = tmp_path_factory.mktemp("image") / "toy.wasm"
+    path.write_bytes(toy_wasm)
+    return Image(path, CompiledCache(tmp_path_factory.mktemp("cache") / "compiled"))
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    return Engine.shared("fuel")
+
+
+@pytest.fixture
+def handlers() -> FakeHandlers:
+    return FakeHandlers()
+
+
+@pytest.fixture(params=[False, True], ids=["unchecked", "checked"])
+def checked(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+def make(image: Image, engine: Engine, handlers: FakeHandlers, checked: bool) -> Iterator[Maker]:
+    """Make toy machines, through the unchecked calls and again through wasmtime's public API."""
+    machines: list[Machine] = []
+
+    def make_machine(memory_limit: int = 1 << 20, max_frame: int = 1 << 16, engine: Engine = engine) -> Machine:
+        machine = Machine(image, engine, handlers, memory_limit, max_frame=max_frame, checked=checked)
+        machines.append(machine)
+        return machine
+
+    yield make_machine
+    for machine in machines:
+        machine.close()
+
+
+@pytest.fixture
+def machine(make: Maker) -> Machine:
+    return make()
