@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from recipe import inputs
+from recipe import cases, inputs
 from recipe.errors import BuildError
 from recipe.fetch import fetch
 from recipe.patching import apply, patches_for, reasons
@@ -40,6 +40,8 @@ def unpacked(name: str) -> Path:
         for patch in patches_for(name):
             print(f"patch {patch.name}: {reasons(patch)}", flush=True)
             apply(patch, _top(folder))
+        if name == "cpython":
+            cases.regenerate(_top(folder))
 
     folder = step(f"source-{name}", key_of(source), work)
     if not any(folder.iterdir()):

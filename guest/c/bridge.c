@@ -50,13 +50,14 @@ static PyObject *bridge_fs_limits(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-PyObject *cloche_bridge_step(PyObject *request) { return step ? PyObject_CallOneArg(step, request) : NULL; }
+PyObject *cloche_bridge_step(PyObject *request) { return step ? cloche_suspendable_step(step, request) : NULL; }
 
 static PyMethodDef methods[] = {
     {"call", bridge_call, METH_O, "call(frame: bytes) -> bytes: one bridge call, answered by the host."},
     {"write", bridge_write, METH_VARARGS, "write(stream: int, data: bytes): output, stream 1 or 2."},
     {"set_step", bridge_set_step, METH_O, "set_step(step): what handles the host's requests."},
     {"fs_limits", bridge_fs_limits, METH_VARARGS, "fs_limits(files, bytes): caps of the memory file system."},
+    {"blocked_at", cloche_blocked_at, METH_NOARGS, "blocked_at(): the frame that called the C code above, or None."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -64,4 +65,8 @@ static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, .m_name = "_cloche", .m_doc = "The bridge to the host.", .m_size = -1, .m_methods = methods,
 };
 
-PyObject *cloche_bridge_module(void) { return PyModule_Create(&definition); }
+PyObject *cloche_bridge_module(void) {
+    PyObject *module = PyModule_Create(&definition);
+    if (module && PyModule_Add(module, "suspend", cloche_suspend_object()) < 0) Py_CLEAR(module);
+    return module;
+}

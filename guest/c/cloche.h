@@ -26,4 +26,9 @@ struct _object;
 struct _object *cloche_bridge_module(void);
 struct _object *cloche_bridge_step(struct _object *request);
 
+/* suspend.c */
+struct _object *cloche_suspend_object(void);
+struct _object *cloche_suspendable_step(struct _object *step, struct _object *request);
+struct _object *cloche_blocked_at(struct _object *module, struct _object *none);
+
 #endif

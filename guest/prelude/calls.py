@@ -6,6 +6,7 @@ from types import FunctionType
 from typing import Any, NoReturn
 
 from _cloche import call as _send
+from cloche_guest import suspension
 from cloche_guest.caps import CAPS
 from cloche_guest.tool_errors import tool_error
 from cloche_guest.values import ValueCodecError, decode, encode
@@ -13,7 +14,7 @@ from cloche_guest.values import ValueCodecError, decode, encode
 __all__ = ["cancel", "outcome", "run", "sleep", "start", "wait"]
 
 _CALL, _START, _WAIT, _CANCEL, _SLEEP = range(5)
-_OK = 0
+_OK, _, _WAITS = range(3)
 _next_id: Callable[[], int] = count(1).__next__
 
 
@@ -28,6 +29,8 @@ def run(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType)
     except ValueCodecError as error:
         _blame(error, args, kwargs, shape)
     answer = decode(_send(frame))
+    if answer[0] == _WAITS:
+        answer = suspension.answer(answer[1], name)
     if answer[0] == _OK:
         return answer[1]
     raise tool_error(answer[1], answer[2])
@@ -40,36 +43,37 @@ def start(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionTyp
         frame = encode([_START, number, name, args, kwargs], limit=CAPS.argument)
     except ValueCodecError as error:
         _blame(error, args, kwargs, shape)
-    _exchange(frame)
+    answer = decode(_send(frame))
+    if answer[0] == _WAITS:
+        suspension.expect(answer[1], number)
+    elif answer[0] != _OK:
+        raise tool_error(answer[1], answer[2])
     return number
 
 
 def wait(timeout: float | None) -> list[list[Any]]:
     """Wait until a started call finished, or ``timeout`` seconds; return ``[id, *outcome]`` of each that did."""
-    finished: list[list[Any]] = _exchange(encode([_WAIT, timeout]))
+    if suspension.has_arrived():
+        return suspension.collect()
+    answer = decode(_send(encode([_WAIT, timeout])))
+    finished: list[list[Any]] = suspension.collect() if answer[0] == _WAITS else answer[1]
     return finished
 
 
 def cancel(number: int) -> None:
     """Tell the host that nobody waits for this started call any more."""
-    _exchange(encode([_CANCEL, number]))
+    if not suspension.forget(number):
+        _send(encode([_CANCEL, number]))
 
 
 def sleep(seconds: float) -> None:
     """Let the host wait; nothing is running meanwhile."""
-    _exchange(encode([_SLEEP, seconds]))
+    _send(encode([_SLEEP, seconds]))
 
 
 def outcome(parts: list[Any]) -> tuple[Any, Exception | None]:
     """Return the value, or the exception, that an outcome stands for: ``[0, value]`` or ``[1, type, message]``."""
     return (parts[1], None) if parts[0] == _OK else (None, tool_error(parts[1], parts[2]))
-
-
-def _exchange(frame: bytes) -> Any:
-    value, error = outcome(decode(_send(frame)))
-    if error is not None:
-        raise error
-    return value
 
 
 def _blame(error: ValueCodecError, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> NoReturn:

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from cloche_guest.patching import put
-from cloche_guest.tool_errors import ToolError
+from cloche_guest.tool_errors import CannotSuspendHere, ToolError
 
 __all__ = ["MAIN", "NAMESPACE", "install"]
 
@@ -23,4 +23,5 @@ def leave(code: object = None) -> NoReturn:
 def install() -> None:
     """Make the module ``__main__``, and complete the builtins that ``site`` would have added."""
     sys.modules["__main__"] = MAIN
-    put(builtins, exit=leave, quit=leave, ToolError=ToolError, help=vars(_sitebuiltins)["_Helper"]())
+    put(builtins, exit=leave, quit=leave, help=vars(_sitebuiltins)["_Helper"]())
+    put(builtins, ToolError=ToolError, CannotSuspendHere=CannotSuspendHere)

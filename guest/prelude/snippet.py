@@ -1,7 +1,7 @@
 """Runs snippets in one lasting ``__main__`` namespace."""
 
 import builtins
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 from cloche_guest.compiling import compiled
@@ -11,7 +11,6 @@ from cloche_guest.policy import run_coroutine
 __all__ = ["latest_filename", "run"]
 
 _CO_COROUTINE = 0x80
-_evaluate = eval
 _latest = ""
 
 
@@ -29,7 +28,7 @@ def run(source: str, filename: str) -> Any:
         return run_coroutine(_drive(program.parts))
     value = None
     for part in program.parts:
-        value = _evaluate(part, NAMESPACE)
+        value = _evaluate(part)
     return value
 
 
@@ -38,10 +37,15 @@ def latest_filename() -> str:
     return _latest
 
 
+def _evaluate(part: CodeType) -> Any:
+    """Evaluate code in the namespace, as ``eval`` does, but without C code on the stack: it could not be suspended."""
+    return FunctionType(part, NAMESPACE)()
+
+
 async def _drive(parts: tuple[CodeType, ...]) -> Any:
     value = None
     for part in parts:
-        value = _evaluate(part, NAMESPACE)
+        value = _evaluate(part)
         if part.co_flags & _CO_COROUTINE:
             value = await value
     return value

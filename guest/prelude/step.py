@@ -1,9 +1,9 @@
 """One request in, one response out: everything the host asks of the guest."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from cloche_guest import caps, files, streams
+from cloche_guest import caps, files, streams, suspension
 from cloche_guest.caps import CAPS
 from cloche_guest.entropy import reseed
 from cloche_guest.errors import ErrorReport, describe, refuse
@@ -65,6 +65,8 @@ def _failed(report: ErrorReport) -> bytes:
 
 
 def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
+    if suspension.is_suspended():
+        raise RuntimeError("a program is suspended: resume it before another one is run")
     if options:
         _apply(options)
     streams.restore()
@@ -82,7 +84,7 @@ def _apply(options: dict[str, Any]) -> None:
         _toolbox.define(options["tools"])
 
 
-def _resume(outcomes: list[Any]) -> None:
+def _resume(outcomes: list[Any], options: dict[str, Any]) -> NoReturn:
     raise RuntimeError("nothing is suspended")
 
 
@@ -104,3 +106,5 @@ _OPERATIONS: dict[int, Callable[..., Any]] = {
     9: caps.apply,
     _RESEED: reseed,
 }
+
+suspension.serve_with(step, _apply)

@@ -2,7 +2,7 @@
 
 import builtins
 
-__all__ = ["ToolError", "tool_error"]
+__all__ = ["CannotSuspendHere", "ToolError", "tool_error"]
 
 
 class ToolError(Exception):
@@ -10,6 +10,15 @@ class ToolError(Exception):
 
     The exception raised is a subclass named like the host's class, so both ``except ToolError`` and its name in a
     traceback work. The message is the host's, word for word.
+    """
+
+    __module__ = "builtins"
+
+
+class CannotSuspendHere(RuntimeError):
+    """A tool has to wait for its answer, and built-in code is on the stack, which cannot be left and entered again.
+
+    The message says where, and how to write it instead. Nothing was called.
     """
 
     __module__ = "builtins"
