@@ -3,7 +3,7 @@
 import threading
 import time
 
-from cloche.runtime import watch as watch_module
+from cloche.runtime.wasm import watch as watch_module
 from cloche.runtime.wasm.control import Control
 from cloche.runtime.wasm.watch import Watch
 
