@@ -96,6 +96,7 @@ class Machine:
         """From any thread: end the guest as soon as it next computes, with this reason in ``stopped``."""
         self._control.interrupt(reason)
         self.engine.bump()
+        self.engine.watch.look(self._control)
 
     def withdraw(self, reason: BaseException) -> None:
         """Take back an interrupt that came too late to end anything."""

@@ -1,8 +1,9 @@
 """Wakes computing guests when their deadline is due: one thread per engine, asleep while nothing runs.
 
 Every guest stops to look at each bump of its engine's epoch. So instead of ticking at a fixed rate, the watch sleeps
-until the earliest deadline among the running guests and bumps once. Guests on the main thread look more often, because
-that is when Python can notice a signal such as Ctrl-C. Between runs the thread goes on looking for a short while:
+until the earliest deadline among the running guests. A bump that comes while a guest is looking already is lost on it:
+one that must end is sent more of them until it has left. Guests on the main thread look all the time, because that is
+when Python can notice a signal such as Ctrl-C. Between runs the thread goes on looking for a short while:
 waking it for each of many short runs would cost them more than all else that the host does, as it wants the GIL.
 Then it ends, so that an idle process has no wake-ups at all.
 """
@@ -16,7 +17,7 @@ from cloche.runtime.wasm.control import Control
 
 __all__ = ["HEARTBEAT", "Watch"]
 
-# Seconds between two looks of a guest on the main thread: how long Ctrl-C may take.
+# Seconds between two looks of a guest on the main thread, or of one that must end: how long Ctrl-C may take.
 HEARTBEAT = 0.05
 # Seconds without a new run after which the thread ends; the next run starts another.
 _LINGER = 2.0
@@ -75,10 +76,9 @@ class Watch:
 
     def _tick(self, now: float) -> float:
         running = list(self._running)
-        due = [control for control in running if not control.fired and control.deadline <= now]
-        for control in due:
-            control.fired = True
-        if due or any(control.on_main for control in running):
+        for control in running:
+            control.fired = control.fired or control.deadline <= now
+        if any(control.on_main or control.fired for control in running):
             self._bump()
         self._next_look = min((self._bound(control, now) for control in running), default=now + HEARTBEAT)
         return min(self._next_look - now, _LINGER)
@@ -99,5 +99,6 @@ class Watch:
 
     @staticmethod
     def _bound(control: Control, now: float) -> float:
-        deadline = math.inf if control.fired else control.deadline
-        return min(deadline, now + HEARTBEAT) if control.on_main else deadline
+        if control.fired:
+            return now + HEARTBEAT
+        return min(control.deadline, now + HEARTBEAT) if control.on_main else control.deadline
