@@ -5,7 +5,8 @@ from cloche.host_tools.errors import ToolDefinitionError, ToolRejected
 from cloche.host_tools.function import FunctionTool, tool
 from cloche.host_tools.loading import from_object
 from cloche.host_tools.parameters import Parameter
-from cloche.host_tools.registry import ToolLike, ToolRegistry
+from cloche.host_tools.registry import ToolLike, ToolRegistry, registry_of
+from cloche.runtime.dispatch import register_converter
 
 __all__ = [
     "FunctionTool",
@@ -18,3 +19,6 @@ __all__ = [
     "from_object",
     "tool",
 ]
+
+# Importing this layer is what lets a Sandbox take functions and Tools as they are.
+register_converter(registry_of)

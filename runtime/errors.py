@@ -21,7 +21,11 @@
         +-- ConfigurationError     (ValueError) a setting that cannot work: field, problem
         +-- SessionBusy            two callers at once
         +-- SessionClosed          used after its end: reason
-        +-- SnapshotMismatch       a snapshot of another image, or not a snapshot
+        +-- BudgetSpent            a session has used what all its runs may use: what, used, limit
+        +-- SnapshotError          a snapshot that was not restored
+        |   +-- SnapshotCorrupt    (ValueError) not a snapshot, cut off or edited: problem
+        |   +-- SnapshotMismatch   sound, but not for this sandbox or caller: what, found, expected
+        |   +-- SnapshotNotFound   (KeyError) a store has none of that name: name
         +-- ImageError             the guest image is missing, damaged or not loadable
         +-- BlockedTools           too many tools are stuck past their deadline: count, limit
 
@@ -33,6 +37,7 @@ from cloche.runtime.amounts import bytes_text, count_text
 
 __all__ = [
     "BlockedTools",
+    "BudgetSpent",
     "CallerError",
     "CallsExceeded",
     "ClocheError",
@@ -50,7 +55,10 @@ __all__ = [
     "ResultTooLarge",
     "SessionBusy",
     "SessionClosed",
+    "SnapshotCorrupt",
+    "SnapshotError",
     "SnapshotMismatch",
+    "SnapshotNotFound",
     "StackOverflow",
     "TimeExceeded",
     "UnserializableValue",
@@ -266,8 +274,63 @@ class SessionClosed(CallerError):
         return f"this session has ended ({self.reason}): make a new one with Sandbox.session()"
 
 
-class SnapshotMismatch(CallerError):
-    """A snapshot that this image cannot restore, or bytes that are no snapshot."""
+class BudgetSpent(CallerError):
+    """A session has used what all its runs together may use. ``what`` is ``"fuel"``, for example; nothing was run."""
+
+    def __init__(self, what: str, used: float, limit: float) -> None:
+        super().__init__(what, used, limit)
+        self.what = what
+        self.used = used
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"the session has used {self.used:,} of its {self.limit:,} {self.what}: give it a larger "
+            f"Budget({self.what}=...), or begin a new session"
+        )
+
+
+class SnapshotError(CallerError):
+    """A snapshot was not restored, and nothing of it was loaded."""
+
+
+class SnapshotCorrupt(SnapshotError, ValueError):
+    """These bytes are no snapshot, or not all of one, or were changed. ``problem`` says which."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"this snapshot cannot be used: {self.problem}"
+
+
+class SnapshotMismatch(SnapshotError):
+    """A sound snapshot that is not for this sandbox or this caller.
+
+    ``what`` is ``"image"``, ``"abi"``, ``"format"``, ``"key"``, ``"tenant"`` or ``"memory"``; ``found`` is what the
+    snapshot has and ``expected`` what is needed, as text to show; of a key neither is told.
+    """
+
+    def __init__(self, what: str, found: str, expected: str) -> None:
+        super().__init__(what, found, expected)
+        self.what = what
+        self.found = found
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"this snapshot does not fit, by its {self.what}: it has {self.found}, and this needs {self.expected}"
+
+
+class SnapshotNotFound(SnapshotError, KeyError):
+    """A store has no snapshot of that ``name``."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"there is no snapshot named {self.name!r}"
 
 
 class ImageError(CallerError):

@@ -1,9 +1,11 @@
 """The front door: what programs may use, and runs and sessions under those rules."""
 
 from collections.abc import AsyncGenerator
-from typing import Any, Literal
+from typing import Any
 
-from cloche.runtime.bridge.world import Seed, World, parse_clock, parse_seed
+from cloche.runtime.bridge.clocks import Clock, Seed, parse_clock, parse_seed
+from cloche.runtime.bridge.world import World
+from cloche.runtime.budget import Budget
 from cloche.runtime.dispatch import Dispatcher, as_dispatcher
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.events import Event
@@ -13,6 +15,8 @@ from cloche.runtime.running.run_state import Listener
 from cloche.runtime.running.session_guest import Guest
 from cloche.runtime.seam import MachineSource
 from cloche.runtime.session import Session
+from cloche.runtime.snapshots import taking
+from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.wasm.engine import Metering
 from cloche.runtime.wasm.source import ImageSource
 
@@ -28,10 +32,12 @@ class Sandbox:
                   or ``"none"`` (for benchmarks only: neither fuel nor time end a program that computes).
     ``seed``      an int, text or bytes: every guest then sees the same "random" numbers. Default: real entropy.
     ``clock``     ``"real"`` (default), or seconds since the epoch: time then stands still except while the guest
-                  sleeps, which takes no real time.
+                  sleeps, which takes no real time; or ``"fuel"``, or a :class:`FuelClock`: then it also passes with the
+                  fuel that the guest uses.
     ``source``    where guests come from; default the shipped image.
 
-    With a seed and a fixed clock a run is a pure function of the program and of what the tools answer.
+    With a seed and a clock that is not the real one, a run is a pure function of the program and of what the tools
+    answer: the same output, value, fuel and snapshot, on any machine with the same image.
 
     Raises ConfigurationError for settings that cannot work, ImageError where there is no image.
     """
@@ -43,7 +49,7 @@ class Sandbox:
         limits: Limits | None = None,
         metering: Metering = "fuel",
         seed: Seed | None = None,
-        clock: float | Literal["real"] = "real",
+        clock: Clock = "real",
         source: MachineSource | None = None,
     ) -> None:
         self._tools = as_dispatcher(tools)
@@ -51,6 +57,8 @@ class Sandbox:
         self._seed = parse_seed(seed)
         self._clock = parse_clock(clock)
         self._source: MachineSource = ImageSource(metering=metering) if source is None else source
+        if self._clock is not None and self._clock.rate and not self._source.metered:
+            raise ConfigurationError("clock", "a clock cannot tick by fuel where fuel is not metered: metering='fuel'")
 
     @property
     def tools(self) -> Dispatcher:
@@ -88,22 +96,52 @@ class Sandbox:
             finally:
                 await events.aclose()
 
-    def session(self, *, limits: Limits | None = None, rollback: bool = True) -> Session:
+    def session(self, *, limits: Limits | None = None, rollback: bool = True, budget: Budget | None = None) -> Session:
         """Return a new session, which keeps its state between runs.
 
         After a run that was ended by a limit or a trap, the session goes back to where that run began; with
-        ``rollback=False`` it ends instead, and costs no memory for its past.
+        ``rollback=False`` it ends instead, and costs no memory for its past. ``budget`` bounds all its runs together.
         """
-        return self._new_session(limits, rollback)
+        return self._new_session(limits, rollback, budget)
+
+    def restore(
+        self,
+        snapshot: Snapshot | bytes,
+        *,
+        limits: Limits | None = None,
+        rollback: bool = True,
+        budget: Budget | None = None,
+        key: bytes | None = None,
+        tenant: str | None = None,
+    ) -> Session:
+        """Return a session that goes on from a snapshot, with this sandbox's tools and limits.
+
+        Its variables, files and everything else in the guest are as they were. It has new random numbers and the
+        present time, except where the snapshot's session had a seed or another clock: these go on from where they
+        stood. What it has used counts on, against ``budget``, or the snapshot's own if that is None.
+
+        Raises SnapshotCorrupt for bytes that are no snapshot or not the whole one, and SnapshotMismatch for one of
+        another image, one that was sealed with another ``key`` than this, or is not this ``tenant``'s, or does not
+        fit the memory limit; nothing is loaded then.
+        """
+        snapshot = snapshot if isinstance(snapshot, Snapshot) else Snapshot.from_bytes(snapshot)
+        snapshot.check(key=key, tenant=tenant)
+        limits, guest = self._new_guest(limits, rollback, budget)
+        taking.restore(guest, snapshot)
+        return Session(guest, limits)
 
     def __repr__(self) -> str:
         return f"<Sandbox {len(self._tools.specs())} tools, {self._limits}>"
 
-    def _new_session(self, limits: Limits | None, rollback: bool) -> Session:
+    def _new_session(self, limits: Limits | None, rollback: bool, budget: Budget | None = None) -> Session:
+        limits, guest = self._new_guest(limits, rollback, budget)
+        return Session(guest, limits)
+
+    def _new_guest(self, limits: Limits | None, rollback: bool, budget: Budget | None) -> tuple[Limits, Guest]:
         limits = self._limits if limits is None else _checked(limits)
         self._check_memory(limits)
         world = World(self._seed, self._clock)
-        return Session(Guest(self._source, self._tools, world, limits.memory, rollback), limits)
+        return limits, Guest(self._source, self._tools, world, limits.memory, rollback, budget)
 
     def _check_memory(self, limits: Limits) -> None:
         least = self._source.least_memory

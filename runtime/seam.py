@@ -84,6 +84,10 @@ class Machine(Protocol):
         """Return a view over all of the memory, valid until the memory grows or the machine is closed."""
         ...
 
+    def written(self) -> list[tuple[int, int]]:
+        """Return the spans of the memory outside of which it is certainly as the image left it."""
+        ...
+
     def write(self, pointer: int, data: bytes) -> None:
         """Copy bytes into the memory."""
         ...
@@ -107,6 +111,11 @@ class Machine(Protocol):
 
 class MachineSource(Protocol):
     """Makes fresh machines of one image. Used from several threads at once."""
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the image, in hexadecimal: a snapshot fits only the image it was made from."""
+        ...
 
     @property
     def metered(self) -> bool:

@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from os import PathLike, fspath
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 
+from cloche.runtime.budget import Spent
 from cloche.runtime.errors import ConfigurationError, Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.events import Event, Finished
 from cloche.runtime.limits import Limits
@@ -15,11 +16,20 @@ from cloche.runtime.running.execution import Execution
 from cloche.runtime.running.run_state import Listener, RunState
 from cloche.runtime.running.session_guest import Guest
 from cloche.runtime.running.streaming import EventFeed
+from cloche.runtime.running.threads import guest_threads
 from cloche.runtime.running.waiting import Detached
+from cloche.runtime.sizes import parse_count
+from cloche.runtime.snapshots import taking
+from cloche.runtime.snapshots.snapshot import Snapshot
 
 __all__ = ["GuestPath", "Session"]
 
+T = TypeVar("T")
+
 GuestPath = str | PathLike[str]
+
+
+_MOST_FORKS = 10_000
 
 
 class Session:
@@ -38,7 +48,6 @@ class Session:
         self._limits = limits
         self._busy = threading.Lock()
         self._ended = ""
-        self._runs = 0
         self._current: Execution | Detached | None = None
 
     def run(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
@@ -50,11 +59,11 @@ class Session:
 
         Raises SessionBusy, SessionClosed, and BlockedTools where too many tools are stuck.
         """
-        return self._wait(self._run_job(code), limits, on_event)
+        return self._wait(jobs.run(code), limits, on_event)
 
     async def arun(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
         """Like :meth:`run`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
-        return await self._await(self._run_job(code), limits, on_event)
+        return await self._await(jobs.run(code), limits, on_event)
 
     async def stream(self, code: str, *, limits: Limits | None = None) -> AsyncGenerator[Event, None]:
         """Run a program and yield its events as they happen, Finished last. Leaving the iteration ends the run."""
@@ -113,6 +122,53 @@ class Session:
         """Like :meth:`list_files`."""
         return jobs.as_paths((await self._await(jobs.list_files(fspath(path)))).unwrap())
 
+    @property
+    def spent(self) -> Spent:
+        """What the session has used in all its runs so far, those before it was restored or forked included."""
+        return self._guest.spent
+
+    def snapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
+        """Return the session as a value, from which :meth:`Sandbox.restore` makes sessions in any process.
+
+        With a ``key`` (at least 16 random bytes) it is sealed, and restored only with that key; with a ``tenant``,
+        only for that one. The session goes on as if nothing had happened.
+
+        Raises SessionBusy, SessionClosed, or ConfigurationError for the key.
+        """
+        return self._at_rest(lambda: taking.take(self._guest, key=key, tenant=tenant))
+
+    async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
+        """Like :meth:`snapshot`, on another thread."""
+        return await asyncio.to_thread(self.snapshot, key=key, tenant=tenant)
+
+    @overload
+    def fork(self) -> "Session": ...
+
+    @overload
+    def fork(self, n: int) -> "list[Session]": ...
+
+    def fork(self, n: int | None = None) -> "Session | list[Session]":
+        """Return another session in the state of this one, or a list of ``n`` of them; all go on independently.
+
+        A fork draws random numbers of its own, unless the sandbox has a seed: then all draw the same. Its budget is
+        what is left of this session's, for each of them.
+
+        Raises SessionBusy, SessionClosed, or ConfigurationError for a number below 0.
+        """
+        forks = self._at_rest(lambda: self._forks(parse_count("n", 1 if n is None else n, most=_MOST_FORKS, least=0)))
+        return forks[0] if n is None else forks
+
+    @overload
+    async def afork(self) -> "Session": ...
+
+    @overload
+    async def afork(self, n: int) -> "list[Session]": ...
+
+    async def afork(self, n: int | None = None) -> "Session | list[Session]":
+        """Like :meth:`fork`, on another thread."""
+        forks = await asyncio.to_thread(self.fork, 1 if n is None else n)
+        return forks[0] if n is None else forks
+
     def interrupt(self) -> bool:
         """From any thread: end the run that is going on; its error is Interrupted. Returns whether there was one."""
         return self._interrupt(Interrupted())
@@ -140,12 +196,7 @@ class Session:
 
     def __repr__(self) -> str:
         state = f"ended: {self._ended}" if self._ended else "running" if self._busy.locked() else "idle"
-        return f"<Session {state}, {self._runs} runs>"
-
-    def _run_job(self, code: str) -> jobs.MakeJob:
-        self._runs += 1
-        # Each run has its own file name, so that tracebacks through several runs show the right lines.
-        return jobs.run(code, f"<run {self._runs}>")
+        return f"<Session {state}, {self.spent.runs} runs>"
 
     def _wait(self, job: jobs.MakeJob, limits: Limits | None = None, listener: Listener | None = None) -> Result[Any]:
         execution = self._begin(job, limits, listener, None)
@@ -177,9 +228,9 @@ class Session:
         try:
             if self._ended:
                 raise SessionClosed(self._ended)
-            execution = Execution(
-                self._guest, make_job(self._guest, limits), RunState(limits, listener), self._done, loop
-            )
+            job = make_job(self._guest, limits)
+            limits = self._guest.affordable(limits) if job.is_run else limits
+            execution = Execution(self._guest, job, RunState(limits, listener), self._done, loop)
         except BaseException:
             self._busy.release()
             raise
@@ -204,6 +255,27 @@ class Session:
             self._guest.close()
         self._current = None
         self._busy.release()
+
+    def _at_rest(self, work: Callable[[], T]) -> T:
+        """Do something with the guest while nobody runs it."""
+        if not self._busy.acquire(blocking=False):
+            raise SessionBusy
+        try:
+            if self._ended:
+                raise SessionClosed(self._ended)
+            # A guest that was rolled back repeats what it has done, for which this thread's stack may be too small.
+            return work() if self._guest.source.fits_here() else guest_threads.submit(work).result()
+        except SessionClosed as error:
+            self._ended = self._ended or error.reason
+            raise
+        finally:
+            if self._ended:
+                self._guest.close()
+            self._busy.release()
+
+    def _forks(self, n: int) -> "list[Session]":
+        checkpoint = self._guest.checkpoint()
+        return [Session(taking.twin(self._guest, checkpoint), self._limits) for _ in range(n)]
 
     def _interrupt(self, reason: Interrupted) -> bool:
         current = self._current

@@ -1,10 +1,30 @@
 """The built-in module through which the guest's Python reaches the host."""
 
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
+from typing import Any
 
 def call(frame: bytes, /) -> bytes:
     """Send one call frame to the host and return its answer."""
+
+def ask(prefix: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], cap: int | None, /) -> Any:
+    """Send ``prefix``, ``args`` and ``kwargs`` as one call frame and return the value that the host replied.
+
+    ``()`` if nothing was sent, because an argument is not plain or the frame takes more than ``cap`` bytes;
+    ``(reply,)`` if the reply is an error or not plain. A plain value is never a tuple.
+    """
+
+def pack(before: bytes, value: object, after: bytes, cap: int | None, /) -> bytes | None:
+    """Encode a plain value between two pieces of a message; None if it is not plain, or above ``cap`` bytes."""
+
+def unpack(data: bytes, /) -> Any:
+    """Decode a plain value; NotImplemented if it is not one."""
+
+def split(source: str, filename: str, /) -> list[CodeType]:
+    """Compile a program, its last expression apart, with ``await`` allowed at the top level. Raises as compile()."""
+
+def immortalize(objects: list[Any], /) -> None:
+    """Never count references to these objects, and to all they refer to, again. For the bake only."""
 
 def write(stream: int, data: bytes, /) -> None:
     """Hand a piece of output to the host: stream 1 is stdout, 2 is stderr."""

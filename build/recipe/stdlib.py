@@ -19,7 +19,6 @@ LEFT_OUT = frozenset(
         "_apple_support",
         "_ios_support",
         "_osx_support",
-        "_pyrepl",
         "config-3.13",
         "ctypes",
         "curses",
@@ -51,6 +50,8 @@ LEFT_OUT = frozenset(
         "this",
     ]
 )
+# Of these packages only some modules: `help()` needs the pager and nothing else of the interactive console.
+PARTLY = {"_pyrepl": frozenset(["__init__.py", "pager.py"])}
 KEPT_OUT_OF_PARTS = frozenset({"__pycache__", "idle_test", "tests", "test"})
 HERE = Path(__file__).parent
 SYSCONFIG = "_sysconfigdata__wasi_wasm32-wasi"
@@ -62,9 +63,15 @@ def _python_files(root: Path, prefix: str) -> Files:
     found: Files = {}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).parts
-        if parts[0].removesuffix(".py") not in LEFT_OUT and not KEPT_OUT_OF_PARTS & set(parts):
+        if _is_wanted(parts):
             found[prefix + "/".join(parts)] = path.read_bytes()
     return found
+
+
+def _is_wanted(parts: tuple[str, ...]) -> bool:
+    if parts[0].removesuffix(".py") in LEFT_OUT or KEPT_OUT_OF_PARTS & set(parts):
+        return False
+    return parts[0] not in PARTLY or parts[-1] in PARTLY[parts[0]]
 
 
 def _prelude() -> Files:

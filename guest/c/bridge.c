@@ -3,6 +3,7 @@
 #include <Python.h>
 
 #include "cloche.h"
+#include "plain.h"
 #include "tree.h"
 
 /* Most replies fit here; a longer one is fetched with host_take(). */
@@ -10,17 +11,92 @@ static char reply_room[64 * 1024];
 
 static PyObject *step; /* bytes -> bytes, set by the prelude */
 
+/* The reply of this length as bytes, or NULL with an exception. */
+static PyObject *reply_bytes(int32_t length) {
+    if ((size_t)length <= sizeof reply_room) return PyBytes_FromStringAndSize(reply_room, length);
+    PyObject *reply = PyBytes_FromStringAndSize(NULL, length);
+    if (reply) host_take(PyBytes_AS_STRING(reply));
+    return reply;
+}
+
+/* Sends a frame and returns the length of the reply, or -1 with an exception. */
+static int32_t send(const char *frame, size_t length) {
+    if (length > INT32_MAX) return PyErr_NoMemory(), -1;
+    int32_t replied = host_call(frame, (int32_t)length, reply_room, sizeof reply_room);
+    if (replied < 0) PyErr_Format(PyExc_RuntimeError, "the host refused the call (%d)", (int)replied);
+    return replied;
+}
+
 static PyObject *bridge_call(PyObject *module, PyObject *frame) {
     (void)module;
     char *data;
     Py_ssize_t n;
     if (PyBytes_AsStringAndSize(frame, &data, &n) < 0) return NULL;
-    int32_t length = host_call(data, (int32_t)n, reply_room, sizeof reply_room);
-    if (length < 0) return PyErr_Format(PyExc_RuntimeError, "the host refused the call (%d)", (int)length);
-    if ((size_t)length <= sizeof reply_room) return PyBytes_FromStringAndSize(reply_room, length);
-    PyObject *reply = PyBytes_FromStringAndSize(NULL, length);
-    if (reply) host_take(PyBytes_AS_STRING(reply));
-    return reply;
+    int32_t length = send(data, (size_t)n);
+    return length < 0 ? NULL : reply_bytes(length);
+}
+
+/* The value of a reply [0, value]. NULL for every other reply; an exception is set only if memory ran out. */
+static PyObject *plain_reply(const char *data, size_t length) {
+    bool returned = length > 2 && data[0] == '\x92' && data[1] == '\x00';
+    return returned ? plain_read(data + 2, length - 2) : NULL;
+}
+
+static PyObject *long_reply(int32_t length) {
+    PyObject *reply = reply_bytes(length);
+    if (!reply) return NULL;
+    PyObject *value = plain_reply(PyBytes_AS_STRING(reply), (size_t)length);
+    PyObject *result = value || PyErr_Occurred() ? value : PyTuple_Pack(1, reply);
+    Py_DECREF(reply);
+    return result;
+}
+
+static PyObject *exchange(const Buffer *frame) {
+    int32_t length = send(frame->data, frame->length);
+    if (length < 0) return NULL;
+    if ((size_t)length > sizeof reply_room) return long_reply(length);
+    PyObject *value = plain_reply(reply_room, (size_t)length);
+    return value || PyErr_Occurred() ? value : long_reply(length);
+}
+
+static size_t cap_of(PyObject *cap) { return cap == Py_None ? SIZE_MAX : PyLong_AsSize_t(cap); }
+
+static PyObject *bridge_ask(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    (void)module;
+    if (n != 4 || !PyBytes_Check(args[0]) || !PyTuple_Check(args[1]) || !PyDict_CheckExact(args[2]))
+        return PyErr_Format(PyExc_TypeError, "ask(prefix: bytes, args: tuple, kwargs: dict, cap: int | None)");
+    size_t cap = cap_of(args[3]);
+    if (PyErr_Occurred()) return NULL;
+    Buffer frame = plain_buffer();
+    bool plain = plain_bytes(&frame, PyBytes_AS_STRING(args[0]), (size_t)PyBytes_GET_SIZE(args[0])) &&
+                 plain_items(&frame, ((PyTupleObject *)args[1])->ob_item, PyTuple_GET_SIZE(args[1])) &&
+                 plain_value(&frame, args[2]) && frame.length <= cap;
+    PyObject *answer = plain ? exchange(&frame) : PyTuple_New(0);
+    plain_free(&frame);
+    return answer;
+}
+
+static PyObject *bridge_pack(PyObject *module, PyObject *args) {
+    (void)module;
+    const char *before, *after;
+    Py_ssize_t before_size, after_size;
+    PyObject *value, *limit;
+    if (!PyArg_ParseTuple(args, "y#Oy#O", &before, &before_size, &value, &after, &after_size, &limit)) return NULL;
+    size_t cap = cap_of(limit);
+    if (PyErr_Occurred()) return NULL;
+    Buffer message = plain_buffer();
+    bool plain = plain_bytes(&message, before, (size_t)before_size) && plain_value(&message, value) &&
+                 plain_bytes(&message, after, (size_t)after_size) && message.length <= cap;
+    PyObject *packed = plain ? PyBytes_FromStringAndSize(message.data, (Py_ssize_t)message.length) : Py_NewRef(Py_None);
+    plain_free(&message);
+    return packed;
+}
+
+static PyObject *bridge_unpack(PyObject *module, PyObject *data) {
+    (void)module;
+    if (!PyBytes_CheckExact(data)) return Py_NewRef(Py_NotImplemented);
+    PyObject *value = plain_read(PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data));
+    return value || PyErr_Occurred() ? value : Py_NewRef(Py_NotImplemented);
 }
 
 static PyObject *bridge_write(PyObject *module, PyObject *args) {
@@ -54,6 +130,16 @@ PyObject *cloche_bridge_step(PyObject *request) { return step ? cloche_suspendab
 
 static PyMethodDef methods[] = {
     {"call", bridge_call, METH_O, "call(frame: bytes) -> bytes: one bridge call, answered by the host."},
+    {"ask", _PyCFunction_CAST(bridge_ask), METH_FASTCALL,
+     "ask(prefix, args, kwargs, cap): send prefix + args + kwargs and return the value replied; () if the arguments "
+     "are not plain or take more than cap bytes, (reply,) if the reply is not a plain value."},
+    {"pack", bridge_pack, METH_VARARGS,
+     "pack(before, value, after, cap) -> bytes | None: a plain value between these bytes, None if it is not plain."},
+    {"unpack", bridge_unpack, METH_O, "unpack(data) -> the plain value, or NotImplemented."},
+    {"split", cloche_split, METH_VARARGS,
+     "split(source, filename) -> list of code objects: the program, and apart from it its last expression."},
+    {"immortalize", cloche_immortalize, METH_O,
+     "immortalize(objects): never count references to these objects, and to all they refer to, again."},
     {"write", bridge_write, METH_VARARGS, "write(stream: int, data: bytes): output, stream 1 or 2."},
     {"set_step", bridge_set_step, METH_O, "set_step(step): what handles the host's requests."},
     {"fs_limits", bridge_fs_limits, METH_VARARGS, "fs_limits(files, bytes): caps of the memory file system."},

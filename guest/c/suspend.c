@@ -2,8 +2,9 @@
  * in build/patches/cpython. */
 #include <Python.h>
 
-#define Py_BUILD_CORE 1
-#include "internal/pycore_suspend.h"
+#define Py_BUILD_CORE
+#include "pycore_suspend.h"
+#undef Py_BUILD_CORE
 
 #include "cloche.h"
 

@@ -5,30 +5,47 @@ from itertools import count
 from types import FunctionType
 from typing import Any, NoReturn
 
+from _cloche import ask as _ask
 from _cloche import call as _send
 from cloche_guest import suspension
 from cloche_guest.caps import CAPS
 from cloche_guest.tool_errors import tool_error
 from cloche_guest.values import ValueCodecError, decode, encode
 
-__all__ = ["cancel", "outcome", "run", "sleep", "start", "wait"]
+__all__ = ["cancel", "caller", "outcome", "sleep", "start", "wait"]
 
 _CALL, _START, _WAIT, _CANCEL, _SLEEP = range(5)
 _OK, _, _WAITS = range(3)
 _next_id: Callable[[], int] = count(1).__next__
 
 
-def run(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> Any:
-    """Call a tool and wait for its value.
+def caller(name: str, shape: FunctionType) -> Callable[..., Any]:
+    """Return the function that calls this tool with what it is called with: arguments bound, sent, answer returned.
 
-    ``shape`` is the function whose parameters name the arguments in errors. Raises what the tool raised, or
-    TypeError (ValueError for size) naming the argument that cannot cross.
+    ``shape`` is the function with the tool's parameters. What it returns raises Python's own TypeError for arguments
+    that do not fit, TypeError (ValueError for size) naming the argument that cannot cross, and what the tool raised.
     """
+    prefix = b"\x94\x00" + encode(name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        shape(*args, **kwargs)
+        answer = _ask(prefix, args, kwargs, CAPS.argument)
+        if type(answer) is tuple:
+            return _result(answer[0] if answer else _send(_frame(name, list(args), kwargs, shape)), name)
+        return answer
+
+    return call
+
+
+def _frame(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> bytes:
     try:
-        frame = encode([_CALL, name, args, kwargs], limit=CAPS.argument)
+        return encode([_CALL, name, args, kwargs], limit=CAPS.argument)
     except ValueCodecError as error:
         _blame(error, args, kwargs, shape)
-    answer = decode(_send(frame))
+
+
+def _result(reply: bytes, name: str) -> Any:
+    answer = decode(reply)
     if answer[0] == _WAITS:
         answer = suspension.answer(answer[1], name)
     if answer[0] == _OK:

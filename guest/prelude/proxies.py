@@ -23,19 +23,9 @@ def make_proxy(spec: ToolSpec) -> FunctionType:
     if spec["async"]:
         remember(coroutine, coroutine)
         return coroutine
-    plain = _dress(_plain_proxy(spec["name"], shape), shape)
+    plain = _dress(calls.caller(spec["name"], shape), shape)
     remember(plain, coroutine)
     return plain
-
-
-def _plain_proxy(name: str, shape: FunctionType) -> Callable[..., Any]:
-    run = calls.run
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        shape(*args, **kwargs)
-        return run(name, list(args), kwargs, shape)
-
-    return call
 
 
 def _coroutine_proxy(name: str, shape: FunctionType) -> Callable[..., Any]:

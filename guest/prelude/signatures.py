@@ -17,6 +17,15 @@ ToolSpec = TypedDict(
 """What the host tells about a tool: kinds are ``inspect._ParameterKind`` values, annotations are text or empty."""
 
 
+class _Annotation(str):
+    """An annotation as text, shown without quotation marks: the types behind it are the host's."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 def _nothing() -> None: ...
 
 
@@ -60,5 +69,5 @@ def _defaults(plain: Iterable[_Param]) -> tuple[Any, ...]:
 
 
 def _annotations(spec: ToolSpec) -> dict[str, str]:
-    known = {p[0]: p[4] for p in spec["params"] if p[4]}
-    return {**known, "return": spec["returns"]} if spec["returns"] else known
+    texts = [*((p[0], p[4]) for p in spec["params"]), ("return", spec["returns"])]
+    return {name: _Annotation(text) for name, text in texts if text}

@@ -4,7 +4,7 @@ import linecache
 from collections import OrderedDict
 from itertools import count
 
-__all__ = ["is_snippet", "register"]
+__all__ = ["forget", "is_snippet", "register"]
 
 # A function defined long ago may still raise; older sources than this show no lines any more.
 _MOST = 256
@@ -35,3 +35,12 @@ def register(source: str, filename: str = "") -> str:
 def is_snippet(filename: str) -> bool:
     """Tell whether a code object's file name is that of a snippet still kept."""
     return filename in _known
+
+
+def forget() -> None:
+    """Forget all snippets, and begin to count anew."""
+    global _numbers
+    for name in _known:
+        linecache.cache.pop(name, None)
+    _known.clear()
+    _numbers = count(1)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from _cloche import pack, unpack
 from cloche_guest import caps, files, streams, suspension
 from cloche_guest.caps import CAPS
 from cloche_guest.entropy import reseed
@@ -12,7 +13,7 @@ from cloche_guest.snippet import latest_filename, run
 from cloche_guest.toolbox import Toolbox
 from cloche_guest.values import ValueCodecError, decode, encode
 
-__all__ = ["step"]
+__all__ = ["forget", "step"]
 
 _FINISHED = 0
 _RESEED = 10
@@ -24,8 +25,10 @@ _fresh = True
 def step(request: bytes) -> bytes:
     """Answer one request. Never raises: what goes wrong is the response's error, and the state is kept."""
     try:
-        operation, *operands = decode(request)
-        _reseed_once(operation)
+        message = unpack(request)
+        operation, *operands = decode(request) if message is NotImplemented else message
+        if _fresh:
+            _reseed_once(operation)
         return _finished(_OPERATIONS[operation](*operands))
     except BaseException as error:
         report = describe(error, latest_filename())
@@ -33,18 +36,26 @@ def step(request: bytes) -> bytes:
         return _failed(report)
 
 
+def forget() -> None:
+    """Be as before the first request: the next one draws new random numbers."""
+    global _fresh
+    _fresh = True
+
+
 def _reseed_once(operation: int) -> None:
     """Draw new random numbers in a new isolate, unless the host is about to say which."""
     global _fresh
-    if _fresh:
-        _fresh = False
-        if operation != _RESEED:
-            reseed()
+    _fresh = False
+    if operation != _RESEED:
+        reseed()
 
 
 def _finished(value: Any) -> bytes:
     if value is None:
         return _NOTHING
+    packed = pack(b"\x93\x00", value, b"\xc0", CAPS.result)
+    if packed is not None:
+        return packed
     try:
         return encode([_FINISHED, value, None], limit=CAPS.result)
     except ValueCodecError as error:

@@ -35,6 +35,7 @@ def exercise() -> None:
     _data()
     _snippets()
     _failure()
+    _requests()
 
 
 def _data() -> None:
@@ -67,3 +68,29 @@ def _failure() -> None:
         raise ValueError("warm up")
     except ValueError as error:
         describe(error, "<warm up>")
+
+
+# Often enough for the interpreter to have specialised the code of every request, and its tables of types and names.
+_ROUNDS = 40
+_TOOL = {"name": "warm_up", "params": [["n", 1, False, None, "int"]], "returns": "int", "doc": "", "async": False}
+_PROGRAMS = ("x{0} = {0}", "x{0} = [{0}, 'a', 1.5]\nlen(x{0})", "warm_up({0})", "1 / 0", "try:\n  missing{0}\nexcept NameError: pass")
+
+
+def _requests() -> None:
+    """Answer the usual requests, then forget them all."""
+    from cloche_guest import compiling, sources, step
+    from cloche_guest.namespace import NAMESPACE
+    from cloche_guest.values import encode
+
+    before = dict(NAMESPACE)
+    for number in range(_ROUNDS):
+        for program in _PROGRAMS:
+            step.step(encode([1, program.format(number), f"<run {number}>", {"tools": [_TOOL]}]))
+        step.step(encode([5, f"x{number}"]))
+        step.step(encode([4, {"y": number}]))
+    step.step(encode([3, []]))
+    NAMESPACE.clear()
+    NAMESPACE.update(before)
+    compiling.forget()
+    sources.forget()
+    step.forget()

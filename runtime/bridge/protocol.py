@@ -11,6 +11,7 @@ from cloche.runtime.errors import ProtocolError
 from cloche.runtime.values import MalformedValue, decode, encode
 
 __all__ = [
+    "ABI",
     "EMPTY_REPLY",
     "Call",
     "CallFrame",
@@ -35,6 +36,10 @@ __all__ = [
     "value_reply",
     "wait_reply",
 ]
+
+
+ABI = 1
+"""The version of the frames and of the guest's imports and exports: a snapshot of another one is not restored."""
 
 
 class Op(IntEnum):

@@ -3,81 +3,121 @@
 import hashlib
 import os
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple
 
-from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.bridge.clocks import BILLION, FuelClock
 
-__all__ = ["Seed", "World", "parse_clock", "parse_seed"]
+__all__ = ["World", "WorldState"]
 
-Seed = int | str | bytes
 
-_BILLION = 1_000_000_000
+class WorldState(NamedTuple):
+    """Where a session's clock and its source of random bytes stand: all it takes to go on with both.
+
+    ``seed`` and ``drawn`` are the seed and how many times bytes were drawn; ``clock`` the nanoseconds of a clock that
+    is not the real one, and ``rate`` how many units of fuel make one second of it (0: it stands still); ``monotonic``
+    the nanoseconds of the real monotonic clock as the guest saw it, 0 where the clock is another.
+    """
+
+    seed: bytes | None
+    drawn: int
+    clock: int | None
+    rate: int
+    monotonic: int
 
 
 class World:
     """Clock and entropy of one session, real or repeatable.
 
-    With a ``seed`` the random bytes are a fixed stream (SHAKE-256 of the seed and a counter). With a ``clock``
-    (seconds since the epoch) time stands still except while the guest sleeps: a sleep takes no real time and
-    moves the clock by its length.
+    With a ``seed`` the random bytes are a fixed stream (SHAKE-256 of the seed and a counter). With a ``clock`` time
+    moves only while the guest sleeps, which takes no real time, and with the fuel that it uses if the clock has a rate.
     """
 
-    __slots__ = ("_counter", "_fixed", "_seed")
+    __slots__ = ("_clock", "_drawn", "_gauge", "_lag", "_rate", "_seed")
 
-    def __init__(self, seed: bytes | None, clock: int | None) -> None:
+    def __init__(self, seed: bytes | None, clock: FuelClock | None) -> None:
         self._seed = seed
-        self._fixed = clock
-        self._counter = 0
+        self._drawn = 0
+        self._clock = None if clock is None else clock.nanoseconds
+        self._rate = 0 if clock is None else clock.rate
+        self._lag = 0
+        self._gauge: Callable[[], int] | None = None
 
     @property
     def has_fixed_clock(self) -> bool:
-        """Whether time moves only by sleeping."""
-        return self._fixed is not None
+        """Whether time does not pass by itself."""
+        return self._clock is not None
+
+    @property
+    def has_seed(self) -> bool:
+        """Whether the random bytes are a fixed stream."""
+        return self._seed is not None
+
+    @property
+    def counts_fuel(self) -> bool:
+        """Whether time passes with the fuel that the guest uses."""
+        return self._rate > 0
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether nothing that the guest learns here differs from one time to the next."""
+        return self.has_seed and self.has_fixed_clock
+
+    def begin(self, gauge: Callable[[], int]) -> None:
+        """Let time pass with a run's fuel; ``gauge`` returns how much it has used so far."""
+        self._gauge = gauge if self._rate else None
+
+    def end(self) -> None:
+        """Keep the time that a run's fuel has made; call before its machine is closed."""
+        self._clock, self._gauge = self._simulated(), None
 
     def now(self, which: int) -> int:
         """Return nanoseconds: since the epoch for clock 0, from an arbitrary start for any other."""
-        if self._fixed is not None:
-            return self._fixed
-        return time.time_ns() if which == 0 else time.monotonic_ns()
+        simulated = self._simulated()
+        if simulated is not None:
+            return simulated
+        return time.time_ns() if which == 0 else time.monotonic_ns() + self._lag
 
     def random(self, size: int) -> bytes:
         """Return ``size`` random bytes, the next ones of the stream if there is a seed."""
         if self._seed is None:
             return os.urandom(size)
-        self._counter += 1
-        return hashlib.shake_256(self._counter.to_bytes(8, "little") + self._seed).digest(size)
+        self._drawn += 1
+        return hashlib.shake_256(self._drawn.to_bytes(8, "little") + self._seed).digest(size)
 
     def pass_time(self, seconds: float) -> None:
-        """Move a fixed clock forward; a real one moves by itself."""
-        if self._fixed is not None:
+        """Move a clock that is not the real one forward."""
+        if self._clock is not None:
             # Rounded up: a program that slept until a moment must find that it has come.
-            self._fixed += int(seconds * _BILLION) + 1
+            self._clock += int(seconds * BILLION) + 1
 
     def mark(self) -> tuple[int, int | None]:
         """Return where the world is, for :meth:`go_back`."""
-        return self._counter, self._fixed
+        return self._drawn, self._clock
 
     def go_back(self, mark: tuple[int, int | None]) -> None:
         """Return to a mark: a run that was rolled back has taken nothing from the stream."""
-        self._counter, self._fixed = mark
+        self._drawn, self._clock = mark
+        self._gauge = None
 
+    def state(self) -> WorldState:
+        """Return where the world is, between two runs."""
+        monotonic = 0 if self.has_fixed_clock else self.now(1)
+        return WorldState(self._seed, self._drawn, self._clock, self._rate, monotonic)
 
-def parse_seed(seed: Any) -> bytes | None:
-    """Return the seed as bytes. Raises ConfigurationError unless it is an int, text, bytes or None."""
-    if seed is None or isinstance(seed, bytes):
-        return seed
-    if isinstance(seed, bool) or not isinstance(seed, int | str):
-        raise ConfigurationError("seed", f"a {type(seed).__name__} is not a seed: write an int, text, bytes, or None")
-    # The type is part of it, so that 1 and "1" are two seeds.
-    return f"{type(seed).__name__}:{seed}".encode("utf-8", "surrogatepass")
+    def resume(self, state: WorldState) -> None:
+        """Go on from there: with its seed and its clock if it has them, else with those that this world was made with.
 
+        A real monotonic clock goes on from where it stood, and so never goes back, on whichever machine this is.
+        """
+        if state.seed is not None:
+            self._seed, self._drawn = state.seed, state.drawn
+        if state.clock is not None:
+            self._clock, self._rate = state.clock, state.rate
+        elif not self.has_fixed_clock:
+            self._lag = state.monotonic - time.monotonic_ns()
 
-def parse_clock(clock: Any) -> int | None:
-    """Return nanoseconds since the epoch, or None for ``"real"``. Raises ConfigurationError for anything else."""
-    if clock == "real":
-        return None
-    if isinstance(clock, bool) or not isinstance(clock, int | float):
-        raise ConfigurationError("clock", f"{clock!r:.60} is not a clock: write 'real', or seconds since the epoch")
-    if not 0 <= clock < 1 << 33:
-        raise ConfigurationError("clock", f"{clock} is not between 0 and 2**33 seconds since the epoch")
-    return int(clock * _BILLION)
+    def _simulated(self) -> int | None:
+        if self._gauge is None or self._clock is None:
+            return self._clock
+        return self._clock + self._gauge() * BILLION // self._rate

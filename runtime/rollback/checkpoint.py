@@ -1,14 +1,15 @@
 """A copy of what a guest changed in its memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cloche.runtime.seam import Machine
 
-__all__ = ["Checkpoint", "Piece", "changed_pieces"]
+__all__ = ["PAGE", "Checkpoint", "Piece", "changed_pieces", "span"]
 
+PAGE = 1 << 12
+"""Bytes that are compared, and kept, at once."""
 _BLOCK = 1 << 16
-_PAGE = 1 << 12
 
 
 class Piece(NamedTuple):
@@ -29,7 +30,7 @@ class Checkpoint(NamedTuple):
     @classmethod
     def take(cls, machine: Machine, pristine: memoryview) -> "Checkpoint":
         """Copy what differs from ``pristine``, the memory of a machine as the image left it."""
-        pieces = list(changed_pieces(machine.view(), pristine))
+        pieces = list(changed_pieces(machine.view(), pristine, machine.written()))
         return cls(pieces, machine.memory_size(), machine.stack_pointer)
 
     def weight(self) -> int:
@@ -37,32 +38,36 @@ class Checkpoint(NamedTuple):
         return sum(len(piece.data) for piece in self.pieces)
 
     def apply(self, machine: Machine) -> None:
-        """Bring a machine that is as the image left it into this state."""
+        """Bring a machine that is as the image left it into this state. Raises MemoryError if it has no room."""
         machine.grow_to(self.size)
         for piece in self.pieces:
             machine.write(piece.offset, piece.data)
         machine.stack_pointer = self.stack_pointer
 
 
-def changed_pieces(now: memoryview, before: memoryview) -> Iterator[Piece]:
-    """Yield the pages of ``now`` that differ from ``before``; what lies beyond ``before`` was zero."""
-    for start in range(0, len(now), _BLOCK):
-        block = now[start : start + _BLOCK]
-        if not _are_equal(_span(before, start, len(block)), block):
-            yield from _changed_pages(block, before, start)
+def changed_pieces(
+    now: memoryview, before: memoryview, spans: Iterable[tuple[int, int]] | None = None
+) -> Iterator[Piece]:
+    """Yield the pages of ``now`` that differ from ``before``; what lies beyond ``before`` was zero.
+
+    ``spans`` are the parts that may differ, each beginning at a page; default everything.
+    """
+    for first, end in [(0, len(now))] if spans is None else spans:
+        for start in range(first, end, _BLOCK):
+            block = bytes(now[start : min(end, start + _BLOCK)])
+            was = span(before, start, len(block))
+            if block != was:
+                yield from _changed_pages(block, was, start)
 
 
-def _changed_pages(block: memoryview, before: memoryview, start: int) -> Iterator[Piece]:
-    for offset in range(0, len(block), _PAGE):
-        page = bytes(block[offset : offset + _PAGE])
-        if not _are_equal(_span(before, start + offset, len(page)), page):
+def _changed_pages(block: bytes, was: bytes, start: int) -> Iterator[Piece]:
+    # Copies, because two bytes objects compare by memcmp and two memoryviews item by item.
+    for offset in range(0, len(block), PAGE):
+        page = block[offset : offset + PAGE]
+        if page != was[offset : offset + PAGE]:
             yield Piece(start + offset, page)
 
 
-def _span(memory: memoryview, start: int, length: int) -> bytearray:
-    return bytearray(memory[start : start + length]).ljust(length, b"\0")
-
-
-def _are_equal(one: bytearray, other: object) -> bool:
-    # A bytearray compares with any buffer by memcmp; two memoryviews would be compared item by item.
-    return one == other
+def span(memory: memoryview, start: int, length: int) -> bytes:
+    """Return a copy of a part of an image's memory; what lies beyond its end is zero."""
+    return bytes(memory[start : start + length]).ljust(length, b"\0")

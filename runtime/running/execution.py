@@ -33,11 +33,13 @@ class Overtaken(Exception):
 class Job(NamedTuple):
     """Requests to perform in order; the last one's value is the result.
 
-    ``most`` caps that value's encoded bytes, where it is not the limit of results.
+    ``most`` caps that value's encoded bytes, where it is not the limit of results. ``is_run`` says whether a program
+    is run, which takes from the session's budget.
     """
 
     requests: list[bytes]
     most: int | None = None
+    is_run: bool = False
 
 
 class _Ending(NamedTuple):
@@ -157,6 +159,7 @@ class Execution:
             return None
         fuel = _UNLIMITED_FUEL if limits.fuel is None else limits.fuel
         machine.set_fuel(fuel)
+        self._guest.world.begin(lambda: fuel - machine.fuel_left())
         return fuel
 
     def _perform_job(self, body: Body, steps: list[Step]) -> Finished:
@@ -189,8 +192,9 @@ class Execution:
             body.machine.close()
         elif ending.answer is not None:
             self._keep(body, ending, steps)
+        usage = self._account(ending, memory)
         self._done(error if lost else None)
-        return self._result(ending, error, memory, lost)
+        return self._result(ending, error, usage, lost)
 
     def _is_lost(self, body: Body, ending: _Ending, error: BaseException | None) -> bool:
         if isinstance(error, MemoryExceeded) and not body.machine.dead:
@@ -209,14 +213,22 @@ class Execution:
         for record in self.run.calls:
             record.end("abandoned", now() - record.started)
         self._guest.lose()
+        ending = _Ending(None, error, seconds, None)
+        usage = self._account(ending, self._guest.memory_seen)
         self._done(error)
-        return self._result(_Ending(None, error, seconds, None), error, self._guest.memory_seen, lost=True)
+        return self._result(ending, error, usage, lost=True)
 
-    def _result(self, ending: _Ending, error: BaseException | None, memory: int, lost: bool) -> Result[Any]:
+    def _account(self, ending: _Ending, memory: int) -> Usage:
+        """Return what was used, and add it to what the session has used: before anyone else may use the session."""
+        run = self.run
+        usage = Usage(ending.fuel, ending.seconds, memory, len(run.stdout) + len(run.stderr), run.calls_made)
+        self._guest.spent = self._guest.spent.plus(usage)
+        return usage
+
+    def _result(self, ending: _Ending, error: BaseException | None, usage: Usage, lost: bool) -> Result[Any]:
         if error is not None and not isinstance(error, GuestError):
             raise error
         run = self.run
         value = ending.answer.value if ending.answer is not None else None
-        usage = Usage(ending.fuel, ending.seconds, memory, len(run.stdout) + len(run.stderr), run.calls_made)
         rolled_back = lost and self._guest.keeps
         return Result(value, error, run.stdout.text(), run.stderr.text(), usage, run.calls, rolled_back)

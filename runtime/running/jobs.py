@@ -25,11 +25,13 @@ MakeJob = Callable[[Guest, Limits], Job]
 """Makes the job when the session is known to be free: what the guest must be told first depends on its state."""
 
 
-def run(code: object, filename: str) -> MakeJob:
+def run(code: object) -> MakeJob:
     """Return the job that runs a program. Raises ConfigurationError if it is not text."""
     if not isinstance(code, str):
         raise ConfigurationError("code", f"a {type(code).__name__} is not a program: pass its source as a str")
-    return lambda guest, limits: Job([run_request(code, filename, guest.run_options(limits))])
+    return lambda guest, limits: Job(
+        [*guest.awakening(), run_request(code, guest.next_filename(), guest.run_options(limits))], is_run=True
+    )
 
 
 def set_variable(name: str, value: Any) -> MakeJob:

@@ -6,9 +6,11 @@ from cloche.runtime.bridge.host import Host
 from cloche.runtime.bridge.protocol import Op, request
 from cloche.runtime.bridge.tape import Recording, ReplayMismatch, Tape
 from cloche.runtime.bridge.world import World
+from cloche.runtime.budget import Budget, Spent
 from cloche.runtime.dispatch import Dispatcher
 from cloche.runtime.errors import ClocheError, SessionClosed
 from cloche.runtime.limits import Limits
+from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.rollback.journal import Journal
 from cloche.runtime.seam import Machine, MachineSource
 from cloche.runtime.wasm.traps import Stopped
@@ -33,27 +35,73 @@ class Step(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """What the interpreter in the guest has been told, so that it is told only what is new."""
+    """What the interpreter in the guest has been told, so that it is told only what is new.
+
+    ``awake`` is false in a restored or forked guest that still has the random state of the one it comes from.
+    """
 
     caps: dict[str, int] | None = None
     tools: int | None = None
+    awake: bool = True
 
 
 class Guest:
-    """Used by one run at a time. ``keeps`` says whether it can be rolled back."""
+    """Used by one run at a time. ``keeps`` says whether it can be rolled back, ``spent`` what it has used so far."""
 
-    def __init__(self, source: MachineSource, tools: Dispatcher, world: World, memory: int, keeps: bool) -> None:
+    def __init__(
+        self,
+        source: MachineSource,
+        tools: Dispatcher,
+        world: World,
+        memory: int,
+        keeps: bool,
+        budget: Budget | None = None,
+    ) -> None:
         self.source = source
         self.tools = tools
         self.memory = memory
         self.keeps = keeps
         self.memory_seen = source.least_memory
-        self._world = world
+        self.world = world
+        self.budget = budget
+        self.spent = Spent()
+        self._origin: Checkpoint | None = None
         self._mark = world.mark()
         self._journal = Journal() if keeps else None
         self._body: Body | None = None
         self._told = _Told()
         self._telling = _Told()
+
+    def resume_at(self, origin: Checkpoint, caps: dict[str, int] | None, knows_tools: bool) -> None:
+        """Let a guest that has not run yet begin there, where it has been told these caps, and perhaps its tools.
+
+        Raises SessionClosed if there is no room for it.
+        """
+        self._origin = origin
+        self._journal = Journal(origin) if self.keeps else None
+        self._told = _Told(caps, self.tools.version() if knows_tools else None, awake=self.world.has_seed)
+        self._body = self._new_body()
+
+    def checkpoint(self) -> Checkpoint:
+        """Return a copy of the memory's changed pages. Raises SessionClosed."""
+        return Checkpoint.take(self.ready().machine, self.source.pristine())
+
+    def known(self) -> tuple[dict[str, int] | None, bool]:
+        """Return the caps that the interpreter was told, and whether it knows the tools as they are now."""
+        return self._told.caps, self._told.tools == self.tools.version()
+
+    def next_filename(self) -> str:
+        """Count a run and return its file name: one for each, so that tracebacks through several show their lines."""
+        self.spent = self.spent.with_run()
+        return f"<run {self.spent.runs}>"
+
+    def affordable(self, limits: Limits) -> Limits:
+        """Return the limits, within what is left of the session's budget. Raises BudgetSpent."""
+        return limits if self.budget is None else self.budget.within(limits, self.spent)
+
+    def awakening(self) -> list[bytes]:
+        """Return the request for new random numbers, where the guest has another one's."""
+        return [] if self._told.awake else [request(Op.RESEED, None)]
 
     def run_options(self, limits: Limits) -> dict[str, Any]:
         """Return the options of the next RUN: the caps and tools that the interpreter does not know yet."""
@@ -69,21 +117,21 @@ class Guest:
     def introduction(self, limits: Limits) -> list[bytes]:
         """Return the requests that must come before any other than RUN."""
         caps = limits.guest_caps()
-        if caps == self._told.caps:
-            return []
-        self._telling = self._told._replace(caps=caps)
-        return [request(Op.LIMITS, caps)]
+        self._telling = self._told._replace(caps=caps, awake=True)
+        news = [] if caps == self._told.caps else [request(Op.LIMITS, caps)]
+        return [*self.awakening(), *news]
 
     def ready(self) -> Body:
         """Return the machine, made anew and brought to where it was if it was lost. Raises SessionClosed."""
         if self._body is None:
             self._body = self._new_body()
-        self._mark = self._world.mark()
+        self._mark = self.world.mark()
         return self._body
 
     def commit(self, body: Body, steps: list[Step], fuel: int | None, seconds: float) -> None:
         """Take note of requests that ended well, and of what they cost."""
         self._told = self._telling
+        self.world.end()
         if self._journal is not None:
             for step in steps:
                 self._journal.add(*step)
@@ -93,26 +141,28 @@ class Guest:
     def lose(self) -> None:
         """Forget the machine, and everything since :meth:`ready`. Closing it is up to whoever ran it."""
         self._body = None
-        self._world.go_back(self._mark)
+        self.world.go_back(self._mark)
 
     def close(self) -> None:
         """Let go of the machine and of the past."""
         body, self._body = self._body, None
-        self._journal = None
+        self._journal = self._origin = None
         if body is not None:
             body.machine.close()
 
     def _new_body(self) -> Body:
         tape = Tape() if self._journal is None else self._journal.new_tape()
-        host = Host(self.tools, self._world, tape)
+        host = Host(self.tools, self.world, tape)
         machine = self.source.new(host, self.memory)
-        if self._journal is not None:
-            self._restore(self._journal, machine, tape)
+        self._restore(machine, tape)
         return Body(machine, host, tape)
 
-    def _restore(self, journal: Journal, machine: Machine, tape: Tape) -> None:
+    def _restore(self, machine: Machine, tape: Tape) -> None:
         try:
-            journal.restore(machine, tape, self.source.metered)
+            if self._journal is not None:
+                self._journal.restore(machine, tape, self.source.metered)
+            elif self._origin is not None:
+                self._origin.apply(machine)
         except (Stopped, ReplayMismatch, ClocheError, MemoryError) as error:
             machine.close()
             raise SessionClosed(f"it could not be brought back to its last good state: {error}") from error

@@ -13,8 +13,8 @@ __all__ = ["Active", "Control", "here"]
 class Control:
     """One guest's deadline, pending interrupt and, once it was ended from outside, the reason.
 
-    ``deadline`` is a time of the monotonic clock (infinite for none); ``fired`` is true once the engine was told
-    about the present deadline; ``on_main`` while the guest runs on the main thread.
+    ``deadline`` is a time of the monotonic clock (infinite for none); ``fired`` is true once the engine was told that
+    the guest must end; ``on_main`` while the guest runs on the main thread.
     """
 
     __slots__ = ("__weakref__", "_interrupt", "deadline", "fired", "on_main", "stopped")
@@ -35,11 +35,13 @@ class Control:
         """Ask for the guest's end; the first reason stays. Does not wake the guest: see the engine's epoch."""
         if self._interrupt is None:
             self._interrupt = reason
+        self.fired = True
 
     def withdraw(self, reason: BaseException) -> None:
         """Take back an interrupt that came too late to end anything."""
         if self._interrupt is reason:
             self._interrupt = None
+            self.fired = False
 
     def halt(self, error: BaseException) -> Stopped:
         """Record that a handler's exception ended the guest; a StopRun stands for its reason."""

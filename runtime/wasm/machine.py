@@ -11,6 +11,7 @@ from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.image import Image
 from cloche.runtime.wasm.imports import MAX_FRAME, ImportHost
 from cloche.runtime.wasm.traps import Stopped
+from cloche.runtime.wasm.written import Span, written_spans
 
 __all__ = ["TABLE_ELEMENTS", "Machine"]
 
@@ -95,6 +96,7 @@ class Machine:
         """From any thread: end the guest as soon as it next computes, with this reason in ``stopped``."""
         self._control.interrupt(reason)
         self.engine.bump()
+        self.engine.watch.look(self._control)
 
     def withdraw(self, reason: BaseException) -> None:
         """Take back an interrupt that came too late to end anything."""
@@ -115,6 +117,10 @@ class Machine:
     def view(self) -> memoryview:
         """Return a writable view of all guest memory, valid until the next step or close."""
         return self._open().memory.view()
+
+    def written(self) -> list[Span]:
+        """Return the spans of guest memory outside of which it is certainly as the image left it."""
+        return written_spans(self.view())
 
     def grow_to(self, size: int) -> None:
         """Grow guest memory to at least so many bytes. Raises MemoryError beyond the limit."""

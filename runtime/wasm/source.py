@@ -24,6 +24,11 @@ class ImageSource:
         self._pristine: Machine | None = None
 
     @property
+    def digest(self) -> str:
+        """The SHA-256 of the image, in hexadecimal."""
+        return self.image.digest
+
+    @property
     def metered(self) -> bool:
         """Whether its machines count fuel."""
         return self.engine.metering == "fuel"

@@ -1,8 +1,11 @@
 """Wakes computing guests when their deadline is due: one thread per engine, asleep while nothing runs.
 
 Every guest stops to look at each bump of its engine's epoch. So instead of ticking at a fixed rate, the watch sleeps
-until the earliest deadline among the running guests and bumps once; an idle process has no wake-ups at all. Guests on
-the main thread look more often, because that is when Python can notice a signal such as Ctrl-C.
+until the earliest deadline among the running guests. A bump that comes while a guest is looking already is lost on it:
+one that must end is sent more of them until it has left. Guests on the main thread look all the time, because that is
+when Python can notice a signal such as Ctrl-C. Between runs the thread goes on looking for a short while:
+waking it for each of many short runs would cost them more than all else that the host does, as it wants the GIL.
+Then it ends, so that an idle process has no wake-ups at all.
 """
 
 import math
@@ -14,10 +17,10 @@ from cloche.runtime.wasm.control import Control
 
 __all__ = ["HEARTBEAT", "Watch"]
 
-# Seconds between two looks of a guest on the main thread: how long Ctrl-C may take.
+# Seconds between two looks of a guest on the main thread, or of one that must end: how long Ctrl-C may take.
 HEARTBEAT = 0.05
-# Seconds without a running guest after which the thread ends; the next run starts another.
-_LINGER = 10.0
+# Seconds without a new run after which the thread ends; the next run starts another.
+_LINGER = 2.0
 
 
 class Watch:
@@ -26,6 +29,8 @@ class Watch:
     def __init__(self, bump: Callable[[], None]) -> None:
         self._bump = bump
         self._running: set[Control] = set()
+        self._entered = 0
+        self._seen, self._seen_at = 0, 0.0
         self._wake = threading.Event()
         # Re-entrant: a signal's handler may interrupt its holder and run a guest of its own.
         self._lock = threading.RLock()
@@ -37,6 +42,8 @@ class Watch:
     def enter(self, control: Control) -> None:
         """Watch a guest from now on. Call just before it computes."""
         self._running.add(control)
+        # Not atomic, and need not be: a lost count is one of two runs at the same moment.
+        self._entered += 1
         self.look(control)
 
     def leave(self, control: Control) -> None:
@@ -69,24 +76,29 @@ class Watch:
 
     def _tick(self, now: float) -> float:
         running = list(self._running)
-        if not running:
-            return _LINGER
-        due = [control for control in running if not control.fired and control.deadline <= now]
-        for control in due:
-            control.fired = True
-        if due or any(control.on_main for control in running):
+        for control in running:
+            control.fired = control.fired or control.deadline <= now
+        if any(control.on_main or control.fired for control in running):
             self._bump()
-        self._next_look = min(self._bound(control, now) for control in running)
+        self._next_look = min((self._bound(control, now) for control in running), default=now + HEARTBEAT)
         return min(self._next_look - now, _LINGER)
 
     def _retire(self) -> bool:
         with self._lock:
-            if self._running:
+            # In the order that the comment on ``_next_look`` asks for.
+            self._next_look = math.inf
+            if self._running or not self._is_quiet(monotonic()):
                 return False
             self._thread = None
             return True
 
+    def _is_quiet(self, now: float) -> bool:
+        if self._seen != self._entered:
+            self._seen, self._seen_at = self._entered, now
+        return now - self._seen_at >= _LINGER
+
     @staticmethod
     def _bound(control: Control, now: float) -> float:
-        deadline = math.inf if control.fired else control.deadline
-        return min(deadline, now + HEARTBEAT) if control.on_main else deadline
+        if control.fired:
+            return now + HEARTBEAT
+        return min(control.deadline, now + HEARTBEAT) if control.on_main else control.deadline

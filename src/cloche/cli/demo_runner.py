@@ -7,7 +7,7 @@ from cloche.cli.demo_catalogue import Program, demo_file
 from cloche.cli.demo_report import Report
 from cloche.runtime.errors import GuestException
 from cloche.runtime.result import Result
-from cloche.runtime.sandbox import Sandbox
+from cloche import Sandbox
 from cloche.runtime.session import Session
 
 __all__ = ["DemoRunner"]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from cloche.cli.demo_catalogue import Program
@@ -12,7 +13,7 @@ from cloche.cli.demo_report import Report
 from cloche.cli.demo_runner import DemoRunner
 from cloche.cli.demo_table import demo_table
 from cloche.cli.worker import Worker
-from cloche.runtime.sandbox import Sandbox
+from cloche import Sandbox
 
 __all__ = ["DemoShow"]
 
@@ -47,7 +48,7 @@ class DemoShow:
             for program in programs:
                 self._announce(program, len(reports) + 1, len(programs))
                 reports.append(self._run(program, reports, live))
-        self._console.print(demo_table(reports))
+        self._console.print(self._table(reports))
         return reports
 
     def summary(self, reports: Iterable[Report], seconds: float) -> None:
@@ -63,11 +64,14 @@ class DemoShow:
         worker = Worker(lambda: self._runner.run(program))
         try:
             while not worker.wait():
-                live.update(demo_table(reports, program.name, time.perf_counter() - started), refresh=True)
+                live.update(self._table(reports, program.name, time.perf_counter() - started), refresh=True)
         except KeyboardInterrupt:
             self._runner.interrupt()
             raise
         return worker.outcome()
+
+    def _table(self, reports: Sequence[Report], running: str = "", seconds: float = 0.0) -> Table:
+        return demo_table(reports, running, seconds, width=self._console.width)
 
     def _announce(self, program: Program, number: int, count: int) -> None:
         if not self._console.is_terminal:

@@ -9,7 +9,7 @@ from cloche.host_tools import ToolRegistry
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import LimitChanges, Limits
 from cloche.runtime.result import Result
-from cloche.runtime.sandbox import Sandbox
+from cloche import Sandbox
 
 __all__ = ["ReplSession"]
 

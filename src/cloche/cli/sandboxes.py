@@ -4,7 +4,7 @@ import argparse
 
 from cloche.cli.limit_flags import limits_from
 from cloche.host_tools import ToolRegistry
-from cloche.runtime.sandbox import Sandbox
+from cloche import Sandbox
 
 __all__ = ["sandbox_from"]
 

@@ -29,7 +29,7 @@ def search(guest: "Guest", host: "FakeHost", tool: Tool) -> None:
 @pytest.mark.usefixtures("search")
 def test_a_proxy_looks_like_the_tool(guest: "Guest") -> None:
     assert guest.run("import inspect\nstr(inspect.signature(search))") == (
-        "(query: 'str', /, limit: 'int' = 10, *rest, strict: 'bool', mode='fast', **more) -> 'list[dict]'"
+        "(query: str, /, limit: int = 10, *rest, strict: bool, mode='fast', **more) -> list[dict]"
     )
     assert guest.run("search.__name__, search.__doc__, inspect.isfunction(search)") == (
         "search",
@@ -47,9 +47,7 @@ def test_a_proxy_looks_like_the_tool(guest: "Guest") -> None:
 @pytest.mark.usefixtures("search")
 def test_help_shows_the_signature(guest: "Guest") -> None:
     text = guest.run("import pydoc\npydoc.plain(pydoc.render_doc(search))")
-    signature = (
-        "search( query: 'str', /, limit: 'int' = 10, *rest, strict: 'bool', mode='fast', **more ) -> 'list[dict]'"
-    )
+    signature = "search( query: str, /, limit: int = 10, *rest, strict: bool, mode='fast', **more ) -> list[dict]"
     # 3.13 puts each parameter on a line of its own, 3.11 does not.
     assert signature.replace("( ", "(").replace(" )", ")") in " ".join(text.split()).replace("( ", "(").replace(
         " )", ")"

@@ -7,13 +7,24 @@ import sys
 
 found = []
 for cls in object.__subclasses__():
-    found += [name for name in ("Popen", "CDLL", "socket") if cls.__name__ == name]
+    if cls.__name__ in ("Popen", "CDLL", "socket"):
+        try:
+            cls(["id"])
+            found.append(cls.__name__)
+        except (TypeError, OSError) as error:
+            print(f"{cls.__name__}: {error}")
 for folder in ("/home", "/proc", "/dev", "/sys", "/root", "/etc"):
     found += [folder] if os.path.exists(folder) else []
-found += [key for key in os.environ if "KEY" in key or "TOKEN" in key or key in ("HOME", "PATH", "USER")]
+found += [f"{key}={value}" for key, value in os.environ.items() if (key, value) != ("HOME", "/work")]
 try:
     os.system("id")
     found.append("a shell")
 except (AttributeError, OSError):
     print(f"{sys.platform}: no shell, no processes")
+try:
+    import ctypes
+
+    found.append("native libraries")
+except ImportError as error:
+    print(error)
 found

@@ -4,7 +4,7 @@
 
 try:
     distance = convert("twelve", "mile", "kilometre")
-except TypeError as error:
+except (TypeError, ValueError) as error:
     print("first try:", error)
     distance = convert(12, "mile", "kilometre")
 round(distance, 1)

@@ -9,6 +9,7 @@ from types import FrameType
 
 import pytest
 
+from cloche.runtime.wasm import epochs
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.machine import Machine
 from cloche.runtime.wasm.traps import StopKind, Stopped
@@ -16,7 +17,7 @@ from cloche.runtime.wasm.traps import StopKind, Stopped
 from .toy import FakeHandlers, Maker, Toy, answer, deed
 
 # Long enough for a slow test machine; only a guest that is never stopped comes near it.
-PATIENCE = 60.0
+PATIENCE = 20.0
 
 
 @pytest.fixture(params=["fuel", "epoch"])
@@ -33,14 +34,15 @@ def in_thread(machine: Machine, request: bytes) -> tuple[threading.Thread, list[
         except BaseException as error:
             caught.append(error)
 
-    thread = threading.Thread(target=run)
+    # A guest that never ends must fail its test, not keep the process from ending.
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread, caught
 
 
 def test_a_deadline_ends_an_endless_loop(machine: Machine) -> None:
-    machine.set_deadline(0.05)
     started = time.monotonic()
+    machine.set_deadline(0.05)
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.LOOP))
     assert caught.value.kind is StopKind.TIME
@@ -107,6 +109,46 @@ def test_deadlines_of_many_guests_at_once(make: Maker, checked: bool) -> None:
         assert isinstance(caught[0], Stopped)
         assert caught[0].kind is StopKind.TIME
     assert time.monotonic() - started >= 0.16
+
+
+class SlowLook:
+    """Lets a guest look whether it must end, and go on from what it saw only when told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.looked, self.go_on = threading.Event(), threading.Event()
+        self._may_go_on = epochs._may_go_on  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(epochs, "_may_go_on", self)
+
+    def __call__(self) -> bool:
+        seen = self._may_go_on()
+        self.looked.set()
+        self.go_on.wait(PATIENCE)
+        return seen
+
+
+def test_a_deadline_that_passes_while_the_guest_looks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = SlowLook(monkeypatch)
+    machine.set_deadline(0.1)
+    thread, caught = in_thread(machine, deed(Toy.LOOP))
+    machine.engine.bump()
+    assert slow.looked.wait(PATIENCE)
+    time.sleep(0.15)
+    slow.go_on.set()
+    thread.join(PATIENCE)
+    assert isinstance(caught[0], Stopped)
+    assert caught[0].kind is StopKind.TIME
+
+
+def test_an_interrupt_that_comes_while_the_guest_looks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = SlowLook(monkeypatch)
+    thread, caught = in_thread(machine, deed(Toy.LOOP))
+    machine.engine.bump()
+    assert slow.looked.wait(PATIENCE)
+    machine.interrupt(RuntimeError("now"))
+    slow.go_on.set()
+    thread.join(PATIENCE)
+    assert isinstance(caught[0], Stopped)
+    assert caught[0].kind is StopKind.INTERRUPTED
 
 
 def test_an_interrupt_carries_its_reason(machine: Machine) -> None:

@@ -1,0 +1,1 @@
+"""A session as bytes: made, checked, stored, and brought back to life."""

@@ -1,0 +1,146 @@
+"""A session as a value: immutable bytes, and what they say of themselves."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from cloche.runtime.amounts import bytes_text
+from cloche.runtime.budget import Budget, Spent
+from cloche.runtime.errors import SnapshotCorrupt, SnapshotMismatch
+from cloche.runtime.snapshots import frame
+from cloche.runtime.snapshots.atomic import write_atomically
+from cloche.runtime.snapshots.facts import Facts
+from cloche.runtime.values import MalformedValue, decode, encode
+
+__all__ = ["Snapshot"]
+
+
+class Snapshot:
+    """A session between two runs, or one that waits for tool calls: what its memory holds beyond the image, and how
+    its limits, clock and seed stand.
+
+    Made by :meth:`Session.snapshot`; ``bytes(snapshot)`` gives what any process can make one of again, with
+    :meth:`from_bytes`. Nothing of the host is in it, but everything that its program knows: values, files, what tools
+    returned, and the sandbox's seed. It is not encrypted, and without a key anybody can make one.
+
+    Two snapshots are equal if their bytes are.
+    """
+
+    __slots__ = ("_data", "_facts", "_frame")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._frame = frame.parse(data)
+        self._facts = _facts(self._frame.header)
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> "Snapshot":
+        """Return the snapshot of these bytes.
+
+        Raises SnapshotCorrupt where they are none, cut off or changed, SnapshotMismatch for another format. The seal
+        is checked where the snapshot is used, by the key that is given there, or with :meth:`check`.
+        """
+        return cls(bytes(data))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Snapshot":
+        """Return the snapshot in a file. Raises OSError, or like :meth:`from_bytes`."""
+        return cls(Path(path).read_bytes())
+
+    @classmethod
+    def make(cls, facts: Facts, body: bytes, key: bytes | None = None) -> "Snapshot":
+        """Return a snapshot of these parts, sealed if there is a key; for the layers below only."""
+        return cls(frame.frame(encode(facts.as_plain(), where="snapshot"), body, key))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the snapshot to a file, of which there is the old or the new content at any time. Raises OSError."""
+        write_atomically(Path(path), self._data)
+
+    def check(self, *, key: bytes | None = None, tenant: str | None = None) -> None:
+        """Raise SnapshotMismatch unless it is sealed with this key (or, without one, not sealed) and this tenant's.
+
+        A snapshot without a tenant is nobody's in particular, and fits only where none is asked for.
+        """
+        frame.check_seal(self._data, self.is_sealed, key)
+        if self._facts.tenant != tenant:
+            raise SnapshotMismatch("tenant", _whose(self._facts.tenant), _whose(tenant))
+
+    @property
+    def facts(self) -> Facts:
+        """Its header."""
+        return self._facts
+
+    @property
+    def body(self) -> bytes:
+        """Its memory, packed."""
+        return self._frame.body
+
+    @property
+    def image(self) -> str:
+        """The SHA-256 of the guest image that it fits, in hexadecimal."""
+        return self._facts.image
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names of the tools that the session had, sorted. A restored one has those of its sandbox."""
+        return self._facts.tools
+
+    @property
+    def memory(self) -> int:
+        """Bytes of linear memory that a restored guest has."""
+        return self._facts.size
+
+    @property
+    def spent(self) -> Spent:
+        """What the session had used in all its runs."""
+        return self._facts.spent
+
+    @property
+    def budget(self) -> Budget | None:
+        """What it may use in all its runs, or None for no bound."""
+        return self._facts.budget
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose it is, or None."""
+        return self._facts.tenant
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it was sealed with a key."""
+        return self._frame.sealed
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether a program in it waits for tool calls."""
+        return self._facts.suspension is not None
+
+    def __bytes__(self) -> bytes:
+        return self._data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Snapshot) and self._data == other._data
+
+    def __hash__(self) -> int:
+        return hash(self._data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Snapshot, (self._data,)
+
+    def __repr__(self) -> str:
+        notes = [f"{self.spent.runs} runs", *["suspended"] * self.is_suspended, *["sealed"] * self.is_sealed]
+        return f"<Snapshot {bytes_text(len(self))}, {', '.join(notes)}>"
+
+
+def _facts(header: bytes) -> Facts:
+    try:
+        return Facts.from_plain(decode(header))
+    except (MalformedValue, ValueError) as error:
+        raise SnapshotCorrupt(f"it was made by something else: {error}") from None
+
+
+def _whose(tenant: str | None) -> str:
+    return "no tenant" if tenant is None else f"the tenant {tenant!r}"

@@ -1,0 +1,92 @@
+"""From a guest to a snapshot, from there to another guest, and from one guest to its twin."""
+
+import hashlib
+from typing import Any
+
+from cloche.runtime.bridge.protocol import ABI
+from cloche.runtime.bridge.world import World
+from cloche.runtime.dispatch import Dispatcher
+from cloche.runtime.errors import SnapshotCorrupt, SnapshotMismatch
+from cloche.runtime.rollback.checkpoint import Checkpoint, Piece
+from cloche.runtime.running.session_guest import Guest
+from cloche.runtime.snapshots.delta import MalformedDelta, pack, unpack
+from cloche.runtime.snapshots.facts import Facts, Told
+from cloche.runtime.snapshots.snapshot import Snapshot
+from cloche.runtime.values import encode
+
+__all__ = ["restore", "take", "twin"]
+
+
+def take(
+    guest: Guest, *, key: bytes | None = None, tenant: str | None = None, suspension: dict[str, Any] | None = None
+) -> Snapshot:
+    """Return a snapshot of a guest that stands still. Raises SessionClosed if it cannot be brought back to do so."""
+    checkpoint = guest.checkpoint()
+    body = pack(checkpoint.pieces, guest.source.pristine())
+    return Snapshot.make(_facts(guest, checkpoint, tenant, suspension), body, key)
+
+
+def restore(guest: Guest, snapshot: Snapshot) -> None:
+    """Let a guest that has not run yet go on from a snapshot.
+
+    Raises SnapshotMismatch or SnapshotCorrupt, before anything is loaded.
+    """
+    facts = snapshot.facts
+    _check(guest, facts)
+    checkpoint = Checkpoint(_pieces(guest, snapshot), facts.size, facts.stack_pointer)
+    guest.spent = facts.spent
+    guest.budget = facts.budget if guest.budget is None else guest.budget
+    guest.world.resume(facts.world)
+    guest.resume_at(checkpoint, facts.told.caps, facts.told.tools == _fingerprint(guest.tools))
+
+
+def twin(guest: Guest, checkpoint: Checkpoint) -> Guest:
+    """Return another guest in the state of this one. Raises SessionClosed if there is no room for it."""
+    world = World(None, None)
+    world.resume(guest.world.state())
+    other = Guest(guest.source, guest.tools, world, guest.memory, guest.keeps, guest.budget)
+    other.spent = guest.spent
+    other.resume_at(checkpoint, *guest.known())
+    return other
+
+
+def _facts(guest: Guest, checkpoint: Checkpoint, tenant: str | None, suspension: dict[str, Any] | None) -> Facts:
+    caps, knows_tools = guest.known()
+    # How long a run took differs each time; it is left out where everything else is repeatable and nothing bounds it.
+    timeless = guest.world.is_repeatable and (guest.budget is None or guest.budget.time is None)
+    return Facts(
+        image=guest.source.digest,
+        abi=ABI,
+        size=checkpoint.size,
+        stack_pointer=checkpoint.stack_pointer,
+        tools=tuple(sorted(spec["name"] for spec in guest.tools.specs())),
+        spent=guest.spent._replace(time=0.0) if timeless else guest.spent,
+        budget=guest.budget,
+        world=guest.world.state(),
+        told=Told(caps, _fingerprint(guest.tools) if knows_tools else None),
+        tenant=tenant,
+        suspension=suspension,
+    )
+
+
+def _check(guest: Guest, facts: Facts) -> None:
+    if facts.abi != ABI:
+        raise SnapshotMismatch("abi", f"version {facts.abi}", f"version {ABI}")
+    if facts.image != guest.source.digest:
+        raise SnapshotMismatch("image", facts.image[:12], f"{guest.source.digest[:12]} (SHA-256)")
+    if facts.size > guest.memory:
+        raise SnapshotMismatch("memory", f"{facts.size} bytes", f"no more than Limits(memory={guest.memory})")
+    if facts.size < guest.source.least_memory or facts.size % (1 << 16) or facts.stack_pointer > facts.size:
+        raise SnapshotCorrupt("it was made by something else: its memory has an impossible size")
+
+
+def _pieces(guest: Guest, snapshot: Snapshot) -> list[Piece]:
+    try:
+        return unpack(snapshot.body, guest.source.pristine(), snapshot.facts.size)
+    except MalformedDelta as error:
+        raise SnapshotCorrupt(f"it was made by something else: {error}") from None
+
+
+def _fingerprint(tools: Dispatcher) -> str:
+    """Return a digest of what a guest is told about its tools."""
+    return hashlib.sha256(encode(tools.specs(), where="tools")).hexdigest()

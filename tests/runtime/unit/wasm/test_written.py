@@ -1,0 +1,48 @@
+import mmap
+import sys
+
+import pytest
+
+from cloche.runtime.wasm import written
+from cloche.runtime.wasm.written import written_spans
+
+PAGE = mmap.PAGESIZE
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells written pages apart")
+
+
+def private_view(path: str, pages: int) -> memoryview:
+    with open(path, "wb") as file:
+        file.write(b"\1" * PAGE * pages)
+    with open(path, "rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+
+
+@linux
+def test_written_pages_of_a_private_mapping_are_found(tmp_path: object) -> None:
+    view = private_view(f"{tmp_path}/image", 12)
+    assert view[5 * PAGE] == 1  # reading is not writing
+    view[2 * PAGE + 7] = 9
+    view[3 * PAGE] = 1  # the value that was there: written all the same
+    view[11 * PAGE + 5] = 2
+    assert written_spans(view) == [(2 * PAGE, 4 * PAGE), (11 * PAGE, 12 * PAGE)]
+
+
+@linux
+def test_nothing_written_is_no_span(tmp_path: object) -> None:
+    assert written_spans(private_view(f"{tmp_path}/image", 3)) == []
+
+
+def test_memory_that_is_not_page_aligned_counts_as_written() -> None:
+    view = memoryview(bytearray(4 * PAGE + 64))[1 : 4 * PAGE + 1]
+    assert written_spans(view) == [(0, 4 * PAGE)]
+
+
+def test_without_the_systems_help_everything_counts_as_written(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(written, "_PAGEMAP", f"{tmp_path}/missing")
+    assert written_spans(private_view(f"{tmp_path}/image", 3)) == [(0, 3 * PAGE)]
+
+
+def test_empty_memory_has_no_span() -> None:
+    assert written_spans(memoryview(bytearray())) == []
