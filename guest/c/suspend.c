@@ -8,7 +8,7 @@
 
 #include "cloche.h"
 
-static PyObject suspend = {PyObject_HEAD_INIT(&_PySuspend_Type)};
+static PyObject suspend = {.ob_refcnt = _Py_IMMORTAL_REFCNT, .ob_type = &_PySuspend_Type};
 
 PyObject *cloche_suspend_object(void) { return PyType_Ready(&_PySuspend_Type) < 0 ? NULL : Py_NewRef(&suspend); }
 
