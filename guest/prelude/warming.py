@@ -73,7 +73,13 @@ def _failure() -> None:
 # Often enough for the interpreter to have specialised the code of every request, and its tables of types and names.
 _ROUNDS = 40
 _TOOL = {"name": "warm_up", "params": [["n", 1, False, None, "int"]], "returns": "int", "doc": "", "async": False}
-_PROGRAMS = ("x{0} = {0}", "x{0} = [{0}, 'a', 1.5]\nlen(x{0})", "warm_up({0})", "1 / 0", "try:\n  missing{0}\nexcept NameError: pass")
+_PROGRAMS = (
+    "x{0} = {0}",
+    "x{0} = [{0}, 'a', 1.5]\nlen(x{0})",
+    "warm_up({0})",
+    "1 / 0",
+    "try:\n  missing{0}\nexcept NameError: pass",
+)
 
 
 def _requests() -> None:

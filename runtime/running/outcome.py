@@ -18,6 +18,8 @@ from cloche.runtime.wasm.traps import StopKind, Stopped
 
 __all__ = ["check_finished", "error_of_failure", "error_of_stop"]
 
+# The largest piece of memory that the interpreter asks for by itself.
+_ARENA = 1 << 20
 # Characters become at most four bytes, and a report has a few short fields beside its texts.
 _PER_CHARACTER = 4
 _REPORT = 4096
@@ -57,7 +59,15 @@ def error_of_failure(failure: Failure, limits: Limits, memory: int) -> GuestErro
         return UnserializableValue(message)
     if failure.kind == "too_large":
         return ResultTooLarge(limits.result, limits.result)
-    # The interpreter's own MemoryError has no message; one that a program or a parser raised has.
-    if failure.type_name == "MemoryError" and failure.module == "builtins" and not message:
+    if _is_out_of_memory(failure, limits, memory):
         return MemoryExceeded(memory, limits.memory)
     return GuestException(failure.type_name, message, failure.traceback[: limits.traceback], failure.line)
+
+
+def _is_out_of_memory(failure: Failure, limits: Limits, memory: int) -> bool:
+    if failure.module != "builtins":
+        return False
+    # The interpreter's own MemoryError has no message; one that a program or a parser raised has. A SystemError is
+    # what is left of it where the interpreter could not even make that.
+    full = memory + _ARENA > limits.memory
+    return (failure.type_name == "MemoryError" and not failure.message) or (failure.type_name == "SystemError" and full)

@@ -65,3 +65,7 @@ class Template(Protocol):
     def guest(self, control: Control, host: ImportHost, limits: StoreLimits) -> Adapter:
         """Return a fresh guest. Raises ImageError if the module cannot be instantiated within the limits."""
         ...
+
+    def release(self, guest: Adapter, *, sound: bool) -> None:
+        """Take back a guest of this template; ``sound`` says that it ended all it was asked for."""
+        ...

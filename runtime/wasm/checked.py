@@ -14,7 +14,7 @@ import wasmtime
 
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm import epochs, native
-from cloche.runtime.wasm.adapter import FUEL_FULL, StoreLimits
+from cloche.runtime.wasm.adapter import FUEL_FULL, Adapter, StoreLimits
 from cloche.runtime.wasm.control import Active, Control, here
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.imports import IMPORTS, ImportHost
@@ -41,6 +41,10 @@ class CheckedTemplate:
     def guest(self, control: Control, host: ImportHost, limits: StoreLimits) -> "CheckedGuest":
         """Return a fresh guest. Raises ImageError if the module cannot be instantiated within the limits."""
         return CheckedGuest(self, control, host, limits)
+
+    def release(self, guest: Adapter, *, sound: bool) -> None:
+        """Free a guest."""
+        guest.close()
 
 
 class CheckedGuest(Active):

@@ -2,7 +2,15 @@
 
 import threading
 
-from cloche.runtime.errors import ConfigurationError, MemoryExceeded, ProtocolError, SessionBusy, SessionClosed
+from cloche.runtime.errors import (
+    ConfigurationError,
+    GuestCrashed,
+    GuestError,
+    MemoryExceeded,
+    ProtocolError,
+    SessionBusy,
+    SessionClosed,
+)
 from cloche.runtime.seam import Handlers
 from cloche.runtime.wasm import signals, stack
 from cloche.runtime.wasm.adapter import Adapter, StoreLimits
@@ -19,6 +27,8 @@ __all__ = ["TABLE_ELEMENTS", "Machine"]
 TABLE_ELEMENTS = 65_536
 _TABLES = 4
 _MOST_MEMORY = 1 << 32
+# A memory with less room than this is full: the interpreter asks for such pieces.
+_FULL = 1 << 20
 # Python frames that the engine's callbacks need to record an error: see ``_require_frames``.
 _FRAMES = 12
 
@@ -47,7 +57,7 @@ class Machine:
         checked: bool = False,
     ) -> None:
         engine.require_usable()
-        template = image.template(engine, checked=checked)
+        self._template = image.template(engine, checked=checked)
         _check_limits(memory_limit, table_elements, image.minimum_memory(engine))
         self.engine = engine
         self.memory_limit = memory_limit
@@ -56,9 +66,11 @@ class Machine:
         self._turn = threading.Lock()
         self._control = Control()
         self._host = ImportHost(handlers, max_frame)
-        self._guest: Adapter = template.guest(
+        self._guest: Adapter = self._template.guest(
             self._control, self._host, StoreLimits(memory_limit, table_elements, _TABLES)
         )
+        # The guest may serve another machine once this one is closed; this view of its memory does not.
+        self._memory = self._guest.memory
         self._closed = False
 
     @property
@@ -104,7 +116,7 @@ class Machine:
 
     def memory_size(self) -> int:
         """Return the bytes of linear memory. It never shrinks, so this is the peak as well. Works after the end too."""
-        return self._guest.memory.size()
+        return self._memory.size()
 
     def read(self, pointer: int, length: int) -> bytes:
         """Return a copy of guest memory. Raises ProtocolError outside of it."""
@@ -140,8 +152,9 @@ class Machine:
         if not self._turn.acquire(blocking=False):
             raise SessionBusy("this machine is running: interrupt it, and close it when its step has returned")
         try:
-            self._closed = self.dead = True
-            self._guest.close()
+            if not self._closed:
+                sound, self._closed, self.dead = not self.dead, True, True
+                self._template.release(self._guest, sound=sound)
         finally:
             self._turn.release()
 
@@ -184,10 +197,17 @@ class Machine:
     def _response(self, packed: int) -> bytes:
         pointer, length = packed >> 32, packed & 0xFFFF_FFFF
         if not packed:
-            raise ProtocolError("the guest's step function failed")
+            raise self._control.halt(self._speechless())
         if length > self._max_frame:
             raise ProtocolError(f"a response of {length} bytes is larger than {self._max_frame}")
         return self._guest.memory.read(pointer, length)
+
+    def _speechless(self) -> GuestError:
+        """Return why the guest could not even answer with an error: as a rule it has no memory left for it."""
+        size = self.memory_size()
+        if size + _FULL > self.memory_limit:
+            return MemoryExceeded(size, self.memory_limit)
+        return GuestCrashed("its interpreter could not answer")
 
     def _require_ready(self, request: bytes) -> None:
         if self.dead:

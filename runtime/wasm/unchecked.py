@@ -7,17 +7,19 @@ first line, are kept away by :mod:`cloche.runtime.wasm.signals`, and the recursi
 """
 
 import ctypes
+import threading
 from functools import partial
 
 import wasmtime
 
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm import epochs, native
-from cloche.runtime.wasm.adapter import FUEL_FULL, StoreLimits
+from cloche.runtime.wasm.adapter import FUEL_FULL, Adapter, StoreLimits
 from cloche.runtime.wasm.control import Active, Control, here
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.imports import IMPORTS, ImportHost
 from cloche.runtime.wasm.memory import Memory
+from cloche.runtime.wasm.recycling import Shelf
 from cloche.runtime.wasm.traps import Stopped, kind_of
 
 __all__ = ["UncheckedGuest", "UncheckedTemplate"]
@@ -29,6 +31,8 @@ _EXPORTS_AT = _INSTANCE + native.INSTANCE_SIZE // 8
 _EXPORT_WORDS = native.EXTERN_SIZE // 8
 _WORDS = ctypes.c_uint64 * (_EXPORTS_AT + len(_EXPORTS) * _EXPORT_WORDS)
 _LOW_32 = 0xFFFF_FFFF
+# For a guest that is never run.
+_UNUSED = StoreLimits(1 << 32, (1 << 32) - 1, 4)
 
 
 class UncheckedTemplate:
@@ -41,10 +45,28 @@ class UncheckedTemplate:
             _define(linker, name, parameters, results)
         self._prepared = linker.instantiate_pre(module)
         self.address = native.address(self._prepared.ptr())
+        self._lock = threading.Lock()
+        self._shelf: Shelf[UncheckedGuest] | None = None
 
     def guest(self, control: Control, host: ImportHost, limits: StoreLimits) -> "UncheckedGuest":
-        """Return a fresh guest. Raises ImageError if the module cannot be instantiated within the limits."""
-        return UncheckedGuest(self, control, host, limits)
+        """Return a fresh guest, or one restored to that. Raises ImageError if the limits do not hold the module."""
+        idle = None if self._shelf is None else self._shelf.take()
+        if idle is None:
+            return UncheckedGuest(self, control, host, limits)
+        idle.serve(control, host, limits)
+        return idle
+
+    def release(self, guest: Adapter, *, sound: bool) -> None:
+        """Take back a guest: a sound one, which ended all it was asked for, may serve again."""
+        if not (sound and isinstance(guest, UncheckedGuest) and self._find_shelf().put(guest)):
+            guest.close()
+
+    def _find_shelf(self) -> "Shelf[UncheckedGuest]":
+        if self._shelf is None:
+            with self._lock:
+                if self._shelf is None:
+                    self._shelf = Shelf(UncheckedGuest(self, Control(), None, _UNUSED))
+        return self._shelf
 
 
 class UncheckedGuest(Active):
@@ -52,7 +74,9 @@ class UncheckedGuest(Active):
 
     __slots__ = ("_at", "_context", "_engine", "_inbox", "_step", "_store", "_words", "host", "memory")
 
-    def __init__(self, template: UncheckedTemplate, control: Control, host: ImportHost, limits: StoreLimits) -> None:
+    def __init__(
+        self, template: UncheckedTemplate, control: Control, host: ImportHost | None, limits: StoreLimits
+    ) -> None:
         super().__init__(control)
         self._store = 0
         self.host = host
@@ -63,7 +87,9 @@ class UncheckedGuest(Active):
         self._context: int = native.store_context(self._store)
         self._prepare(limits)
         self._instantiate(template)
-        self.memory = host.memory = self._find_memory()
+        self.memory = self._find_memory()
+        if host is not None:
+            host.memory = self.memory
 
     def inbox(self, size: int) -> int:
         """Call ``cloche_inbox``. Raises Stopped."""
@@ -94,6 +120,18 @@ class UncheckedGuest(Active):
         value = native.value_new()
         value.kind, value.of.i32 = 0, address
         _require(native.global_set(self._context, self._export(1), ctypes.addressof(value)))
+
+    def serve(self, control: Control, host: ImportHost, limits: StoreLimits) -> None:
+        """Serve another machine, with its limits."""
+        self.control, self.host = control, host
+        self._limit(limits)
+        host.memory = self.memory
+
+    def vacate(self) -> None:
+        """Let go of whoever was served, and of every view of the memory."""
+        self.control, self.host = Control(), None
+        self.memory.close()
+        self.memory = self._find_memory()
 
     def close(self) -> None:
         """Free the guest and its memory. Safe to call twice."""
@@ -132,12 +170,15 @@ class UncheckedGuest(Active):
         owned = native.take_trap(trap)
         return Stopped(kind_of(owned.trap_code), owned.message.split("\n")[0], owned.trap_code)
 
-    def _prepare(self, limits: StoreLimits) -> None:
+    def _limit(self, limits: StoreLimits) -> None:
         native.set_limits(self._store, limits.memory, limits.table_elements, 1, limits.tables, 1)
-        if self._engine.interruptible:
-            epochs.arm(self._store, self._context)
         if self._engine.metering == "fuel":
             self.set_fuel(FUEL_FULL)
+
+    def _prepare(self, limits: StoreLimits) -> None:
+        self._limit(limits)
+        if self._engine.interruptible:
+            epochs.arm(self._store, self._context)
 
     def _instantiate(self, template: UncheckedTemplate) -> None:
         before, here.guest = here.guest, self
@@ -193,7 +234,7 @@ _Arguments = ctypes.c_uint32 * 16
 
 def _host() -> ImportHost:
     guest = here.guest
-    if not isinstance(guest, UncheckedGuest):
+    if not isinstance(guest, UncheckedGuest) or guest.host is None:
         raise RuntimeError("a guest called an import while this thread was running none")
     return guest.host
 

@@ -4,7 +4,7 @@ The memory of a fresh guest is a private mapping of the compiled image. The firs
 guest an anonymous copy, and Linux tells the two kinds apart in ``/proc/self/pagemap``: eight bytes per page, of which
 the highest holds bit 63 "present", bit 62 "swapped" and bit 61 "belongs to a file, or is shared". A page that was
 never written is absent, or present and a file's. So the question costs a fraction of a millisecond, where reading
-both memories to compare them costs 40.
+both memories to compare them costs 40; newer kernels search by themselves, in a tenth of that.
 """
 
 import ctypes
@@ -12,6 +12,8 @@ import mmap
 import os
 import re
 import sys
+
+from cloche.runtime.wasm.pagescan import scan_own_pages
 
 __all__ = ["Span", "written_spans"]
 
@@ -29,6 +31,9 @@ def written_spans(view: memoryview) -> list[Span]:
 
     Everything outside them is certainly as the image left it. Where the system cannot tell, it is one span of all.
     """
+    scanned = _scanned(view)
+    if scanned is not None:
+        return scanned
     size, page = len(view), mmap.PAGESIZE
     flags = _flags(view, page) if size else b""
     if len(flags) != size // page:
@@ -36,11 +41,23 @@ def written_spans(view: memoryview) -> list[Span]:
     return [(found.start() * page, found.end() * page) for found in _OWN_PAGES.finditer(flags)]
 
 
+def _scanned(view: memoryview) -> list[Span] | None:
+    if sys.platform != "linux" or not len(view) or _address(view) % mmap.PAGESIZE:
+        return None
+    address = _address(view)
+    found = scan_own_pages(address, len(view))
+    return None if found is None else [(start - address, end - address) for start, end in found]
+
+
+def _address(view: memoryview) -> int:
+    return ctypes.addressof(ctypes.c_ubyte.from_buffer(view))
+
+
 def _flags(view: memoryview, page: int) -> bytes:
     """Return the highest byte of each page's entry, or nothing where there is no saying."""
     if sys.platform != "linux" or sys.byteorder != "little" or len(view) % page:
         return b""
-    address = ctypes.addressof(ctypes.c_ubyte.from_buffer(view))
+    address = _address(view)
     return b"" if address % page else _entries(address // page, len(view) // page)[_ENTRY - 1 :: _ENTRY]
 
 

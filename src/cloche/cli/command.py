@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from typing import TextIO
 
 from cloche.cli.complaint import Complaint
@@ -63,5 +64,5 @@ def _print_version() -> int:
 def _write_anything(*streams: TextIO) -> None:
     """Make every text printable, whatever the terminal's encoding is."""
     for stream in streams:
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

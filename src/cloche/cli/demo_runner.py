@@ -3,11 +3,11 @@
 from contextlib import ExitStack
 from typing import Any
 
+from cloche import Sandbox
 from cloche.cli.demo_catalogue import Program, demo_file
 from cloche.cli.demo_report import Report
 from cloche.runtime.errors import GuestException
 from cloche.runtime.result import Result
-from cloche import Sandbox
 from cloche.runtime.session import Session
 
 __all__ = ["DemoRunner"]

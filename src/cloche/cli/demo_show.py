@@ -8,12 +8,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cloche import Sandbox
 from cloche.cli.demo_catalogue import Program
 from cloche.cli.demo_report import Report
 from cloche.cli.demo_runner import DemoRunner
 from cloche.cli.demo_table import demo_table
 from cloche.cli.worker import Worker
-from cloche import Sandbox
 
 __all__ = ["DemoShow"]
 

@@ -1,8 +1,11 @@
 """``cloche repl``: a session at the keyboard."""
 
 import argparse
+import sys
+from contextlib import closing, nullcontext
 
 from cloche.cli.exit_codes import ExitCode
+from cloche.cli.repl_history import kept_history
 from cloche.cli.repl_input import line_reader
 from cloche.cli.rich_extra import make_console
 
@@ -19,8 +22,6 @@ def command(arguments: argparse.Namespace) -> int:
 
     tools = load_tools(arguments.tool)
     session = ReplSession(sandbox_from(arguments, tools), tools)
-    try:
+    with closing(session), kept_history() if sys.stdin.isatty() else nullcontext():
         ReplLoop(session, line_reader(), console, errors).talk()
-    finally:
-        session.close()
     return ExitCode.OK

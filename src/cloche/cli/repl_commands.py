@@ -49,6 +49,10 @@ def _limits(session: ReplSession, words: Sequence[str]) -> str:
     return "\n".join(f"  {name:10} {_limit_text(name, getattr(session.limits, name))}" for name in names)
 
 
+def _usage(session: ReplSession, words: Sequence[str]) -> str:
+    return f"  {session.last.usage}" if session.last else "nothing was run yet"
+
+
 def _tools(session: ReplSession, words: Sequence[str]) -> str:
     specs = session.tools.specs()
     lines = [f"  {spec['name']}  {spec['doc'].partition(chr(10))[0]}".rstrip() for spec in specs]
@@ -76,6 +80,7 @@ _Command = Callable[[ReplSession, Sequence[str]], str]
 _COMMANDS: dict[str, tuple[_Command, str]] = {
     "help": (_help, "this list"),
     "limits": (_limits, "show the limits of each piece; :limits time=2 fuel=1e9 memory=64MiB changes them"),
+    "usage": (_usage, "what the last piece used"),
     "tools": (_tools, "the host tools that the session can call"),
     "files": (_files, "the session's files below /work, or below a folder: :files /tmp"),
     "put": (_put, "copy a file into the sandbox: :put data.csv, or :put data.csv PATH"),

@@ -2,7 +2,6 @@
 
 import ast
 import codeop
-import contextlib
 import sys
 import warnings
 from collections.abc import Callable
@@ -17,12 +16,8 @@ _COMMAND = ":"
 
 
 def line_reader() -> LineReader:
-    """Return a reader of standard input: with line editing and history at a terminal, without prompts from a pipe."""
-    if not sys.stdin.isatty():
-        return _from_pipe
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  # pyright: ignore[reportUnusedImport]  (importing it is what edits lines)
-    return input
+    """Return a reader of standard input: with prompts at a terminal, and without from a pipe."""
+    return input if sys.stdin.isatty() else _from_pipe
 
 
 def read_piece(read_line: LineReader) -> str:

@@ -11,7 +11,7 @@ from cloche.cli.repl_commands import Quit, run_command
 from cloche.cli.repl_input import LineReader, read_piece
 from cloche.cli.repl_session import ReplSession
 from cloche.cli.terminal import error_text
-from cloche.runtime.errors import CallerError, GuestError
+from cloche.runtime.errors import CallerError, GuestError, GuestException
 from cloche.runtime.result import Result
 
 __all__ = ["ReplLoop"]
@@ -29,7 +29,7 @@ class ReplLoop:
         self._errors = errors
 
     def talk(self) -> None:
-        """Obey until the input ends or the person quits. Ctrl-C at the prompt drops the piece being typed."""
+        """Obey until the input ends or the person quits, also by ``exit()``. Ctrl-C drops the piece being typed."""
         if self._console.is_terminal:
             self._console.print(Text(_WELCOME, "dim"))
         while True:
@@ -53,6 +53,8 @@ class ReplLoop:
             self._complain(str(problem))
 
     def _tell(self, result: Result[Any]) -> None:
+        if isinstance(result.error, GuestException) and result.error.type_name == "SystemExit":
+            raise Quit
         if result.error is not None:
             back = "\nthe session is as it was before this piece" if result.rolled_back else ""
             self._complain(error_text(result.error) + back)

@@ -3,13 +3,13 @@
 from importlib import resources
 from typing import Any, Unpack
 
+from cloche import Sandbox
 from cloche.cli.terminal import write_event
 from cloche.cli.worker import run_interruptibly
 from cloche.host_tools import ToolRegistry
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import LimitChanges, Limits
 from cloche.runtime.result import Result
-from cloche import Sandbox
 
 __all__ = ["ReplSession"]
 
@@ -21,14 +21,16 @@ class ReplSession:
         self._box = box
         self.tools = tools
         self.limits: Limits = box.limits
+        self.last: Result[Any] | None = None
         self._begin()
 
     def run(self, piece: str) -> Result[Any]:
         """Run one piece, writing its output as it comes; Ctrl-C ends it and the session is as before it."""
-        return run_interruptibly(
+        self.last = run_interruptibly(
             lambda: self.session.run(piece, limits=self.limits, on_event=write_event),
             interrupt=self.session.interrupt,
         )
+        return self.last
 
     def reset(self) -> None:
         """Begin again in a fresh session with the same tools and limits."""

@@ -2,9 +2,9 @@
 
 import argparse
 
+from cloche import Sandbox
 from cloche.cli.limit_flags import limits_from
 from cloche.host_tools import ToolRegistry
-from cloche import Sandbox
 
 __all__ = ["sandbox_from"]
 

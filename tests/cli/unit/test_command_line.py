@@ -1,5 +1,4 @@
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,10 +72,10 @@ def test_a_bad_metering(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[str]:
+def program(tmp_path: Path) -> str:
     place = tmp_path / "program.py"
     place.write_text("1")
-    yield str(place)
+    return str(place)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_a_row_has_outcome_and_cost() -> None:
     row = outcome_text(report({"a": 1})).plain
     assert row == "{'a': 1}"
     table = shown(report({"a": 1}))
-    assert all(text in table for text in (PROGRAM.name, "✓", "1,000,000", "12.3 ms", "40 MiB", "3"))
+    assert all(text in table for text in (PROGRAM.name, "✓", "1.0 M", "12.3 ms", "40 MiB", "3"))
 
 
 def test_the_running_program_is_shown() -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import sqlite3
 from contextlib import ExitStack
+from typing import cast
 
 import pytest
 
@@ -47,7 +48,9 @@ def test_the_database_can_only_be_read(statement: str) -> None:
     with pytest.raises(sqlite3.Error):
         tools.call("sql_query", [statement], {})
     assert tools.call("sql_query", ["SELECT count(*) AS n FROM orders"], {}) == [{"n": 5}]
-    assert len(tools.call("sql_tables", [], {})) == 2
+    first, second = list(cast("list[str]", tools.call("sql_tables", [], {})))
+    assert "customers" in first
+    assert "orders" in second
     database.close()
 
 

@@ -27,7 +27,7 @@ class Database:
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         self._lock = threading.Lock()
         self._connection.executescript(_SCHEMA)
-        self._connection.set_authorizer(lambda action, *_: _verdict(action))
+        self._connection.set_authorizer(_verdict)
 
     def tools(self) -> list[Tool]:
         """Return the tools that look into this database."""
@@ -55,5 +55,5 @@ class Database:
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(1_000)]
 
 
-def _verdict(action: int) -> int:
+def _verdict(action: int, *_: str | None) -> int:
     return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY

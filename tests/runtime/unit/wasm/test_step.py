@@ -2,7 +2,14 @@
 
 import pytest
 
-from cloche.runtime.errors import ConfigurationError, MemoryExceeded, ProtocolError, SessionBusy, SessionClosed
+from cloche.runtime.errors import (
+    ConfigurationError,
+    GuestCrashed,
+    MemoryExceeded,
+    ProtocolError,
+    SessionBusy,
+    SessionClosed,
+)
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.machine import Machine
 from cloche.runtime.wasm.traps import StopKind, Stopped
@@ -44,10 +51,13 @@ def test_a_response_outside_the_memory_or_above_the_cap(machine: Machine, pointe
     assert machine.dead
 
 
-def test_a_step_function_that_failed(machine: Machine) -> None:
+@pytest.mark.parametrize(("limit", "error"), [(1 << 24, GuestCrashed), (1 << 20, MemoryExceeded)])
+def test_a_step_function_that_could_not_answer(make: Maker, limit: int, error: type[Exception]) -> None:
+    machine = make(memory_limit=limit)
     with pytest.raises(Stopped):
         machine.step(deed(Toy.ANSWER, 0, 0))
-    assert isinstance(machine.stopped, ProtocolError)
+    assert type(machine.stopped) is error
+    assert machine.dead
 
 
 def test_an_empty_response(machine: Machine) -> None:

@@ -1,0 +1,157 @@
+"""A guest that is used again is byte for byte as the image left it."""
+
+import contextlib
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from cloche.runtime.bridge.protocol import run_request
+from cloche.runtime.limits import Limits
+from cloche.runtime.sandbox import Sandbox
+from cloche.runtime.wasm.machine import Machine
+from cloche.runtime.wasm.recycling import IDLE_MOST
+from cloche.runtime.wasm.source import ImageSource
+from cloche.runtime.wasm.traps import Stopped
+
+MEMORY = 256 << 20
+PROGRAMS = [
+    "x = 1",
+    "import json, re, datetime, decimal\nd = {str(i): [i] for i in range(500)}",
+    "import builtins, sys\nbuiltins.len = lambda _: 7\nsys.modules['json'] = None\nint.__add__",
+    "open('/work/secret', 'w').write('key'); import random; random.seed(1); random.random()",
+    "def f(n):\n    return n and f(n - 1)\nf(200)",
+    "class A:\n    def __del__(self):\n        print('gone')\nA(); 1 / 0",
+]
+
+
+class Handlers:
+    """Serves whatever is asked for."""
+
+    def call(self, frame: bytes) -> bytes:
+        return b"\x92\x00\xc0"
+
+    def write(self, stream: int, data: bytes) -> None: ...
+
+    def clock(self, which: int) -> int:
+        return 1_700_000_000_000_000_000
+
+    def entropy(self, size: int) -> bytes:
+        return random.randbytes(size)
+
+
+@pytest.fixture(scope="module")
+def source() -> ImageSource:
+    return ImageSource()
+
+
+def machine(source: ImageSource, memory: int = MEMORY) -> Machine:
+    return source.new(Handlers(), memory)
+
+
+@contextlib.contextmanager
+def shelf_of(source: ImageSource) -> Iterator[Machine]:
+    """A machine that serves a recycled guest: the shelf is a stack, so the guest is the one closed last."""
+    again = machine(source)
+    yield again
+    again.close()
+
+
+def restored(again: Machine, source: ImageSource) -> bool:
+    return bytes(again.view()) == bytes(source.pristine())
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_a_program_did_is_undone_to_the_last_byte(source: ImageSource, program: str) -> None:
+    first = machine(source)
+    pointer = first.stack_pointer
+    first.step(run_request(program, "<run 1>", {}))
+    assert not restored(first, source)
+    first.close()
+    with shelf_of(source) as again:
+        assert restored(again, source)
+        assert again.stack_pointer == pointer
+
+
+def test_bytes_written_anywhere_are_undone(source: ImageSource) -> None:
+    first = machine(source)
+    chance = random.Random(7)
+    for _ in range(100):
+        first.write(chance.randrange(first.memory_size() - 8), chance.randbytes(8))
+    first.stack_pointer = 12_345 * 16
+    first.close()
+    with shelf_of(source) as again:
+        assert restored(again, source)
+        assert again.stack_pointer != 12_345 * 16
+
+
+def test_a_guest_whose_memory_grew_is_not_used_again(source: ImageSource) -> None:
+    first = machine(source)
+    first.step(run_request("x = bytearray(40_000_000)", "<run 1>", {}))
+    grown = first.memory_size()
+    first.close()
+    with shelf_of(source) as again:
+        assert again.memory_size() == source.least_memory < grown
+
+
+def test_a_guest_that_wrote_much_is_not_kept(source: ImageSource) -> None:
+    first = machine(source)
+    for start in range(0, 4 << 20, 4096):
+        first.write(source.least_memory - (5 << 20) + start, b"\1")
+    first.close()
+    with shelf_of(source) as again:
+        assert restored(again, source)
+
+
+def test_a_guest_that_was_ended_is_not_used_again(source: ImageSource) -> None:
+    first = machine(source)
+    first.set_fuel(1_000_000)
+    with pytest.raises(Stopped):
+        first.step(run_request("while True: pass", "<run 1>", {}))
+    first.close()
+    with shelf_of(source) as again:
+        assert restored(again, source)
+        assert again.step(run_request("6 * 7", "<run 1>", {})) == b"\x93\x00\x2a\xc0"
+
+
+def test_a_closed_machine_reaches_nothing_of_the_next(source: ImageSource) -> None:
+    first = machine(source)
+    view, size = first.view(), first.memory_size()
+    first.close()
+    with shelf_of(source) as again:
+        again.step(run_request("x = bytearray(60_000_000)", "<run 1>", {}))
+        assert first.memory_size() == size
+        with pytest.raises(ValueError, match="released"):
+            view[0]
+        first.close()
+        assert again.step(run_request("len(x)", "<run 1>", {})) != b""
+
+
+def test_each_use_has_its_own_memory_limit() -> None:
+    small, large = Limits(memory="64 MiB"), Limits(memory="512 MiB")
+    box = Sandbox()
+    for limits, fits in [(small, False), (large, True), (small, False)] * 2:
+        box.run("1", limits=limits)
+        result = box.run("len(bytearray(120_000_000))", limits=limits)
+        assert result.ok is fits
+
+
+def test_neighbours_in_turn_share_nothing() -> None:
+    box = Sandbox()
+    box.run("import builtins; builtins.leak = 1; __import__('os').environ['LEAK'] = '1'")
+    assert box.run("('leak' in dir(__import__('builtins')), __import__('os').environ.get('LEAK'))").value == (
+        False,
+        None,
+    )
+    assert box.run("import random; random.random()").value != box.run("import random; random.random()").value
+
+
+def test_only_a_few_guests_idle(source: ImageSource) -> None:
+    machines = [machine(source) for _ in range(IDLE_MOST + 3)]
+    for each in machines:
+        each.step(run_request("1", "<run 1>", {}))
+        each.close()
+    others = [machine(source) for _ in range(IDLE_MOST + 3)]
+    assert all(restored(each, source) for each in others)
+    for each in others:
+        each.close()
