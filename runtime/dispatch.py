@@ -5,7 +5,7 @@ from typing import Any, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from cloche.runtime.errors import ConfigurationError
 
-__all__ = ["Dispatcher", "NoTools", "ToolSpec", "UnknownTool", "as_dispatcher", "register_converter"]
+__all__ = ["Dispatcher", "NoTools", "Suspending", "ToolSpec", "UnknownTool", "as_dispatcher", "register_converter"]
 
 # The keyword "async" cannot be a field of a class body, hence the functional form.
 ToolSpec = TypedDict(
@@ -62,6 +62,27 @@ class Dispatcher(Protocol):
         Raises UnknownTool, or whatever the tool raises. Of an exception, its class name and its text reach the
         guest, or its attributes ``guest_type`` and ``guest_message`` where it has them.
         """
+        ...
+
+
+@runtime_checkable
+class Suspending(Protocol):
+    """What a dispatcher also has if calls of its tools can wait for an answer, with the program suspended meanwhile."""
+
+    def any_suspends(self) -> bool:
+        """Return whether any tool suspends."""
+        ...
+
+    def suspends(self, name: str) -> bool:
+        """Return whether calls of this tool wait for somebody's answer; False for an unknown tool."""
+        ...
+
+    def needs_approval(self, name: str) -> bool:
+        """Return whether what they wait for is leave to call the tool; False for an unknown tool."""
+        ...
+
+    def check(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """Raise what :meth:`Dispatcher.call` raises for these arguments, without calling the tool."""
         ...
 
 

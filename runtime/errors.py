@@ -20,6 +20,8 @@
     +-- CallerError                what the caller did: raised at once
         +-- ConfigurationError     (ValueError) a setting that cannot work: field, problem
         +-- SessionBusy            two callers at once
+        |   +-- SessionSuspended   a program in the session waits for answers to its calls: calls
+        +-- NotSuspended           answers for a program that does not wait for them (any more)
         +-- SessionClosed          used after its end: reason
         +-- BudgetSpent            a session has used what all its runs may use: what, used, limit
         +-- SnapshotError          a snapshot that was not restored
@@ -50,11 +52,13 @@ __all__ = [
     "Interrupted",
     "LimitExceeded",
     "MemoryExceeded",
+    "NotSuspended",
     "OutputExceeded",
     "ProtocolError",
     "ResultTooLarge",
     "SessionBusy",
     "SessionClosed",
+    "SessionSuspended",
     "SnapshotCorrupt",
     "SnapshotError",
     "SnapshotMismatch",
@@ -260,6 +264,30 @@ class SessionBusy(CallerError):
             self.args[0]
             if self.args
             else ("this session is running for another caller: wait for that run, or give each caller its own session")
+        )
+
+
+class SessionSuspended(SessionBusy):
+    """A session was used while a program in it is suspended. ``calls`` describes what that program waits for."""
+
+    def __init__(self, calls: str) -> None:
+        super().__init__(calls)
+        self.calls = calls
+
+    def __str__(self) -> str:
+        return (
+            f"a program in this session is suspended and waits for {self.calls}: resume it, or give it up "
+            "with suspended.cancel()"
+        )
+
+
+class NotSuspended(CallerError):
+    """A suspended program was resumed a second time, or its session went on without it. Nothing was run."""
+
+    def __str__(self) -> str:
+        return (
+            "this program does not wait for answers any more: it was resumed or given up; "
+            "use what resume() returned, or restore a snapshot"
         )
 
 

@@ -28,6 +28,12 @@ class Usage(NamedTuple):
     calls: int
     """Tool calls, refused ones included."""
 
+    def since(self, earlier: "Usage") -> "Usage":
+        """Return what was used after ``earlier``, a usage of the same run."""
+        fuel = None if self.fuel is None else self.fuel - (earlier.fuel or 0)
+        output, calls = self.output_bytes - earlier.output_bytes, self.calls - earlier.calls
+        return Usage(fuel, self.wall - earlier.wall, self.memory_peak, output, calls)
+
     def __str__(self) -> str:
         fuel = "fuel not metered" if self.fuel is None else f"{count_text(self.fuel)} fuel"
         return f"{fuel}, {self.wall * 1000:.3g} ms, {bytes_text(self.memory_peak)}, {self.calls} calls"

@@ -14,9 +14,10 @@ from cloche.runtime.result import Result
 from cloche.runtime.running.run_state import Listener
 from cloche.runtime.running.session_guest import Guest
 from cloche.runtime.seam import MachineSource
-from cloche.runtime.session import Session
+from cloche.runtime.session import Origin, Session
 from cloche.runtime.snapshots import taking
 from cloche.runtime.snapshots.snapshot import Snapshot
+from cloche.runtime.suspension.waiting import Rule
 from cloche.runtime.wasm.engine import Metering
 from cloche.runtime.wasm.source import ImageSource
 
@@ -113,8 +114,12 @@ class Sandbox:
         budget: Budget | None = None,
         key: bytes | None = None,
         tenant: str | None = None,
+        suspend: Rule | None = None,
     ) -> Session:
         """Return a session that goes on from a snapshot, with this sandbox's tools and limits.
+
+        A program that was suspended in it is its ``suspended``: it goes on under the limits that it was started with,
+        and waits at further calls by the rule ``suspend``, as :meth:`Session.start` would have it.
 
         Its variables, files and everything else in the guest are as they were. It has new random numbers and the
         present time, except where the snapshot's session had a seed or another clock: these go on from where they
@@ -128,7 +133,8 @@ class Sandbox:
         snapshot.check(key=key, tenant=tenant)
         limits, guest = self._new_guest(limits, rollback, budget)
         taking.restore(guest, snapshot)
-        return Session(guest, limits)
+        suspension = snapshot.facts.suspension
+        return Session(guest, limits, None if suspension is None else Origin(suspension, suspend))
 
     def __repr__(self) -> str:
         return f"<Sandbox {len(self._tools.specs())} tools, {self._limits}>"

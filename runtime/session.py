@@ -2,12 +2,20 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike, fspath
-from typing import Any, Self, TypeVar, overload
+from typing import Any, NamedTuple, Self, TypeVar, overload
 
 from cloche.runtime.budget import Spent
-from cloche.runtime.errors import ConfigurationError, Interrupted, SessionBusy, SessionClosed
+from cloche.runtime.errors import (
+    ConfigurationError,
+    Interrupted,
+    NotSuspended,
+    SessionBusy,
+    SessionClosed,
+    SessionSuspended,
+)
 from cloche.runtime.events import Event, Finished
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
@@ -21,8 +29,12 @@ from cloche.runtime.running.waiting import Detached
 from cloche.runtime.sizes import parse_count
 from cloche.runtime.snapshots import taking
 from cloche.runtime.snapshots.snapshot import Snapshot
+from cloche.runtime.suspension import plain
+from cloche.runtime.suspension.answers import Answer
+from cloche.runtime.suspension.suspended import Control, Outcome, Suspended
+from cloche.runtime.suspension.waiting import Rule, WaitingCalls
 
-__all__ = ["GuestPath", "Session"]
+__all__ = ["GuestPath", "Origin", "Session"]
 
 T = TypeVar("T")
 
@@ -30,6 +42,13 @@ GuestPath = str | PathLike[str]
 
 
 _MOST_FORKS = 10_000
+
+
+class Origin(NamedTuple):
+    """The suspended program of the snapshot that a session begins with, and the rule for its further calls."""
+
+    suspension: dict[str, Any]
+    rule: Rule | None
 
 
 class Session:
@@ -43,12 +62,16 @@ class Session:
     A session made with ``rollback=False`` instead ends with such a run.
     """
 
-    def __init__(self, guest: Guest, limits: Limits) -> None:
+    def __init__(self, guest: Guest, limits: Limits, origin: Origin | None = None) -> None:
         self._guest = guest
         self._limits = limits
         self._busy = threading.Lock()
         self._ended = ""
         self._current: Execution | Detached | None = None
+        self._suspended: Suspended | None = None
+        self._origin: Origin | None = None
+        if origin is not None:
+            self._adopt(origin)
 
     def run(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
         """Run a program and return its result; what the program does wrong is on the result, not raised.
@@ -78,6 +101,46 @@ class Session:
             task.cancel()
             # Waited for, so that the session can be used again right after.
             await asyncio.wait({task})
+
+    def start(
+        self,
+        code: str,
+        *,
+        limits: Limits | None = None,
+        on_event: Listener | None = None,
+        suspend: Rule | None = None,
+        step: bool = False,
+    ) -> Outcome:
+        """Run a program until it ends or has to wait; return its Result, or the Suspended program.
+
+        It waits at calls of tools that suspend or need approval, at calls for which ``suspend(name, args, kwargs)``
+        is true, and with ``step`` at every call. All other calls are made at once. While it waits, the session can do
+        nothing else: another run raises SessionSuspended. Its limits count on when it goes on; waiting costs no time.
+
+        The other arguments and errors are those of :meth:`run`. What ``suspend`` raises ends the run and is raised here.
+        """
+        waiting = WaitingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
+        return self._outcome(*self._performed(self._begin(jobs.run(code), limits, on_event, None, waiting)))
+
+    async def astart(
+        self,
+        code: str,
+        *,
+        limits: Limits | None = None,
+        on_event: Listener | None = None,
+        suspend: Rule | None = None,
+        step: bool = False,
+    ) -> Outcome:
+        """Like :meth:`start`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
+        waiting = WaitingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
+        loop = asyncio.get_running_loop()
+        execution = self._begin(jobs.run(code), limits, on_event, loop, waiting)
+        return self._outcome(execution, await self._detach(execution).wait_async())
+
+    @property
+    def suspended(self) -> Suspended | None:
+        """The program that is suspended in this session, or None."""
+        return self._suspended
 
     def set(self, name: str, value: Any) -> None:
         """Set a variable. Raises TypeError if the value cannot cross, or the GuestError that prevented it."""
@@ -135,7 +198,9 @@ class Session:
 
         Raises SessionBusy, SessionClosed, or ConfigurationError for the key.
         """
-        return self._at_rest(lambda: taking.take(self._guest, key=key, tenant=tenant))
+        return self._at_rest(
+            lambda: taking.take(self._guest, key=key, tenant=tenant, suspension=self._suspension()),
+        )
 
     async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
         """Like :meth:`snapshot`, on another thread."""
@@ -195,11 +260,17 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
-        state = f"ended: {self._ended}" if self._ended else "running" if self._busy.locked() else "idle"
+        at_rest = "idle" if self._suspended is None else "suspended"
+        state = f"ended: {self._ended}" if self._ended else "running" if self._busy.locked() else at_rest
         return f"<Session {state}, {self.spent.runs} runs>"
 
     def _wait(self, job: jobs.MakeJob, limits: Limits | None = None, listener: Listener | None = None) -> Result[Any]:
-        execution = self._begin(job, limits, listener, None)
+        return self._performed(self._begin(job, limits, listener, None))[1]
+
+    def _performed(self, execution: Execution) -> tuple[Execution, Result[Any]]:
+        return execution, self._perform(execution)
+
+    def _perform(self, execution: Execution) -> Result[Any]:
         if self._guest.tools.blocking() or not self._guest.source.fits_here():
             return self._detach(execution).wait()
         try:
@@ -221,21 +292,47 @@ class Session:
         limits: Limits | None,
         listener: Listener | None,
         loop: asyncio.AbstractEventLoop | None,
+        waiting: WaitingCalls | None = None,
     ) -> Execution:
         limits = self._limits if limits is None else self._checked(limits)
+        with self._taking():
+            if self._suspended is not None:
+                raise SessionSuspended(self._suspended.waits_for())
+            job = make_job(self._guest, limits)
+            limits = self._guest.affordable(limits) if job.is_run else limits
+            run = RunState(limits, listener, waiting or WaitingCalls.none_in(self._guest.tools))
+            execution = self._current = Execution(self._guest, job, run, self._done, loop)
+        return execution
+
+    def _begin_again(
+        self,
+        suspended: Suspended,
+        answers: dict[int, Answer],
+        run: RunState,
+        listener: Listener | None,
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> Execution:
+        with self._taking():
+            if self._suspended is not suspended:
+                raise NotSuspended
+            self._guest.affordable(run.limits)
+            job = jobs.resume(answers)(self._guest, run.limits)
+            execution = self._current = Execution(self._guest, job, run, self._done, loop, suspended)
+            self._suspended, run.listener = None, listener
+        return execution
+
+    @contextmanager
+    def _taking(self) -> Iterator[None]:
+        """Take the session for one caller, who keeps it unless this raises."""
         if not self._busy.acquire(blocking=False):
             raise SessionBusy
         try:
             if self._ended:
                 raise SessionClosed(self._ended)
-            job = make_job(self._guest, limits)
-            limits = self._guest.affordable(limits) if job.is_run else limits
-            execution = Execution(self._guest, job, RunState(limits, listener), self._done, loop)
+            yield
         except BaseException:
             self._busy.release()
             raise
-        self._current = execution
-        return execution
 
     def _detach(self, execution: Execution) -> Detached:
         try:
@@ -245,7 +342,7 @@ class Session:
             raise
         return detached
 
-    def _done(self, error: BaseException | None) -> None:
+    def _done(self, execution: Execution, error: BaseException | None) -> None:
         """Take the session back from a run that was settled; ``error`` is why its guest was lost."""
         if isinstance(error, SessionClosed):
             self._ended = self._ended or error.reason
@@ -253,8 +350,52 @@ class Session:
             self._ended = self._ended or f"its last run was ended by {type(error).__name__} and rollback is off"
         if self._ended:
             self._guest.close()
+        elif execution.paused:
+            self._suspended = execution.paused = self._paused(execution)
+        elif error is not None and self._origin is not None:
+            # The guest is back where the snapshot left it: in the middle of the same program.
+            self._adopt(self._origin)
+        elif error is None:
+            self._origin = None
         self._current = None
         self._busy.release()
+
+    def _paused(self, execution: Execution) -> Suspended:
+        """Return the program that is suspended: what waited before still does if it was never resumed."""
+        return execution.paused if isinstance(execution.paused, Suspended) else self._pause(execution.run)
+
+    def _adopt(self, origin: Origin) -> None:
+        """Have a program suspended that was so in a snapshot."""
+        run = plain.from_plain(origin.suspension, self._guest.tools, self._guest.memory, origin.rule)
+        self._origin, self._suspended = origin, self._pause(run)
+
+    def _pause(self, run: RunState) -> Suspended:
+        def as_plain() -> dict[str, Any]:
+            return plain.as_plain(run, timeless=self._guest.world.is_repeatable)
+
+        def go_on(suspended: Suspended, answers: dict[int, Answer], listener: Listener | None) -> Outcome:
+            return self._outcome(*self._performed(self._begin_again(suspended, answers, run, listener, None)))
+
+        async def ago_on(suspended: Suspended, answers: dict[int, Answer], listener: Listener | None) -> Outcome:
+            execution = self._begin_again(suspended, answers, run, listener, asyncio.get_running_loop())
+            return self._outcome(execution, await self._detach(execution).wait_async())
+
+        rule = None if run.waiting is None else run.waiting.rule
+        return Suspended(self, run, Control(go_on, ago_on, self._give_up, as_plain, rule))
+
+    def _give_up(self, suspended: Suspended) -> None:
+        with self._taking():
+            if self._suspended is not suspended:
+                raise NotSuspended
+            self._suspended = self._origin = None
+            self._guest.discard()
+            if not self._guest.keeps:
+                self._ended = "its suspended program was given up and rollback is off"
+                self._guest.close()
+            self._busy.release()
+
+    def _outcome(self, execution: Execution, result: Result[Any]) -> Outcome:
+        return execution.paused if isinstance(execution.paused, Suspended) else result
 
     def _at_rest(self, work: Callable[[], T]) -> T:
         """Do something with the guest while nobody runs it."""
@@ -274,8 +415,12 @@ class Session:
             self._busy.release()
 
     def _forks(self, n: int) -> "list[Session]":
-        checkpoint = self._guest.checkpoint()
-        return [Session(taking.twin(self._guest, checkpoint), self._limits) for _ in range(n)]
+        checkpoint, suspended = self._guest.checkpoint(), self._suspended
+        origin = None if suspended is None else Origin(suspended.control.as_plain(), suspended.control.rule)
+        return [Session(taking.twin(self._guest, checkpoint), self._limits, origin) for _ in range(n)]
+
+    def _suspension(self) -> dict[str, Any] | None:
+        return None if self._suspended is None else self._suspended.control.as_plain()
 
     def _interrupt(self, reason: Interrupted) -> bool:
         current = self._current

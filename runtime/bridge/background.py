@@ -73,6 +73,13 @@ class Background:
             run.doing = ""
         return self._collect()
 
+    def drain(self) -> list[bytes]:
+        """Wait for all calls and return their items for WAIT's reply. Ends the run at its deadline."""
+        items: list[bytes] = []
+        while self._tasks:
+            items += self.wait(None)
+        return items
+
     def cancel(self, id: int) -> None:
         """Give a call up. An id that is not pending is no error."""
         task = self._tasks.pop(id, None)

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from cloche.runtime.bridge.background import Background
+from cloche.runtime.bridge.held import Held
 from cloche.runtime.bridge.loops import Settled, background_loops, start_awaiting
 from cloche.runtime.bridge.protocol import (
     EMPTY_REPLY,
@@ -15,9 +16,12 @@ from cloche.runtime.bridge.protocol import (
     Sleep,
     Start,
     Wait,
+    Withdraw,
     error_reply,
     parse_call,
+    resume_request,
     wait_reply,
+    waits_reply,
 )
 from cloche.runtime.bridge.tape import Tape
 from cloche.runtime.bridge.tool_calls import ToolCalls, start_call
@@ -25,6 +29,8 @@ from cloche.runtime.bridge.world import World
 from cloche.runtime.dispatch import Dispatcher
 from cloche.runtime.errors import ProtocolError
 from cloche.runtime.running.run_state import LONGEST, RunState, now
+from cloche.runtime.suspension.answers import Answer
+from cloche.runtime.suspension.waiting import HeldCall
 
 __all__ = ["Host"]
 
@@ -35,7 +41,7 @@ _FRAME = 4096
 class Host:
     """Serves one guest's imports. ``begin`` comes before each run and ``end`` after it."""
 
-    __slots__ = ("_background", "_calls", "_loop", "_run", "_tape", "_tools", "_world")
+    __slots__ = ("_background", "_calls", "_held", "_loop", "_run", "_tape", "_tools", "_world")
 
     def __init__(self, tools: Dispatcher, world: World, tape: Tape) -> None:
         self._tools = tools
@@ -48,6 +54,17 @@ class Host:
         self._loop = loop
         self._calls: ToolCalls | None = None
         self._background: Background | None = None
+        self._held = None if run.waiting is None else Held(run.waiting, self._tool_calls())
+
+    def drain(self) -> None:
+        """Wait for what still runs in the background: a program that is suspended finds it done when it goes on."""
+        if self._background is not None and self._run.waiting is not None:
+            self._run.waiting.undelivered += self._background.drain()
+
+    def resume(self, answers: dict[int, Answer], options: dict[str, Any]) -> bytes:
+        """Make the calls that were approved, and return the request that lets the program go on with all answers."""
+        outcomes = [] if self._held is None else self._held.answer(answers, self._dispatch)
+        return resume_request(outcomes, options)
 
     def end(self) -> None:
         """Give up what still runs in the background."""
@@ -94,6 +111,10 @@ class Host:
             message = parse_call(frame)
         except ProtocolError as error:
             run.stop(error)
+        if self._held is not None and isinstance(message, Call | Start):
+            reply = self._held.hold(message, frame)
+            if reply is not None:
+                return reply
         if type(message) is Call:
             return self._call(message, len(frame))
         return self._other(message, len(frame))
@@ -108,13 +129,20 @@ class Host:
                 self._pause(seconds)
             case Cancel(id_):
                 self._in_background().cancel(id_)
+            case Withdraw(id_):
+                self._withdraw(id_)
             case Call():
                 return self._call(message, size)
         return EMPTY_REPLY
 
     def _call(self, call: Call, size: int) -> bytes:
-        run, calls = self._run, self._tool_calls()
+        calls = self._tool_calls()
         record = calls.begin(call.name, call.args, call.kwargs, size)
+        return calls.finish(record, self._settle(call))
+
+    def _settle(self, call: Call | Start) -> Settled:
+        """Call a tool and wait for it."""
+        run = self._run
         run.doing = f"the tool {call.name!r}"
         # After "doing" is set: whoever interrupts sets the reason first and looks at "doing" second.
         if run.stop_reason is not None:
@@ -124,7 +152,18 @@ class Host:
         # A tool that came back too late has an answer, but nobody to give it to.
         run.check()
         run.doing = ""
-        return calls.finish(record, settled)
+        return settled
+
+    def _dispatch(self, held: HeldCall) -> Settled:
+        """Make a call that waited: what the guest sent then, read again, and nothing that was seen since."""
+        call = parse_call(held.frame)
+        assert isinstance(call, Call | Start)
+        held.record.args, held.record.kwargs = call.args, call.kwargs
+        return self._settle(call)
+
+    def _withdraw(self, id_: int) -> None:
+        if self._held is not None:
+            self._held.withdraw(id_)
 
     def _await(self, awaitable: Awaitable[Any]) -> Settled:
         run = self._run
@@ -140,7 +179,12 @@ class Host:
         return future.result()
 
     def _wait(self, timeout: float | None) -> bytes:
-        background = self._background
+        background, waiting = self._background, self._run.waiting
+        if waiting is not None and waiting.undelivered:
+            items, waiting.undelivered = waiting.undelivered, []
+            return wait_reply(items)
+        if timeout is None and waiting is not None and waiting.held and not background:
+            return waits_reply(None)
         if background is None or (not len(background) and timeout is not None):
             self._pause(timeout or 0.0)
             return wait_reply([])

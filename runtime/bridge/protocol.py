@@ -19,22 +19,24 @@ __all__ = [
     "Failure",
     "Finished",
     "Op",
-    "PendingCall",
     "Response",
     "Sleep",
     "Start",
-    "Suspended",
     "Wait",
+    "Waiting",
+    "Withdraw",
     "error_reply",
     "is_dict",
     "is_list",
     "parse_call",
     "parse_response",
     "request",
+    "resume_request",
     "run_request",
     "set_request",
     "value_reply",
     "wait_reply",
+    "waits_reply",
 ]
 
 
@@ -75,23 +77,13 @@ class Finished(NamedTuple):
     failure: Failure | None
 
 
-class PendingCall(NamedTuple):
-    """A tool call that a suspended program waits for."""
+class Waiting(NamedTuple):
+    """The program waits for the outcomes of these calls: their ids, and the program's lines that they stand in."""
 
-    id: int
-    name: str
-    args: list[Any]
-    kwargs: dict[str, Any]
-    line: int | None
+    lines: dict[int, int | None]
 
 
-class Suspended(NamedTuple):
-    """The program waits for these calls."""
-
-    calls: list[PendingCall]
-
-
-Response = Finished | Suspended
+Response = Finished | Waiting
 
 
 class Call(NamedTuple):
@@ -129,7 +121,13 @@ class Sleep(NamedTuple):
     seconds: float
 
 
-CallFrame = Call | Start | Wait | Cancel | Sleep
+class Withdraw(NamedTuple):
+    """Nobody waits any more for the outcome of a call that the host has wait, under this id."""
+
+    id: int
+
+
+CallFrame = Call | Start | Wait | Cancel | Sleep | Withdraw
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
@@ -173,7 +171,7 @@ def parse_response(data: bytes) -> Response:
         case [0, None, error] if is_dict(error):
             return Finished(None, _failure(error))
         case [1, calls] if is_list(calls):
-            return Suspended([_pending(call) for call in calls])
+            return Waiting(dict(map(_waiting, calls)))
         case _:
             raise ProtocolError("a response of an unknown shape")
 
@@ -191,6 +189,8 @@ def parse_call(data: bytes) -> CallFrame:
             return Cancel(id_)
         case [4, seconds] if _is_duration(seconds):
             return Sleep(seconds)
+        case [5, id_] if _is_id(id_):
+            return Withdraw(id_)
         case _:
             raise ProtocolError("a call frame of an unknown shape")
 
@@ -219,6 +219,16 @@ def wait_reply(items: list[bytes]) -> bytes:
     return b"".join([b"\x92\x00", b"\xdd", len(items).to_bytes(4, "big"), *items])
 
 
+def waits_reply(id: int | None) -> bytes:
+    """Return the reply to CALL or START that the call waits, under this id; to WAIT, with None, that all calls do."""
+    return encode([2, id])
+
+
+def resume_request(outcomes: list[bytes], options: dict[str, Any]) -> bytes:
+    """Return the request to resume a suspended program with outcomes, encoded like the items of the reply to WAIT."""
+    return b"".join([b"\x93\x02\xdd", len(outcomes).to_bytes(4, "big"), *outcomes, encode(options)])
+
+
 def _frame(data: bytes, what: str) -> list[Any]:
     """Return a message that is a list beginning with an int."""
     try:
@@ -241,12 +251,12 @@ def _failure(error: dict[Any, Any]) -> Failure:
     return Failure(kind, name, module, message, traceback, error["line"])
 
 
-def _pending(call: Any) -> PendingCall:
+def _waiting(call: Any) -> tuple[int, int | None]:
     match call:
-        case [id_, name, args, kwargs, line] if _is_id(id_) and _is_call(name, args, kwargs) and _is_line(line):
-            return PendingCall(id_, name, args, kwargs, line)
+        case [id_, line] if _is_id(id_) and _is_line(line):
+            return id_, line
         case _:
-            raise ProtocolError("a pending call of an unknown shape")
+            raise ProtocolError("a waiting call of an unknown shape")
 
 
 def _is_line(value: Any) -> bool:

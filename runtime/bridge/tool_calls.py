@@ -56,6 +56,12 @@ class ToolCalls:
         """Close the record of a call that was not made, and return the error reply to CALL or START."""
         return self.finish(record, Settled(None, error))
 
+    def drop(self, record: ToolCallRecord) -> None:
+        """Close the record of a call that nobody waits for any more."""
+        record.end("cancelled", now() - record.started)
+        if self.run.listener is not None:
+            self.run.emit(ToolFinished(record))
+
     def _value_reply(self, record: ToolCallRecord, value: Any, id: int | None) -> bytes | None:
         try:
             reply = value_reply(value, id=id, limit=self.run.limits.result)

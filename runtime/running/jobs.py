@@ -6,8 +6,9 @@ from typing import Any
 from cloche.runtime.bridge.protocol import Op, is_list, request, run_request, set_request
 from cloche.runtime.errors import ConfigurationError, ProtocolError
 from cloche.runtime.limits import Limits
-from cloche.runtime.running.execution import Job
+from cloche.runtime.running.execution import Job, Resumption
 from cloche.runtime.running.session_guest import Guest
+from cloche.runtime.suspension.answers import Answer
 
 __all__ = [
     "MakeJob",
@@ -17,6 +18,7 @@ __all__ = [
     "get_variable",
     "list_files",
     "put_file",
+    "resume",
     "run",
     "set_variable",
 ]
@@ -31,6 +33,13 @@ def run(code: object) -> MakeJob:
         raise ConfigurationError("code", f"a {type(code).__name__} is not a program: pass its source as a str")
     return lambda guest, limits: Job(
         [*guest.awakening(), run_request(code, guest.next_filename(), guest.run_options(limits))], is_run=True
+    )
+
+
+def resume(answers: dict[int, Answer]) -> MakeJob:
+    """Return the job that lets a suspended program go on with these answers."""
+    return lambda guest, limits: Job(
+        guest.awakening(), is_run=True, resumption=Resumption(answers, guest.run_options(limits))
     )
 
 

@@ -1,6 +1,6 @@
 """From how a guest ended to the error that the caller sees."""
 
-from cloche.runtime.bridge.protocol import Failure, Finished, Suspended, parse_response
+from cloche.runtime.bridge.protocol import Failure, Finished, Response, Waiting, parse_response
 from cloche.runtime.errors import (
     FuelExhausted,
     GuestCrashed,
@@ -14,9 +14,10 @@ from cloche.runtime.errors import (
 )
 from cloche.runtime.limits import Limits
 from cloche.runtime.running.run_state import RunState
+from cloche.runtime.suspension.waiting import WaitingCalls
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
-__all__ = ["check_finished", "error_of_failure", "error_of_stop"]
+__all__ = ["check_answer", "check_finished", "error_of_failure", "error_of_stop"]
 
 # The largest piece of memory that the interpreter asks for by itself.
 _ARENA = 1 << 20
@@ -25,14 +26,26 @@ _PER_CHARACTER = 4
 _REPORT = 4096
 
 
-def check_finished(response: bytes, limits: Limits, most: int | None = None) -> Finished:
-    """Return a checked response. Raises ProtocolError; ``most`` replaces the cap on the value's encoded bytes."""
+def check_answer(response: bytes, limits: Limits, waiting: WaitingCalls | None, most: int | None = None) -> Response:
+    """Return a checked response. Raises ProtocolError; ``most`` replaces the cap on the value's encoded bytes.
+
+    A program is suspended only where calls of it wait, and for just those.
+    """
     cap = (limits.result if most is None else most) + _PER_CHARACTER * (limits.message + limits.traceback) + _REPORT
     if len(response) > cap:
         raise ProtocolError(f"a response of {len(response)} bytes, where {cap} is the most")
     answer = parse_response(response)
-    if isinstance(answer, Suspended):
-        raise ProtocolError("the program was suspended, which nobody asked for")
+    if isinstance(answer, Waiting):
+        if waiting is None:
+            raise ProtocolError("the program was suspended, which nobody asked for")
+        waiting.settle(answer)
+    return answer
+
+
+def check_finished(response: bytes, limits: Limits) -> Finished:
+    """Return a checked response that cannot be a suspension. Raises ProtocolError."""
+    answer = check_answer(response, limits, None)
+    assert isinstance(answer, Finished)
     return answer
 
 

@@ -10,10 +10,11 @@ from cloche.runtime.bridge.output import OutputBuffer
 from cloche.runtime.errors import TimeExceeded
 from cloche.runtime.events import Event, Output
 from cloche.runtime.limits import Limits
-from cloche.runtime.result import ToolCallRecord
+from cloche.runtime.result import ToolCallRecord, Usage
 from cloche.runtime.seam import StopRun
+from cloche.runtime.suspension.waiting import WaitingCalls
 
-__all__ = ["LONGEST", "Listener", "RunState", "now"]
+__all__ = ["LONGEST", "NOTHING", "Listener", "RunState", "now"]
 
 LONGEST = 1e9
 """Seconds beyond which a wait is not told from one without end."""
@@ -28,16 +29,23 @@ Listener = Callable[[Event], object]
 _LONGEST_WAIT = 86_400.0
 
 
+NOTHING = Usage(0, 0.0, 0, 0, 0)
+"""What a run has used before it begins."""
+
+
 class RunState:
     """One run's account. Used by the guest's thread; only :meth:`interrupt` and :meth:`post` by others too.
 
     ``doing`` names the tool that is being waited for, or is empty. ``stop_reason`` is what ends the run, once known.
+    ``waiting`` holds the calls that wait for answers, and is None where none ever does; ``carried`` is what it had
+    used when it was suspended the last time.
     """
 
     __slots__ = (
         "_mail",
         "calls",
         "calls_made",
+        "carried",
         "deadline",
         "doing",
         "finished",
@@ -47,10 +55,15 @@ class RunState:
         "stderr",
         "stdout",
         "stop_reason",
+        "waiting",
     )
 
-    def __init__(self, limits: Limits, listener: Listener | None = None) -> None:
+    def __init__(
+        self, limits: Limits, listener: Listener | None = None, waiting: WaitingCalls | None = None
+    ) -> None:
         self.limits = limits
+        self.waiting = waiting
+        self.carried: Usage = NOTHING
         self.listener = listener
         self.stdout = OutputBuffer("stdout", limits.output)
         self.stderr = OutputBuffer("stderr", limits.output)
@@ -63,8 +76,8 @@ class RunState:
         self.start()
 
     def start(self) -> None:
-        """Begin to count the time."""
-        self.started = now()
+        """Begin to count the time, or go on counting."""
+        self.started = now() - self.carried.wall
         self.deadline = None if self.limits.time is None else self.started + self.limits.time
 
     def stop(self, reason: BaseException) -> NoReturn:

@@ -45,6 +45,13 @@ class _Told(NamedTuple):
     awake: bool = True
 
 
+class _Held(NamedTuple):
+    """What a program that is suspended has done so far, and what the interpreter knew before."""
+
+    steps: list[Step]
+    told: _Told
+
+
 class Guest:
     """Used by one run at a time. ``keeps`` says whether it can be rolled back, ``spent`` what it has used so far."""
 
@@ -71,6 +78,7 @@ class Guest:
         self._body: Body | None = None
         self._told = _Told()
         self._telling = _Told()
+        self._held: _Held | None = None
 
     def resume_at(self, origin: Checkpoint, caps: dict[str, int] | None, knows_tools: bool) -> None:
         """Let a guest that has not run yet begin there, where it has been told these caps, and perhaps its tools.
@@ -125,23 +133,41 @@ class Guest:
         """Return the machine, made anew and brought to where it was if it was lost. Raises SessionClosed."""
         if self._body is None:
             self._body = self._new_body()
-        self._mark = self.world.mark()
+        if self._held is None:
+            self._mark = self.world.mark()
         return self._body
+
+    def hold(self, steps: list[Step]) -> None:
+        """Take note of requests that left a program suspended: they stay on trial until it has ended well."""
+        held = self._held or _Held([], self._told)
+        self._held = held._replace(steps=[*held.steps, *steps])
+        self._told = self._telling
+        self.world.end()
 
     def commit(self, body: Body, steps: list[Step], fuel: int | None, seconds: float) -> None:
         """Take note of requests that ended well, and of what they cost."""
+        held, self._held = self._held, None
         self._told = self._telling
         self.world.end()
         if self._journal is not None:
-            for step in steps:
+            for step in [*held.steps, *steps] if held else steps:
                 self._journal.add(*step)
             self._journal.charge(fuel, seconds)
             self._journal.settle(body.machine, self.source.pristine)
 
     def lose(self) -> None:
-        """Forget the machine, and everything since :meth:`ready`. Closing it is up to whoever ran it."""
+        """Forget the machine, and everything since the program began. Closing it is up to whoever ran it."""
+        held, self._held = self._held, None
+        self._told = held.told if held else self._told
         self._body = None
         self.world.go_back(self._mark)
+
+    def discard(self) -> None:
+        """Lose a machine that nobody runs, with the program that is suspended in it."""
+        body = self._body
+        self.lose()
+        if body is not None:
+            body.machine.close()
 
     def close(self) -> None:
         """Let go of the machine and of the past."""

@@ -1,0 +1,155 @@
+"""A program that waits for answers to its tool calls."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from cloche.runtime.result import Result, Usage
+from cloche.runtime.running.run_state import Listener, RunState
+from cloche.runtime.snapshots.snapshot import Snapshot
+from cloche.runtime.suspension.answers import Answer
+from cloche.runtime.suspension.asked import Asked, checked
+from cloche.runtime.suspension.call import SuspendedCall, view
+from cloche.runtime.suspension.waiting import Rule
+
+if TYPE_CHECKING:
+    from cloche.runtime.session import Session
+
+__all__ = ["Control", "Outcome", "Suspended"]
+
+
+class Control(NamedTuple):
+    """What a session does for its suspended program."""
+
+    go_on: "Callable[[Suspended, dict[int, Answer], Listener | None], Outcome]"
+    ago_on: "Callable[[Suspended, dict[int, Answer], Listener | None], Awaitable[Outcome]]"
+    give_up: "Callable[[Suspended], None]"
+    as_plain: Callable[[], dict[str, Any]]
+    rule: Rule | None
+
+
+class Suspended:
+    """A program that was started with :meth:`Session.start` and waits in the middle for its tool calls.
+
+    Nothing of it runs meanwhile; all of it is in the session's memory, and in :meth:`snapshot`. Each way to go on
+    answers some or all of ``calls`` and returns what :meth:`Session.start` returns: a Result, or the next Suspended.
+    Calls that got no answer go on waiting, and the program runs as far as it can without them. It goes on once: a
+    second time raises NotSuspended. Each method has a twin for async callers, named with an ``a`` in front.
+
+    All of them raise ConfigurationError for ids that do not wait, SessionBusy, SessionClosed, and BudgetSpent.
+    """
+
+    def __init__(self, session: "Session", run: RunState, control: Control) -> None:
+        self._session = session
+        self._run = run
+        self.control = control
+        """For the session only."""
+        self._held = dict(run.waiting.held) if run.waiting is not None else {}
+        self.calls: tuple[SuspendedCall, ...] = tuple(map(view, self._held.values()))
+
+    @property
+    def session(self) -> "Session":
+        """The session that the program runs in."""
+        return self._session
+
+    @property
+    def stdout(self) -> str:
+        """What the program has printed so far."""
+        return self._run.stdout.text()
+
+    @property
+    def stderr(self) -> str:
+        """What it has printed to stderr so far."""
+        return self._run.stderr.text()
+
+    @property
+    def usage(self) -> Usage:
+        """What it has used so far. The time that it waits is not counted."""
+        return self._run.carried
+
+    def resume(
+        self,
+        values: Mapping[int, Any] | None = None,
+        *,
+        errors: Mapping[int, BaseException] | None = None,
+        approve: Iterable[int] = (),
+        deny: Mapping[int, str] | None = None,
+        on_event: Listener | None = None,
+    ) -> "Outcome":
+        """Let calls return these ``values`` by id, or raise ``errors``; :meth:`approve` or :meth:`deny` the others.
+
+        Raises TypeError or ValueError for a value that cannot cross, and ConfigurationError for one that is given to
+        a call that needs approval.
+        """
+        return self.control.go_on(self, self._answers(Asked(values or {}, errors or {}, approve, deny or {})), on_event)
+
+    async def aresume(
+        self,
+        values: Mapping[int, Any] | None = None,
+        *,
+        errors: Mapping[int, BaseException] | None = None,
+        approve: Iterable[int] = (),
+        deny: Mapping[int, str] | None = None,
+        on_event: Listener | None = None,
+    ) -> "Outcome":
+        """Like :meth:`resume`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
+        answers = self._answers(Asked(values or {}, errors or {}, approve, deny or {}))
+        return await self.control.ago_on(self, answers, on_event)
+
+    def resume_error(self, id: int, error: BaseException) -> "Outcome":
+        """Let a call raise this error in the program: its class by name, and its text."""
+        return self.resume(errors={id: error})
+
+    async def aresume_error(self, id: int, error: BaseException) -> "Outcome":
+        """Like :meth:`resume_error`."""
+        return await self.aresume(errors={id: error})
+
+    def approve(self, *ids: int) -> "Outcome":
+        """Call these tools now, with the very arguments that the program gave them, and go on with what they return.
+
+        The tools check the arguments once more, and the program's limits apply to the calls.
+        """
+        return self.resume(approve=ids)
+
+    async def aapprove(self, *ids: int) -> "Outcome":
+        """Like :meth:`approve`."""
+        return await self.aresume(approve=ids)
+
+    def deny(self, id: int, reason: str = "") -> "Outcome":
+        """Let a call raise PermissionError in the program, with this reason. The tool is not called."""
+        return self.resume(deny={id: reason})
+
+    async def adeny(self, id: int, reason: str = "") -> "Outcome":
+        """Like :meth:`deny`."""
+        return await self.aresume(deny={id: reason})
+
+    def cancel(self) -> None:
+        """Give the program up: the session is back where it began. Without rollback, the session ends.
+
+        Raises NotSuspended, SessionBusy or SessionClosed.
+        """
+        self.control.give_up(self)
+
+    def snapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
+        """Return the session with the suspended program in it; see :meth:`Session.snapshot`. It goes on waiting.
+
+        ``Sandbox.restore(snapshot).suspended`` is the program again, in any process.
+        """
+        return self._session.snapshot(key=key, tenant=tenant)
+
+    async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
+        """Like :meth:`snapshot`, on another thread."""
+        return await self._session.asnapshot(key=key, tenant=tenant)
+
+    def __repr__(self) -> str:
+        return f"<Suspended, waits for {self.waits_for()}>"
+
+    def waits_for(self) -> str:
+        """Return the calls as one line of text."""
+        return ", ".join(map(str, self.calls))
+
+    def _answers(self, asked: Asked) -> dict[int, Answer]:
+        return checked(asked, self._held, self._run.limits)
+
+
+Outcome: TypeAlias = Result[Any] | Suspended
+"""How a program ends that was started, for now or for good."""
