@@ -14,9 +14,10 @@ from cloche.runtime.result import Result
 from cloche.runtime.running.run_state import Listener
 from cloche.runtime.running.session_guest import Guest
 from cloche.runtime.seam import MachineSource
-from cloche.runtime.session import Origin, Session
+from cloche.runtime.session import Session
 from cloche.runtime.snapshots import taking
 from cloche.runtime.snapshots.snapshot import Snapshot
+from cloche.runtime.suspension.pauses import Origin
 from cloche.runtime.suspension.waiting import Rule
 from cloche.runtime.wasm.engine import Metering
 from cloche.runtime.wasm.source import ImageSource

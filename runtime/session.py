@@ -2,19 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
 from os import PathLike, fspath
-from typing import Any, NamedTuple, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from cloche.runtime.budget import Spent
 from cloche.runtime.errors import (
     ConfigurationError,
     Interrupted,
-    NotSuspended,
     SessionBusy,
     SessionClosed,
-    SessionSuspended,
 )
 from cloche.runtime.events import Event, Finished
 from cloche.runtime.limits import Limits
@@ -29,12 +27,12 @@ from cloche.runtime.running.waiting import Detached
 from cloche.runtime.sizes import parse_count
 from cloche.runtime.snapshots import taking
 from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.suspension import plain
 from cloche.runtime.suspension.answers import Answer
+from cloche.runtime.suspension.pauses import Origin, Pauses
 from cloche.runtime.suspension.suspended import Control, Outcome, Suspended
 from cloche.runtime.suspension.waiting import Rule, WaitingCalls
 
-__all__ = ["GuestPath", "Origin", "Session"]
+__all__ = ["GuestPath", "Session"]
 
 T = TypeVar("T")
 
@@ -42,13 +40,6 @@ GuestPath = str | PathLike[str]
 
 
 _MOST_FORKS = 10_000
-
-
-class Origin(NamedTuple):
-    """The suspended program of the snapshot that a session begins with, and the rule for its further calls."""
-
-    suspension: dict[str, Any]
-    rule: Rule | None
 
 
 class Session:
@@ -68,10 +59,9 @@ class Session:
         self._busy = threading.Lock()
         self._ended = ""
         self._current: Execution | Detached | None = None
-        self._suspended: Suspended | None = None
-        self._origin: Origin | None = None
+        self._pauses = Pauses(self, guest, Control(self._go_on, self._ago_on, self._give_up))
         if origin is not None:
-            self._adopt(origin)
+            self._pauses.adopt(origin)
 
     def run(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
         """Run a program and return its result; what the program does wrong is on the result, not raised.
@@ -117,7 +107,7 @@ class Session:
         is true, and with ``step`` at every call. All other calls are made at once. While it waits, the session can do
         nothing else: another run raises SessionSuspended. Its limits count on when it goes on; waiting costs no time.
 
-        The other arguments and errors are those of :meth:`run`. What ``suspend`` raises ends the run and is raised here.
+        The other arguments and errors are those of :meth:`run`. What ``suspend`` raises ends the run and is raised.
         """
         waiting = WaitingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
         return self._outcome(*self._performed(self._begin(jobs.run(code), limits, on_event, None, waiting)))
@@ -140,7 +130,7 @@ class Session:
     @property
     def suspended(self) -> Suspended | None:
         """The program that is suspended in this session, or None."""
-        return self._suspended
+        return self._pauses.current
 
     def set(self, name: str, value: Any) -> None:
         """Set a variable. Raises TypeError if the value cannot cross, or the GuestError that prevented it."""
@@ -198,9 +188,7 @@ class Session:
 
         Raises SessionBusy, SessionClosed, or ConfigurationError for the key.
         """
-        return self._at_rest(
-            lambda: taking.take(self._guest, key=key, tenant=tenant, suspension=self._suspension()),
-        )
+        return self._at_rest(lambda: self._snapshot(key, tenant))
 
     async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
         """Like :meth:`snapshot`, on another thread."""
@@ -260,7 +248,7 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
-        at_rest = "idle" if self._suspended is None else "suspended"
+        at_rest = "idle" if self._pauses.current is None else "suspended"
         state = f"ended: {self._ended}" if self._ended else "running" if self._busy.locked() else at_rest
         return f"<Session {state}, {self.spent.runs} runs>"
 
@@ -296,8 +284,7 @@ class Session:
     ) -> Execution:
         limits = self._limits if limits is None else self._checked(limits)
         with self._taking():
-            if self._suspended is not None:
-                raise SessionSuspended(self._suspended.waits_for())
+            self._pauses.check_none()
             job = make_job(self._guest, limits)
             limits = self._guest.affordable(limits) if job.is_run else limits
             run = RunState(limits, listener, waiting or WaitingCalls.none_in(self._guest.tools))
@@ -308,21 +295,20 @@ class Session:
         self,
         suspended: Suspended,
         answers: dict[int, Answer],
-        run: RunState,
         listener: Listener | None,
         loop: asyncio.AbstractEventLoop | None,
     ) -> Execution:
         with self._taking():
-            if self._suspended is not suspended:
-                raise NotSuspended
+            self._pauses.check(suspended)
+            run = suspended.run
             self._guest.affordable(run.limits)
             job = jobs.resume(answers)(self._guest, run.limits)
             execution = self._current = Execution(self._guest, job, run, self._done, loop, suspended)
-            self._suspended, run.listener = None, listener
+            self._pauses.current, run.listener = None, listener
         return execution
 
     @contextmanager
-    def _taking(self) -> Iterator[None]:
+    def _taking(self) -> Generator[None]:
         """Take the session for one caller, who keeps it unless this raises."""
         if not self._busy.acquire(blocking=False):
             raise SessionBusy
@@ -350,49 +336,27 @@ class Session:
             self._ended = self._ended or f"its last run was ended by {type(error).__name__} and rollback is off"
         if self._ended:
             self._guest.close()
-        elif execution.paused:
-            self._suspended = execution.paused = self._paused(execution)
-        elif error is not None and self._origin is not None:
-            # The guest is back where the snapshot left it: in the middle of the same program.
-            self._adopt(self._origin)
-        elif error is None:
-            self._origin = None
+        else:
+            self._pauses.settle(execution, error)
         self._current = None
         self._busy.release()
 
-    def _paused(self, execution: Execution) -> Suspended:
-        """Return the program that is suspended: what waited before still does if it was never resumed."""
-        return execution.paused if isinstance(execution.paused, Suspended) else self._pause(execution.run)
-
-    def _adopt(self, origin: Origin) -> None:
-        """Have a program suspended that was so in a snapshot."""
-        run = plain.from_plain(origin.suspension, self._guest.tools, self._guest.memory, origin.rule)
-        self._origin, self._suspended = origin, self._pause(run)
-
-    def _pause(self, run: RunState) -> Suspended:
-        def as_plain() -> dict[str, Any]:
-            return plain.as_plain(run, timeless=self._guest.world.is_repeatable)
-
-        def go_on(suspended: Suspended, answers: dict[int, Answer], listener: Listener | None) -> Outcome:
-            return self._outcome(*self._performed(self._begin_again(suspended, answers, run, listener, None)))
-
-        async def ago_on(suspended: Suspended, answers: dict[int, Answer], listener: Listener | None) -> Outcome:
-            execution = self._begin_again(suspended, answers, run, listener, asyncio.get_running_loop())
-            return self._outcome(execution, await self._detach(execution).wait_async())
-
-        rule = None if run.waiting is None else run.waiting.rule
-        return Suspended(self, run, Control(go_on, ago_on, self._give_up, as_plain, rule))
-
     def _give_up(self, suspended: Suspended) -> None:
         with self._taking():
-            if self._suspended is not suspended:
-                raise NotSuspended
-            self._suspended = self._origin = None
+            self._pauses.check(suspended)
+            self._pauses.forget()
             self._guest.discard()
             if not self._guest.keeps:
                 self._ended = "its suspended program was given up and rollback is off"
                 self._guest.close()
             self._busy.release()
+
+    def _go_on(self, suspended: Suspended, answers: dict[int, Answer], listener: Listener | None) -> Outcome:
+        return self._outcome(*self._performed(self._begin_again(suspended, answers, listener, None)))
+
+    async def _ago_on(self, suspended: Suspended, answers: dict[int, Answer], listener: Listener | None) -> Outcome:
+        execution = self._begin_again(suspended, answers, listener, asyncio.get_running_loop())
+        return self._outcome(execution, await self._detach(execution).wait_async())
 
     def _outcome(self, execution: Execution, result: Result[Any]) -> Outcome:
         return execution.paused if isinstance(execution.paused, Suspended) else result
@@ -415,12 +379,13 @@ class Session:
             self._busy.release()
 
     def _forks(self, n: int) -> "list[Session]":
-        checkpoint, suspended = self._guest.checkpoint(), self._suspended
-        origin = None if suspended is None else Origin(suspended.control.as_plain(), suspended.control.rule)
+        checkpoint, origin = self._guest.checkpoint(), self._pauses.as_origin()
         return [Session(taking.twin(self._guest, checkpoint), self._limits, origin) for _ in range(n)]
 
-    def _suspension(self) -> dict[str, Any] | None:
-        return None if self._suspended is None else self._suspended.control.as_plain()
+    def _snapshot(self, key: bytes | None, tenant: str | None) -> Snapshot:
+        origin = self._pauses.as_origin()
+        suspension = None if origin is None else origin.suspension
+        return taking.take(self._guest, key=key, tenant=tenant, suspension=suspension)
 
     def _interrupt(self, reason: Interrupted) -> bool:
         current = self._current

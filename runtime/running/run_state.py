@@ -58,9 +58,7 @@ class RunState:
         "waiting",
     )
 
-    def __init__(
-        self, limits: Limits, listener: Listener | None = None, waiting: WaitingCalls | None = None
-    ) -> None:
+    def __init__(self, limits: Limits, listener: Listener | None = None, waiting: WaitingCalls | None = None) -> None:
         self.limits = limits
         self.waiting = waiting
         self.carried: Usage = NOTHING

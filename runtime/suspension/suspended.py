@@ -9,7 +9,6 @@ from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.suspension.answers import Answer
 from cloche.runtime.suspension.asked import Asked, checked
 from cloche.runtime.suspension.call import SuspendedCall, view
-from cloche.runtime.suspension.waiting import Rule
 
 if TYPE_CHECKING:
     from cloche.runtime.session import Session
@@ -23,8 +22,6 @@ class Control(NamedTuple):
     go_on: "Callable[[Suspended, dict[int, Answer], Listener | None], Outcome]"
     ago_on: "Callable[[Suspended, dict[int, Answer], Listener | None], Awaitable[Outcome]]"
     give_up: "Callable[[Suspended], None]"
-    as_plain: Callable[[], dict[str, Any]]
-    rule: Rule | None
 
 
 class Suspended:
@@ -40,9 +37,9 @@ class Suspended:
 
     def __init__(self, session: "Session", run: RunState, control: Control) -> None:
         self._session = session
-        self._run = run
-        self.control = control
-        """For the session only."""
+        self.run = run
+        """The account of the run; for the session."""
+        self._control = control
         self._held = dict(run.waiting.held) if run.waiting is not None else {}
         self.calls: tuple[SuspendedCall, ...] = tuple(map(view, self._held.values()))
 
@@ -54,17 +51,17 @@ class Suspended:
     @property
     def stdout(self) -> str:
         """What the program has printed so far."""
-        return self._run.stdout.text()
+        return self.run.stdout.text()
 
     @property
     def stderr(self) -> str:
         """What it has printed to stderr so far."""
-        return self._run.stderr.text()
+        return self.run.stderr.text()
 
     @property
     def usage(self) -> Usage:
         """What it has used so far. The time that it waits is not counted."""
-        return self._run.carried
+        return self.run.carried
 
     def resume(
         self,
@@ -80,7 +77,9 @@ class Suspended:
         Raises TypeError or ValueError for a value that cannot cross, and ConfigurationError for one that is given to
         a call that needs approval.
         """
-        return self.control.go_on(self, self._answers(Asked(values or {}, errors or {}, approve, deny or {})), on_event)
+        return self._control.go_on(
+            self, self._answers(Asked(values or {}, errors or {}, approve, deny or {})), on_event
+        )
 
     async def aresume(
         self,
@@ -93,7 +92,7 @@ class Suspended:
     ) -> "Outcome":
         """Like :meth:`resume`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
         answers = self._answers(Asked(values or {}, errors or {}, approve, deny or {}))
-        return await self.control.ago_on(self, answers, on_event)
+        return await self._control.ago_on(self, answers, on_event)
 
     def resume_error(self, id: int, error: BaseException) -> "Outcome":
         """Let a call raise this error in the program: its class by name, and its text."""
@@ -127,7 +126,7 @@ class Suspended:
 
         Raises NotSuspended, SessionBusy or SessionClosed.
         """
-        self.control.give_up(self)
+        self._control.give_up(self)
 
     def snapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
         """Return the session with the suspended program in it; see :meth:`Session.snapshot`. It goes on waiting.
@@ -148,7 +147,7 @@ class Suspended:
         return ", ".join(map(str, self.calls))
 
     def _answers(self, asked: Asked) -> dict[int, Answer]:
-        return checked(asked, self._held, self._run.limits)
+        return checked(asked, self._held, self.run.limits)
 
 
 Outcome: TypeAlias = Result[Any] | Suspended
