@@ -39,6 +39,12 @@ class Tool:
     Default: True for a plain method, False for a coroutine function. False is a promise: the runtime then
     runs the tool on the run's own thread, which is faster and cannot be cut short at the deadline.
     """
+    suspend: bool = False
+    """Whether calls wait for somebody's answer, with the program suspended meanwhile: ``forward`` is then called only
+    where the caller says so. Such programs are started with ``session.start()``.
+    """
+    approval: bool = False
+    """Whether calls wait for leave, in the same way: :meth:`Suspended.approve` then runs ``forward``."""
     is_async: bool = False
     """Whether ``forward`` is a coroutine function; found out, not set."""
 
@@ -95,6 +101,10 @@ class Tool:
         """
         args, kwargs = self._arguments.accept(args, kwargs, called or self.name)
         return self._run(*args, **kwargs)
+
+    def check(self, args: list[Any], kwargs: dict[str, Any], called: str = "") -> None:
+        """Raise ToolRejected, or what a custom validator raises, for arguments that :meth:`invoke` would not take."""
+        self._arguments.accept(args, kwargs, called or self.name)
 
     @property
     def inputs(self) -> tuple[Parameter, ...]:

@@ -31,6 +31,8 @@ class FunctionTool(Tool, Generic[P, R_co]):
         name: str | None = None,
         description: str | None = None,
         blocking: bool | None = None,
+        suspend: bool = False,
+        approval: bool = False,
         typed: bool = True,
     ) -> None:
         if inspect.isclass(function):
@@ -38,6 +40,7 @@ class FunctionTool(Tool, Generic[P, R_co]):
         self.name = name or _name(function)
         self._read(self, function, Docstring(), typed=typed)
         self.blocking = (not self.is_async) if blocking is None else blocking
+        self.suspend, self.approval = suspend, approval
         if description is not None:
             self.description = self._documentation = inspect.cleandoc(description)
         self._run = function
@@ -62,7 +65,14 @@ class _Decorator(Protocol):
 @overload
 def tool(function: Callable[P, R], /) -> FunctionTool[P, R]: ...
 @overload
-def tool(*, name: str | None = None, description: str | None = None, blocking: bool | None = None) -> _Decorator: ...
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    blocking: bool | None = None,
+    suspend: bool = False,
+    approval: bool = False,
+) -> _Decorator: ...
 def tool(
     function: Callable[..., Any] | None = None,
     /,
@@ -70,12 +80,16 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     blocking: bool | None = None,
+    suspend: bool = False,
+    approval: bool = False,
 ) -> Any:
     """Make a tool of a typed function, plain or ``async``: ``@tool``, or ``@tool(name=..., blocking=False)``.
 
     ``name`` and ``description`` default to the function's name and docstring (Google style: its ``Args`` describe
     the arguments). ``blocking=False`` promises that a plain function never waits nor takes long, so that it can
-    run on the run's own thread; see :class:`Tool`. Every parameter has to be annotated; ``Any`` accepts everything.
+    run on the run's own thread; see :class:`Tool`. With ``suspend=True`` a call suspends the program until somebody
+    gives it a value, with ``approval=True`` until somebody approves or denies it: see ``Session.start``. Every
+    parameter has to be annotated; ``Any`` accepts everything.
 
     Raises ToolDefinitionError at once if the name, a missing annotation or a type that cannot be checked
     stands in the way.
@@ -84,7 +98,9 @@ def tool(
     def decorate(function: Callable[P, R]) -> FunctionTool[P, R]:
         if name is not None:
             check_name(name, shadow_builtins=True)
-        return FunctionTool(function, name=name, description=description, blocking=blocking)
+        return FunctionTool(
+            function, name=name, description=description, blocking=blocking, suspend=suspend, approval=approval
+        )
 
     return decorate if function is None else decorate(function)
 

@@ -37,13 +37,18 @@ class _Table:
     def blocking(self) -> bool:
         return any(tool.blocking and not tool.is_async for tool in self.tools.values())
 
+    @cached_property
+    def suspends(self) -> bool:
+        return any(tool.suspend or tool.approval for tool in self.tools.values())
+
 
 class ToolRegistry(MutableMapping[str, Tool]):
     """Names and the tools behind them; the key is the name that programs call, whatever the tool's own name is.
 
     It may be changed at any time and from any thread; each change is atomic and the next run sees it. A call
     that has begun goes on with the tool it began with. Iteration goes over the tools of the moment it started.
-    ``shadow_builtins`` allows names of Python's builtins. It is a :class:`cloche.runtime.dispatch.Dispatcher`.
+    ``shadow_builtins`` allows names of Python's builtins. It is a :class:`cloche.runtime.dispatch.Dispatcher`, and
+    :class:`cloche.runtime.dispatch.Suspending`.
 
     Raises ToolDefinitionError for a name or function that cannot be a tool; the registry is then as before.
     """
@@ -129,6 +134,24 @@ class ToolRegistry(MutableMapping[str, Tool]):
         if tool is None:
             raise UnknownTool(name)
         return tool.invoke(args, kwargs, name)
+
+    def any_suspends(self) -> bool:
+        """Return whether any tool suspends or needs approval."""
+        return self._table.suspends
+
+    def suspends(self, name: str) -> bool:
+        """Return whether calls of this tool wait for an answer."""
+        tool = self._table.tools.get(name)
+        return tool is not None and (tool.suspend or tool.approval)
+
+    def needs_approval(self, name: str) -> bool:
+        """Return whether calls of this tool wait for leave."""
+        tool = self._table.tools.get(name)
+        return tool is not None and tool.approval
+
+    def check(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """Raise UnknownTool, or ToolRejected for arguments that do not fit, without running the tool."""
+        self._find(name).check(args, kwargs, name)
 
     def _find(self, name: str) -> Tool:
         tool = self._table.tools.get(name)

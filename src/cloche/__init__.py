@@ -26,11 +26,13 @@ if TYPE_CHECKING:
         Interrupted,
         LimitExceeded,
         MemoryExceeded,
+        NotSuspended,
         OutputExceeded,
         ProtocolError,
         ResultTooLarge,
         SessionBusy,
         SessionClosed,
+        SessionSuspended,
         SnapshotMismatch,
         StackOverflow,
         TimeExceeded,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from cloche.runtime.result import Result, ToolCallRecord, Usage
     from cloche.runtime.sandbox import Sandbox
     from cloche.runtime.session import Session
+    from cloche.runtime.suspension.call import SuspendedCall
+    from cloche.runtime.suspension.suspended import Outcome, Suspended
 
 __all__ = [
     "BlockedTools",
@@ -59,6 +63,8 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "MemoryExceeded",
+    "NotSuspended",
+    "Outcome",
     "Output",
     "OutputExceeded",
     "ProtocolError",
@@ -68,8 +74,11 @@ __all__ = [
     "Session",
     "SessionBusy",
     "SessionClosed",
+    "SessionSuspended",
     "SnapshotMismatch",
     "StackOverflow",
+    "Suspended",
+    "SuspendedCall",
     "TimeExceeded",
     "Tool",
     "ToolCallRecord",
@@ -90,6 +99,8 @@ _NAMES = {
     "cloche.runtime.result": ("Result", "ToolCallRecord", "Usage"),
     "cloche.runtime.sandbox": ("Sandbox",),
     "cloche.runtime.session": ("Session",),
+    "cloche.runtime.suspension.call": ("SuspendedCall",),
+    "cloche.runtime.suspension.suspended": ("Outcome", "Suspended"),
 }
 # Every other public name is an error.
 _HOMES = dict.fromkeys(__all__, "cloche.runtime.errors") | {
