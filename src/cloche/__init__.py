@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cloche.host_tools import Tool, ToolDefinitionError, ToolRegistry, ToolRejected, tool
+    from cloche.runtime.bridge.clocks import FuelClock
+    from cloche.runtime.budget import Budget, Spent
     from cloche.runtime.errors import (
         BlockedTools,
+        BudgetSpent,
         CallerError,
         CallsExceeded,
         ClocheError,
@@ -31,7 +34,10 @@ if TYPE_CHECKING:
         ResultTooLarge,
         SessionBusy,
         SessionClosed,
+        SnapshotCorrupt,
+        SnapshotError,
         SnapshotMismatch,
+        SnapshotNotFound,
         StackOverflow,
         TimeExceeded,
         UnserializableValue,
@@ -41,15 +47,19 @@ if TYPE_CHECKING:
     from cloche.runtime.result import Result, ToolCallRecord, Usage
     from cloche.runtime.sandbox import Sandbox
     from cloche.runtime.session import Session
+    from cloche.runtime.snapshots.snapshot import Snapshot
 
 __all__ = [
     "BlockedTools",
+    "Budget",
+    "BudgetSpent",
     "CallerError",
     "CallsExceeded",
     "ClocheError",
     "ConfigurationError",
     "Event",
     "Finished",
+    "FuelClock",
     "FuelExhausted",
     "GuestCrashed",
     "GuestError",
@@ -68,7 +78,12 @@ __all__ = [
     "Session",
     "SessionBusy",
     "SessionClosed",
+    "Snapshot",
+    "SnapshotCorrupt",
+    "SnapshotError",
     "SnapshotMismatch",
+    "SnapshotNotFound",
+    "Spent",
     "StackOverflow",
     "TimeExceeded",
     "Tool",
@@ -85,11 +100,14 @@ __all__ = [
 
 _NAMES = {
     "cloche.host_tools": ("Tool", "ToolDefinitionError", "ToolRegistry", "ToolRejected", "tool"),
+    "cloche.runtime.bridge.clocks": ("FuelClock",),
+    "cloche.runtime.budget": ("Budget", "Spent"),
     "cloche.runtime.events": ("Event", "Finished", "Output", "ToolFinished", "ToolStarted"),
     "cloche.runtime.limits": ("Limits",),
     "cloche.runtime.result": ("Result", "ToolCallRecord", "Usage"),
     "cloche.runtime.sandbox": ("Sandbox",),
     "cloche.runtime.session": ("Session",),
+    "cloche.runtime.snapshots.snapshot": ("Snapshot",),
 }
 # Every other public name is an error.
 _HOMES = dict.fromkeys(__all__, "cloche.runtime.errors") | {
