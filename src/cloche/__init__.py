@@ -48,6 +48,11 @@ if TYPE_CHECKING:
     from cloche.runtime.sandbox import Sandbox
     from cloche.runtime.session import Session
     from cloche.runtime.snapshots.snapshot import Snapshot
+    from cloche.runtime.snapshots.stores.base import SnapshotStore
+    from cloche.runtime.snapshots.stores.folder import FolderStore
+    from cloche.runtime.snapshots.stores.redis import RedisStore
+    from cloche.runtime.snapshots.stores.remote import FsspecStore
+    from cloche.runtime.snapshots.stores.sqlite import SQLiteStore
 
 __all__ = [
     "BlockedTools",
@@ -59,6 +64,8 @@ __all__ = [
     "ConfigurationError",
     "Event",
     "Finished",
+    "FolderStore",
+    "FsspecStore",
     "FuelClock",
     "FuelExhausted",
     "GuestCrashed",
@@ -72,8 +79,10 @@ __all__ = [
     "Output",
     "OutputExceeded",
     "ProtocolError",
+    "RedisStore",
     "Result",
     "ResultTooLarge",
+    "SQLiteStore",
     "Sandbox",
     "Session",
     "SessionBusy",
@@ -83,6 +92,7 @@ __all__ = [
     "SnapshotError",
     "SnapshotMismatch",
     "SnapshotNotFound",
+    "SnapshotStore",
     "Spent",
     "StackOverflow",
     "TimeExceeded",
@@ -108,6 +118,11 @@ _NAMES = {
     "cloche.runtime.sandbox": ("Sandbox",),
     "cloche.runtime.session": ("Session",),
     "cloche.runtime.snapshots.snapshot": ("Snapshot",),
+    "cloche.runtime.snapshots.stores.base": ("SnapshotStore",),
+    "cloche.runtime.snapshots.stores.folder": ("FolderStore",),
+    "cloche.runtime.snapshots.stores.redis": ("RedisStore",),
+    "cloche.runtime.snapshots.stores.remote": ("FsspecStore",),
+    "cloche.runtime.snapshots.stores.sqlite": ("SQLiteStore",),
 }
 # Every other public name is an error.
 _HOMES = dict.fromkeys(__all__, "cloche.runtime.errors") | {

@@ -29,7 +29,8 @@ STATES = {
         (True, 3, 1, 4, 2),
     ),
     "open file in memory": (
-        "import io\nb = io.StringIO(); _ = b.write('abc'); h = open('/work/t', 'w+'); _ = h.write('hello'); _ = h.seek(2)",
+        "import io\nb = io.StringIO(); _ = b.write('abc')\n"
+        "h = open('/work/t', 'w+'); _ = h.write('hello'); _ = h.seek(2)",
         "b.getvalue(), h.read(), open('/work/t').read()",
         ("abc", "llo", "hello"),
     ),
@@ -51,7 +52,7 @@ STATES = {
         "asked, finish()",
         ("asked", "got it"),
     ),
-    "database in memory": (
+    "decompressor": (
         "import zlib\nd = zlib.decompressobj(); p = zlib.compress(b'x' * 100)\nfirst = d.decompress(p[:4])",
         "len(first + d.decompress(p[4:]))",
         100,

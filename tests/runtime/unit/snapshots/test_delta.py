@@ -54,7 +54,7 @@ def test_any_bytes_are_refused_or_within_the_memory(data: bytes) -> None:
         pieces = unpack(data, PRISTINE, PAGES * PAGE)
     except MalformedDelta:
         return
-    assert all(0 <= piece.offset and piece.offset + len(piece.data) <= PAGES * PAGE for piece in pieces)
+    assert all(piece.offset >= 0 and piece.offset + len(piece.data) <= PAGES * PAGE for piece in pieces)
 
 
 def deflated(raw: bytes) -> bytes:

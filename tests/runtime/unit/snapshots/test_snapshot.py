@@ -72,7 +72,7 @@ def test_without_a_seal_the_checksum_finds_every_change(position: int, change: i
 
 @given(st.integers(0, len(SEALED) - 1))
 def test_a_part_is_not_a_snapshot(length: int) -> None:
-    with pytest.raises(SnapshotCorrupt, match="cut off|not a snapshot"):
+    with pytest.raises(SnapshotCorrupt, match=r"cut off|not a snapshot"):
         Snapshot.from_bytes(bytes(SEALED)[:length])
 
 
