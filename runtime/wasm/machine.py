@@ -197,11 +197,20 @@ class Machine:
     def _inbox(self, size: int) -> int:
         if size <= SMALL_INBOX and self._small_inbox:
             return self._small_inbox
-        pointer = self._guest.inbox(size)
+        pointer = self._ask_inbox(size)
         if not pointer:
             raise MemoryExceeded(self.memory_size(), self.memory_limit)
         if size <= SMALL_INBOX:
             self._small_inbox = pointer
+        return pointer
+
+    def _ask_inbox(self, size: int) -> int:
+        """Ask the guest for room. The fuel for it is given back: a restored guest is asked once more than another."""
+        if self.engine.metering != "fuel":
+            return self._guest.inbox(size)
+        fuel = self._guest.fuel_left()
+        pointer = self._guest.inbox(size)
+        self._guest.set_fuel(fuel)
         return pointer
 
     def _response(self, packed: int) -> bytes:

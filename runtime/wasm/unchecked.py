@@ -1,7 +1,7 @@
 """A guest reached through Wasmtime's unchecked calls: the hot path, and the only place that passes raw pointers.
 
 What makes it safe: the functions' types are checked once, when the image is loaded; every pointer from the guest
-goes through :class:`~cloche.runtime.wasm.memory.Memory`; the callbacks below catch everything, because an exception that
+goes through :class:`Memory`; the callbacks below catch everything, because an exception that
 leaves a ctypes callback makes it return an undefined pointer. Signals, the one thing that can raise before a callback's
 first line, are kept away by :mod:`cloche.runtime.wasm.signals`, and the recursion limit by ``Machine``.
 """
