@@ -73,7 +73,8 @@ class Machine:
         )
         # The guest may serve another machine once this one is closed; this view of its memory does not.
         self._memory = self._guest.memory
-        self._small_inbox = 0
+        # Known beforehand: a guest that was restored must not spend more fuel than one that was asked long ago.
+        self._small_inbox = image.small_inbox(engine)
         self._closed = False
 
     @property
@@ -197,20 +198,9 @@ class Machine:
     def _inbox(self, size: int) -> int:
         if size <= SMALL_INBOX and self._small_inbox:
             return self._small_inbox
-        pointer = self._ask_inbox(size)
+        pointer = self._guest.inbox(size)
         if not pointer:
             raise MemoryExceeded(self.memory_size(), self.memory_limit)
-        if size <= SMALL_INBOX:
-            self._small_inbox = pointer
-        return pointer
-
-    def _ask_inbox(self, size: int) -> int:
-        """Ask the guest for room. The fuel for it is given back: a restored guest is asked once more than another."""
-        if self.engine.metering != "fuel":
-            return self._guest.inbox(size)
-        fuel = self._guest.fuel_left()
-        pointer = self._guest.inbox(size)
-        self._guest.set_fuel(fuel)
         return pointer
 
     def _response(self, packed: int) -> bytes:

@@ -110,9 +110,15 @@ def test_sealed_for_a_tenant(snapshot: Snapshot) -> None:
         sealed = bytes(session.snapshot(key=key, tenant="acme"))
     with BOX.restore(sealed, key=key, tenant="acme") as session:
         assert session.get("x") == 41
-    for wrong in ({"key": os.urandom(32), "tenant": "acme"}, {"key": key, "tenant": "other"}, {"tenant": "acme"}, {}):
+    wrongs: list[dict[str, Any]] = [
+        {"key": os.urandom(32), "tenant": "acme"},
+        {"key": key, "tenant": "other"},
+        {"tenant": "acme"},
+        {},
+    ]
+    for wrong in wrongs:
         with pytest.raises(SnapshotMismatch):
-            BOX.restore(sealed, **wrong)  # type: ignore[arg-type]
+            BOX.restore(sealed, **wrong)
 
 
 def test_cut_off_and_edited(snapshot: Snapshot) -> None:

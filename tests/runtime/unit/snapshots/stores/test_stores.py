@@ -100,8 +100,11 @@ def test_names_that_are_none(store: SnapshotStore, name: Any) -> None:
 
 
 def test_threads_may_share_it(store: SnapshotStore) -> None:
+    def put(number: int) -> None:
+        store.put(f"name {number % 3}", ONE if number % 2 else TWO)
+
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: store.put(f"name {number % 3}", ONE if number % 2 else TWO), range(24)))
+        list(pool.map(put, range(24)))
         assert set(pool.map(store.get, store.list())) <= {ONE, TWO}
     assert store.list() == ["name 0", "name 1", "name 2"]
 
