@@ -31,7 +31,7 @@ def final_answer_tool(output_type: Any, accept: Callable[[Any], None], own: Tool
 
 
 def refusal_of(answer: Any, checks: "list[Callable[..., Any]]", *context: Any) -> ToolRejected | None:
-    """Return why one of the checks refuses the answer, or None. A check takes the answer, and of ``context`` its fill."""
+    """Return why one of the checks refuses the answer, or None; each takes the answer, and of ``context`` its fill."""
     for check in checks:
         name = getattr(check, "__name__", "check")
         try:

@@ -81,7 +81,8 @@ def _next_start(text: str, position: int) -> int:
 
 
 def _calls(value: Any) -> Iterator[ToolRequest]:
-    for item in cast("list[Any]", value) if isinstance(value, list) else [value]:
+    items: list[Any] = value if isinstance(value, list) else [value]
+    for item in items:
         if isinstance(item, dict):
             call = cast("dict[str, Any]", item)
             arguments = call.get("arguments", call.get("parameters"))

@@ -59,9 +59,9 @@ class PromptTemplates:
         texts = {field.name: getattr(self, field.name) for field in fields(self)}
         Path(path).write_text(yaml.safe_dump(texts, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
-    def render(self, name: str, **values: Any) -> str:
+    def render(self, name: str, /, **values: Any) -> str:
         """Return one text with its variables filled in. Raises jinja2's UndefinedError for a variable there is not."""
-        return _template(getattr(self, name)).render(**values).strip()
+        return str(_template(getattr(self, name)).render(**values)).strip()
 
 
 def load_prompts(kind: str, given: PromptTemplates | str | Path | None) -> PromptTemplates:

@@ -14,7 +14,7 @@ from cloche.agent.flow.run import Run
 from cloche.agent.flow.threads import aevents_of, events_of
 from cloche.agent.models.threaded import in_thread
 from cloche.host_tools import ToolRegistry
-from cloche.runtime.result import ToolCallRecord
+from cloche.runtime.result import CallOutcome, ToolCallRecord
 
 __all__ = ["CallTools"]
 
@@ -23,7 +23,7 @@ _MOST_THREADS = 16
 
 
 class CallTools(Effect[list[ToolCallRecord]]):
-    """Call tools at the same time. The value is their records, in the order of ``calls``; nothing a tool does raises."""
+    """Call tools at the same time. The value is their records, in the order of ``calls``; nothing raises."""
 
     def __init__(self, run: Run, tools: ToolRegistry, calls: Sequence[tuple[str, dict[str, Any]]]) -> None:
         self._run = run
@@ -89,10 +89,15 @@ class _Account:
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> bool:
         self._record.error = error
-        outcome = "returned" if error is None else "raised" if isinstance(error, Exception) else "cancelled"
-        self._record.end(outcome, perf_counter() - self._record.started)
+        self._record.end(_outcome(error), perf_counter() - self._record.started)
         self._put(self._run.tell(ToolCallEnded(self._record, **self._run.stamp)))
         return isinstance(error, Exception)
+
+
+def _outcome(error: BaseException | None) -> CallOutcome:
+    if error is None:
+        return "returned"
+    return "raised" if isinstance(error, Exception) else "cancelled"
 
 
 async def _awaited(value: Any) -> Any:

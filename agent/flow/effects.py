@@ -50,7 +50,9 @@ class Call(Effect[T]):
         """Call it, on another thread if it blocks."""
         value = await in_thread(self._function) if self._blocks else self._function()
         self.value = await value if hasattr(value, "__await__") else value
-        for event in ():
+        # What makes this an async generator: a call has no events of its own.
+        nothing: tuple[AgentEvent, ...] = ()
+        for event in nothing:
             yield event
 
 

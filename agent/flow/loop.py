@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cloche.agent.errors import AgentInterrupted, BudgetExceeded, BudgetUnmeasured, ModelError, StepsExceeded
@@ -102,7 +103,11 @@ def _one_step(agent: "MultiStepAgent", run: Run, step: ActionStep) -> Generator[
 def _call_back(agent: "MultiStepAgent", step: Any) -> Generator[Any, Any, None]:
     for value in agent.callbacks.call(step, agent):
         if hasattr(value, "__await__"):
-            yield Call(lambda value=value: value, blocks=False)
+            yield Call(partial(_itself, value), blocks=False)
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _plan(agent: "MultiStepAgent", run: Run, index: int) -> Generator[Any, Any, None]:
