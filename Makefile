@@ -28,7 +28,7 @@ types: $(READY) ## mypy and pyright, both strict
 	$(BIN)/pyright
 
 package: guest ## sdist, the wheel from it, and an import in a clean environment
-	$(BIN)/python -m pytest -q tests/build/real/test_package.py
+	$(BIN)/python -m pytest -q -m "network or not network" tests/build/real/test_package.py
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Cloche needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'

@@ -61,6 +61,10 @@ class Arguments:
             return values, kwargs
         return values[: len(args)], dict(zip(kwargs, values[len(args) :], strict=True))
 
+    def named(self, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return accepted arguments by name; see :meth:`Binding.named`."""
+        return self._binding.named(args, kwargs)
+
     def _plan(self, args: list[Any], kwargs: dict[str, Any], tool: str) -> _Plan:
         problem = self._binding.problem(args, kwargs)
         if problem:

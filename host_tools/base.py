@@ -102,9 +102,20 @@ class Tool:
         args, kwargs = self._arguments.accept(args, kwargs, called or self.name)
         return self._run(*args, **kwargs)
 
-    def check(self, args: list[Any], kwargs: dict[str, Any], called: str = "") -> None:
-        """Raise ToolRejected, or what a custom validator raises, for arguments that :meth:`invoke` would not take."""
-        self._arguments.accept(args, kwargs, called or self.name)
+    def accept(self, args: list[Any], kwargs: dict[str, Any], called: str = "") -> tuple[list[Any], dict[str, Any]]:
+        """Return the checked and converted arguments, for :meth:`perform`: the first half of :meth:`invoke`.
+
+        Raises ToolRejected for arguments that do not fit.
+        """
+        return self._arguments.accept(args, kwargs, called or self.name)
+
+    def perform(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Run the tool with arguments that :meth:`accept` returned; an async tool gives an awaitable."""
+        return self._run(*args, **kwargs)
+
+    def named(self, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return accepted arguments by the names of their parameters, with the defaults of those left out."""
+        return self._arguments.named(args, kwargs)
 
     @property
     def inputs(self) -> tuple[Parameter, ...]:

@@ -38,6 +38,15 @@ class Binding:
         keywords = [self._keyword.get(name, self._others) for name in kwargs]
         return [parameter for parameter in (*self._positional[:count], *rest, *keywords) if parameter]
 
+    def named(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of a call without problems by parameter, defaults filled in.
+
+        ``*args`` is a list under its own name; what went into ``**kwargs`` stands beside the others.
+        """
+        given = dict(zip((p.name for p in self._positional), args, strict=False)) | kwargs
+        rest = {self._rest.name: list(args[len(self._positional) :])} if self._rest else {}
+        return {p.name: p.default for p in self._parameters if p.has_default} | given | rest
+
     def label(self, index: int, count: int, kwargs: Iterable[str]) -> str:
         """Return what to call the value at an index of :meth:`places` in a message: ``city``, ``names[2]``."""
         if index >= count:

@@ -151,7 +151,7 @@ class ToolRegistry(MutableMapping[str, Tool]):
 
     def check(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         """Raise UnknownTool, or ToolRejected for arguments that do not fit, without running the tool."""
-        self._find(name).check(args, kwargs, name)
+        self._find(name).accept(args, kwargs, name)
 
     def _find(self, name: str) -> Tool:
         tool = self._table.tools.get(name)

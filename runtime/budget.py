@@ -81,15 +81,17 @@ class Budget:
         bounds = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: bound for name, bound in bounds.items() if bound is not None}
 
-    def within(self, limits: Limits, spent: Spent) -> Limits:
-        """Return the limits of the next run: those given, or what is left. Raises BudgetSpent where nothing is."""
-        bounds = self.as_dict()
-        for name, bound in bounds.items():
+    def check(self, spent: Spent) -> None:
+        """Raise BudgetSpent where nothing is left for another run."""
+        for name, bound in self.as_dict().items():
             used = getattr(spent, name)
             # A program may run with no calls left, but not with no fuel.
             if used >= bound and name != "calls":
                 raise BudgetSpent(name, used, bound)
-        left = {name: max(0, bound - getattr(spent, name)) for name, bound in bounds.items() if name != "runs"}
+
+    def within(self, limits: Limits, spent: Spent) -> Limits:
+        """Return the limits of the next run: those given, or what is left of the budget where that is less."""
+        left = {name: bound - getattr(spent, name) for name, bound in self.as_dict().items() if name != "runs"}
         return limits.replace(**_smaller(limits, left)) if left else limits
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -99,7 +101,7 @@ class Budget:
 def _smaller(limits: Limits, left: dict[str, Any]) -> Any:
     """Return what is left where it is less than the limit."""
     now = {name: getattr(limits, name) for name in left}
-    return {name: most for name, most in left.items() if now[name] is None or most < now[name]}
+    return {name: max(0, most) for name, most in left.items() if now[name] is None or most < now[name]}
 
 
 def _budget(bounds: Any) -> Budget:

@@ -93,7 +93,7 @@ def manifest(baked: bytes) -> dict[str, object]:
 
 def baked() -> Path:
     """The folder of `cloche.wasm` and its manifest. Raises `BuildError`."""
-    wasm, files = link.linked() / "guest.wasm", stdlib.bytecode()
+    wasm, files = link.linked() / "guest.wasm", stdlib.everything()
     recipe = [p.read_bytes() for p in (Path(__file__), INSIDE / "bake.py", Path(wasmfile.__file__))]
     content = digest_of(*(part for item in sorted(files.items()) for part in item))
 

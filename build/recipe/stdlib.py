@@ -54,6 +54,7 @@ LEFT_OUT = frozenset(
 PARTLY = {"_pyrepl": frozenset(["__init__.py", "pager.py"])}
 KEPT_OUT_OF_PARTS = frozenset({"__pycache__", "idle_test", "tests", "test"})
 HERE = Path(__file__).parent
+ZONES = "usr/share/zoneinfo/"
 SYSCONFIG = "_sysconfigdata__wasi_wasm32-wasi"
 
 Files = dict[str, bytes]  # path in the guest, without the leading slash -> bytes
@@ -149,11 +150,18 @@ def _stored(name: str, base: Files, files: Files, label: str) -> Files:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*.pyc"))}
 
 
-def bytecode() -> Files:
-    """Everything under the guest's /lib, as bytecode: the standard library, msgpack, the prelude."""
+def _time_zones() -> Files:
+    """The time zones, where `zoneinfo` looks for a system's own. Tables made for other programs are left out."""
+    root = sources.unpacked("tzdata") / "src" / "tzdata" / "zoneinfo"
+    zones = [path for path in sorted(root.rglob("*")) if path.is_file() and path.read_bytes()[:4] == b"TZif"]
+    return {ZONES + path.relative_to(root).as_posix(): path.read_bytes() for path in zones}
+
+
+def everything() -> Files:
+    """All files of the guest: the standard library, msgpack and the prelude as bytecode, and the time zones."""
     library = standard()
     compiled = _stored("stdlib", library, library, "compile the standard library")
-    return compiled | _stored("prelude", compiled, _prelude(), "compile the prelude")
+    return compiled | _stored("prelude", compiled, _prelude(), "compile the prelude") | _time_zones()
 
 
 def key() -> str:

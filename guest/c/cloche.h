@@ -19,6 +19,9 @@ HOST("write") void host_write(int32_t stream, const void *data, int32_t len);
 HOST("clock") int64_t host_clock(int32_t id);
 HOST("entropy") void host_entropy(void *dst, int32_t len);
 
+/* Bytes of the inbox for small requests; the host knows the number too. */
+#define CLOCHE_SMALL_INBOX 16384
+
 #define EXPORT(name) __attribute__((export_name(name), used))
 
 /* bridge.c */

@@ -12,25 +12,36 @@ PyMODINIT_FUNC PyInit__lzma(void);
 
 /* ---- run time ---- */
 
-static PyObject *inbox, *response;
+/* Small requests all go to one place, which the host need not ask for again. */
+static char small_inbox[CLOCHE_SMALL_INBOX];
+static PyObject *large_inbox, *response;
 
-/* Room for a request of n bytes, or 0. The previous response is released. */
+/* Room for a request of n bytes, or 0. Up to CLOCHE_SMALL_INBOX bytes it is always the same. */
 EXPORT("cloche_inbox") char *cloche_inbox(int32_t n) {
     Py_CLEAR(response);
-    Py_XSETREF(inbox, PyBytes_FromStringAndSize(NULL, n));
-    if (inbox) return PyBytes_AS_STRING(inbox);
+    Py_CLEAR(large_inbox);
+    if (0 <= n && n <= CLOCHE_SMALL_INBOX) return small_inbox;
+    large_inbox = PyBytes_FromStringAndSize(NULL, n);
+    if (large_inbox) return PyBytes_AS_STRING(large_inbox);
     PyErr_Clear();
     return NULL;
 }
 
+static PyObject *take_request(int32_t n) {
+    if (!large_inbox) return 0 <= n && n <= CLOCHE_SMALL_INBOX ? PyBytes_FromStringAndSize(small_inbox, n) : NULL;
+    if (PyBytes_GET_SIZE(large_inbox) != n) return NULL;
+    PyObject *request = large_inbox;
+    large_inbox = NULL;
+    return request;
+}
+
 /* Handles the request in the inbox. Returns pointer << 32 | length of the response, which
- * stays valid until the next cloche_inbox(); 0 if not even an error could be answered. */
+ * stays valid until the next request; 0 if not even an error could be answered. */
 EXPORT("cloche_step") int64_t cloche_step(int32_t n) {
-    if (!inbox || PyBytes_GET_SIZE(inbox) != n) return 0;
-    PyObject *request = inbox;
-    inbox = NULL;
-    response = cloche_bridge_step(request);
-    Py_DECREF(request);
+    Py_CLEAR(response);
+    PyObject *request = take_request(n);
+    response = request ? cloche_bridge_step(request) : NULL;
+    Py_XDECREF(request);
     if (response && PyBytes_Check(response))
         return (int64_t)(uintptr_t)PyBytes_AS_STRING(response) << 32 | PyBytes_GET_SIZE(response);
     Py_CLEAR(response);

@@ -37,9 +37,9 @@ def _stand_in() -> None:
 
 
 def _install() -> None:
-    from cloche_guest import inline, namespace, policy, refusals, streams, threads
+    from cloche_guest import inline, namespace, policy, refusals, streams, threads, tracebacks
 
-    for part in (refusals, inline, threads, policy, namespace):
+    for part in (refusals, inline, threads, policy, namespace, tracebacks):
         part.install()
     streams.restore()
 

@@ -12,7 +12,7 @@ from cloche_guest.caps import CAPS
 from cloche_guest.tool_errors import tool_error
 from cloche_guest.values import ValueCodecError, decode, encode
 
-__all__ = ["cancel", "caller", "outcome", "sleep", "start", "wait"]
+__all__ = ["caller", "cancel", "outcome", "sleep", "start", "wait"]
 
 _CALL, _START, _WAIT, _CANCEL, _SLEEP = range(5)
 _OK, _, _WAITS = range(3)

@@ -7,6 +7,7 @@ from cloche_guest.tracebacks import line_in, tidy, written
 
 __all__ = ["ErrorReport", "describe", "refuse"]
 
+_LONGEST_NAME = 200
 _module_of = type.__dict__["__module__"].__get__
 _name_of = type.__dict__["__name__"].__get__
 
@@ -41,8 +42,8 @@ def _report(kind: str, error: BaseException, traceback: str, line: int | None) -
     module: Any = _module_of(cls)
     return {
         "kind": kind,
-        "type": _plain(_name_of(cls)),
-        "module": _plain(module) if isinstance(module, str) else "",
+        "type": _short(_name_of(cls)),
+        "module": _short(module) if isinstance(module, str) else "",
         "message": _message(error),
         "traceback": traceback,
         "line": line,
@@ -53,7 +54,12 @@ def _message(error: BaseException) -> str:
     try:
         return _shorten(str(error), CAPS.message)
     except BaseException as second:  # the program's own __str__ may do anything
-        return f"<no message: str() of the exception raised {_plain(_name_of(type(second)))}>"
+        return f"<no message: str() of the exception raised {_short(_name_of(type(second)))}>"
+
+
+def _short(name: str) -> str:
+    """Return a name as far as anyone reads it; a class can be called anything, at any length."""
+    return _plain(str.__getitem__(name, slice(_LONGEST_NAME)))
 
 
 def _plain(text: str) -> str:

@@ -27,7 +27,9 @@ class Output(io.TextIOBase):
         self.buffer = ByteOutput(self, stream)
         self.other: Output | None = None
         self._stream = stream
-        self._held = ""
+        # Pieces, not one text: a program that prints one character at a time would copy it all each time.
+        self._held: list[str] = []
+        self._size = 0
 
     def write(self, text: Any, /) -> int:
         """Take text, and return its length. Lone surrogates are written as escapes."""
@@ -35,19 +37,18 @@ class Output(io.TextIOBase):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         if self.other is not None and self.other._held:
             self.other.flush()
-        held = self._held + text if self._held else text
-        if "\n" in text or len(held) >= _BUFFER:
-            self._held = ""
-            self._send(held)
-        else:
-            self._held = held
+        if text:
+            self._held.append(text)
+            self._size += len(text)
+            if "\n" in text or self._size >= _BUFFER:
+                self.flush()
         return len(text)
 
     def flush(self) -> None:
         """Send what is held back."""
         if self._held:
-            held, self._held = self._held, ""
-            self._send(held)
+            held, self._held, self._size = self._held, [], 0
+            self._send(held[0] if len(held) == 1 else "".join(held))
 
     def _send(self, text: str) -> None:
         if len(text) <= _PIECE:

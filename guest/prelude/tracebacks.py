@@ -2,18 +2,40 @@
 
 import traceback
 from collections.abc import Iterator, Sequence
+from traceback import FrameSummary, StackSummary
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 
+from cloche_guest.patching import put
 from cloche_guest.sources import is_snippet
 
-__all__ = ["line_in", "tidy", "written"]
+__all__ = ["install", "line_in", "tidy", "written"]
 
 _PRELUDE = __name__.partition(".")[0]
 # Chains and groups may be endless; what is not visited keeps its traceback as it is.
 _MOST_EXCEPTIONS = 64
 # Deeper than Python's own recursion limit, so only programs that raised it are cut.
 _MOST_FRAMES = 2_000
+
+_MOST_KEPT = 16
+_format_frame = StackSummary.format_frame_summary
+_kept: dict[tuple[object, ...], str] = {}
+
+
+def install() -> None:
+    """Make long recursions cheap to print: Python formats each of their frames, then leaves out the repeated ones."""
+    put(StackSummary, format_frame_summary=_format_frame_once)
+
+
+def _format_frame_once(stack: StackSummary, frame: FrameSummary, **options: Any) -> str:
+    key = (frame.filename, frame.lineno, frame.colno, frame.end_colno, frame.end_lineno, frame.name, frame.line)
+    if frame.locals or options.get("colorize"):
+        return _format_frame(stack, frame, **options)
+    if key not in _kept:
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        _kept[key] = _format_frame(stack, frame, **options)
+    return _kept[key]
 
 
 def tidy(error: BaseException) -> None:

@@ -29,7 +29,7 @@ class FuelClock:
     rate: int = BILLION
 
     def __post_init__(self) -> None:
-        if isinstance(self.start, bool) or not isinstance(self.start, int | float) or not 0 <= self.start < _LATEST:
+        if type(self.start) not in (int, float) or not 0 <= self.start < _LATEST:
             raise ConfigurationError("clock", f"{self.start!r:.60} is not between 0 and 2**33 seconds since the epoch")
         if type(self.rate) is not int or not 0 <= self.rate < 1 << 62:
             raise ConfigurationError("clock", f"{self.rate!r:.60} is not a number of units of fuel for a second")

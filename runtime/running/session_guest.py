@@ -98,13 +98,18 @@ class Guest:
         """Return the caps that the interpreter was told, and whether it knows the tools as they are now."""
         return self._told.caps, self._told.tools == self.tools.version()
 
-    def next_filename(self) -> str:
-        """Count a run and return its file name: one for each, so that tracebacks through several show their lines."""
+    def begin_run(self) -> str:
+        """Count a run and return its file name: one for each, so that tracebacks through several show their lines.
+
+        Raises BudgetSpent where nothing is left for it.
+        """
+        if self.budget is not None:
+            self.budget.check(self.spent)
         self.spent = self.spent.with_run()
         return f"<run {self.spent.runs}>"
 
     def affordable(self, limits: Limits) -> Limits:
-        """Return the limits, within what is left of the session's budget. Raises BudgetSpent."""
+        """Return the limits, within what is left of the session's budget."""
         return limits if self.budget is None else self.budget.within(limits, self.spent)
 
     def awakening(self) -> list[bytes]:

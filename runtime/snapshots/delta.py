@@ -2,12 +2,13 @@
 
 Changed pages come in two kinds. A page that the image has mostly changed in a few words, a reference count here and
 a pointer there: of it the blocks of 512 bytes that differ are kept, as the exclusive or of now and before, which is
-mostly zeros. A page that was zero in the image holds new objects, all alike and made of 32-bit words: of it
-everything is kept, with first all words' lowest bytes, then all their second bytes, and so on, because the high bytes
-of neighbouring words repeat. Measured on zlib's level 1, for an empty session and for a dict of 100,000 entries:
+mostly zeros. A page that was zero in the image holds new objects, which lie at multiples of 16 bytes and are much
+alike: of it everything is kept, woven into 16 lanes, all first bytes of 16, then all second bytes, and so on, because
+what follows one another in a lane repeats. Measured for an empty session, a dict of 100,000 ints, and one of as many
+lists by text, with zlib's level 1:
 
-    whole pages       170 kB in 5.3 ms    1,665 kB in 55 ms
-    as done here       15 kB in 0.4 ms      460 kB in 20 ms
+    whole pages       170 kB in 5.3 ms    1,500 kB in 54 ms    4,170 kB in 150 ms
+    as done here       15 kB in 0.4 ms      340 kB in 16 ms    1,580 kB in  71 ms
 
 Level 3 gains a tenth of the size for half as much time again, level 6 little more for three times as much.
 """
@@ -15,6 +16,7 @@ Level 3 gains a tenth of the size for half as much time again, level 6 little mo
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from cloche.runtime.rollback.checkpoint import PAGE, Piece, span
@@ -23,7 +25,7 @@ __all__ = ["Delta", "MalformedDelta", "pack", "unpack"]
 
 _BLOCK = 512
 _LEVEL = 1
-_LANES = 4
+_LANES = 16
 _ZERO = bytes(PAGE)
 _COUNTS = struct.Struct("<QQ")
 _INDEX = struct.Struct("<I")
@@ -47,7 +49,7 @@ def pack(pieces: Iterable[Piece], pristine: memoryview) -> bytes:
     delta = _delta(pieces, pristine)
     words = [*delta.blocks, *delta.pages]
     head = _COUNTS.pack(len(delta.blocks), len(delta.pages)) + struct.pack(f"<{len(words)}I", *words)
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, 9)
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     parts = [compressor.compress(part) for part in (head, delta.differences, _woven(delta.contents))]
     return b"".join([*parts, compressor.flush()])
 
@@ -114,7 +116,7 @@ def _parsed(raw: bytes, size: int) -> Delta:
 
 
 def _ascending(numbers: list[int], end: int) -> bool:
-    return all(a < b for a, b in zip(numbers, [*numbers[1:], end], strict=True))
+    return all(one < other for one, other in pairwise([*numbers, end]))
 
 
 def _patched(delta: Delta, pristine: memoryview) -> Iterator[Piece]:

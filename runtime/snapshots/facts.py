@@ -24,9 +24,9 @@ class Facts:
 
     ``image`` is the SHA-256 of the guest image and ``abi`` the bridge's version; ``size`` the bytes of linear memory
     and ``stack_pointer`` the guest's own; ``tools`` the names of the session's tools, sorted; ``spent`` what it has
-    used so far and ``budget`` what it may use in all its runs; ``world`` its clock and source of random bytes; ``told``
-    what its interpreter knows; ``tenant`` whose it is, or None; ``suspension`` is None, or what else it takes to resume a
-    program that waits for tool calls, of values that can cross the bridge.
+    used so far and ``budget`` what it may use in all its runs; ``world`` its clock and source of random bytes;
+    ``told`` what its interpreter knows; ``tenant`` whose it is, or None; ``suspension`` is None, or what else it takes
+    to resume a program that waits for tool calls, of values that can cross the bridge.
     """
 
     image: str

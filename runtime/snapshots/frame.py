@@ -85,6 +85,6 @@ def _check_length(actual: int, stated: int) -> None:
 
 
 def _seal(key: bytes, content: bytes) -> bytes:
-    if not isinstance(key, bytes) or len(key) < _SHORTEST_KEY:
+    if type(key) is not bytes or len(key) < _SHORTEST_KEY:
         raise ConfigurationError("key", f"a key is at least {_SHORTEST_KEY} random bytes, such as os.urandom(32)")
     return hmac.digest(key, content, "sha256")

@@ -27,7 +27,7 @@ DEFAULT_IMAGE = Path(__file__).parents[1] / "image" / "cloche.wasm"
 class _Loaded:
     module: wasmtime.Module
     minimum_memory: int
-    template: Template
+    template: UncheckedTemplate
 
 
 class Image:
@@ -70,6 +70,10 @@ class Image:
     def minimum_memory(self, engine: Engine) -> int:
         """Return the bytes of memory that a fresh guest has."""
         return self._load(engine).minimum_memory
+
+    def small_inbox(self, engine: Engine) -> int:
+        """Return the address at which every guest takes its small requests; 0 if guests must be asked."""
+        return self._load(engine).template.small_inbox()
 
     def template(self, engine: Engine, *, checked: bool = False) -> Template:
         """Return what makes guests of this image, through the unchecked calls or wasmtime's public API."""

@@ -1,7 +1,7 @@
 """A guest reached through Wasmtime's unchecked calls: the hot path, and the only place that passes raw pointers.
 
 What makes it safe: the functions' types are checked once, when the image is loaded; every pointer from the guest
-goes through :class:`~cloche.runtime.wasm.memory.Memory`; the callbacks below catch everything, because an exception that
+goes through :class:`Memory`; the callbacks below catch everything, because an exception that
 leaves a ctypes callback makes it return an undefined pointer. Signals, the one thing that can raise before a callback's
 first line, are kept away by :mod:`cloche.runtime.wasm.signals`, and the recursion limit by ``Machine``.
 """
@@ -47,6 +47,7 @@ class UncheckedTemplate:
         self.address = native.address(self._prepared.ptr())
         self._lock = threading.Lock()
         self._shelf: Shelf[UncheckedGuest] | None = None
+        self._small_inbox: int | None = None
 
     def guest(self, control: Control, host: ImportHost, limits: StoreLimits) -> "UncheckedGuest":
         """Return a fresh guest, or one restored to that. Raises ImageError if the limits do not hold the module."""
@@ -60,6 +61,18 @@ class UncheckedTemplate:
         """Take back a guest: a sound one, which ended all it was asked for, may serve again."""
         if not (sound and isinstance(guest, UncheckedGuest) and self._find_shelf().put(guest)):
             guest.close()
+
+    def small_inbox(self) -> int:
+        """Return the address at which every guest takes its small requests; 0 if guests must be asked."""
+        if self._small_inbox is None:
+            guest = UncheckedGuest(self, Control(), None, _UNUSED)
+            try:
+                self._small_inbox = guest.inbox(0)
+            except Stopped:
+                self._small_inbox = 0
+            finally:
+                guest.close()
+        return self._small_inbox
 
     def _find_shelf(self) -> "Shelf[UncheckedGuest]":
         if self._shelf is None:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cloche.host_tools import Tool, ToolDefinitionError, ToolRegistry, ToolRejected, tool
+    from cloche.runtime.bridge.clocks import FuelClock
+    from cloche.runtime.budget import Budget, Spent
     from cloche.runtime.errors import (
         BlockedTools,
+        BudgetSpent,
         CallerError,
         CallsExceeded,
         ClocheError,
@@ -33,7 +36,10 @@ if TYPE_CHECKING:
         SessionBusy,
         SessionClosed,
         SessionSuspended,
+        SnapshotCorrupt,
+        SnapshotError,
         SnapshotMismatch,
+        SnapshotNotFound,
         StackOverflow,
         TimeExceeded,
         UnserializableValue,
@@ -43,17 +49,28 @@ if TYPE_CHECKING:
     from cloche.runtime.result import Result, ToolCallRecord, Usage
     from cloche.runtime.sandbox import Sandbox
     from cloche.runtime.session import Session
+    from cloche.runtime.snapshots.snapshot import Snapshot
+    from cloche.runtime.snapshots.stores.base import SnapshotStore
+    from cloche.runtime.snapshots.stores.folder import FolderStore
+    from cloche.runtime.snapshots.stores.redis import RedisStore
+    from cloche.runtime.snapshots.stores.remote import FsspecStore
+    from cloche.runtime.snapshots.stores.sqlite import SQLiteStore
     from cloche.runtime.suspension.call import SuspendedCall
     from cloche.runtime.suspension.suspended import Outcome, Suspended
 
 __all__ = [
     "BlockedTools",
+    "Budget",
+    "BudgetSpent",
     "CallerError",
     "CallsExceeded",
     "ClocheError",
     "ConfigurationError",
     "Event",
     "Finished",
+    "FolderStore",
+    "FsspecStore",
+    "FuelClock",
     "FuelExhausted",
     "GuestCrashed",
     "GuestError",
@@ -68,14 +85,22 @@ __all__ = [
     "Output",
     "OutputExceeded",
     "ProtocolError",
+    "RedisStore",
     "Result",
     "ResultTooLarge",
+    "SQLiteStore",
     "Sandbox",
     "Session",
     "SessionBusy",
     "SessionClosed",
     "SessionSuspended",
+    "Snapshot",
+    "SnapshotCorrupt",
+    "SnapshotError",
     "SnapshotMismatch",
+    "SnapshotNotFound",
+    "SnapshotStore",
+    "Spent",
     "StackOverflow",
     "Suspended",
     "SuspendedCall",
@@ -94,6 +119,8 @@ __all__ = [
 
 _NAMES = {
     "cloche.host_tools": ("Tool", "ToolDefinitionError", "ToolRegistry", "ToolRejected", "tool"),
+    "cloche.runtime.bridge.clocks": ("FuelClock",),
+    "cloche.runtime.budget": ("Budget", "Spent"),
     "cloche.runtime.events": ("Event", "Finished", "Output", "ToolFinished", "ToolStarted"),
     "cloche.runtime.limits": ("Limits",),
     "cloche.runtime.result": ("Result", "ToolCallRecord", "Usage"),
@@ -101,6 +128,12 @@ _NAMES = {
     "cloche.runtime.session": ("Session",),
     "cloche.runtime.suspension.call": ("SuspendedCall",),
     "cloche.runtime.suspension.suspended": ("Outcome", "Suspended"),
+    "cloche.runtime.snapshots.snapshot": ("Snapshot",),
+    "cloche.runtime.snapshots.stores.base": ("SnapshotStore",),
+    "cloche.runtime.snapshots.stores.folder": ("FolderStore",),
+    "cloche.runtime.snapshots.stores.redis": ("RedisStore",),
+    "cloche.runtime.snapshots.stores.remote": ("FsspecStore",),
+    "cloche.runtime.snapshots.stores.sqlite": ("SQLiteStore",),
 }
 # Every other public name is an error.
 _HOMES = dict.fromkeys(__all__, "cloche.runtime.errors") | {

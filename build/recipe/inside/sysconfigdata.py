@@ -7,7 +7,7 @@ build_time_vars = {
     "Py_DEBUG": 0,
     "Py_GIL_DISABLED": 0,
     "SOABI": "cpython-313-wasm32-wasi",
-    "TZPATH": "/usr/share/zoneinfo:/usr/lib/zoneinfo",
+    "TZPATH": "/usr/share/zoneinfo",
     "VERSION": "3.13",
     "abs_builddir": "/",
     "exec_prefix": "/",

@@ -1,14 +1,15 @@
 """A host in memory: answers the guest's frames, so that its Python can be tested natively."""
 
-import ast
 import asyncio
 import builtins
 import importlib
 import linecache
 import random
+import runpy
 import sys
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,22 +93,9 @@ def _relay(name: str) -> Callable[..., Any]:
     return call
 
 
-def _split(source: str, filename: str) -> list[types.CodeType]:
-    """What the C function does, through the ``ast`` module."""
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    tree: ast.Module = compile(source, filename, "exec", flags | ast.PyCF_ONLY_AST, True)
-    if not tree.body or not isinstance(last := tree.body[-1], ast.Expr):
-        return [compile(tree, filename, "exec", flags, True)]
-    tree.body.pop()
-    value = compile(ast.Expression(last.value), filename, "eval", flags, True)
-    return [compile(tree, filename, "exec", flags, True), value] if tree.body else [value]
-
-
 _bridge = types.ModuleType("_cloche")
-# The quick ways in C are not there: everything takes the ways in Python.
-vars(_bridge).update(
-    ask=lambda *_: (), pack=lambda *_: None, unpack=lambda _: NotImplemented, split=_split, immortalize=lambda _: None
-)
+_stand_ins = runpy.run_path(str(Path(__file__).with_name("stand_ins.py")), run_name="cloche_guest.stand_ins")
+vars(_bridge).update(_stand_ins["STAND_INS"])
 vars(_bridge).update({name: _relay(name) for name in ("call", "write", "set_step", "fs_limits")})
 sys.modules["_cloche"] = _bridge
 

@@ -181,6 +181,11 @@ raise Odd('x')
     assert (error["type"], error["module"], error["message"]) == ("Odd", "", "x")
 
 
+def test_a_class_with_an_endless_name(guest: "Guest") -> None:
+    error = guest.fail("E = type('E' * 10**6, (Exception,), {'__module__': 'm' * 10**6})\nraise E")
+    assert (error["type"], error["module"]) == ("E" * 200, "m" * 200)
+
+
 def test_the_next_run_is_not_affected(guest: "Guest") -> None:
     guest.fail("1 / 0")
     assert guest.run("5") == 5

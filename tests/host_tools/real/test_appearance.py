@@ -130,10 +130,13 @@ def test_a_tool_replaced_is_another_one_at_once() -> None:
 def test_a_tool_can_register_another_for_the_next_run() -> None:
     tools = ToolRegistry()
 
+    def greet(name: str) -> str:
+        return f"hello {name}"
+
     @tool
     def learn() -> None:
         """Learn to greet."""
-        tools["greet"] = lambda name: f"hello {name}"
+        tools["greet"] = greet
 
     tools.add(learn)
     with Sandbox(tools=tools).session() as session:

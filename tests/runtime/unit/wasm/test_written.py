@@ -28,6 +28,15 @@ def test_written_pages_of_a_private_mapping_are_found(tmp_path: object) -> None:
 
 
 @linux
+def test_an_older_kernel_finds_the_same_pages(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = private_view(f"{tmp_path}/image", 12)
+    view[2 * PAGE], view[11 * PAGE] = 9, 9
+    found = written_spans(view)
+    monkeypatch.setattr(written, "scan_own_pages", lambda *_: None)
+    assert written_spans(view) == found == [(2 * PAGE, 3 * PAGE), (11 * PAGE, 12 * PAGE)]
+
+
+@linux
 def test_nothing_written_is_no_span(tmp_path: object) -> None:
     assert written_spans(private_view(f"{tmp_path}/image", 3)) == []
 
@@ -40,6 +49,7 @@ def test_memory_that_is_not_page_aligned_counts_as_written() -> None:
 def test_without_the_systems_help_everything_counts_as_written(
     tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(written, "scan_own_pages", lambda *_: None)
     monkeypatch.setattr(written, "_PAGEMAP", f"{tmp_path}/missing")
     assert written_spans(private_view(f"{tmp_path}/image", 3)) == [(0, 3 * PAGE)]
 

@@ -1,0 +1,157 @@
+"""Agents: models that solve tasks by writing Python, or by calling tools.
+
+::
+
+    from cloche.agent import CodeAgent, LiteLLMModel
+
+Each name is imported from its module when it is first used; litellm only when a LiteLLMModel is asked.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cloche.agent.monitoring.records import RunRecorder
+    from cloche.agent.monitoring.terminal import TerminalLog
+    from cloche.agent.monitoring.tracing import Tracing
+
+    from cloche.agent.budgets import Budget
+    from cloche.agent.code_agent import CodeAgent
+    from cloche.agent.errors import (
+        AgentBusy,
+        AgentError,
+        AgentInterrupted,
+        BudgetExceeded,
+        BudgetUnmeasured,
+        CostExceeded,
+        ModelError,
+        ModelRateLimited,
+        ModelRefused,
+        ModelReplyInvalid,
+        ModelTimeout,
+        ModelUnavailable,
+        ReplyUnparsable,
+        RunTimeExceeded,
+        StepsExceeded,
+        TokensExceeded,
+        ToolCallsExceeded,
+    )
+    from cloche.agent.events import AgentEvent, RunEnded, RunResult, StepEnded, TextDelta
+    from cloche.agent.memory import ActionStep, AgentMemory, FinalAnswerStep, PlanningStep, SystemPromptStep, TaskStep
+    from cloche.agent.messages import Image, Message, TokenUsage, ToolRequest
+    from cloche.agent.models.fallback import FallbackModel
+    from cloche.agent.models.litellm_model import LiteLLMModel
+    from cloche.agent.models.protocol import AsyncModel, Delta, Model, ModelRequest, Reply
+    from cloche.agent.models.recording import RecordingModel
+    from cloche.agent.models.replay import ReplayModel
+    from cloche.agent.models.scripted import ScriptedModel
+    from cloche.agent.multistep import MultiStepAgent
+    from cloche.agent.prompting import PromptTemplates
+    from cloche.agent.tool_agent import ToolCallingAgent
+
+_HOMES = {
+    "budgets": ("Budget",),
+    "code_agent": ("CodeAgent",),
+    "errors": (
+        "AgentBusy",
+        "AgentError",
+        "AgentInterrupted",
+        "BudgetExceeded",
+        "BudgetUnmeasured",
+        "CostExceeded",
+        "ModelError",
+        "ModelRateLimited",
+        "ModelRefused",
+        "ModelReplyInvalid",
+        "ModelTimeout",
+        "ModelUnavailable",
+        "ReplyUnparsable",
+        "RunTimeExceeded",
+        "StepsExceeded",
+        "TokensExceeded",
+        "ToolCallsExceeded",
+    ),
+    "events": ("AgentEvent", "RunEnded", "RunResult", "StepEnded", "TextDelta"),
+    "memory": ("ActionStep", "AgentMemory", "FinalAnswerStep", "PlanningStep", "SystemPromptStep", "TaskStep"),
+    "messages": ("Image", "Message", "TokenUsage", "ToolRequest"),
+    "models.fallback": ("FallbackModel",),
+    "models.litellm_model": ("LiteLLMModel",),
+    "models.protocol": ("AsyncModel", "Delta", "Model", "ModelRequest", "Reply"),
+    "models.recording": ("RecordingModel",),
+    "models.replay": ("ReplayModel",),
+    "models.scripted": ("ScriptedModel",),
+    "monitoring.records": ("RunRecorder",),
+    "monitoring.terminal": ("TerminalLog",),
+    "monitoring.tracing": ("Tracing",),
+    "multistep": ("MultiStepAgent",),
+    "prompting": ("PromptTemplates",),
+    "tool_agent": ("ToolCallingAgent",),
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ActionStep",
+    "AgentBusy",
+    "AgentError",
+    "AgentEvent",
+    "AgentInterrupted",
+    "AgentMemory",
+    "AsyncModel",
+    "Budget",
+    "BudgetExceeded",
+    "BudgetUnmeasured",
+    "CodeAgent",
+    "CostExceeded",
+    "Delta",
+    "FallbackModel",
+    "FinalAnswerStep",
+    "Image",
+    "LiteLLMModel",
+    "Message",
+    "Model",
+    "ModelError",
+    "ModelRateLimited",
+    "ModelRefused",
+    "ModelReplyInvalid",
+    "ModelRequest",
+    "ModelTimeout",
+    "ModelUnavailable",
+    "MultiStepAgent",
+    "PlanningStep",
+    "PromptTemplates",
+    "RecordingModel",
+    "ReplayModel",
+    "Reply",
+    "ReplyUnparsable",
+    "RunEnded",
+    "RunRecorder",
+    "RunResult",
+    "RunTimeExceeded",
+    "ScriptedModel",
+    "StepEnded",
+    "StepsExceeded",
+    "SystemPromptStep",
+    "TaskStep",
+    "TerminalLog",
+    "TextDelta",
+    "TokenUsage",
+    "TokensExceeded",
+    "ToolCallingAgent",
+    "ToolCallsExceeded",
+    "ToolRequest",
+    "Tracing",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module and keep it. Raises AttributeError for any other name."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'cloche.agent' has no attribute {name!r}")
+    value = getattr(import_module(f"cloche.agent.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,205 @@
+"""The agent that writes Python."""
+
+import functools
+from collections.abc import Callable, Generator, Sequence
+from importlib.resources import files
+from typing import Any, Unpack
+
+from cloche.agent.core import Tools
+from cloche.agent.errors import StepProblem
+from cloche.agent.events import CodeFinished, CodeStarted
+from cloche.agent.final_answer import FINAL_ANSWER
+from cloche.agent.flow.loop import ask
+from cloche.agent.flow.run import Run
+from cloche.agent.flow.run_code import RunCode
+from cloche.agent.memory.outcomes import outcomes_of
+from cloche.agent.memory.steps import ActionStep, GuestUsage, StepError
+from cloche.agent.models.protocol import Model, ModelRequest
+from cloche.agent.multistep import MultiStepAgent
+from cloche.agent.observations import error_of, observation_of
+from cloche.agent.parsing import CodeTags, find_code
+from cloche.agent.settings import AgentOptions
+from cloche.host_tools import ToolRegistry
+from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.limits import Limits
+from cloche.runtime.result import Result
+from cloche.runtime.sandbox import Sandbox
+from cloche.runtime.session import Session
+
+__all__ = ["CodeAgent", "MakeSandbox"]
+
+MakeSandbox = Callable[[ToolRegistry, Limits], Sandbox]
+"""Makes the sandbox for an agent's tools and limits; the default is ``Sandbox(tools, limits=limits)``."""
+
+_HIDDEN = frozenset({FINAL_ANSWER})
+_SECONDS = 60.0
+_SECONDS_WITH_AGENTS = 600.0
+
+
+class CodeAgent(MultiStepAgent):
+    """Solves tasks by writing programs, which run in a session of a sandbox and may call the agent's tools there.
+
+    ``tools``    functions, Tools, or a registry; ``agent.tools`` may be changed at any time.
+    ``model``    any Model.
+    ``limits``   of one step; default ``Limits(time=60)``, or 600 s if the agent manages others, whose work counts.
+    ``imports``  top-level modules that programs may import; default: everything that is in the guest.
+    ``tags``     how the model marks its code; default ``("<code>", "</code>")``.
+    ``sandbox``  makes the sandbox, for another image, seed or clock.
+
+    The other keywords are those of :class:`cloche.agent.settings.Settings`. Variables stay from step to step, and
+    from run to run with ``reset=False``. Raises ConfigurationError for settings that cannot work.
+    """
+
+    kind = "code"
+
+    def __init__(
+        self,
+        tools: Tools = (),
+        model: Model | None = None,
+        *,
+        limits: Limits | None = None,
+        imports: Sequence[str] | None = None,
+        tags: CodeTags = ("<code>", "</code>"),
+        sandbox: MakeSandbox | None = None,
+        **options: Unpack[AgentOptions],
+    ) -> None:
+        super().__init__(tools, model, **options)
+        time = _SECONDS_WITH_AGENTS if self.managed_agents else _SECONDS
+        self.limits = Limits(time=time) if limits is None else limits
+        self.imports = None if imports is None or "*" in imports else tuple(imports)
+        self.tags = _checked(tags)
+        self._make_sandbox = sandbox
+        self._session: Session | None = None
+        self._variables: dict[str, Any] = {}
+
+    @property
+    def session(self) -> Session:
+        """The session its programs run in; made when first used. Its variables and files can be read and set."""
+        if self._session is None:
+            self._session = self._new_session()
+        return self._session
+
+    def act(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
+        """Have the model write a program, run it, and note what came of it."""
+        reply = yield from ask(self, run, ModelRequest(tuple(self.memory.messages()), stop=self._stop), "step")
+        step.usage, step.output = reply.usage, reply.message.text
+        try:
+            step.code = find_code(step.output, self.tags)
+        except StepProblem as problem:
+            step.error = StepError(type=type(problem).__name__, message=str(problem))
+            step.observation = f"Error: {problem}"
+            return
+        step.output = self._closed(step.output)
+        yield from self._execute(run, step)
+
+    def prepare(self, run: Run) -> None:
+        """Make the session, and set the variables of ``additional_args`` in it."""
+        session = self.session
+        for name, value in self._variables.items():
+            session.set(name, value)
+        self._variables = {}
+
+    def prompt_values(self) -> dict[str, Any]:
+        """Return what the system prompt's template may use."""
+        specs = self.tools.specs()
+        return {
+            **super().prompt_values(),
+            "imports": self.imports,
+            "packages": (),
+            "limits": limits_text(self.limits),
+            "tags": self.tags,
+            "has_async": any(spec.get("async") for spec in specs),
+        }
+
+    def forget(self) -> None:
+        """Forget memory and state: the next run begins in a fresh guest."""
+        super().forget()
+        self._drop_session()
+
+    def close(self) -> None:
+        """Free the session's memory. Safe to call twice; a later run makes a new one."""
+        super().close()
+        self._drop_session()
+
+    def give(self, variables: dict[str, Any]) -> None:
+        """Have variables set in the guest when the next run begins."""
+        self._variables.update(variables)
+
+    def _stop_working(self) -> None:
+        if self._session is not None:
+            self._session.interrupt()
+
+    def _own_arguments(self) -> dict[str, Any]:
+        return {"limits": self.limits, "imports": self.imports, "tags": self.tags, "sandbox": self._make_sandbox}
+
+    @functools.cached_property
+    def _stop(self) -> tuple[str, ...]:
+        return (self.tags[1], "Observation:")
+
+    def _closed(self, text: str) -> str:
+        """Put back the closing tag that the stop text took, so that the model sees its own replies well-formed."""
+        return text if text.rstrip().endswith(self.tags[1]) or self.tags[0] not in text else f"{text}{self.tags[1]}"
+
+    def _execute(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
+        yield run.tell(CodeStarted(step.code, **run.stamp))
+        limits = self._limits_left(run)
+        result: Result[Any] = yield RunCode(run, self.session, step.code, limits, _HIDDEN)
+        yield run.tell(CodeFinished(result, **run.stamp))
+        self._note(run, step, result)
+
+    def _note(self, run: Run, step: ActionStep, result: Result[Any]) -> None:
+        calls = [call for call in result.calls if call.name != FINAL_ANSWER]
+        run.ledger.call(len(calls))
+        usage = result.usage
+        step.guest = GuestUsage(fuel=usage.fuel, seconds=usage.wall, memory=usage.memory_peak, calls=len(calls))
+        step.outcomes = outcomes_of(calls, self.settings.observation_limit)
+        step.value = result.value
+        if run.answers:
+            step.observation = result.stdout.rstrip()
+            return
+        step.error = error_of(result)
+        step.observation = observation_of(result, self.tools, self.settings.observation_limit)
+
+    def _limits_left(self, run: Run) -> Limits:
+        limits, seconds, calls = self.limits, run.ledger.seconds_left(), run.ledger.calls_left()
+        if seconds is not None:
+            limits = limits.replace(time=max(0.001, min(seconds, limits.time or seconds)))
+        if calls is not None:
+            # One more for final_answer, which is no call of the budget's.
+            limits = limits.replace(calls=min(max(0, calls) + 1, calls + 1 if limits.calls is None else limits.calls))
+        return limits
+
+    def _new_session(self) -> Session:
+        make = self._make_sandbox or _sandbox
+        session = make(self.tools, self.limits).session()
+        session.set("_allowed_imports", None if self.imports is None else list(self.imports))
+        session.run(_setup()).unwrap()
+        return session
+
+    def _drop_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+
+def limits_text(limits: Limits) -> str:
+    """Return the limits that a model should know, in words."""
+    amounts = [f"{limits.memory >> 20} MiB of memory", f"{limits.output >> 10} KiB of output"]
+    seconds = [] if limits.time is None else [f"{limits.time:g} seconds"]
+    calls = [] if limits.calls is None else [f"{limits.calls:,} function calls"]
+    return ", ".join([*seconds, *amounts, *calls])
+
+
+@functools.cache
+def _setup() -> str:
+    return files("cloche.agent.guest").joinpath("setup.py").read_text(encoding="utf-8")
+
+
+def _sandbox(tools: ToolRegistry, limits: Limits) -> Sandbox:
+    return Sandbox(tools, limits=limits)
+
+
+def _checked(tags: CodeTags) -> CodeTags:
+    if len(tags) != 2 or not all(tags) or tags[0] == tags[1]:
+        raise ConfigurationError("tags", f"{tags!r} are no two different texts, one before the code and one behind it")
+    return tags

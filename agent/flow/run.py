@@ -1,0 +1,88 @@
+"""One run of an agent: what belongs to it alone."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+from cloche.agent.budgets import Ledger
+from cloche.agent.errors import AgentInterrupted
+from cloche.agent.events import AgentEvent
+from cloche.agent.settings import Observer
+
+__all__ = ["Run"]
+
+T = TypeVar("T")
+E = TypeVar("E", bound=AgentEvent)
+
+
+class Run:
+    """One run: its account, its observers, and whether it was interrupted.
+
+    ``stamp`` are the fields that all of its events carry. ``streamed`` says whether somebody reads its events as they
+    come. ``answers`` are the final answers given; the first one counts. ``children`` are the runs of managed agents.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        ledger: Ledger,
+        max_steps: int,
+        observers: Sequence[Observer] = (),
+        stop: Callable[[], object] | None = None,
+        parent: Self | None = None,
+    ) -> None:
+        self.id = uuid4().hex
+        self.stamp: dict[str, str] = {"agent": agent, "run_id": self.id}
+        self.ledger = ledger
+        self.max_steps = max_steps
+        self.observers = tuple(observers)
+        self.parent = parent
+        self.children: set[Run] = set()
+        self.streamed = False
+        self.answers: list[Any] = []
+        self._stop = stop
+        self._interrupted = False
+        self._lock = threading.Lock()
+        self._waiting: asyncio.Task[Any] | None = None
+
+    def tell(self, event: E) -> E:
+        """Show an event to the observers and return it."""
+        for observer in self.observers:
+            observer(event)
+        return event
+
+    def interrupt(self) -> None:
+        """From any thread: end what the run and its children are doing, and have it stop there."""
+        with self._lock:
+            self._interrupted = True
+            waiting = self._waiting
+        if waiting is not None:
+            waiting.get_loop().call_soon_threadsafe(waiting.cancel)
+        for child in tuple(self.children):
+            child.interrupt()
+        if self._stop is not None:
+            self._stop()
+
+    def check_interrupted(self) -> None:
+        """Raise AgentInterrupted if the run was interrupted."""
+        if self._interrupted:
+            raise AgentInterrupted
+
+    async def interruptible(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await something that :meth:`interrupt` may end. Raises AgentInterrupted."""
+        task = asyncio.ensure_future(work)
+        with self._lock:
+            self._waiting = task
+        try:
+            if self._interrupted:
+                task.cancel()
+            return await task
+        except asyncio.CancelledError:
+            self.check_interrupted()
+            raise
+        finally:
+            # If it is we who were cancelled, the task does not know yet.
+            task.cancel()
+            self._waiting = None

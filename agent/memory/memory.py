@@ -1,0 +1,56 @@
+"""The steps of an agent's runs in order."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, Field
+
+from cloche.agent.memory.rendering import messages_of
+from cloche.agent.memory.steps import ActionStep, MemoryStep, PlanningStep, SystemPromptStep
+from cloche.agent.messages import Message, TokenUsage
+
+__all__ = ["AgentMemory"]
+
+
+class AgentMemory(BaseModel):
+    """What an agent remembers. ``steps`` is a plain list: change it, or the steps in it, from a step callback."""
+
+    system: SystemPromptStep = Field(default_factory=SystemPromptStep)
+    steps: list[MemoryStep] = Field(default_factory=list[MemoryStep])
+
+    def reset(self) -> None:
+        """Forget all steps; the system prompt stays."""
+        self.steps = []
+
+    def messages(self, *, summary: bool = False) -> list[Message]:
+        """Return what a model is shown. ``summary`` leaves out the system prompt and earlier plans."""
+        system = [] if summary else [Message.of("system", self.system.prompt)]
+        steps = [step for step in self.steps if not (summary and isinstance(step, PlanningStep))]
+        return [*system, *messages_of(steps)]
+
+    def return_full_code(self) -> str:
+        """Return the code of all steps as one program."""
+        return "\n\n".join(step.code for step in self.actions if step.code)
+
+    @property
+    def actions(self) -> list[ActionStep]:
+        """The action steps, oldest first."""
+        return [step for step in self.steps if isinstance(step, ActionStep)]
+
+    @property
+    def usage(self) -> TokenUsage:
+        """What all model calls in it used together."""
+        total = TokenUsage()
+        for step in self.steps:
+            if isinstance(step, ActionStep | PlanningStep) and step.usage is not None:
+                total += step.usage
+        return total
+
+    def save(self, path: str | Path) -> None:
+        """Write the memory to a file, as JSON."""
+        Path(path).write_text(self.model_dump_json(indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a file that :meth:`save` wrote. Raises pydantic's ValidationError for anything else."""
+        return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))

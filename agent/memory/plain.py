@@ -1,0 +1,24 @@
+"""Values as JSON can hold them."""
+
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+__all__ = ["plain"]
+
+_LONGEST = 2_000
+
+
+def plain(value: Any) -> Any:
+    """Return the value made of dicts, lists, text and numbers; what has no such form becomes its shortened repr."""
+    try:
+        return to_jsonable_python(value, fallback=_text, inf_nan_mode="strings", bytes_mode="base64")
+    except Exception:  # a value that refers to itself, or whose own methods raise
+        return _text(value)
+
+
+def _text(value: Any) -> str:
+    try:
+        return repr(value)[:_LONGEST]
+    except Exception:
+        return f"<a {type(value).__name__}>"

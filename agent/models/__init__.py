@@ -1,0 +1,39 @@
+"""Models: what an agent asks for its next step."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cloche.agent.models.fallback import FallbackModel
+    from cloche.agent.models.litellm_model import LiteLLMModel
+    from cloche.agent.models.protocol import AsyncModel, Delta, Model, ModelRequest, Reply
+    from cloche.agent.models.recording import RecordingModel
+    from cloche.agent.models.replay import ReplayModel
+    from cloche.agent.models.scripted import ScriptedModel
+
+__all__ = [
+    "AsyncModel",
+    "Delta",
+    "FallbackModel",
+    "LiteLLMModel",
+    "Model",
+    "ModelRequest",
+    "RecordingModel",
+    "ReplayModel",
+    "Reply",
+    "ScriptedModel",
+]
+
+_HOMES = {
+    "FallbackModel": "fallback",
+    "LiteLLMModel": "litellm_model",
+    "RecordingModel": "recording",
+    "ReplayModel": "replay",
+    "ScriptedModel": "scripted",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'cloche.agent.models' has no attribute {name!r}")
+    return getattr(import_module(f"cloche.agent.models.{_HOMES.get(name, 'protocol')}"), name)

@@ -1,0 +1,1 @@
+"""Observers: what a run does, on the terminal, in a file, as spans."""

@@ -1,0 +1,106 @@
+"""What an agent does, on the terminal."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from cloche.agent.events import (
+    AgentEvent,
+    CodeFinished,
+    CodeStarted,
+    ModelFinished,
+    PlanMade,
+    Printed,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    StepStarted,
+    ToolCallEnded,
+)
+from cloche.agent.monitoring.harmless import harmless
+from cloche.agent.truncation import shorten
+from cloche.runtime.errors import ConfigurationError
+
+__all__ = ["TerminalLog"]
+
+_SHORT = 2_000
+
+
+class TerminalLog:
+    """An observer that writes to the terminal with rich: level 1 tasks, code, results and answers; level 2 all text.
+
+    Nothing that a model, a tool or a guest wrote is taken for markup or reaches the terminal as a control character.
+    Raises ConfigurationError if rich is not installed. ``console`` is rich's; default: one on stderr.
+    """
+
+    def __init__(self, level: int = 1, console: Any = None) -> None:
+        self._level = level
+        self._console = console or _console()
+        self._lock = threading.Lock()
+
+    def __call__(self, event: AgentEvent) -> None:
+        """Write an event."""
+        show = _SHOW.get(type(event))
+        if show is None or (type(event) in _DETAILS and self._level < 2):
+            return
+        style, text = show(event)
+        if text:
+            with self._lock:
+                self._write(event, style, text)
+
+    def _write(self, event: AgentEvent, style: str, text: str) -> None:
+        name = f"{event.agent}: " if event.agent else ""
+        self._console.print(harmless(f"{name}{text}"), style=style, markup=False, highlight=False)
+
+
+def _console() -> Any:
+    try:
+        from rich.console import Console
+    except ImportError as error:
+        raise ConfigurationError("verbosity", "the terminal log needs rich: pip install 'cloche[agent]'") from error
+    return Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+
+def _code_finished(event: CodeFinished) -> tuple[str, str]:
+    result = event.result
+    if result.error is not None:
+        return "red", f"-> {type(result.error).__name__}: {result.error}"
+    return "dim", f"-> {result.usage}"
+
+
+def _tool_ended(event: ToolCallEnded) -> tuple[str, str]:
+    record = event.record
+    seconds = 0.0 if record.seconds is None else record.seconds
+    return "dim", f"tool {record.name} {record.outcome} ({seconds:.3f} s)"
+
+
+def _run_ended(event: RunEnded) -> tuple[str, str]:
+    result = event.result
+    spent = f"{result.usage.total:,} tokens, {result.seconds:.2f} s, {result.tool_calls} tool calls"
+    cost = "" if result.usage.cost is None else f", ${result.usage.cost:.4f}"
+    if result.error is not None and result.output is None:
+        return "bold red", f"ended ({result.state}): {result.error} [{spent}{cost}]"
+    return "bold green", f"answer: {shorten(str(result.output), _SHORT)} [{spent}{cost}]"
+
+
+def _step_ended(event: StepEnded) -> tuple[str, str]:
+    return "", shorten(event.step.observation, _SHORT)
+
+
+def _model(event: ModelFinished) -> tuple[str, str]:
+    return ("red", f"model failed: {event.error}") if event.error else ("", event.text)
+
+
+_SHOW: dict[type[Any], Callable[[Any], tuple[str, str]]] = {
+    RunStarted: lambda event: ("bold", f"task: {event.task}"),
+    StepStarted: lambda event: ("bold blue", f"step {event.number}"),
+    ModelFinished: _model,
+    PlanMade: lambda event: ("magenta", f"plan:\n{event.step.plan}"),
+    CodeStarted: lambda event: ("cyan", event.code),
+    Printed: lambda event: ("", event.text.rstrip("\n")),
+    ToolCallEnded: _tool_ended,
+    CodeFinished: _code_finished,
+    StepEnded: _step_ended,
+    RunEnded: _run_ended,
+}
+_DETAILS = frozenset({ModelFinished, Printed, ToolCallEnded})

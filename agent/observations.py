@@ -1,0 +1,118 @@
+"""What a model is shown of a program's run, or of a tool's."""
+
+import difflib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from cloche.agent.memory.steps import StepError
+from cloche.agent.truncation import shorten
+from cloche.runtime.errors import GuestError, GuestException, UnserializableValue
+from cloche.runtime.result import Result, ToolCallRecord
+
+__all__ = ["error_of", "near", "observation_of", "shown"]
+
+State = Literal["kept", "rolled_back", "unchanged"]
+_NAME = re.compile(r"name '(\w+)' is not defined")
+_MODULE = re.compile(r"No module named '([\w.]+)'")
+_NEVER_RUN = ("SyntaxError", "IndentationError", "TabError")
+
+
+def observation_of(result: Result[Any], names: Iterable[str], limit: int) -> str:
+    """Return what the model is shown: what was printed, then the value or the error; each cut to ``limit``."""
+    parts = [f"Printed:\n{shorten(result.stdout.rstrip(), limit)}"] if result.stdout.strip() else []
+    if result.stderr.strip():
+        parts.append(f"Printed to stderr:\n{shorten(result.stderr.rstrip(), limit)}")
+    parts.append(_ending(result, names, limit))
+    return "\n\n".join(filter(None, parts)) or "The program ran and printed nothing."
+
+
+def error_of(result: Result[Any]) -> StepError | None:
+    """Return the step's error; a last value that cannot leave the sandbox is none, as the program itself ran well."""
+    error = result.error
+    if error is None or isinstance(error, UnserializableValue):
+        return None
+    if isinstance(error, GuestException):
+        return StepError(type=error.type_name, message=error.message, line=error.line, state=_state(result, error))
+    return StepError(type=type(error).__name__, message=str(error), state=_state(result, error))
+
+
+def shown(value: Any, limit: int) -> str:
+    """Return a tool's value as a model reads it: text as it is, plain data as JSON, anything else as its repr."""
+    if isinstance(value, str):
+        return shorten(value, limit)
+    try:
+        return shorten(json.dumps(value, ensure_ascii=False), limit)
+    except (TypeError, ValueError, RecursionError):
+        return shorten(repr(value), limit)
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """Return a hint at the names that are most like this one, or at all of them if there are few."""
+    known = sorted(set(names))
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"there are: {', '.join(known[:30])}" if known else "there are none"
+
+
+def _ending(result: Result[Any], names: Iterable[str], limit: int) -> str:
+    error = result.error
+    if error is None:
+        return "" if result.value is None else f"Value: {shorten(repr(result.value), limit)}"
+    if isinstance(error, UnserializableValue):
+        return f"The program ran. Its last value cannot be shown: {shorten(error.message, limit)}{_await_hint(error)}"
+    parts = [_told(error, limit), *_hints(error, names), *_about_state(result, error)]
+    return "\n".join(parts)
+
+
+def _told(error: GuestError, limit: int) -> str:
+    if isinstance(error, GuestException):
+        return f"Error:\n{shorten((error.traceback or str(error)).rstrip(), limit)}"
+    return f"Error: {type(error).__name__}: {shorten(str(error), limit)}"
+
+
+def _hints(error: GuestError, names: Iterable[str]) -> list[str]:
+    if not isinstance(error, GuestException):
+        return []
+    if (match := _NAME.search(error.message)) and "Did you mean" not in error.traceback:
+        return [f"Hint: {match[1]!r} is neither a variable nor one of your functions; {near(match[1], names)}"]
+    if match := _MODULE.search(error.message):
+        return [f"Hint: {match[1]!r} is not installed in the sandbox, and nothing can be installed there."]
+    return []
+
+
+def _await_hint(error: UnserializableValue) -> str:
+    return " (an async function has to be awaited: x = await f(...))" if "coroutine" in error.message else ""
+
+
+def _state(result: Result[Any], error: GuestError) -> State:
+    if result.rolled_back:
+        return "rolled_back"
+    never_run = isinstance(error, GuestException) and error.type_name in _NEVER_RUN and not _was_run(error)
+    return "unchanged" if never_run else "kept"
+
+
+def _was_run(error: GuestException) -> bool:
+    # A syntax error of the program itself has no frame; one raised by its own compile() or import has.
+    return "Traceback (most recent call last)" in error.traceback
+
+
+def _about_state(result: Result[Any], error: GuestError) -> list[str]:
+    match _state(result, error):
+        case "unchanged":
+            return ["Nothing was run: all variables are as before."]
+        case "rolled_back":
+            return [f"The sandbox was rolled back to where this step began.{_not_undone(result.calls)}"]
+        case "kept":
+            line = error.line if isinstance(error, GuestException) else None
+            where = "before the error" if line is None else f"before line {line}"
+            return [f"Variables set {where} are kept."]
+
+
+def _not_undone(calls: Sequence[ToolCallRecord]) -> str:
+    made = Counter(call.name for call in calls)
+    listed = ", ".join(f"{name} ({count} times)" if count > 1 else name for name, count in made.items())
+    return f" Tool calls that were made are not undone: {listed}." if made else ""

@@ -1,0 +1,101 @@
+"""Prompts: Jinja templates in YAML files, which users can replace."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Self
+
+from cloche.runtime.errors import ConfigurationError
+
+__all__ = ["PromptTemplates", "load_prompts"]
+
+_SHIPPED = Path(__file__).parent / "prompts"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplates:
+    """The texts an agent uses, each a Jinja template.
+
+    ``system``        variables: tools (stubs as Python), schemas, imports, limits, tags, instructions, agents.
+    ``plan``          asks for the first plan: task, tools.
+    ``plan_update``   asks for a new plan: task, tools, steps_left.
+    ``last_answer``   asks for an answer when the steps have run out: task.
+    ``managed_task``  what a managed agent is told: name, task.
+    ``report``        a managed agent's answer with its summary: name, answer, summary.
+    """
+
+    system: str
+    plan: str
+    plan_update: str
+    last_answer: str
+    managed_task: str
+    report: str
+
+    @classmethod
+    def load(cls, path: str | Path, *, over: "PromptTemplates | None" = None) -> Self:
+        """Read a YAML file that maps names to templates; those it leaves out are taken from ``over``.
+
+        Raises ConfigurationError for an unknown or missing name, or a value that is not text.
+        """
+        return cls.of(_mapping(Path(path)), over=over)
+
+    @classmethod
+    def of(cls, texts: Mapping[str, Any], *, over: "PromptTemplates | None" = None) -> Self:
+        """Return templates from a mapping, checked as in :meth:`load`."""
+        names = {field.name for field in fields(cls)}
+        for name, text in texts.items():
+            if name not in names or not isinstance(text, str):
+                raise ConfigurationError("prompts", f"{name!r} is not one of {', '.join(sorted(names))}, or not text")
+        missing = names - set(texts)
+        if missing and over is None:
+            raise ConfigurationError("prompts", f"{', '.join(sorted(missing))} missing")
+        return cls(**texts) if over is None else replace(over, **texts)  # type: ignore[return-value]
+
+    def save(self, path: str | Path) -> None:
+        """Write the templates to a YAML file that :meth:`load` reads."""
+        yaml = _extra("yaml")
+        texts = {field.name: getattr(self, field.name) for field in fields(self)}
+        Path(path).write_text(yaml.safe_dump(texts, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def render(self, name: str, /, **values: Any) -> str:
+        """Return one text with its variables filled in. Raises jinja2's UndefinedError for a variable there is not."""
+        return str(_template(getattr(self, name)).render(**values)).strip()
+
+
+def load_prompts(kind: str, given: PromptTemplates | str | Path | None) -> PromptTemplates:
+    """Return the templates of a kind of agent, with those of ``given`` in their place."""
+    if isinstance(given, PromptTemplates):
+        return given
+    shipped = _shipped(kind)
+    return shipped if given is None else PromptTemplates.load(given, over=shipped)
+
+
+@lru_cache(maxsize=8)
+def _shipped(kind: str) -> PromptTemplates:
+    common = _mapping(_SHIPPED / "common.yaml")
+    return PromptTemplates.of({**common, **_mapping(_SHIPPED / f"{kind}.yaml")})
+
+
+@lru_cache(maxsize=128)
+def _template(text: str) -> Any:
+    sandbox, jinja2 = _extra("jinja2.sandbox"), _extra("jinja2")
+    environment = sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(text)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    value = _extra("yaml").safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ConfigurationError("prompts", f"{path.name} does not map names to templates")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def _extra(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ConfigurationError("prompts", "agents need jinja2 and PyYAML: pip install 'cloche[agent]'") from error

@@ -1,0 +1,126 @@
+"""The agent that calls tools by their schemas."""
+
+from collections.abc import Generator
+from typing import Any
+
+from cloche.agent.errors import StepProblem
+from cloche.agent.final_answer import FINAL_ANSWER
+from cloche.agent.flow.call_tools import CallTools
+from cloche.agent.flow.loop import ask
+from cloche.agent.flow.run import Run
+from cloche.agent.memory.plain import plain
+from cloche.agent.memory.steps import ActionStep, StepError, ToolOutcome
+from cloche.agent.messages import Image, ToolRequest
+from cloche.agent.models.protocol import ModelRequest, Reply
+from cloche.agent.multistep import MultiStepAgent
+from cloche.agent.observations import near, shown
+from cloche.agent.parsing import find_tool_calls
+from cloche.agent.truncation import shorten
+from cloche.host_tools import Tool
+from cloche.runtime.dispatch import UnknownTool
+from cloche.runtime.result import ToolCallRecord
+
+__all__ = ["ToolCallingAgent"]
+
+
+class ToolCallingAgent(MultiStepAgent):
+    """Solves tasks by calling tools; the calls of one reply run at the same time. No program of a model's is run.
+
+    Takes ``tools``, ``model`` and the keywords of :class:`cloche.agent.settings.Settings`. Models that cannot call
+    tools may write the calls as JSON. An argument that is the name of one of ``additional_args`` stands for its value.
+    """
+
+    kind = "tool_calling"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.state: dict[str, Any] = {}
+
+    def act(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
+        """Have the model ask for tool calls, make them, and note what came of them."""
+        request = ModelRequest(tuple(self.memory.messages()), stop=("Observation:",), tools=self._schemas())
+        reply = yield from ask(self, run, request, "step")
+        step.usage, step.output = reply.usage, reply.message.text
+        try:
+            requests = _requests(reply)
+        except StepProblem as problem:
+            step.error = StepError(type=type(problem).__name__, message=str(problem))
+            step.observation = f"Error: {problem}"
+            return
+        step.requests = list(requests)
+        yield from self._call(run, step, [one for one in requests if one.arguments is not None])
+
+    def give(self, variables: dict[str, Any]) -> None:
+        """Keep variables, whose names may be used as arguments."""
+        self.state.update(variables)
+
+    def forget(self) -> None:
+        """Forget memory and variables."""
+        super().forget()
+        self.state = {}
+
+    def _schemas(self) -> tuple[dict[str, Any], ...]:
+        return tuple(_schema(name, tool) for name, tool in self.tools.items())
+
+    def _call(self, run: Run, step: ActionStep, requests: list[ToolRequest]) -> Generator[Any, Any, None]:
+        # The answer ends the run, so it waits for what was asked for beside it.
+        others = [request for request in requests if request.name != FINAL_ANSWER]
+        answers = [request for request in requests if request.name == FINAL_ANSWER][:1]
+        run.ledger.call(len(others))
+        run.ledger.check()
+        for group in filter(None, (others, answers)):
+            calls = [(request.name, self._resolved(request)) for request in group]
+            records: list[ToolCallRecord] = yield CallTools(run, self.tools, calls)
+            for request, record in zip(group, records, strict=True):
+                self._note(step, request, record)
+        self._note_malformed(step)
+
+    def _resolved(self, request: ToolRequest) -> dict[str, Any]:
+        arguments = request.arguments or {}
+        return {
+            name: self.state.get(value, value) if isinstance(value, str) else value for name, value in arguments.items()
+        }
+
+    def _note(self, step: ActionStep, request: ToolRequest, record: ToolCallRecord) -> None:
+        text = self._observed(step, record)
+        if record.error is not None:
+            step.error = step.error or StepError(type=_kind(record.error), message=text, state="kept")
+        outcome = ToolOutcome(
+            id=request.id,
+            name=request.name,
+            arguments=plain(record.kwargs),
+            outcome=record.outcome,
+            observation=text,
+            seconds=record.seconds,
+        )
+        step.outcomes.append(outcome)
+
+    def _observed(self, step: ActionStep, record: ToolCallRecord) -> str:
+        limit, error, value = self.settings.observation_limit, record.error, record.value
+        if isinstance(error, UnknownTool):
+            return f"Error: there is no tool called {error.name!r}; {near(error.name, self.tools)}"
+        if error is not None:
+            return shorten(f"Error: {_kind(error)}: {getattr(error, 'guest_message', error)}", limit)
+        if isinstance(value, Image):
+            step.images.append(value)
+            return "The tool returned an image, shown below."
+        return shown(value, limit)
+
+    def _note_malformed(self, step: ActionStep) -> None:
+        for request in step.requests:
+            if request.arguments is None:
+                text = f"Error: the arguments are no JSON object: {shorten(request.raw, 500)}"
+                step.outcomes.append(ToolOutcome(id=request.id, name=request.name, outcome="refused", observation=text))
+                step.error = step.error or StepError(type="ReplyUnparsable", message=text)
+
+
+def _requests(reply: Reply) -> tuple[ToolRequest, ...]:
+    return reply.message.tool_calls or find_tool_calls(reply.message.text)
+
+
+def _schema(name: str, tool: Tool) -> dict[str, Any]:
+    return {"name": name, "description": tool.description, "parameters": tool.schema}
+
+
+def _kind(error: BaseException) -> str:
+    return str(getattr(error, "guest_type", type(error).__name__))

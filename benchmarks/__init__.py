@@ -1,0 +1,1 @@
+"""What isolation costs: ``python -m benchmarks`` is ``cloche bench`` with the bars."""

@@ -1,0 +1,125 @@
+"""Tools under policies, as a sandbox takes them."""
+
+import difflib
+import inspect
+import itertools
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from cloche.host_tools.base import Tool
+from cloche.host_tools.call_log import CallLog
+from cloche.host_tools.policy.account import Account
+from cloche.host_tools.policy.rules import Policy
+from cloche.host_tools.policy.scope import Scope, current_scope
+from cloche.host_tools.policy.steps import Guarded, call_guarded
+from cloche.host_tools.policy.ways import Awaited, AwaitedThread, Inline, Way, finish_inline
+from cloche.host_tools.registry import ToolRegistry, registry_of
+from cloche.runtime.dispatch import ToolSpec, UnknownTool
+from cloche.runtime.errors import ConfigurationError
+
+__all__ = ["GuardedTools"]
+
+
+class GuardedTools:
+    """Tools, the policies that hold for their calls, and the log that every call is written to.
+
+    ``tools``     a ToolRegistry, or what makes one; it may change at run time.
+    ``policies``  by the name that programs call the tool by.
+    ``default``   holds for each tool without a policy of its own.
+    ``log``       where the records go; default none.
+
+    Calls are counted per run: what happens in one :meth:`scope`. Outside of any, everything is one run. It is a
+    :class:`cloche.runtime.dispatch.Dispatcher`, and safe to use from several threads and sandboxes at once.
+
+    Raises ConfigurationError for a policy whose tool does not exist.
+    """
+
+    def __init__(
+        self,
+        tools: Any,
+        policies: Mapping[str, Policy] | None = None,
+        *,
+        default: Policy | None = None,
+        log: CallLog | None = None,
+    ) -> None:
+        self.tools: ToolRegistry = tools if isinstance(tools, ToolRegistry) else registry_of(tools)
+        self._policies = dict(policies or {})
+        self._default = default
+        self._log = log
+        self._whole = Scope()
+        _check_names(self._policies, self.tools)
+
+    @contextmanager
+    def scope(
+        self, agent: str = "", step: int | None = None, *, policies: Mapping[str, Policy] | None = None
+    ) -> Generator[Scope, None, None]:
+        """Make the calls of the block one run, with counts of its own; ``policies`` hold in addition.
+
+        A step of a run is entered with :meth:`enter`, which keeps the counts.
+        """
+        _check_names(policies or {}, self.tools)
+        with self.enter(Scope(agent, step, dict(policies or {}))) as scope:
+            yield scope
+
+    @contextmanager
+    def enter(self, scope: Scope) -> Generator[Scope, None, None]:
+        """Make the calls of the block part of a run that exists: ``with tools.enter(scope.at(step=4)): ...``."""
+        token = current_scope.set(scope)
+        try:
+            yield scope
+        finally:
+            current_scope.reset(token)
+
+    def specs(self) -> list[ToolSpec]:
+        """Return what the guest is told about each tool."""
+        return self.tools.specs()
+
+    def version(self) -> int:
+        """Return a number that grows with every change of the tools."""
+        return self.tools.version()
+
+    def is_async(self, name: str) -> bool:
+        """Return whether programs await the tool. Raises UnknownTool."""
+        return self.tools.is_async(name)
+
+    def blocking(self) -> bool:
+        """Return whether a tool or a policy may block."""
+        scope = current_scope.get()
+        extra = scope.policies.values() if scope is not None else ()
+        waits = any(policy.waits for policy in itertools.chain(self._policies.values(), extra))
+        return waits or (self._default is not None and self._default.waits) or self.tools.blocking()
+
+    def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Make a call if the policies allow it; return the tool's value or an awaitable of it.
+
+        Raises UnknownTool, ToolRejected, ToolDenied, ToolTimedOut, or whatever the tool or the log raises.
+        """
+        tool = self.tools.get(name)
+        if tool is None:
+            raise UnknownTool(name)
+        scope = current_scope.get() or self._whole
+        policies = self._policies_for(name, scope)
+        guarded = Guarded(name, tool, policies, scope)
+        way = _way(tool, policies)
+        steps = call_guarded(guarded, args, kwargs, way, Account(self._log, name, scope))
+        return finish_inline(steps) if isinstance(way, Inline) else steps
+
+    def _policies_for(self, name: str, scope: Scope) -> list[Policy]:
+        own = self._policies.get(name, self._default)
+        return [policy for policy in (own, scope.policies.get(name)) if policy is not None]
+
+
+def _way(tool: Tool, policies: list[Policy]) -> Way:
+    if tool.is_async:
+        return Awaited()
+    asks_async = any(inspect.iscoroutinefunction(policy.approve) for policy in policies)
+    return AwaitedThread() if asks_async else Inline()
+
+
+def _check_names(policies: Mapping[str, Policy], tools: ToolRegistry) -> None:
+    for name in policies:
+        if name not in tools:
+            near = difflib.get_close_matches(name, tools, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigurationError("policies", f"there is no tool {name!r}{hint}")

@@ -1,0 +1,1 @@
+"""What isolation costs: Cloche and its peers, measured side by side on this machine."""

@@ -1,0 +1,44 @@
+"""What every peer's adapter offers."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+__all__ = ["MODULES", "Run", "Runner", "Unsupported"]
+
+Run = Callable[[str], Any]
+"""Runs one program in a session and returns its value."""
+
+MODULES = ("json", "re", "datetime", "decimal", "math", "itertools", "functools", "collections", "random", "time")
+"""What programs may import, for the peers that want to be told."""
+
+
+class Unsupported(Exception):
+    """The peer has no such thing. The message says so in one sentence."""
+
+
+class Runner:
+    """One peer, ready to run programs that may call ``tools``, by name.
+
+    ``value``    what a program's text needs at its end so that the variable ``result`` becomes its value.
+    ``awaits``   what stands before a tool call.
+    ``opening``  what a session's first program has to begin with.
+    """
+
+    value = "\nresult"
+    awaits = ""
+    opening = ""
+
+    def __init__(self, tools: Mapping[str, Callable[..., Any]]) -> None:
+        self.tools = dict(tools)
+
+    def fresh(self, code: str) -> Any:
+        """Run a program in an isolate of its own, from nothing to nothing, and return its value."""
+        raise Unsupported("it runs programs only in sessions")
+
+    def session(self) -> AbstractContextManager[Run]:
+        """Return a session; what programs define in it stays until it ends."""
+        raise Unsupported("it keeps no state from one run to the next")
+
+    def close(self) -> None:
+        """Let go of everything. Safe to call twice."""

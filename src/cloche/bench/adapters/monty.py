@@ -1,0 +1,38 @@
+"""pydantic-monty: an interpreter of its own for a subset of Python, in worker processes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from cloche.bench.adapters.base import Run, Runner
+
+__all__ = ["Adapter"]
+
+_monty: Any = import_module("pydantic_monty")
+# Each session has a worker process: enough of them for the task that keeps a thousand.
+_WORKERS = 1_100
+
+
+class Adapter(Runner):
+    """One pool of workers, warm; a checkout for each program or session."""
+
+    def __init__(self, tools: Mapping[str, Callable[..., Any]]) -> None:
+        super().__init__(tools)
+        self._pool: Any = _monty.Monty(max_processes=_WORKERS)
+        self._pool.__enter__()
+
+    def fresh(self, code: str) -> Any:
+        """Run in a worker of the pool."""
+        with self._pool.checkout() as session:
+            return session.feed_run(code, external_lookup=self.tools)
+
+    @contextmanager
+    def session(self) -> Iterator[Run]:
+        """Keep one worker."""
+        with self._pool.checkout() as session:
+            yield lambda code: session.feed_run(code, external_lookup=self.tools)
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._pool.__exit__(None, None, None)

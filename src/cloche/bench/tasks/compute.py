@@ -1,0 +1,35 @@
+"""Programs that only compute."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from cloche.bench.adapters.base import Runner
+from cloche.bench.tasks.base import Sample, expect
+from cloche.bench.tasks.clock import seconds
+
+__all__ = ["PROGRAMS", "open_program"]
+
+_FOLDER = Path(__file__).parents[1] / "programs"
+PROGRAMS = sorted(path.stem for path in _FOLDER.glob("*.py") if path.stem != "__init__")
+
+
+def open_program(name: str) -> Callable[[Runner], AbstractContextManager[Sample]]:
+    """Return a task's opener: the whole program in a warm session. Its answer has to be this CPython's own."""
+
+    @contextmanager
+    def opened(runner: Runner) -> Iterator[Sample]:
+        text = (_FOLDER / f"{name}.py").read_text(encoding="utf-8")
+        code = text + runner.value
+        with runner.session() as run:
+            expect(run(code), _answer(text))
+            yield lambda: {f"compute.{name}": seconds(run, code)}
+
+    return opened
+
+
+def _answer(text: str) -> Any:
+    names: dict[str, Any] = {}
+    exec(text, names)  # noqa: S102 - the benchmark's own program
+    return names["result"]

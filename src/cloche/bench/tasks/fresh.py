@@ -1,0 +1,45 @@
+"""A fresh isolate: made, used for one program, dropped."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from cloche.bench.adapters.base import Runner
+from cloche.bench.tasks.base import Sample, expect
+from cloche.bench.tasks.clock import seconds, seconds_each
+
+__all__ = ["open_paused", "open_sustained"]
+
+TRIVIAL = "x = 1"
+IMPORTS = "import json, re, datetime, decimal"
+# Before each sample, so that a peer that keeps a pool of ready isolates has refilled it.
+_PAUSE = 0.003
+# Longer than any pool lasts.
+_BATCH = 0.1
+
+
+def open_paused(metric: str, code: str) -> Callable[[Runner], AbstractContextManager[Sample]]:
+    """Return a task's opener: one program at a time, with a pause before it that is not measured."""
+
+    @contextmanager
+    def opened(runner: Runner) -> Iterator[Sample]:
+        _check(runner)
+
+        def sample() -> dict[str, float]:
+            time.sleep(_PAUSE)
+            return {metric: seconds(runner.fresh, code)}
+
+        yield sample
+
+    return opened
+
+
+@contextmanager
+def open_sustained(runner: Runner) -> Iterator[Sample]:
+    """Run the trivial program again and again without a pause; the refilling of pools is paid for."""
+    _check(runner)
+    yield lambda: {"fresh.sustained": seconds_each(lambda: runner.fresh(TRIVIAL), _BATCH)}
+
+
+def _check(runner: Runner) -> None:
+    expect(runner.fresh("result = 6 * 7" + runner.value), 42)

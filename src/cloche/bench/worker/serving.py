@@ -1,0 +1,81 @@
+"""The worker's loop: one JSON request on a line, one JSON answer on a line."""
+
+import json
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TextIO
+
+from cloche.bench.adapters.base import Runner
+from cloche.bench.tasks.base import Sample, Task
+from cloche.bench.tasks.catalogue import TASKS
+from cloche.bench.worker.blocks import take_block
+
+__all__ = ["Server", "serve"]
+
+Make = Callable[[Mapping[str, Callable[..., Any]]], Runner]
+
+
+class Server:
+    """Keeps one task open on one peer, and takes blocks of samples."""
+
+    def __init__(self, make: Make, tasks: Mapping[str, Task] = TASKS) -> None:
+        self._make = make
+        self._tasks = tasks
+        self._name = ""
+        self._open = ExitStack()
+        self._sample: Sample | None = None
+
+    def answer(self, request: Any) -> dict[str, Any]:
+        """Return the samples, or the error in the peer's own words."""
+        try:
+            return {"samples": take_block(self._sampler(request["task"]), request["block"])}
+        except Exception as error:  # whatever a peer raises is its result
+            self.close()
+            return {"error": {"type": type(error).__name__, "message": str(error)}}
+
+    def close(self) -> None:
+        """Close the task that is open."""
+        self._name, self._sample = "", None
+        self._open.close()
+
+    def _sampler(self, name: str) -> Sample:
+        if self._sample is None or self._name != name:
+            self.close()
+            task = self._tasks[name]
+            runner = self._make(task.tools)
+            self._open.callback(runner.close)
+            self._sample = self._open.enter_context(task.open(runner))
+            self._name = name
+        return self._sample
+
+
+def serve(adapter: str, distributions: list[str], requests: TextIO, answers: TextIO) -> None:
+    """Say hello with the versions, or what is missing; then answer until the requests end."""
+    module, _, name = adapter.partition(":")
+    try:
+        server = Server(getattr(import_module(module), name))
+    except ImportError as error:
+        _say(answers, {"missing": str(error)})
+        return
+    _say(answers, {"python": platform.python_version(), "versions": _versions(distributions)})
+    for line in requests:
+        _say(answers, server.answer(json.loads(line)))
+    server.close()
+
+
+def _say(answers: TextIO, message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+def _versions(distributions: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in distributions:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

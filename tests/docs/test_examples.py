@@ -1,0 +1,138 @@
+"""Every example in README.md and docs is executed.
+
+The Python blocks of one page are one program, in order, and run in a process of their own. What it prints is what the
+page's ``#> ...`` lines say, and nothing else. In console blocks each ``$ ...`` line is a command, run by a shell in the
+page's own folder, with what it prints below it; ``...`` stands for anything. A file can be made with ``cat``.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+LANGUAGES = {"python", "console", "text", "toml"}
+
+_FENCE = re.compile(r"^( *)```(.*)$")
+_PRINTED = re.compile(r"^\s*#> ?(.*)$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, the number of its first line, and its lines."""
+
+    language: str
+    line: int
+    lines: list[str]
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the page's fenced blocks."""
+    found: list[Block] = []
+    opened: Block | None = None
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        fence = _FENCE.match(line)
+        if fence and opened is None:
+            opened = Block(fence[2].strip(), number + 1, [])
+        elif fence and opened is not None:
+            found.append(opened)
+            opened = None
+        elif opened is not None:
+            opened.lines.append(line)
+    assert opened is None, f"{page.name}: the block at line {opened and opened.line} has no end"
+    return found
+
+
+def python_of(page: Path) -> list[Block]:
+    """Return the page's Python blocks."""
+    return [block for block in blocks(page) if block.language == "python"]
+
+
+def program_of(page: Path) -> str:
+    """Return the page's Python as one program, in which each line has the number that it has on the page."""
+    lines: list[str] = []
+    for block in python_of(page):
+        lines += [""] * (block.line - 1 - len(lines)) + block.lines
+    return "\n".join(lines) + "\n"
+
+
+def commands_of(page: Path) -> list[tuple[str, list[str]]]:
+    """Return the page's commands with the lines that each is said to print."""
+    found: list[tuple[str, list[str]]] = []
+    for block in blocks(page):
+        for line in block.lines if block.language == "console" else []:
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            elif line.startswith("> "):
+                found[-1] = (f"{found[-1][0]}\n{line[2:]}", [])
+            else:
+                found[-1][1].append(line)
+    return found
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return an environment in which ``cloche`` and ``python`` are those of this checkout and this interpreter."""
+    programs = folder / ".programs"
+    programs.mkdir()
+    for name, argument in (("cloche", "-m cloche"), ("python", "")):
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {argument} "$@"\n')
+        (programs / name).chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PATH": path, "COLUMNS": "80", "NO_COLOR": "1"}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", list(filter(python_of, PAGES)), ids=name_of)
+def test_the_python_of_a_page_runs_and_prints_what_it_says(page: Path, tmp_path: Path) -> None:
+    place = tmp_path / "page.py"
+    place.write_text(program_of(page), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", place],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = [match[1] for block in python_of(page) for line in block.lines if (match := _PRINTED.match(line))]
+    assert done.stdout.splitlines() == said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the pages' commands are those of a POSIX shell")
+@pytest.mark.parametrize("page", list(filter(commands_of, PAGES)), ids=name_of)
+def test_the_commands_of_a_page_print_what_it_says(page: Path, tmp_path: Path) -> None:
+    variables = environment(tmp_path)
+    for command, expected in commands_of(page):
+        done = subprocess.run(
+            ["sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            cwd=tmp_path,
+            env=variables,
+            timeout=300,
+            check=False,
+        )
+        pattern = re.escape("\n".join(expected).rstrip()).replace(re.escape("..."), r"[\s\S]*?")
+        assert re.fullmatch(pattern, done.stdout.rstrip()), f"$ {command}\n{done.stdout}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_each_block_has_a_language_that_says_whether_it_is_run(page: Path) -> None:
+    assert {block.language for block in blocks(page)} <= LANGUAGES
+
+
+def test_the_pages_hold_examples() -> None:
+    assert sum(len(python_of(page)) for page in PAGES) > 10
+    assert python_of(ROOT / "README.md")

@@ -1,0 +1,76 @@
+"""What the pages say of the code is what the code says."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from cloche import Limits
+from cloche.runtime import errors
+from cloche.runtime.amounts import bytes_text, count_text
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "CHANGELOG.md"]
+SIZES = {"memory", "output", "result", "argument", "file_bytes"}
+
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]*)\|", re.M)
+_DECISION = re.compile(r"^\d{3}-[a-z0-9-]+\.md$")
+
+
+def shown(name: str, value: float | None) -> str:
+    """Return a limit's default as the table writes it."""
+    if value is None:
+        return "none"
+    if name == "time":
+        return f"{value:g} s"
+    return bytes_text(value) if name in SIZES else count_text(value)
+
+
+def rows() -> Iterator[tuple[str, str, str]]:
+    """Return name, default and error of each limit in README's table."""
+    table = README[README.index("| limit | default |") :].partition("\n\n")[0]
+    for name, default, error in _ROW.findall(table):
+        yield name, default.strip(), error.strip()
+
+
+def test_the_limits_table_has_every_limit_with_its_default() -> None:
+    defaults = Limits()
+    expected = {field.name: shown(field.name, getattr(defaults, field.name)) for field in fields(Limits)}
+    assert {name: default for name, default, _ in rows()} == expected
+
+
+def test_the_limits_table_names_real_errors() -> None:
+    named = {name for _, _, error in rows() for name in re.findall(r"`(\w+)`", error)}
+    typed = {name for name in named if hasattr(errors, name)}
+    assert {"FuelExhausted", "TimeExceeded", "MemoryExceeded", "OutputExceeded", "CallsExceeded"} <= typed
+    assert named - typed <= {"MemoryError", "OSError", "RuntimeError", "TypeError", "ValueError"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_link_to_a_file_leads_somewhere(page: Path) -> None:
+    for target in _LINK.findall(page.read_text(encoding="utf-8")):
+        place = target.partition("#")[0]
+        if place and "://" not in place:
+            assert (page.parent / place).exists(), target
+
+
+def test_decisions_are_numbered_without_gaps_and_have_a_title() -> None:
+    files = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [int(file.name[:3]) for file in files] == list(range(1, len(files) + 1))
+    for file in files:
+        assert _DECISION.match(file.name)
+        assert file.read_text(encoding="utf-8").startswith((f"# {file.name[:3]} ", f"# {file.name[:3]}: "))
+
+
+def test_the_benchmark_table_has_its_place() -> None:
+    assert README.count("<!-- bench:begin -->") == README.count("<!-- bench:end -->") == 1
+    assert README.index("<!-- bench:begin -->") < README.index("<!-- bench:end -->")
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    linked = {(ROOT / target.partition("#")[0]).resolve() for target in _LINK.findall(README) if "://" not in target}
+    assert {page.resolve() for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "decisions"} <= linked

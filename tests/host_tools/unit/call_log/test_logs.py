@@ -1,0 +1,122 @@
+"""Each kind of log keeps each record, and gives it back."""
+
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloche.host_tools.call_log import CallRecord, JsonLinesLog, MemoryLog, SQLiteLog, read_json_lines
+
+Kept = tuple[Callable[[CallRecord], None], Callable[[], list[CallRecord]]]
+
+RECORD = CallRecord(
+    id="a",
+    time=1.5,
+    tool="pay",
+    arguments={"to": 'Ann "x"\n\u2028', "amounts": [1, None, {"deep": True}]},
+    outcome="running",
+    agent="buyer",
+    step=3,
+    run="r",
+)
+
+
+@pytest.fixture(params=["memory", "lines", "sqlite", "sqlite in memory"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
+    if request.param == "memory":
+        memory = MemoryLog()
+        yield memory.write, lambda: memory.records
+    elif request.param == "lines":
+        lines = JsonLinesLog(tmp_path / "calls.jsonl")
+        yield lines.write, lambda: read_json_lines(tmp_path / "calls.jsonl")
+        lines.close()
+    else:
+        database = SQLiteLog(":memory:" if "in memory" in request.param else tmp_path / "calls.db")
+        yield database.write, lambda: database.records
+        database.close()
+
+
+def test_records_come_back_as_they_were(kept: Kept) -> None:
+    write, read = kept
+    write(RECORD)
+    assert read() == [RECORD]
+
+
+def test_the_end_takes_the_place_of_the_beginning(kept: Kept) -> None:
+    write, read = kept
+    write(RECORD)
+    write(replace(RECORD, id="b"))
+    ended = replace(RECORD, outcome="returned", seconds=0.25, attempts=1, approval="kim", value=[1, {"x": None}])
+    write(ended)
+    assert read() == [ended, replace(RECORD, id="b")]
+
+
+def test_records_from_many_threads(kept: Kept) -> None:
+    write, read = kept
+
+    def work(number: int) -> None:
+        for index in range(25):
+            write(replace(RECORD, id=f"{number}-{index}"))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({record.id for record in read()}) == 100
+
+
+def test_memory_keeps_the_latest() -> None:
+    log = MemoryLog(most=2)
+    for name in "abc":
+        log.write(replace(RECORD, id=name))
+    assert [record.id for record in log.records] == ["b", "c"]
+
+
+def test_lines_are_for_the_owner_and_are_appended(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    for name in "ab":
+        log = JsonLinesLog(path, sync=True)
+        log.write(replace(RECORD, id=name))
+        log.close()
+        log.close()
+    assert [record.id for record in read_json_lines(path)] == ["a", "b"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    log = JsonLinesLog(path)
+    log.write(RECORD)
+    log.close()
+    with path.open("a") as file:
+        file.write('{"id": "b", "time"')
+    assert [record.id for record in read_json_lines(path)] == ["a"]
+
+
+def test_two_connections_share_a_database(tmp_path: Path) -> None:
+    first, second = SQLiteLog(tmp_path / "calls.db"), SQLiteLog(tmp_path / "calls.db")
+    first.write(RECORD)
+    second.write(replace(RECORD, id="b"))
+    assert [record.id for record in first.records] == ["a", "b"]
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (JsonLinesLog, OSError),
+        (SQLiteLog, sqlite3.Error),
+    ],
+)
+def test_a_closed_log_says_so(make: Callable[[Path], Any], error: type[Exception], tmp_path: Path) -> None:
+    log = make(tmp_path / "calls")
+    log.close()
+    with pytest.raises(error):
+        log.write(RECORD)

@@ -1,0 +1,93 @@
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloche.runtime.rollback.checkpoint import PAGE, Piece, changed_pieces
+from cloche.runtime.snapshots.delta import MalformedDelta, pack, unpack
+
+PAGES = 6
+PRISTINE = memoryview(bytes(range(256)) * (2 * PAGE // 256) + bytes(2 * PAGE))
+"""Two pages of content and two of zeros; the memory below has grown by two more."""
+
+
+def applied(pieces: list[Piece]) -> bytes:
+    memory = bytearray(bytes(PRISTINE).ljust(PAGES * PAGE, b"\0"))
+    for offset, data in pieces:
+        memory[offset : offset + len(data)] = data
+    return bytes(memory)
+
+
+writes = st.lists(st.tuples(st.integers(0, PAGES * PAGE - 600), st.binary(min_size=1, max_size=600)), max_size=12)
+
+
+@given(writes)
+def test_what_was_written_comes_back(changes: list[tuple[int, bytes]]) -> None:
+    memory = applied([Piece(*change) for change in changes])
+    data = pack(changed_pieces(memoryview(memory), PRISTINE), PRISTINE)
+    assert applied(unpack(data, PRISTINE, len(memory))) == memory
+
+
+def test_nothing_changed_is_next_to_nothing() -> None:
+    data = pack(changed_pieces(PRISTINE, PRISTINE), PRISTINE)
+    assert len(data) < 30
+    assert unpack(data, PRISTINE, len(PRISTINE)) == []
+
+
+def test_one_changed_word_costs_a_block_and_not_a_page() -> None:
+    memory = bytearray(PRISTINE)
+    memory[700] ^= 255
+    pieces = unpack(pack(changed_pieces(memoryview(memory), PRISTINE), PRISTINE), PRISTINE, len(memory))
+    assert [(piece.offset, len(piece.data)) for piece in pieces] == [(512, 512)]
+
+
+def test_changes_are_compared_only_where_something_was_written() -> None:
+    memory = bytearray(PRISTINE)
+    memory[0], memory[PAGE] = 1, 1
+    assert [piece.offset for piece in changed_pieces(memoryview(memory), PRISTINE, [(PAGE, 2 * PAGE)])] == [PAGE]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_refused_or_within_the_memory(data: bytes) -> None:
+    try:
+        pieces = unpack(data, PRISTINE, PAGES * PAGE)
+    except MalformedDelta:
+        return
+    assert all(piece.offset >= 0 and piece.offset + len(piece.data) <= PAGES * PAGE for piece in pieces)
+
+
+def deflated(raw: bytes) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(raw) + compressor.flush()
+
+
+def counts(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(8, "little") for number in numbers)
+
+
+def indices(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(4, "little") for number in numbers)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        counts(0),
+        counts(1, 0),
+        counts(1 << 63, 1 << 63),
+        counts(0, 1) + indices(PAGES) + bytes(PAGE),
+        counts(0, 2) + indices(1, 1) + bytes(2 * PAGE),
+        counts(2, 0) + indices(3, 2) + bytes(1024),
+        counts(0, 0) + b"more",
+    ],
+)
+def test_a_list_of_changes_that_fits_no_memory_is_refused(raw: bytes) -> None:
+    with pytest.raises(MalformedDelta):
+        unpack(deflated(raw), PRISTINE, PAGES * PAGE)
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    with pytest.raises(MalformedDelta, match="not of the size"):
+        unpack(deflated(bytes(64 << 20)), PRISTINE, PAGES * PAGE)
