@@ -13,6 +13,7 @@ from cloche_guest import calls
 from cloche_guest.parallel import twin_of
 from cloche_guest.reasons import NO_PROCESSES
 from cloche_guest.stuck import release
+from cloche_guest.suspension import seconds_left_out
 
 __all__ = ["BridgeLoop", "call_in_background"]
 
@@ -39,8 +40,11 @@ class BridgeLoop(asyncio.BaseEventLoop):
         self._spins = 0
 
     def time(self) -> float:
-        """Return seconds on the loop's clock, which passes every timer slept for even where the host's stands still."""
-        return super().time() + self._ahead
+        """Return seconds on the loop's clock, which passes every timer slept for even where the host's stands still.
+
+        While the program is suspended it stands still: no timer runs out meanwhile.
+        """
+        return super().time() + self._ahead - seconds_left_out()
 
     def run_until_complete(self, future: Any) -> Any:
         """Run until the future is done; see asyncio."""

@@ -95,7 +95,7 @@ def _apply(options: dict[str, Any]) -> None:
         _toolbox.define(options["tools"])
 
 
-def _resume(outcomes: list[Any], options: dict[str, Any]) -> NoReturn:
+def _resume(*_: Any) -> NoReturn:
     raise RuntimeError("nothing is suspended")
 
 

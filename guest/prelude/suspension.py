@@ -1,5 +1,6 @@
 """Tool calls whose answers come later: the program is left where it is until the host sends them."""
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,12 +11,13 @@ from cloche_guest.unsuspendable import advice
 from cloche_guest.values import decode, encode
 from cloche_guest.whereabouts import snippet_line
 
-__all__ = ["answer", "collect", "expect", "forget", "has_arrived", "is_suspended", "serve_with"]
+__all__ = ["answer", "collect", "expect", "forget", "has_arrived", "is_suspended", "seconds_left_out", "serve_with"]
 
 _SUSPENDED = 1
 _RESUME = 2
 _WITHDRAW = 5
 _leave = _cloche.suspend
+_monotonic = time.monotonic
 
 
 class _Call(NamedTuple):
@@ -27,6 +29,7 @@ class _Call(NamedTuple):
 
 class _State:
     suspended = False
+    left_out = 0.0
     serve: Callable[[bytes], bytes]
     take_over: Callable[[dict[str, Any]], None]
 
@@ -43,6 +46,11 @@ def serve_with(step: Callable[[bytes], bytes], take_over: Callable[[dict[str, An
 def is_suspended() -> bool:
     """Tell whether the program is suspended; the caller is then answering a request meanwhile."""
     return _State.suspended
+
+
+def seconds_left_out() -> float:
+    """Return how long the program has been suspended so far, by the monotonic clock."""
+    return _State.left_out
 
 
 def answer(id_: int, tool: str) -> list[Any]:
@@ -114,8 +122,10 @@ def _suspend() -> bool:
 def _served(response: bytes) -> bool:
     """Answer requests, the first of them with ``response``, until one resumes the program."""
     while True:
+        since = _monotonic()
         # This call is where the program stands still: it must be made by the eval loop itself.
         request = _leave(response)
+        _State.left_out += _monotonic() - since
         if request is None:
             return False
         operation, *operands = decode(request)

@@ -69,7 +69,7 @@ class Background:
         until = None if timeout is None else now() + min(timeout, LONGEST)
         if self._tasks or until is not None:
             run.doing = self._names()
-            run.wait_for(lambda: bool(run.finished), until)
+            run.wait_for(self._has_news, until)
             run.doing = ""
         return self._collect()
 
@@ -119,10 +119,20 @@ class Background:
         while finished:
             task: _Task
             task, settled = finished.popleft()
-            # A call that was cancelled in between has nobody to tell.
-            if self._tasks.get(task.call.id) == task:
+            if self._is_awaited(task):
                 items.append(self._finish(task, settled))
         return items
+
+    def _has_news(self) -> bool:
+        """Return whether a call has ended that somebody waits for. A guest that is told nothing takes it for time."""
+        finished = self._run.finished
+        while finished and not self._is_awaited(finished[0][0]):
+            finished.popleft()
+        return bool(finished)
+
+    def _is_awaited(self, task: _Task) -> bool:
+        """Return whether a call was not cancelled in between."""
+        return self._tasks.get(task.call.id) is task
 
     def _finish(self, task: _Task, settled: Settled) -> bytes:
         del self._tasks[task.call.id]

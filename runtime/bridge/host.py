@@ -183,7 +183,8 @@ class Host:
         if waiting is not None and waiting.undelivered:
             items, waiting.undelivered = waiting.undelivered, []
             return wait_reply(items)
-        if timeout is None and waiting is not None and waiting.held and not background:
+        # Timers do not keep it from being suspended: its clock stands still then. A poll asks only what is there.
+        if timeout != 0 and waiting is not None and waiting.held and not background:
             return waits_reply(None)
         if background is None or (not len(background) and timeout is not None):
             self._pause(timeout or 0.0)

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from cloche.runtime.snapshots.stores.remote import FsspecStore
     from cloche.runtime.snapshots.stores.sqlite import SQLiteStore
     from cloche.runtime.suspension.call import SuspendedCall
-    from cloche.runtime.suspension.suspended import Outcome, Suspended
+    from cloche.runtime.suspension.suspended import Suspended
 
 __all__ = [
     "BlockedTools",
@@ -81,7 +81,6 @@ __all__ = [
     "Limits",
     "MemoryExceeded",
     "NotSuspended",
-    "Outcome",
     "Output",
     "OutputExceeded",
     "ProtocolError",
@@ -127,7 +126,7 @@ _NAMES = {
     "cloche.runtime.sandbox": ("Sandbox",),
     "cloche.runtime.session": ("Session",),
     "cloche.runtime.suspension.call": ("SuspendedCall",),
-    "cloche.runtime.suspension.suspended": ("Outcome", "Suspended"),
+    "cloche.runtime.suspension.suspended": ("Suspended",),
     "cloche.runtime.snapshots.snapshot": ("Snapshot",),
     "cloche.runtime.snapshots.stores.base": ("SnapshotStore",),
     "cloche.runtime.snapshots.stores.folder": ("FolderStore",),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-CALL, START, WAIT, CANCEL, SLEEP = range(5)
+CALL, START, WAIT, CANCEL, SLEEP, WITHDRAW = range(6)
 RUN, RESUME, DEFINE, SET, GET, PUT_FILE, GET_FILE, LIST_FILES, LIMITS, RESEED = range(1, 11)
 
 
@@ -30,6 +30,10 @@ class FakeHost:
         self.slow: set[str] = set()
         self.one_at_a_time = False
         self.registered: Callable[[bytes], bytes] | None = None
+        self.waits: set[str] = set()
+        self.waiting: list[int] = []
+        self.responses: list[Any] = []
+        self.requests: list[list[Any]] = []
 
     def call(self, frame: bytes) -> bytes:
         values = importlib.import_module("cloche_guest.values")
@@ -40,6 +44,14 @@ class FakeHost:
 
     def _answer(self, request: list[Any]) -> list[Any]:
         operation, *rest = request
+        if operation in (CALL, START) and rest[-3] in self.waits:
+            self.waiting.append(len(self.frames))
+            return [2, len(self.frames)]
+        if operation == WAIT and not self.running and self.waiting:
+            return [2, None]
+        if operation == WITHDRAW:
+            self.waiting.remove(rest[0])
+            return [0, None]
         if operation == CALL:
             return self._outcome(*rest)
         if operation == START:
@@ -72,6 +84,15 @@ class FakeHost:
     def fs_limits(self, files: int, size: int) -> None:
         self.file_caps.append((files, size))
 
+    def suspend(self, response: bytes) -> bytes | None:
+        """Note the response and return the next of ``requests``; refuse where none is left."""
+        values = importlib.import_module("cloche_guest.values")
+        if not self.requests:
+            return None
+        self.responses.append(values.decode(response))
+        request: bytes = values.encode(self.requests.pop(0))
+        return request
+
     def text(self, stream: int = 1) -> str:
         """Everything written to one stream so far."""
         return b"".join(data for to, data in self.written if to == stream).decode()
@@ -96,7 +117,7 @@ def _relay(name: str) -> Callable[..., Any]:
 _bridge = types.ModuleType("_cloche")
 _stand_ins = runpy.run_path(str(Path(__file__).with_name("stand_ins.py")), run_name="cloche_guest.stand_ins")
 vars(_bridge).update(_stand_ins["STAND_INS"])
-vars(_bridge).update({name: _relay(name) for name in ("call", "write", "set_step", "fs_limits")})
+vars(_bridge).update({name: _relay(name) for name in ("call", "write", "set_step", "fs_limits", "suspend")})
 sys.modules["_cloche"] = _bridge
 
 

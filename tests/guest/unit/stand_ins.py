@@ -26,4 +26,6 @@ STAND_INS: dict[str, Any] = {
     "unpack": lambda _: NotImplemented,
     "split": split,
     "immortalize": lambda _: None,
+    "suspend": lambda _: None,
+    "blocked_at": lambda: None,
 }

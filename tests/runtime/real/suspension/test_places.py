@@ -1,0 +1,102 @@
+"""The tables of docs/limits/suspension.md, line by line."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cloche import GuestException, Suspended
+
+from .stopping import BOX, finish
+
+PAGE = Path(__file__).parents[4] / "docs/limits/suspension.md"
+IMPORTS = "import asyncio, contextvars, functools, json, re\n"
+ROW = re.compile(r"^\| (.+?) \| `(.+)` \| `(.+)` \|$", re.MULTILINE)
+
+
+def rows(title: str) -> list[tuple[str, str, str]]:
+    """The rows of the table below a heading."""
+    section = PAGE.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return ROW.findall(section)
+
+
+WORKS, RAISES = rows("Works"), rows("Raises CannotSuspendHere")
+
+
+def test_the_tables_are_found() -> None:
+    assert len(WORKS) == 8
+    assert len(RAISES) == 16
+
+
+@pytest.mark.parametrize(("place", "example", "value"), WORKS, ids=[row[0] for row in WORKS])
+def test_works(place: str, example: str, value: str) -> None:
+    with BOX.session() as session:
+        paused = session.start(IMPORTS + example, step=True)
+        assert isinstance(paused, Suspended)
+        result = finish(paused)
+        assert repr(result.unwrap()) == value
+
+
+@pytest.mark.parametrize(("place", "example", "instead"), RAISES, ids=[row[0] for row in RAISES])
+def test_raises(place: str, example: str, instead: str) -> None:
+    with BOX.session() as session:
+        result = finish(session.start(IMPORTS + example, step=True))
+        assert isinstance(result.error, GuestException)
+        assert result.error.type_name == "CannotSuspendHere"
+        assert "ask() has to wait for its answer" in result.error.message
+        assert f"at line 2: `{example[:40]}" in result.error.message
+        assert [record.outcome for record in result.calls] == ["cancelled"]
+        assert finish(session.start(IMPORTS + instead, step=True)).error is None
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "async def main():\n    return ask(1)\nawait main()",
+        "import asyncio\nasync def main():\n    return ask(1)\nasyncio.run(main())",
+    ],
+)
+def test_a_plain_call_in_a_coroutine(code: str) -> None:
+    with BOX.session() as session:
+        result = finish(session.start(code, step=True))
+        assert "await asyncio.to_thread(ask, ...)" in str(result.error)
+        code = code.replace("ask(1)", "await __import__('asyncio').to_thread(ask, 1)")
+        assert finish(session.start(code, step=True)).value == 10
+
+
+OTHERS = {
+    "the body of a class": "class C:\n    v = ask(1)",
+    "an imported module": "open('/work/m.py', 'w').write('import __main__\\n__main__.ask(1)')\nimport m",
+    "contextlib": (
+        "import contextlib\n@contextlib.contextmanager\ndef c():\n    yield ask(1)\nwith c() as v:\n    pass"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", OTHERS.values(), ids=OTHERS)
+def test_others_below_c(code: str) -> None:
+    with BOX.session() as session:
+        result = finish(session.start(code, step=True))
+        assert isinstance(result.error, GuestException)
+        assert result.error.type_name == "CannotSuspendHere"
+
+
+def test_inside_the_block_of_contextlib() -> None:
+    code = "import contextlib\n@contextlib.contextmanager\ndef c():\n    yield 1\nwith c():\n    v = ask(1)\nv"
+    with BOX.session() as session:
+        assert finish(session.start(code, step=True)).value == 10
+
+
+def test_the_program_can_catch_it_and_go_on() -> None:
+    code = "try:\n    sorted([2, 1], key=ask)\nexcept CannotSuspendHere:\n    got = [ask(i) for i in (2, 1)]\ngot"
+    with BOX.session() as session:
+        assert finish(session.start(code, step=True)).value == [20, 10]
+
+
+def test_traced_programs_are_sound() -> None:
+    code = (
+        "import sys\nseen = []\nsys.settrace(lambda *a: seen.append(1))\n"
+        "def f(n):\n    return ask(n)\nout = [f(i) for i in range(3)]\nsys.settrace(None)\nout"
+    )
+    with BOX.session() as session:
+        assert finish(session.start(code, step=True)).value == [0, 10, 20]
