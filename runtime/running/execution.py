@@ -185,7 +185,7 @@ class Execution:
         memory = self._guest.memory_seen = body.machine.memory_size()
         error = ending.error
         if ending.answer is not None and ending.answer.failure is not None:
-            error = error_of_failure(ending.answer.failure, self.run.limits, memory)
+            error = error_of_failure(ending.answer.failure, self.run.limits, memory, self._job.most)
         lost = self._is_lost(body, ending, error)
         if lost:
             self._guest.lose()

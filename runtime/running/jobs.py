@@ -8,6 +8,7 @@ from cloche.runtime.errors import ConfigurationError, ProtocolError
 from cloche.runtime.limits import Limits
 from cloche.runtime.running.execution import Job
 from cloche.runtime.running.session_guest import Guest
+from cloche.runtime.wasm.imports import MAX_FRAME
 
 __all__ = [
     "MakeJob",
@@ -20,6 +21,10 @@ __all__ = [
     "run",
     "set_variable",
 ]
+
+# What fits one frame from the guest, with the few bytes around it.
+_HEADER = 64
+_LARGEST_FILE = MAX_FRAME - (1 << 20)
 
 MakeJob = Callable[[Guest, Limits], Job]
 """Makes the job when the session is known to be free: what the guest must be told first depends on its state."""
@@ -51,9 +56,15 @@ def put_file(path: str, data: bytes | str) -> MakeJob:
 
 
 def get_file(path: str) -> MakeJob:
-    """Return the job that reads a file."""
+    """Return the job that reads a file of any size that a guest may hold, up to 63 MiB."""
     frame = request(Op.GET_FILE, _path(path))
-    return lambda guest, limits: Job([*guest.introduction(limits), frame], most=limits.file_bytes)
+
+    def make(guest: Guest, limits: Limits) -> Job:
+        # A file may be larger than a value: the interpreter is told so for this one request.
+        most = max(limits.result, min(limits.file_bytes, _LARGEST_FILE))
+        return Job([*guest.introduction(limits.replace(result=most + _HEADER)), frame], most=most)
+
+    return make
 
 
 def list_files(path: str) -> MakeJob:
