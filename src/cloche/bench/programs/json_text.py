@@ -3,7 +3,7 @@
 import json
 
 
-def work(rounds: int) -> list[int]:
+def work(rounds):
     """Send records through JSON and return what is left to count."""
     records = [
         {"id": number, "name": f"item {number}", "price": number * 1.25, "tags": ["a", "b", None], "ok": number % 2 == 0}

@@ -12,8 +12,8 @@ from cloche.bench.tasks.private import private_bytes
 __all__ = ["open_live", "open_memory"]
 
 SESSIONS = 1_000
-_FEW = 40
-_SECONDS = 15.0
+_FEW = 25
+_SECONDS = 10.0
 _BYTES = 3 << 30
 _WORKING_SET = "data = 'x' * 1000000"
 
