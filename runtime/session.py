@@ -229,7 +229,7 @@ class Session:
             if self._ended:
                 raise SessionClosed(self._ended)
             job = make_job(self._guest, limits)
-            limits = self._guest.affordable(limits) if job.is_run else limits
+            limits = self._guest.affordable(limits) if job.code is not None else limits
             execution = Execution(self._guest, job, RunState(limits, listener), self._done, loop)
         except BaseException:
             self._busy.release()

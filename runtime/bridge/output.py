@@ -35,6 +35,10 @@ class OutputBuffer:
         self._data += data[: self.limit - len(self._data)]
         return OutputExceeded(self.stream, used, self.limit)
 
+    def content(self) -> bytes:
+        """Return everything kept."""
+        return bytes(self._data or b"")
+
     def text(self) -> str:
         """Return everything kept, with invalid UTF-8 replaced."""
         return self._data.decode("utf-8", "replace") if self._data else ""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from cloche.runtime.bridge.protocol import Finished
 from cloche.runtime.errors import CallerError, GuestError, MemoryExceeded, ProtocolError, SessionClosed
+from cloche.runtime.recording.events import RecordedRun
 from cloche.runtime.result import Result, Usage
 from cloche.runtime.running.outcome import check_finished, error_of_failure, error_of_stop
 from cloche.runtime.running.run_state import RunState, now
@@ -33,13 +34,13 @@ class Overtaken(Exception):
 class Job(NamedTuple):
     """Requests to perform in order; the last one's value is the result.
 
-    ``most`` caps that value's encoded bytes, where it is not the limit of results. ``is_run`` says whether a program
-    is run, which takes from the session's budget.
+    ``most`` caps that value's encoded bytes, where it is not the limit of results. ``code`` is the
+    program, if one is run: that takes from the session's budget.
     """
 
     requests: list[bytes]
     most: int | None = None
-    is_run: bool = False
+    code: str | None = None
 
 
 class _Ending(NamedTuple):
@@ -54,7 +55,7 @@ class _Ending(NamedTuple):
 class Execution:
     """Performs a job once. It is settled exactly once: by :meth:`perform`, or by :meth:`abandon`."""
 
-    __slots__ = ("_body", "_done", "_guest", "_job", "_lock", "_loop", "_settled", "run")
+    __slots__ = ("_body", "_done", "_guest", "_job", "_lock", "_loop", "_record", "_settled", "run")
 
     def __init__(
         self, guest: Guest, job: Job, run: RunState, done: Done, loop: asyncio.AbstractEventLoop | None = None
@@ -65,6 +66,7 @@ class Execution:
         self._done = done
         self._loop = loop
         self._body: Body | None = None
+        self._record: RecordedRun | None = None
         self._lock = threading.Lock()
         self._settled = False
 
@@ -136,6 +138,7 @@ class Execution:
     def _drive(self, body: Body, steps: list[Step]) -> _Ending:
         fuel = self._set_limits(body.machine)
         body.host.begin(self.run, self._loop)
+        self._begin_record(body, fuel)
         # From here on an interrupt finds the machine; one that came before is found when the first step is due.
         self._body = body
         answer, error = None, None
@@ -174,12 +177,31 @@ class Execution:
         return answer
 
     def _step(self, body: Body, request: bytes, steps: list[Step]) -> bytes:
-        if not self._guest.keeps:
-            return body.machine.step(request)
-        body.tape.start()
+        if self._guest.keeps:
+            body.tape.start()
         response = body.machine.step(request)
-        steps.append(Step(request, body.tape.stop(), response))
+        if self._guest.keeps:
+            steps.append(Step(request, body.tape.stop(), response))
+        if self._record is not None and self._guest.recorder is not None:
+            self._guest.recorder.answered(self._record, response)
         return response
+
+    def _begin_record(self, body: Body, fuel: int | None) -> None:
+        recorder = self._guest.recorder
+        if recorder is not None and body.ear is not None:
+            job = self._job
+            self._record = body.ear.run = recorder.begin(self._guest.tools.specs(), job.requests, fuel, job.code)
+
+    def _end_record(self, body: Body | None, ending: _Ending, error: BaseException | None, lost: bool) -> None:
+        record, recorder = self._record, self._guest.recorder
+        if record is None or recorder is None:
+            return
+        if body is not None and body.ear is not None:
+            body.ear.run = None
+        record.output, record.errors = self.run.stdout.content(), self.run.stderr.content()
+        record.error = None if error is None else [type(error).__name__, str(error)]
+        record.used, record.lost = ending.fuel, lost
+        recorder.end(record)
 
     def _conclude(self, body: Body, ending: _Ending, steps: list[Step]) -> Result[Any]:
         memory = self._guest.memory_seen = body.machine.memory_size()
@@ -193,6 +215,7 @@ class Execution:
         elif ending.answer is not None:
             self._keep(body, ending, steps)
         usage = self._account(ending, memory)
+        self._end_record(body, ending, error, lost)
         self._done(error if lost else None)
         return self._result(ending, error, usage, lost)
 
@@ -215,6 +238,7 @@ class Execution:
         self._guest.lose()
         ending = _Ending(None, error, seconds, None)
         usage = self._account(ending, self._guest.memory_seen)
+        self._end_record(self._body, ending, error, lost=True)
         self._done(error)
         return self._result(ending, error, usage, lost=True)
 

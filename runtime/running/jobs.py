@@ -35,7 +35,7 @@ def run(code: object) -> MakeJob:
     if not isinstance(code, str):
         raise ConfigurationError("code", f"a {type(code).__name__} is not a program: pass its source as a str")
     return lambda guest, limits: Job(
-        [*guest.awakening(), run_request(code, guest.begin_run(), guest.run_options(limits))], is_run=True
+        [*guest.awakening(), run_request(code, guest.begin_run(), guest.run_options(limits))], code=code
     )
 
 
