@@ -83,7 +83,7 @@ def event_from(plain: object) -> Event:
     match plain:
         case ["call", bytes(frame), (None | bytes()) as reply, bool(hidden)]:
             return Asked(frame, reply, hidden)
-        case ["clock", int(which), int(moment)]:
+        case ["clock", which, moment] if type(which) is int and type(moment) is int:
             return Clock(which, moment)
         case ["entropy", bytes(data)]:
             return Entropy(data)

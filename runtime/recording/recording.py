@@ -1,7 +1,6 @@
 """The document: one session's runs, complete enough to be run again anywhere without the tools."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ class Recording:
     memory: int
     keeps: bool
     start: bytes | None
-    runs: Sequence[RecordedRun]
+    runs: tuple[RecordedRun, ...]
 
     def to_bytes(self) -> bytes:
         """Return the document as msgpack."""
@@ -83,4 +82,4 @@ class Recording:
             raise ValueError("it does not have the fields of one")
         made = {name: value for name, value in plain.items() if name != "format"}
         runs = made["runs"]
-        return cls(**made | {"runs": [run_from(run) for run in runs] if is_list(runs) else []})
+        return cls(**made | {"runs": tuple(run_from(run) for run in runs) if is_list(runs) else ()})

@@ -60,7 +60,7 @@ class Replay:
 def replay(recording: Recording, *, source: MachineSource | None = None) -> Replay:
     """Run a recording again in a guest of ``source``, default the shipped image; no tool is called.
 
-    Raises RecordingError if it is of another image or cannot be begun, or SnapshotError for the snapshot it begins with.
+    Raises RecordingError if it is of another image or cannot be begun, SnapshotError for the snapshot it begins with.
     """
     return _Replaying(recording, ImageSource() if source is None else source).perform()
 
