@@ -32,7 +32,9 @@ def test_the_records_of_calls() -> None:
     def double(x: int) -> int:
         return 2 * x
 
-    result = run("double(4)\ntry: double('no', 1)\nexcept TypeError: pass\ntry: double(None)\nexcept TypeError: pass", double)
+    result = run(
+        "double(4)\ntry: double('no', 1)\nexcept TypeError: pass\ntry: double(None)\nexcept TypeError: pass", double
+    )
     assert result.error is None
     assert [(call.name, call.args, call.value, call.outcome) for call in result.calls] == [
         ("double", [4], 8, "returned"),
@@ -59,7 +61,9 @@ def fail_with_a_path() -> None:
 
 def test_an_error_crosses_as_its_name_and_text() -> None:
     code = "import traceback\ntry:\n    fail_privately()\nexcept Exception as e:\n    caught = e\n"
-    code += "type(caught).__name__, str(caught), caught.args, caught.__cause__, ''.join(traceback.format_exception(caught))"
+    code += (
+        "type(caught).__name__, str(caught), caught.args, caught.__cause__, ''.join(traceback.format_exception(caught))"
+    )
     result = run(code, fail_privately)
     name, text, args, cause, traceback = result.unwrap()
     assert (name, text, args, cause) == ("PrivateError", "the account is empty", ("the account is empty",), None)
