@@ -69,7 +69,7 @@ _INPLACE = {
         "<<": "ilshift", ">>": "irshift", "&": "iand", "|": "ior", "^": "ixor", "@": "imatmul",
     }.items()
 }  # fmt: skip
-_HARMLESS = ("all", "any", "dict", "enumerate", "list", "max", "min", "range", "set", "sum")
+_HARMLESS = ("all", "any", "dict", "enumerate", "list", "max", "min", "range", "set", "sorted", "sum")
 _BUILTINS = {
     **_guards.safe_builtins,
     **_restricted.utility_builtins,

@@ -50,8 +50,8 @@ STANDARD = Plan(
         "memory": Step(2, _block(0.0, 1, 0), deadline=30.0, spend=6.0, alone=True),
         "live": Step(1, _block(0.0, 1, 0), deadline=40.0, alone=True),
     },
-    short_after=210.0,
-    end_after=270.0,
+    short_after=170.0,
+    end_after=235.0,
 )
 """All of it within five minutes on two cores."""
 

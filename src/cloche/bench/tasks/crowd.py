@@ -13,7 +13,7 @@ __all__ = ["open_live", "open_memory"]
 
 SESSIONS = 1_000
 _FEW = 25
-_SECONDS = 10.0
+_SECONDS = 20.0
 _BYTES = 3 << 30
 _WORKING_SET = "data = 'x' * 1000000"
 
