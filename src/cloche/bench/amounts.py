@@ -17,8 +17,9 @@ def amount(value: float, unit: str) -> str:
 
 
 def ratio_text(value: float) -> str:
-    """Return a ratio: ``2.61×``, ``340×``, ``0.021×``."""
-    return f"{_digits(value)}×"
+    """Return a ratio: ``2.61×``, ``340×``, ``0.021×``, ``96.0k×``."""
+    size, name = (1e6, "M") if value >= 999_950 else (1e3, "k") if value >= 9_999.5 else (1.0, "")
+    return f"{_digits(value / size)}{name}×"
 
 
 def _scale(value: float, scales: tuple[tuple[float, str], ...]) -> tuple[float, str]:

@@ -12,26 +12,35 @@ from cloche.bench.peers import Peer
 from cloche.bench.results import FORMAT, Absent, Failure, Measurement, PeerFacts, Results
 from cloche.bench.versions import cloche_version, image_digest
 
-__all__ = ["Order", "run"]
+__all__ = ["MissingPeer", "Order", "run"]
 
 _MOST_WORDS = 2_000
 
 
+class MissingPeer(Exception):
+    """A peer that was asked for by name cannot be measured. The message says why."""
+
+
 @dataclass(frozen=True)
 class Order:
-    """What is to be measured, on whom, against which baseline, and whether a short look is enough."""
+    """What is to be measured, on whom, against which baseline, and whether a short look is enough.
+
+    ``required`` are the peers without which there is no point in starting; others may be absent.
+    """
 
     metrics: list[Metric]
     peers: list[Peer]
     baseline: str
     quick: bool = False
+    required: frozenset[str] = frozenset()
 
 
 def run(order: Order, tell: Tell) -> Results:
-    """Measure. ``tell`` hears of each block before it begins: task, peer, round."""
+    """Measure. ``tell`` hears of each block before it begins: task, peer, round. Raises MissingPeer at the start."""
     machine, created, start = describe(), datetime.now(UTC), perf_counter()
     with Contest(order.peers, QUICK if order.quick else STANDARD, tell) as contest:
         contest.gather()
+        _require(order.required, contest.absent)
         for task in tasks_of(order.metrics):
             contest.play(task)
     return Results(
@@ -48,6 +57,11 @@ def run(order: Order, tell: Tell) -> Results:
         measurements=_measurements(contest, order),
         failures=_failures(contest, order),
     )
+
+
+def _require(required: frozenset[str], absent: dict[str, str]) -> None:
+    for name in sorted(required & set(absent)):
+        raise MissingPeer(f"{name}: {absent[name]}")
 
 
 def _facts(peers: list[Peer], contest: Contest) -> list[PeerFacts]:

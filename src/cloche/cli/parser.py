@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, NoReturn
 
+from cloche.bench.arguments import add_arguments
 from cloche.cli.limit_flags import add_limit_flags
 
 __all__ = ["EXIT_CODES", "build_parser"]
@@ -38,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_repl(commands)
     _add_info(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -94,6 +96,15 @@ def _add_info(commands: "_Commands") -> None:
     )
     info.add_argument("--json", action="store_true", help="print one JSON object")
     info.add_argument("--licenses", action="store_true", help="show the licences of everything inside the guest image")
+
+
+def _add_bench(commands: "_Commands") -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="what isolation costs on this machine",
+        description="Measure Cloche and its peers, as far as they are installed (pip install 'cloche[bench]').",
+    )
+    add_arguments(bench)
 
 
 def _add_sandbox_flags(parser: argparse.ArgumentParser) -> None:

@@ -117,8 +117,9 @@ def _compute_table(results: Results, metrics: list[str]) -> Table:
     table.add_column("all", justify="right")
     for peer in [base, *(name for name in order_of(results) if name != base)]:
         found = [cell(results, name, peer, base) for name in metrics]
-        mean = Text() if peer == base else _mean(results, peer)
-        table.add_row(_name(peer), *(_relative(one, peer == base) for one in found), mean)
+        cells = [_relative(one, peer == base) for one in found]
+        if any(cells):
+            table.add_row(_name(peer), *cells, Text() if peer == base else _mean(results, peer))
     return table
 
 
@@ -144,7 +145,7 @@ def _name(peer: str) -> Text:
 def _cell(found: Cell) -> Text:
     if found.failed:
         return Text("✗", "red")
-    return Text(found.text).append(f"{found.ratio:>12}" if found.ratio else "", "dim")
+    return Text(found.text).append(f"{found.ratio:>8}" if found.ratio else "", "dim")
 
 
 def _bar(verdict: Verdict, bar: float | None) -> tuple[Text, Text]:
