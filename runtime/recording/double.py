@@ -56,7 +56,7 @@ class Double:
             self.position += 1
             return Differs(_kind(self._run.events[-self.left - 1]), self._next_shown(-1), "not asked for")
         for what, before, now in zip(("stdout", "stderr"), self._recorded_output(), self._output, strict=True):
-            if not self._run.cut and before != now[: len(before) + 1]:
+            if not self._run.cut and before != bytes(now):
                 return Differs(what, _around(before, now), _around(bytes(now), before))
         return None
 
@@ -123,31 +123,27 @@ def _kind(event: Event) -> str:
 def _fits(event: Asked, frame: bytes) -> bool:
     """Return whether a frame is the recorded one, as far as that was not redacted."""
     if not event.hidden:
-        return event.frame == frame
+        return frame == event.frame
     try:
         was, now = parse_call(event.frame), parse_call(frame)
     except ProtocolError:
         return False
-    if isinstance(was, Wait) or isinstance(now, Wait):
-        return was == now
-    return _plain(was) == _plain(now, was)
+    if not isinstance(was, Call | Start) or not isinstance(now, Call | Start):
+        # The question for finished calls: of it the answer is redacted.
+        return event.frame == frame
+    return type(was) is type(now) and was[:-2] == now[:-2] and _masked(now, was) == (was.args, was.kwargs)
 
 
-def _plain(call: Any, mask: Any = None) -> Any:
-    """Return a call's content; where ``mask`` was redacted, redacted as well."""
-    if not isinstance(call, Call | Start):
-        return call
-    if not isinstance(mask, Call | Start):
-        return type(call), call[:-2], call.args, call.kwargs
+def _masked(call: Call | Start, mask: Call | Start) -> tuple[list[Any], dict[str, Any]]:
+    """Return a call's arguments, redacted where those of ``mask`` are."""
     if mask.args == [HIDDEN] and not mask.kwargs:
-        return type(call), call[:-2], [HIDDEN], {}
-    args = [HIDDEN if hidden == HIDDEN else value for value, hidden in _pairs(call.args, mask.args)]
-    kwargs = {key: HIDDEN if mask.kwargs.get(key) == HIDDEN else value for key, value in call.kwargs.items()}
-    return type(call), call[:-2], args, kwargs
+        return mask.args, mask.kwargs
+    args = [HIDDEN if _is_hidden(mask.args[i : i + 1]) else value for i, value in enumerate(call.args)]
+    return args, {key: HIDDEN if _is_hidden([mask.kwargs.get(key)]) else value for key, value in call.kwargs.items()}
 
 
-def _pairs(values: list[Any], mask: list[Any]) -> Any:
-    return zip(values, [*mask, *[None] * len(values)], strict=False)
+def _is_hidden(values: list[Any]) -> bool:
+    return values == [HIDDEN]
 
 
 def _shown_call(frame: bytes) -> str:

@@ -67,18 +67,19 @@ def run_from(plain: object) -> RecordedRun:
     """Return a run. Raises ValueError for anything that :meth:`RecordedRun.as_plain` would not have made."""
     if not is_dict(plain) or plain.keys() != {each.name for each in fields(RecordedRun)}:
         raise ValueError("a run does not have the fields of one")
-    if not (_are(bytes, plain["requests"]) and _are(bytes, plain["responses"]) and is_list(plain["events"])):
+    if not (_are(plain["requests"], bytes) and _are(plain["responses"], bytes) and is_list(plain["events"])):
         raise ValueError("a run's requests or events are not lists of them")
     for names, kinds in _FIELDS:
         for name in names:
             if type(plain[name]) not in kinds:
                 raise ValueError(f"a run's field {name!r} has another type")
-    if plain["error"] is not None and not (_are(str, plain["error"]) and len(plain["error"]) == 2):
+    if plain["error"] is not None and not (_are(plain["error"], str) and len(plain["error"]) == 2):
         raise ValueError("a run's error is not a type and a message")
-    return RecordedRun(**plain | {"events": [event_from(event) for event in plain["events"]]})
+    made: dict[str, Any] = plain | {"events": [event_from(event) for event in plain["events"]]}
+    return RecordedRun(**made)
 
 
-def event_from(plain: object) -> Event:
+def event_from(plain: Any) -> Event:
     """Return an event. Raises ValueError."""
     match plain:
         case ["call", bytes(frame), (None | bytes()) as reply, bool(hidden)]:
@@ -101,5 +102,5 @@ _FIELDS: list[tuple[tuple[str, ...], tuple[type, ...]]] = [
 ]
 
 
-def _are(kind: type, values: Any) -> TypeGuard[list[Any]]:
+def _are(values: Any, kind: type) -> TypeGuard[list[Any]]:
     return is_list(values) and all(type(value) is kind for value in values)

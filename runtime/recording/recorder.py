@@ -1,7 +1,6 @@
 """Writing down a session while it happens."""
 
 from collections.abc import Collection
-from typing import Any
 
 from cloche.runtime.bridge.protocol import ABI
 from cloche.runtime.dispatch import ToolSpec
@@ -100,9 +99,9 @@ class Ear:
         try:
             reply = self._handlers.call(frame)
         except BaseException:
-            self._note(lambda run: self._recorder.asked(run, frame, None))
+            self._asked(frame, None)
             raise
-        self._note(lambda run: self._recorder.asked(run, frame, reply))
+        self._asked(frame, reply)
         return reply
 
     def write(self, stream: int, data: bytes) -> None:
@@ -112,15 +111,19 @@ class Ear:
     def clock(self, which: int) -> int:
         """Return the time."""
         moment = self._handlers.clock(which)
-        self._note(lambda run: self._recorder.told(run, Clock(which, moment)))
+        self._told(Clock(which, moment))
         return moment
 
     def entropy(self, size: int) -> bytes:
         """Return random bytes."""
         data = self._handlers.entropy(size)
-        self._note(lambda run: self._recorder.told(run, Entropy(data)))
+        self._told(Entropy(data))
         return data
 
-    def _note(self, note: Any) -> None:
+    def _asked(self, frame: bytes, reply: bytes | None) -> None:
         if self.run is not None:
-            note(self.run)
+            self._recorder.asked(self.run, frame, reply)
+
+    def _told(self, event: Clock | Entropy) -> None:
+        if self.run is not None:
+            self._recorder.told(self.run, event)

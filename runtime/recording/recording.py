@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cloche.runtime.bridge.protocol import is_dict, is_list
+from cloche.runtime.bridge.protocol import is_dict
 from cloche.runtime.errors import RecordingError
 from cloche.runtime.recording import as_json
 from cloche.runtime.recording.events import RecordedRun, run_from
@@ -80,6 +80,5 @@ class Recording:
             raise ValueError(f"it does not say that its format is {FORMAT!r}")
         if plain.keys() != _FIELDS.keys() or any(type(plain[name]) not in kinds for name, kinds in _FIELDS.items()):
             raise ValueError("it does not have the fields of one")
-        made = {name: value for name, value in plain.items() if name != "format"}
-        runs = made["runs"]
-        return cls(**made | {"runs": tuple(run_from(run) for run in runs) if is_list(runs) else ()})
+        made: dict[str, Any] = {name: plain[name] for name in _FIELDS if name not in ("format", "runs")}
+        return cls(**made, runs=tuple(run_from(run) for run in plain["runs"]))

@@ -42,7 +42,8 @@ async def fetch(name: str, password: str = "") -> str:
 
 PROGRAMS = [
     "import random, time\nseen = [look('a'), look('b', depth=2)]\nprint(seen, time.time(), random.random())\nlen(seen)",
-    "import asyncio\nawait asyncio.gather(fetch('slow'), fetch('quick', password='hush'), asyncio.to_thread(look, 'c'))",
+    "import asyncio\n"
+    "await asyncio.gather(fetch('slow'), fetch('quick', password='hush'), asyncio.to_thread(look, 'c'))",
     "try:\n    look('nothing')\nexcept LookupError as error:\n    print(error)\nlook(5)",
     "import secrets, uuid, sys\nprint('err', file=sys.stderr)\nsecrets.token_hex(4), str(uuid.uuid4())",
     "import time\nstart = time.monotonic(); time.sleep(0.01); time.monotonic() - start > 0.005",

@@ -1,3 +1,4 @@
+import contextlib
 import json
 from typing import Any
 
@@ -12,12 +13,17 @@ from cloche.runtime.recording.recording import FORMAT, Recording
 from cloche.runtime.recording.redaction import HIDDEN, Redaction
 from cloche.runtime.values import decode, encode
 
+
+def message(*items: Any) -> bytes:
+    return encode(list(items))
+
+
 RUN = RecordedRun(
-    requests=[encode([1, "x", "<run 1>", {}])],
+    requests=[message(1, "x", "<run 1>", {})],
     fuel=1_000,
     code="x",
-    responses=[encode([0, 1.5, None])],
-    events=[Asked(encode([0, "look", ["a"], {}]), encode([0, 1]), False), Clock(0, 5), Entropy(b"\xff\0")],
+    responses=[message(0, 1.5, None)],
+    events=[Asked(message(0, "look", ["a"], {}), message(0, 1), False), Clock(0, 5), Entropy(b"\xff\0")],
     output="grün\n".encode(),
     errors=b"\xff",
     error=["GuestException", "no"],
@@ -68,19 +74,17 @@ def test_other_bytes_are_no_recording(data: bytes) -> None:
 def test_a_changed_byte_gives_another_recording_or_none(position: int, change: int) -> None:
     data = bytearray(RECORDING.to_bytes())
     data[position] ^= change
-    try:
+    with contextlib.suppress(RecordingError):
         assert Recording.from_bytes(bytes(data)) != RECORDING
-    except RecordingError:
-        pass
 
 
 def spoiled(path: str, value: Any) -> bytes:
-    plain = decode(RECORDING.to_bytes())
-    at = plain
+    plain: Any = decode(RECORDING.to_bytes())
+    at: Any = plain
     *steps, last = path.split(".")
     for step in steps:
-        at = at[int(step)] if isinstance(at, list) else at[step]
-    at[int(last) if isinstance(at, list) else last] = value
+        at = at[int(step) if step.isdigit() else step]
+    at[int(last) if last.isdigit() else last] = value
     return encode(plain)
 
 
@@ -122,24 +126,25 @@ def test_spoiled_json_is_refused(text: str) -> None:
 def test_arguments_are_found_by_position_and_by_name() -> None:
     redaction = Redaction(["login.password"])
     redaction.learn([{"name": "login", "params": [["user", 1, False, None, ""], ["password", 1, False, None, ""]]}])  # type: ignore[typeddict-item]
-    for call in ([["me", "hush"], {}], [["me"], {"password": "hush"}]):
-        event = redaction.event(encode([0, "login", *call]), encode([0, "ok"]))
+    calls: list[list[Any]] = [[["me", "hush"], {}], [["me"], {"password": "hush"}]]
+    for call in calls:
+        event = redaction.event(message(0, "login", *call), message(0, "ok"))
         assert b"hush" not in event.frame
         assert HIDDEN.encode() in event.frame
-        assert (event.hidden, event.reply) == (True, encode([0, "ok"]))
-    other = encode([0, "other", ["hush"], {}])
+        assert (event.hidden, event.reply) == (True, message(0, "ok"))
+    other = message(0, "other", ["hush"], {})
     assert redaction.event(other, None) == Asked(other, None, False)
 
 
 def test_a_whole_tool_is_hidden_in_the_foreground_and_the_background() -> None:
     redaction = Redaction(["login"])
-    event = redaction.event(encode([0, "login", ["hush"], {}]), encode([1, "ValueError", "hush"]))
+    event = redaction.event(message(0, "login", ["hush"], {}), message(1, "ValueError", "hush"))
     assert (decode(event.frame), decode(event.reply or b"")) == ([0, "login", [HIDDEN], {}], [1, "ValueError", HIDDEN])
-    redaction.event(encode([1, 7, "login", ["hush"], {}]), encode([0, None]))
+    redaction.event(message(1, 7, "login", ["hush"], {}), message(0, None))
     items = [[7, 0, "hush"], [8, 0, "seen"]]
-    waited = redaction.event(encode([2, None]), encode([0, items]))
+    waited = redaction.event(message(2, None), message(0, items))
     assert decode(waited.reply or b"") == [0, [[7, 0, HIDDEN], [8, 0, "seen"]]]
-    assert redaction.event(encode([2, None]), encode([0, items])).hidden is False  # both have been answered
+    assert redaction.event(message(2, None), message(0, items)).hidden is False  # both have been answered
 
 
 @pytest.mark.parametrize("names", ["login", [""], [".x"]])
