@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from cloche.bench.arguments import add_arguments
 from cloche.cli.limit_flags import add_limit_flags
+from cloche.cli.session_parser import add_replay, add_session
 
 __all__ = ["EXIT_CODES", "build_parser"]
 
@@ -38,6 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_run(commands)
     _add_repl(commands)
+    add_session(commands, _add_sandbox_flags)
+    add_replay(commands)
     _add_info(commands)
     _add_bench(commands)
     return parser
@@ -76,6 +79,10 @@ def _add_run(commands: "_Commands") -> None:
     run.add_argument("file", metavar="FILE", help="the program; - reads standard input")
     run.add_argument("--json", action="store_true", help="print one JSON object instead of the output")
     run.add_argument("--put", action="append", default=[], metavar="FILE[=PATH]", help="copy a file into the sandbox")
+    run.add_argument("--record", metavar="FILE", help="write a recording, which cloche replay runs again")
+    run.add_argument(
+        "--redact", action="append", default=[], metavar="TOOL[.ARGUMENT]", help="what to keep out of the recording"
+    )
     _add_sandbox_flags(run)
 
 
