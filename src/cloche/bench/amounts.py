@@ -2,6 +2,7 @@
 
 __all__ = ["amount", "ratio_text"]
 
+_TIMES = "\N{MULTIPLICATION SIGN}"
 _SECONDS = ((1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s"))
 _BYTES = ((1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"))
 
@@ -17,9 +18,9 @@ def amount(value: float, unit: str) -> str:
 
 
 def ratio_text(value: float) -> str:
-    """Return a ratio: ``2.61×``, ``340×``, ``0.021×``, ``96.0k×``."""
+    """Return a ratio: 2.61, 340, 0.021 or 96.0k, and the sign of multiplication."""
     size, name = (1e6, "M") if value >= 999_950 else (1e3, "k") if value >= 9_999.5 else (1.0, "")
-    return f"{_digits(value / size)}{name}×"
+    return f"{_digits(value / size)}{name}{_TIMES}"
 
 
 def _scale(value: float, scales: tuple[tuple[float, str], ...]) -> tuple[float, str]:

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["FORMAT", "Absent", "Bad", "Failure", "Machine", "Measurement", "PeerFacts", "Results", "load", "save"]
+__all__ = ["Absent", "Bad", "Failure", "Machine", "Measurement", "PeerFacts", "Results", "load", "save"]
 
-FORMAT = 1
 Positive = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -67,6 +66,7 @@ class Results(_Model):
     """One run of the benchmark."""
 
     format: Literal[1]
+    """The number of this shape; another shape gets another number."""
     created: str
     """When it began: ISO 8601, in UTC."""
     cloche: str

@@ -9,7 +9,7 @@ from cloche.bench.measuring.contest import Contest, Tell
 from cloche.bench.measuring.plan import QUICK, STANDARD, tasks_of
 from cloche.bench.metrics import METRICS, Metric
 from cloche.bench.peers import Peer
-from cloche.bench.results import FORMAT, Absent, Failure, Measurement, PeerFacts, Results
+from cloche.bench.results import Absent, Failure, Measurement, PeerFacts, Results
 from cloche.bench.versions import cloche_version, image_digest
 
 __all__ = ["MissingPeer", "Order", "run"]
@@ -44,7 +44,7 @@ def run(order: Order, tell: Tell) -> Results:
         for task in tasks_of(order.metrics):
             contest.play(task)
     return Results(
-        format=FORMAT,
+        format=1,
         created=created.isoformat(timespec="seconds"),
         cloche=cloche_version(),
         image=image_digest(),

@@ -1,6 +1,6 @@
 """RestrictedPython: programs compiled with guards around attributes, items and writes, then run by ``exec``."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -25,7 +25,7 @@ class Adapter(Runner):
         return _run(self._names(), code)
 
     @contextmanager
-    def session(self) -> Iterator[Run]:
+    def session(self) -> Generator[Run, None, None]:
         """Run with the same globals."""
         yield partial(_run, self._names())
 

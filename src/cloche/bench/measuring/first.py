@@ -22,7 +22,10 @@ def first_results(peer: Peer, block: Block) -> dict[str, list[float]]:
 def _seconds(peer: Peer) -> float:
     start = perf_counter()
     with subprocess.Popen(
-        [peer.python, "-P", str(_FOLDER / f"{peer.first}.py")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [peer.python, "-P", str(_FOLDER / f"{peer.first}.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -32,7 +32,7 @@ class WorkerProcess:
 
     def __init__(self, peer: Peer) -> None:
         # Its errors go to a file: a pipe that nobody reads would stop it.
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
             [peer.python, "-P", str(_LAUNCH), f"cloche.bench.adapters.{peer.adapter}", *peer.distributions],
             stdin=subprocess.PIPE,
@@ -50,7 +50,8 @@ class WorkerProcess:
         answer = self._answer(deadline)
         if "error" in answer:
             raise Failed(answer["error"]["type"], answer["error"]["message"])
-        return answer["samples"]
+        samples: dict[str, list[float]] = answer["samples"]
+        return samples
 
     @property
     def alive(self) -> bool:

@@ -6,7 +6,13 @@ import json
 def work(rounds):
     """Send records through JSON and return what is left to count."""
     records = [
-        {"id": number, "name": f"item {number}", "price": number * 1.25, "tags": ["a", "b", None], "ok": number % 2 == 0}
+        {
+            "id": number,
+            "name": f"item {number}",
+            "price": number * 1.25,
+            "tags": ["a", "b", None],
+            "ok": number % 2 == 0,
+        }
         for number in range(200)
     ]
     size = 0

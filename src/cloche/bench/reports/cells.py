@@ -1,5 +1,6 @@
 """One metric of one peer, in words."""
 
+import re
 from dataclasses import dataclass
 
 from cloche.bench.amounts import amount, ratio_text
@@ -8,6 +9,10 @@ from cloche.bench.results import Failure, Results
 from cloche.bench.statistics import ratio, summary_of
 
 __all__ = ["Cell", "cell", "failures_in_words", "last_line", "metrics_in", "order_of"]
+
+
+# Notes may follow the error in a traceback.
+_NAMED = re.compile(r"[\w.]*(?:Error|Exception)\b:")
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ def cell(results: Results, metric: str, peer: str, base: str = "") -> Cell:
 
 def metrics_in(results: Results, group: str) -> list[str]:
     """Return the metrics of a group that at least one peer was measured for, in the catalogue's order."""
-    asked = {found.metric for found in (*results.measurements, *results.failures)}
+    asked = {found.metric for found in results.measurements} | {failure.metric for failure in results.failures}
     return [name for name, metric in METRICS.items() if metric.group == group and name in asked]
 
 
@@ -52,9 +57,10 @@ def failures_in_words(results: Results) -> list[tuple[str, str, str]]:
 
 
 def last_line(text: str) -> str:
-    """Return the last line that says something: of a traceback, the error itself."""
+    """Return the last line that names an error, as a traceback's end does, or else the last that says something."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    named = [line for line in lines if _NAMED.match(line)]
+    return (named or lines or [""])[-1]
 
 
 def _said(failure: Failure) -> str:

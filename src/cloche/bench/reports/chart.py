@@ -1,6 +1,7 @@
 """Plots as SVG, drawn with nothing but text: amounts on a logarithmic axis."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,6 +10,8 @@ from cloche.bench.amounts import amount
 
 __all__ = ["Mark", "Row", "chart", "swatch"]
 
+# Digits after the point that say nothing, before the end or a unit.
+_ZEROS = re.compile(r"(?<=\d)\.0+(?!\d)|(?<=\.[1-9])0+(?!\d)")
 _WIDTH = 760
 _LEFT = 190
 _RIGHT = 90
@@ -16,11 +19,12 @@ _LINE = 26
 _TOP = 10
 _BOTTOM = 30
 _RADIUS = 5
+_ROOM = 22
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One median on a row, with its quartiles. ``series`` picks colour and shape; ``label`` is told on pointing at it."""
+    """One median on a row, with its quartiles. ``series`` picks colour and shape; ``label`` shows on pointing at it."""
 
     value: float
     low: float
@@ -39,20 +43,25 @@ class Row:
     strong: bool = False
 
 
-def chart(title: str, rows: Sequence[Row], unit: str, *, values: bool = True) -> str:
-    """Return an SVG element, empty text if no row has a mark. ``values`` writes each row's amount at its end.
+def chart(title: str, rows: Sequence[Row], unit: str, *, crowded: bool = False) -> str:
+    """Return an SVG element, empty text if no row has a mark. Amounts of 0 and less are left out: the axis has none.
 
-    Amounts must be positive: the axis is logarithmic, from the power of ten below the least to the one above the most.
+    ``crowded`` is for rows with many marks: they get room and lie above each other, and no amounts are written.
     """
     edges = [edge for row in rows for mark in row.marks for edge in (mark.low, mark.high, mark.value) if edge > 0]
     if not edges:
         return ""
     axis = _Axis(min(edges), max(edges))
-    height = _TOP + _LINE * len(rows) + _BOTTOM
+    line = _LINE + _ROOM * crowded
+    height = _TOP + line * len(rows) + _BOTTOM
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">',
         *_grid(axis, height, unit),
-        *(part for place, row in enumerate(rows) for part in _row(row, place, axis, unit if values else "")),
+        *(
+            part
+            for place, row in enumerate(rows)
+            for part in _row(row, _TOP + line * (place + 0.5), axis, "" if crowded else unit)
+        ),
         "</svg>",
     ]
     return "\n".join(parts)
@@ -64,19 +73,32 @@ def swatch(series: int) -> str:
 
 
 class _Axis:
+    """A logarithmic axis between two round numbers; ticks at powers of ten, on short axes also at 2 and 5."""
+
     def __init__(self, least: float, most: float) -> None:
-        self.low = math.floor(math.log10(least))
-        self.high = max(math.ceil(math.log10(most)), self.low + 1)
+        self._low = max(step for step in _steps(least) if step <= least * 1.001)
+        self._high = min(step for step in _steps(most) if step >= most * 0.999 and step > self._low)
+        self._short = self._high / self._low <= 200
 
     def x(self, value: float) -> float:
-        share = (math.log10(max(value, 10.0**self.low)) - self.low) / (self.high - self.low)
+        share = math.log(max(value, self._low) / self._low) / math.log(self._high / self._low)
         return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 1)
 
     def ticks(self) -> Iterator[float]:
-        return (10.0**power for power in range(self.low, self.high + 1))
+        return (step for step in self._between((1, 2, 5) if self._short else (1,)))
 
     def minor(self) -> Iterator[float]:
-        return (digit * tick for tick in list(self.ticks())[:-1] for digit in range(2, 10))
+        return self._between(range(1, 10))
+
+    def _between(self, digits: Sequence[int]) -> Iterator[float]:
+        powers = range(math.floor(math.log10(self._low)), math.ceil(math.log10(self._high)) + 1)
+        steps = (digit * 10.0**power for power in powers for digit in digits)
+        return (step for step in steps if self._low * 0.999 <= step <= self._high * 1.001)
+
+
+def _steps(value: float) -> list[float]:
+    power = math.floor(math.log10(value))
+    return [digit * 10.0**near for near in (power - 1, power, power + 1, power + 2) for digit in (1, 2, 5)]
 
 
 def _grid(axis: _Axis, height: int, unit: str) -> Iterator[str]:
@@ -91,19 +113,16 @@ def _grid(axis: _Axis, height: int, unit: str) -> Iterator[str]:
 def _tick(value: float, unit: str) -> str:
     """Return the amount of a power of ten without the digits that would all be zeros."""
     number, _, rest = amount(value, unit).partition(" ")
-    if "." in number:
-        number = number.rstrip("0").rstrip(".") if number[-1] == "0" else number.replace(".00", "").replace(".0", "")
-    return escape(f"{number} {rest}".strip())
+    return escape(f"{_ZEROS.sub('', number)} {rest}".strip())
 
 
-def _row(row: Row, place: int, axis: _Axis, unit: str) -> Iterator[str]:
-    y = _TOP + _LINE * place + _LINE / 2
+def _row(row: Row, y: float, axis: _Axis, unit: str) -> Iterator[str]:
     strong = " strong" if row.strong else ""
     yield f'<text class="name{strong}" x="{_LEFT - 12}" y="{y + 4}">{escape(row.title)}</text>'
     if not row.marks:
         yield f'<text class="note" x="{_LEFT + 6}" y="{y + 4}">{escape(row.note)}</text>'
     for mark in row.marks:
-        yield from _mark(mark, axis, y)
+        yield from _mark(mark, axis, y if unit else y + _ROOM / 3 * (mark.series % 3 - 1))
     if unit and row.marks:
         text = escape(amount(row.marks[0].value, unit))
         yield f'<text class="value{strong}" x="{_WIDTH - _RIGHT + 10}" y="{y + 4}">{text}</text>'

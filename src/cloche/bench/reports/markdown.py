@@ -10,6 +10,7 @@ __all__ = ["BEGIN", "END", "comparison"]
 
 BEGIN = "<!-- bench:begin -->"
 END = "<!-- bench:end -->"
+_NOTHING = "-"
 _ROWS = {
     "process": "new process to first result",
     "fresh.ready": "fresh isolate, `x = 1`",
@@ -42,7 +43,7 @@ def _head(peers: list[PeerFacts]) -> list[str]:
 
 def _row(results: Results, metric: str, peers: list[PeerFacts]) -> list[str]:
     found = [cell(results, metric, peer.name) for peer in peers]
-    return [_ROWS[metric], *("–" if one.failed or not one.text else one.text for one in found)]
+    return [_ROWS[metric], *(_NOTHING if one.failed or not one.text else one.text for one in found)]
 
 
 def _compute(results: Results, peers: list[PeerFacts]) -> list[str]:
@@ -51,7 +52,9 @@ def _compute(results: Results, peers: list[PeerFacts]) -> list[str]:
 
 def _mean(results: Results, peer: str) -> str:
     mean, count = compute_ratio(results, peer)
-    return "–" if mean is None else ratio_text(mean) + ("" if count == len(_PROGRAMS) else f" ({count} of {len(_PROGRAMS)})")
+    if mean is None:
+        return _NOTHING
+    return ratio_text(mean) + ("" if count == len(_PROGRAMS) else f" ({count} of {len(_PROGRAMS)})")
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -63,6 +66,6 @@ def _note(results: Results) -> str:
     native = next((peer.python for peer in results.peers if peer.name == native_of(results)), "CPython")
     machine = results.machine
     return (
-        f"\nMedians of one run on {results.created[:10]}: {machine.processor}, {machine.cores} cores, {machine.python}; "
-        f"native is {native}. A dash: it cannot, or could not in time."
+        f"\nMedians of one run on {results.created[:10]}: {machine.processor}, {machine.cores} cores, "
+        f"{machine.python}; native is {native}. A dash: it cannot, or could not in time."
     )

@@ -17,9 +17,9 @@ __all__ = ["page"]
 
 _STYLE = Path(__file__).with_name("style.css")
 _METHOD = (
-    "Each peer runs in a process of its own. The peers take turns within every round, a round begins with another peer "
-    "each time, and warm-up samples are thrown away. A mark is the median of all samples, the line behind it the middle "
-    "half of them; axes are logarithmic. Programs must answer what CPython answers, or they do not count."
+    "Each peer runs in a process of its own. The peers take turns within every round, a round begins with another "
+    "peer each time, and warm-up samples are thrown away. A mark is the median of all samples, the line behind it the "
+    "middle half of them; axes are logarithmic. Programs must answer what CPython answers, or they do not count."
 )
 
 
@@ -41,8 +41,8 @@ def _heading(results: Results) -> Iterator[str]:
     if results.quick:
         yield '<p class="bad">A quick look, one short round: the numbers say little.</p>'
     yield _paragraph(
-        f"{machine.processor}, {machine.cores} cores, {machine.memory / 1e9:.0f} GB; {machine.system}; {machine.python}; "
-        f"Cloche {results.cloche}, image {results.image[:12] or 'unknown'}; {results.created}.{load}",
+        f"{machine.processor}, {machine.cores} cores, {machine.memory / 1e9:.0f} GB; {machine.system}; "
+        f"{machine.python}; Cloche {results.cloche}, image {results.image[:12] or 'unknown'}; {results.created}.{load}",
         "soft",
     )
     yield _paragraph(_METHOD, "soft")
@@ -103,7 +103,9 @@ def _legend(results: Results) -> str:
 
 def _peers(results: Results) -> Iterator[str]:
     yield "<h2>What each of them isolates</h2>"
-    rows = ([escape(peer.title), escape(peer.isolation), _versions(peer.python, peer.versions)] for peer in results.peers)
+    rows = (
+        [escape(peer.title), escape(peer.isolation), _versions(peer.python, peer.versions)] for peer in results.peers
+    )
     yield _card(_rows(("", "isolation", "version"), rows, numbers=False))
     failed = ([escape(text) for text in failure] for failure in failures_in_words(results))
     yield "<h2>What could not be measured</h2>"
@@ -126,7 +128,7 @@ def _numbers(results: Results) -> Iterator[list[str]]:
         for peer in order_of(results):
             found = summary_of(results, metric, peer)
             if found is not None:
-                spread = f"{amount(found.low, facts.unit)} – {amount(found.high, facts.unit)}"
+                spread = f"{amount(found.low, facts.unit)} to {amount(found.high, facts.unit)}"
                 compared = ratio(results, metric, peer, results.baseline)
                 times = "" if compared is None else ratio_text(compared)
                 yield [metric, escape(peer), amount(found.median, facts.unit), spread, str(found.count), times]
@@ -145,6 +147,8 @@ def _rows(head: Iterable[str], rows: Iterable[list[str]], *, numbers: bool = Tru
 
     def line(cells: Iterable[str], tag: str) -> str:
         kinds = (' class="number"' if numbers and place >= texts else "" for place in range(99))
-        return "<tr>" + "".join(f"<{tag}{kind}>{cell}</{tag}>" for cell, kind in zip(cells, kinds, strict=False)) + "</tr>"
+        return (
+            "<tr>" + "".join(f"<{tag}{kind}>{cell}</{tag}>" for cell, kind in zip(cells, kinds, strict=False)) + "</tr>"
+        )
 
     return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"

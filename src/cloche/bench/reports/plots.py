@@ -23,7 +23,7 @@ def metric_plot(results: Results, metric: str) -> str:
 def compute_plot(results: Results, metrics: list[str]) -> str:
     """Return a plot of all programs: a row for each, a mark for each peer, in terms of native CPython's median."""
     rows = [Row(METRICS[metric].title, _relative(results, metric)) for metric in metrics]
-    return chart("times native CPython", rows, "x", values=False)
+    return chart("times native CPython", rows, "x", crowded=True)
 
 
 def _peer_row(results: Results, metric: str, place: int, peer: PeerFacts) -> Row | None:

@@ -1,6 +1,6 @@
 """Programs that only compute."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ def open_program(name: str) -> Callable[[Runner], AbstractContextManager[Sample]
     """Return a task's opener: the whole program in a warm session. It has to answer what CPython does."""
 
     @contextmanager
-    def opened(runner: Runner) -> Iterator[Sample]:
+    def opened(runner: Runner) -> Generator[Sample, None, None]:
         text = (_FOLDER / f"{name}.py").read_text(encoding="utf-8")
         code = text + runner.value
         with _place(runner) as run:
@@ -30,7 +30,7 @@ def open_program(name: str) -> Callable[[Runner], AbstractContextManager[Sample]
 
 
 @contextmanager
-def _place(runner: Runner) -> Iterator[Run]:
+def _place(runner: Runner) -> Generator[Run, None, None]:
     """Give a session, or a fresh isolate for each run where there are no sessions: its start then counts."""
     with ExitStack() as stack:
         try:
