@@ -37,7 +37,7 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("tokens", "cost", "seconds", "tool_calls"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
                 raise ConfigurationError(name, f"{value!r} is no amount: give a number, or None for no limit")
 
 

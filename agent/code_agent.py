@@ -1,6 +1,8 @@
 """The agent that writes Python."""
 
 import functools
+import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from importlib.resources import files
 from typing import Any, Unpack
@@ -33,6 +35,7 @@ MakeSandbox = Callable[[ToolRegistry, Limits], Sandbox]
 
 _HIDDEN = frozenset({FINAL_ANSWER})
 _SECONDS = 60.0
+_PATIENCE = 0.01
 _SECONDS_WITH_AGENTS = 600.0
 
 
@@ -64,8 +67,8 @@ class CodeAgent(MultiStepAgent):
         **options: Unpack[AgentOptions],
     ) -> None:
         super().__init__(tools, model, **options)
-        time = _SECONDS_WITH_AGENTS if self.managed_agents else _SECONDS
-        self.limits = Limits(time=time) if limits is None else limits
+        seconds = _SECONDS_WITH_AGENTS if self.managed_agents else _SECONDS
+        self.limits = Limits(time=seconds) if limits is None else limits
         self.imports = None if imports is None or "*" in imports else tuple(imports)
         self.tags = _checked(tags)
         self._make_sandbox = sandbox
@@ -126,8 +129,14 @@ class CodeAgent(MultiStepAgent):
         self._variables.update(variables)
 
     def _stop_working(self) -> None:
-        if self._session is not None:
-            self._session.interrupt()
+        session, run = self._session, self._run
+        if session is not None and not session.interrupt():
+            # It may be about to begin a program: what asks for the interrupt then is this thread.
+            threading.Thread(target=self._keep_interrupting, args=(session, run), daemon=True).start()
+
+    def _keep_interrupting(self, session: Session, run: Run | None) -> None:
+        while self._run is run and not session.interrupt():
+            time.sleep(_PATIENCE)
 
     def _own_arguments(self) -> dict[str, Any]:
         return {"limits": self.limits, "imports": self.imports, "tags": self.tags, "sandbox": self._make_sandbox}

@@ -153,6 +153,7 @@ class MultiStepAgent(AgentCore):
         run = self._new_run(order)
         if order.reset:
             self.forget()
+        run.first_step = len(self.memory.steps)
         task = self._take(order)
         self._run = run
         if order.parent is not None:

@@ -16,6 +16,9 @@ CodeTags = tuple[str, str]
 
 _FENCE = re.compile(r"^```[ \t]*(?:python|py)?[ \t]*\n(.*?)(?:^```|\Z)", re.DOTALL | re.MULTILINE | re.IGNORECASE)
 
+# Each wrong beginning may cost as much as the text is long.
+_MOST_WRONG = 200
+
 
 def find_code(text: str, tags: CodeTags) -> str:
     """Return the code between the tags, several blocks joined; fenced blocks count where there are no tags.
@@ -66,13 +69,13 @@ def find_tool_calls(text: str) -> tuple[ToolRequest, ...]:
 
 def _json_values(text: str) -> Iterator[Any]:
     decoder = json.JSONDecoder()
-    position = 0
-    while (start := _next_start(text, position)) >= 0:
+    position = wrong = 0
+    while wrong < _MOST_WRONG and (start := _next_start(text, position)) >= 0:
         try:
             value, position = decoder.raw_decode(text, start)
             yield value
         except (ValueError, RecursionError):
-            position = start + 1
+            position, wrong = start + 1, wrong + 1
 
 
 def _next_start(text: str, position: int) -> int:

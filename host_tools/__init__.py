@@ -1,7 +1,7 @@
 """Tools: typed functions and objects of the host that a program in the sandbox may call."""
 
 from cloche.host_tools.base import Tool
-from cloche.host_tools.errors import ToolDefinitionError, ToolRejected
+from cloche.host_tools.errors import ToolDefinitionError, ToolFailed, ToolRejected
 from cloche.host_tools.function import FunctionTool, tool
 from cloche.host_tools.loading import from_object
 from cloche.host_tools.parameters import Parameter
@@ -13,6 +13,7 @@ __all__ = [
     "Parameter",
     "Tool",
     "ToolDefinitionError",
+    "ToolFailed",
     "ToolLike",
     "ToolRegistry",
     "ToolRejected",

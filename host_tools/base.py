@@ -48,13 +48,14 @@ class Tool:
     is_async: bool = False
     """Whether ``forward`` is a coroutine function; found out, not set."""
 
-    _signature: Signature
-    _arguments: Arguments
-    _docstring: Docstring = Docstring()
-    _documentation: str = ""
-    _lock: threading.Lock
-    _is_set_up: bool
-    _run: Callable[..., Any]
+    # Names that no author of a subclass will hit upon: `_run` and `_lock` are the first that come to mind.
+    _tool_signature: Signature
+    _tool_arguments: Arguments
+    _tool_docstring: Docstring = Docstring()
+    _tool_documentation: str = ""
+    _tool_lock: threading.Lock
+    _tool_is_set_up: bool
+    _tool_run: Callable[..., Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -62,12 +63,12 @@ class Tool:
         lead = parse_docstring(cls.__doc__)
         if "forward" in own:
             # Bound to anything at all, its signature is without `self`, whatever kind of method it is.
-            cls._read(cls, own["forward"].__get__(object(), cls), lead, typed=True)
+            cls._tool_read(cls, own["forward"].__get__(object(), cls), lead, typed=True)
             cls.blocking = own.get("blocking", not cls.is_async)
         if "description" in own:
-            cls.description = cls._documentation = own["description"]
+            cls.description = cls._tool_documentation = own["description"]
         elif lead.full:
-            cls.description, cls._documentation = lead.lead, lead.full
+            cls.description, cls._tool_documentation = lead.lead, lead.full
         if inspect.iscoroutinefunction(cls.setup):
             raise ToolDefinitionError(f"tool {cls.__name__!r}", "setup must be a plain `def`: no event loop runs yet")
 
@@ -77,9 +78,9 @@ class Tool:
             raise ToolDefinitionError(f"tool {cls.__name__!r}", "it has no forward method: write there what it does")
         self = super().__new__(cls)
         # Here and not in __init__, which subclasses replace without calling this one.
-        self._lock = threading.Lock()
-        self._is_set_up = False
-        self._run = self._first_run
+        self._tool_lock = threading.Lock()
+        self._tool_is_set_up = False
+        self._tool_run = self._tool_first_run
         return self
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -91,7 +92,7 @@ class Tool:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool from Python: ``setup`` if it is the first time, then ``forward``, without checks."""
-        return self._run(*args, **kwargs)
+        return self._tool_run(*args, **kwargs)
 
     def invoke(self, args: list[Any], kwargs: dict[str, Any], called: str = "") -> Any:
         """Run the tool for a program: check and convert the arguments, then run it; an async tool gives an awaitable.
@@ -99,33 +100,33 @@ class Tool:
         ``called`` is the name it was called by (default: its own), for messages. Raises ToolRejected for wrong
         arguments, otherwise whatever the tool raises.
         """
-        args, kwargs = self._arguments.accept(args, kwargs, called or self.name)
-        return self._run(*args, **kwargs)
+        args, kwargs = self._tool_arguments.accept(args, kwargs, called or self.name)
+        return self._tool_run(*args, **kwargs)
 
     def accept(self, args: list[Any], kwargs: dict[str, Any], called: str = "") -> tuple[list[Any], dict[str, Any]]:
         """Return the checked and converted arguments, for :meth:`perform`: the first half of :meth:`invoke`.
 
         Raises ToolRejected for arguments that do not fit.
         """
-        return self._arguments.accept(args, kwargs, called or self.name)
+        return self._tool_arguments.accept(args, kwargs, called or self.name)
 
     def perform(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Run the tool with arguments that :meth:`accept` returned; an async tool gives an awaitable."""
-        return self._run(*args, **kwargs)
+        return self._tool_run(*args, **kwargs)
 
     def named(self, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return accepted arguments by the names of their parameters, with the defaults of those left out."""
-        return self._arguments.named(args, kwargs)
+        return self._tool_arguments.named(args, kwargs)
 
     @property
     def inputs(self) -> tuple[Parameter, ...]:
         """The parameters, in order."""
-        return self._signature.parameters
+        return self._tool_signature.parameters
 
     @property
     def output(self) -> str:
         """The annotation of the result as text; empty if there is none."""
-        returns = self._signature.returns
+        returns = self._tool_signature.returns
         return "" if returns is inspect.Parameter.empty else annotation_text(returns)
 
     @cached_property
@@ -139,27 +140,29 @@ class Tool:
         Defaults that cannot cross the bridge, paths among them, are shown as None; what the program leaves out
         is always filled in on the host.
         """
-        doc = help_text(self._documentation or self.description, self._signature, self._docstring.arguments)
-        return tool_spec(name or self.name, self._signature, doc, is_async=self.is_async)
+        doc = help_text(
+            self._tool_documentation or self.description, self._tool_signature, self._tool_docstring.arguments
+        )
+        return tool_spec(name or self.name, self._tool_signature, doc, is_async=self.is_async)
 
     @staticmethod
-    def _read(target: Any, function: Callable[..., Any], lead: Docstring, *, typed: bool) -> None:
+    def _tool_read(target: Any, function: Callable[..., Any], lead: Docstring, *, typed: bool) -> None:
         """Set on ``target``, a class or an object, everything that follows from the function."""
         name = target.name or getattr(target, "__name__", "tool")
         own = parse_docstring(function.__doc__)
         merged = Docstring(lead.full or own.full, lead.lead or own.lead, {**own.arguments, **lead.arguments})
-        target._docstring, target._documentation, target.description = merged, merged.full, merged.lead
-        target._signature = read_signature(function, name, merged, typed=typed)
-        target._arguments = Arguments(target._signature.parameters, name)
+        target._tool_docstring, target._tool_documentation, target.description = merged, merged.full, merged.lead
+        target._tool_signature = read_signature(function, name, merged, typed=typed)
+        target._tool_arguments = Arguments(target._tool_signature.parameters, name)
         target.is_async = is_coroutine_function(function, name)
 
-    def _first_run(self, *args: Any, **kwargs: Any) -> Any:
-        with self._lock:
-            if not self._is_set_up:
+    def _tool_first_run(self, *args: Any, **kwargs: Any) -> Any:
+        with self._tool_lock:
+            if not self._tool_is_set_up:
                 self.setup()
-                self._is_set_up = True
-                self._run = self.forward
-        return self._run(*args, **kwargs)
+                self._tool_is_set_up = True
+                self._tool_run = self.forward
+        return self._tool_run(*args, **kwargs)
 
 
 def is_coroutine_function(function: Callable[..., Any], tool: str) -> bool:

@@ -38,21 +38,21 @@ class FunctionTool(Tool, Generic[P, R_co]):
         if inspect.isclass(function):
             raise ToolDefinitionError(f"tool {function.__name__!r}", "it is a class: pass a function or a Tool object")
         self.name = name or _name(function)
-        self._read(self, function, Docstring(), typed=typed)
+        self._tool_read(self, function, Docstring(), typed=typed)
         self.blocking = (not self.is_async) if blocking is None else blocking
         self.suspend, self.approval = suspend, approval
         if description is not None:
-            self.description = self._documentation = inspect.cleandoc(description)
-        self._run = function
+            self.description = self._tool_documentation = inspect.cleandoc(description)
+        self._tool_run = function
         functools.update_wrapper(cast("Any", self), function, updated=())
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function."""
-        return self._run(*args, **kwargs)
+        return self._tool_run(*args, **kwargs)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function, as if it had never been decorated."""
-        return cast("R_co", self._run(*args, **kwargs))
+        return cast("R_co", self._tool_run(*args, **kwargs))
 
     def __repr__(self) -> str:
         return f"<tool {self.name}>"

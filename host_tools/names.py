@@ -1,12 +1,15 @@
 """Which names a tool may have: those a program can write as a plain function call without losing anything."""
 
 import builtins
+import itertools
 import keyword
+import re
 import unicodedata
+from collections.abc import Container
 
 from cloche.host_tools.errors import ToolDefinitionError
 
-__all__ = ["check_name"]
+__all__ = ["check_name", "safe_name", "safe_tool_name"]
 
 # Providers of models cap a function's name at 64 characters, and nobody calls a longer one by hand.
 _LONGEST = 64
@@ -42,3 +45,21 @@ def _problem(name: str, shadow_builtins: bool) -> str:
     if name in _BUILTINS and not shadow_builtins:
         return "it would hide the builtin of that name; choose another, or use ToolRegistry(shadow_builtins=True)"
     return ""
+
+
+def safe_name(name: str, taken: Container[str] = ()) -> str:
+    """Return a name that a program can use for something that is called otherwise elsewhere, and is not taken.
+
+    ``get-weather`` becomes ``get_weather``, ``class`` becomes ``class_``, ``2nd`` becomes ``n2nd``.
+    """
+    base = re.sub(r"\W", "_", unicodedata.normalize("NFKC", name), flags=re.ASCII).lstrip("_")[: _LONGEST - 4]
+    base = base if base[:1].isalpha() else f"n{base}"
+    base = f"{base}_" if keyword.iskeyword(base) else base
+    numbered = (f"{base}_{number}" for number in itertools.count(2))
+    return base if base not in taken else next(found for found in numbered if found not in taken)
+
+
+def safe_tool_name(name: str, taken: Container[str] = ()) -> str:
+    """Return a name that :func:`check_name` accepts: as :func:`safe_name`, and no builtin's (``open`` is ``open_``)."""
+    safe = safe_name(name, taken)
+    return safe_name(f"{safe}_", taken) if safe in _BUILTINS else safe

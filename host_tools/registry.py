@@ -1,10 +1,12 @@
 """The tools of a sandbox: a mapping that may change while sandboxes use it."""
 
+import inspect
 import itertools
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import Any, Self, cast
 
 from cloche.host_tools.base import Tool
@@ -187,6 +189,17 @@ def _items(tools: Any) -> list[ToolLike]:
 def _as_tool(tool: ToolLike, name: str = "") -> Tool:
     if isinstance(tool, Tool):
         return tool
+    foreign = _adapted(tool)
+    if foreign is not None:
+        return foreign
     if not callable(tool):
         raise ToolDefinitionError("tool", f"expected a function or a Tool, got {type(tool).__name__}")
     return FunctionTool(tool, name=name or None, typed=False)
+
+
+def _adapted(tool: Any) -> Tool | None:
+    """Return a tool of another framework as one of ours. Plain functions, the usual case, are none."""
+    if inspect.isroutine(tool) or inspect.isclass(tool):
+        return None
+    # Imported here: it builds on this module.
+    return cast("Tool | None", import_module("cloche.host_tools.outside.frameworks").adapted(tool))

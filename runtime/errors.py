@@ -28,6 +28,7 @@
         |   +-- SnapshotCorrupt    (ValueError) not a snapshot, cut off or edited: problem
         |   +-- SnapshotMismatch   sound, but not for this sandbox or caller: what, found, expected
         |   +-- SnapshotNotFound   (KeyError) a store has none of that name: name
+        +-- RecordingError         (ValueError) a document that cannot be replayed: problem
         +-- ImageError             the guest image is missing, damaged or not loadable
         +-- BlockedTools           too many tools are stuck past their deadline: count, limit
 
@@ -55,6 +56,7 @@ __all__ = [
     "NotSuspended",
     "OutputExceeded",
     "ProtocolError",
+    "RecordingError",
     "ResultTooLarge",
     "SessionBusy",
     "SessionClosed",
@@ -359,6 +361,14 @@ class SnapshotNotFound(SnapshotError, KeyError):
 
     def __str__(self) -> str:
         return f"there is no snapshot named {self.name!r}"
+
+
+class RecordingError(CallerError, ValueError):
+    """A document that is no recording, or one that this image cannot replay. ``problem`` says which."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
 
 
 class ImageError(CallerError):

@@ -10,6 +10,7 @@ from cloche.runtime.dispatch import Dispatcher, as_dispatcher
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.events import Event
 from cloche.runtime.limits import Limits
+from cloche.runtime.recording.recorder import Recorder
 from cloche.runtime.result import Result
 from cloche.runtime.running.run_state import Listener
 from cloche.runtime.running.session_guest import Guest
@@ -72,25 +73,42 @@ class Sandbox:
         """The limits of a run that is given no others."""
         return self._limits
 
-    def run(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
+    def run(
+        self,
+        code: str,
+        *,
+        limits: Limits | None = None,
+        on_event: Listener | None = None,
+        recorder: Recorder | None = None,
+    ) -> Result[Any]:
         """Run a program in a fresh guest, which is dropped afterwards, and return its result.
 
         What the program does wrong is on the result, not raised. ``on_event`` is called with each event while the
-        guest stands still, on the guest's thread; what it raises ends the run and is raised here.
+        guest stands still, on the guest's thread; what it raises ends the run and is raised here. A ``recorder``
+        writes down all that it takes to run it again.
 
         Raises ConfigurationError, or BlockedTools where too many tools are stuck.
         """
-        with self._new_session(limits, rollback=False) as session:
+        with self._new_session(limits, rollback=False, recorder=recorder) as session:
             return session.run(code, on_event=on_event)
 
-    async def arun(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
+    async def arun(
+        self,
+        code: str,
+        *,
+        limits: Limits | None = None,
+        on_event: Listener | None = None,
+        recorder: Recorder | None = None,
+    ) -> Result[Any]:
         """Like :meth:`run`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
-        async with self._new_session(limits, rollback=False) as session:
+        async with self._new_session(limits, rollback=False, recorder=recorder) as session:
             return await session.arun(code, on_event=on_event)
 
-    async def stream(self, code: str, *, limits: Limits | None = None) -> AsyncGenerator[Event, None]:
+    async def stream(
+        self, code: str, *, limits: Limits | None = None, recorder: Recorder | None = None
+    ) -> AsyncGenerator[Event, None]:
         """Run a program in a fresh guest and yield its events, Finished last. Leaving the iteration ends the run."""
-        async with self._new_session(limits, rollback=False) as session:
+        async with self._new_session(limits, rollback=False, recorder=recorder) as session:
             events = session.stream(code)
             try:
                 async for event in events:
@@ -98,13 +116,21 @@ class Sandbox:
             finally:
                 await events.aclose()
 
-    def session(self, *, limits: Limits | None = None, rollback: bool = True, budget: Budget | None = None) -> Session:
+    def session(
+        self,
+        *,
+        limits: Limits | None = None,
+        rollback: bool = True,
+        budget: Budget | None = None,
+        recorder: Recorder | None = None,
+    ) -> Session:
         """Return a new session, which keeps its state between runs.
 
         After a run that was ended by a limit or a trap, the session goes back to where that run began; with
-        ``rollback=False`` it ends instead, and costs no memory for its past. ``budget`` bounds all its runs together.
+        ``rollback=False`` it ends instead, and costs no memory for its past. ``budget`` bounds all its runs together; a
+        ``recorder`` writes them down.
         """
-        return self._new_session(limits, rollback, budget)
+        return self._new_session(limits, rollback, budget, recorder)
 
     def restore(
         self,
@@ -116,6 +142,7 @@ class Sandbox:
         key: bytes | None = None,
         tenant: str | None = None,
         suspend: Rule | None = None,
+        recorder: Recorder | None = None,
     ) -> Session:
         """Return a session that goes on from a snapshot, with this sandbox's tools and limits.
 
@@ -133,6 +160,8 @@ class Sandbox:
         snapshot = snapshot if isinstance(snapshot, Snapshot) else Snapshot.from_bytes(snapshot)
         snapshot.check(key=key, tenant=tenant)
         limits, guest = self._new_guest(limits, rollback, budget)
+        if recorder is not None:
+            guest.record(recorder, bytes(snapshot))
         taking.restore(guest, snapshot)
         suspension = snapshot.facts.suspension
         return Session(guest, limits, None if suspension is None else Origin(suspension, suspend))
@@ -140,8 +169,16 @@ class Sandbox:
     def __repr__(self) -> str:
         return f"<Sandbox {len(self._tools.specs())} tools, {self._limits}>"
 
-    def _new_session(self, limits: Limits | None, rollback: bool, budget: Budget | None = None) -> Session:
+    def _new_session(
+        self,
+        limits: Limits | None,
+        rollback: bool,
+        budget: Budget | None = None,
+        recorder: Recorder | None = None,
+    ) -> Session:
         limits, guest = self._new_guest(limits, rollback, budget)
+        if recorder is not None:
+            guest.record(recorder)
         return Session(guest, limits)
 
     def _new_guest(self, limits: Limits | None, rollback: bool, budget: Budget | None) -> tuple[Limits, Guest]:

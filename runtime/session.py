@@ -286,7 +286,7 @@ class Session:
         with self._taking():
             self._pauses.check_none()
             job = make_job(self._guest, limits)
-            limits = self._guest.affordable(limits) if job.is_run else limits
+            limits = self._guest.affordable(limits) if job.code is not None else limits
             run = RunState(limits, listener, waiting or WaitingCalls.none_in(self._guest.tools))
             execution = self._current = Execution(self._guest, job, run, self._done, loop)
         return execution

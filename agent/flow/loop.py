@@ -32,7 +32,6 @@ __all__ = ["ask", "run_flow"]
 
 def run_flow(agent: "MultiStepAgent", run: Run, task: str) -> Flow:
     """Yield everything of one run; its RunEnded comes last, whatever happens except that nobody listens any more."""
-    first = len(agent.memory.steps)
     yield run.tell(RunStarted(task, run.parent.id if run.parent else "", _name(agent.model), **run.stamp))
     output, error = None, None
     try:
@@ -46,7 +45,7 @@ def run_flow(agent: "MultiStepAgent", run: Run, task: str) -> Flow:
         final = FinalAnswerStep(answer=output)
         agent.memory.steps.append(final)
         yield from _call_back(agent, final)
-    yield run.tell(RunEnded(_result(agent, run, first, output, error), **run.stamp))
+    yield run.tell(RunEnded(_result(agent, run, output, error), **run.stamp))
 
 
 def ask(agent: "MultiStepAgent", run: Run, request: ModelRequest, purpose: str) -> Generator[Any, Any, Reply]:
@@ -87,8 +86,9 @@ def _one_step(agent: "MultiStepAgent", run: Run, step: ActionStep) -> Generator[
         run.ledger.check()
         agent.refresh_prompt()
         yield from agent.act(run, step)
-    except Exception as error:
-        step.error = step.error or StepError(type=type(error).__name__, message=_told(error))
+    except BaseException as error:
+        # Not only exceptions: whoever leaves a stream, or cancels a task, closes this generator.
+        _note_break(step, error)
         raise
     finally:
         step.seconds = time.perf_counter() - started
@@ -98,6 +98,15 @@ def _one_step(agent: "MultiStepAgent", run: Run, step: ActionStep) -> Generator[
     yield from _call_back(agent, step)
     yield run.tell(StepEnded(step, **run.stamp))
     run.check_interrupted()
+
+
+def _note_break(step: ActionStep, error: BaseException) -> None:
+    if step.error is None:
+        was_running = bool(step.code) and step.guest is None
+        message = "the run was left" if isinstance(error, GeneratorExit) else _told(error)
+        state = "rolled_back" if was_running else "unchanged"
+        step.error = StepError(type=type(error).__name__, message=message, state=state)
+        step.observation = step.observation or f"This step was broken off: {message}."
 
 
 def _call_back(agent: "MultiStepAgent", step: Any) -> Generator[Any, Any, None]:
@@ -139,9 +148,9 @@ def _last_answer(agent: "MultiStepAgent", run: Run) -> Generator[Any, Any, Any]:
     return reply.message.text
 
 
-def _result(agent: "MultiStepAgent", run: Run, first: int, output: Any, error: Exception | None) -> RunResult:
+def _result(agent: "MultiStepAgent", run: Run, output: Any, error: Exception | None) -> RunResult:
     ledger = run.ledger
-    steps = agent.memory.steps[first:]
+    steps = agent.memory.steps[run.first_step :]
     return RunResult(output, _state(error), steps, ledger.usage, ledger.seconds, ledger.tool_calls, error, run.id)
 
 
@@ -174,5 +183,5 @@ def _name(model: Any) -> str:
     return str(getattr(model, "name", "") or type(model).__name__)
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return str(error) or type(error).__name__

@@ -41,6 +41,7 @@ class Run:
         self.parent = parent
         self.children: set[Run] = set()
         self.streamed = False
+        self.first_step = 0
         self.answers: list[Any] = []
         self._stop = stop
         self._interrupted = False

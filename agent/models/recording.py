@@ -48,7 +48,7 @@ class RecordingModel:
         return self._note(piece) if isinstance(piece, Reply) else piece
 
     def _note(self, reply: Reply) -> Reply:
-        line = reply.model_dump_json(exclude_defaults=True)
+        line = reply.model_dump_json(exclude_none=True)
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
         return reply

@@ -11,7 +11,7 @@ import json
 import shutil
 from pathlib import Path
 
-from recipe import link, sources, stdlib, wasmfile
+from recipe import licences, link, stdlib, wasmfile
 from recipe.errors import BuildError
 from recipe.inputs import BUILD, load
 from recipe.progress import progress
@@ -80,21 +80,21 @@ def bake(wasm: Path, files: stdlib.Files) -> bytes:
 
 def manifest(baked: bytes) -> dict[str, object]:
     """What `cloche info` tells of an image, and what the runtime checks."""
-    packages = [{"name": s.name, "version": s.version, "licence": s.licence, "url": s.home} for s in load().values()]
     return {
         "abi": ABI,
         "sha256": hashlib.sha256(baked).hexdigest(),
         "size": len(baked),
         "python": load()["cpython"].version,
         "imports": [name for _, name in wasmfile.imports(baked)],
-        "packages": packages,
+        "packages": [package.facts() for package in licences.packages()],
     }
 
 
 def baked() -> Path:
     """The folder of `cloche.wasm` and its manifest. Raises `BuildError`."""
     wasm, files = link.linked() / "guest.wasm", stdlib.everything()
-    recipe = [p.read_bytes() for p in (Path(__file__), INSIDE / "bake.py", Path(wasmfile.__file__))]
+    parts = (__file__, INSIDE / "bake.py", wasmfile.__file__, licences.__file__)
+    recipe = [Path(part).read_bytes() for part in parts]
     content = digest_of(*(part for item in sorted(files.items()) for part in item))
 
     def work(folder: Path) -> None:
@@ -104,12 +104,6 @@ def baked() -> Path:
         (folder / "cloche.json").write_text(json.dumps(manifest(image), indent=2) + "\n")
 
     return step("bake", digest_of(link.key(), content, *recipe), work)
-
-
-def _copy_licences(target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    for source in load().values():
-        shutil.copyfile(sources.unpacked(source.name) / source.licence_file, target / f"{source.name}.txt")
 
 
 def _place(source: Path, target: Path) -> None:
@@ -126,7 +120,7 @@ def install() -> Path:
     image = IMAGE / "cloche.wasm"
     if not (image.exists() and manifest_file.exists() and manifest_file.read_bytes() == wanted):
         IMAGE.mkdir(parents=True, exist_ok=True)
-        _copy_licences(IMAGE / "licenses")
+        licences.write(IMAGE / "licenses")
         _place(folder / "cloche.wasm", image)
         _place(folder / "cloche.json", manifest_file)
     return image

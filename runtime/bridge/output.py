@@ -35,7 +35,7 @@ class OutputBuffer:
         self._data += data[: self.limit - len(self._data)]
         return OutputExceeded(self.stream, used, self.limit)
 
-    def data(self) -> bytes:
+    def content(self) -> bytes:
         """Return everything kept."""
         return bytes(self._data or b"")
 

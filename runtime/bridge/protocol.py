@@ -241,11 +241,13 @@ def _frame(data: bytes, what: str) -> list[Any]:
 
 
 def _failure(error: dict[Any, Any]) -> Failure:
-    if error.keys() != _FAILURE_KEYS or error["kind"] not in _KINDS:
+    if error.keys() != _FAILURE_KEYS:
         raise ProtocolError("an error report of an unknown shape")
     kind, name, module, message, traceback = (error[key] for key in ("kind", "type", "module", "message", "traceback"))
-    if any(type(text) is not str for text in (name, module, message, traceback)):
+    if any(type(text) is not str for text in (kind, name, module, message, traceback)):
         raise ProtocolError("an error report with something else than text")
+    if kind not in _KINDS:
+        raise ProtocolError("an error report of an unknown kind")
     if not _is_line(error["line"]):
         raise ProtocolError("an error report with a line that is no number")
     return Failure(kind, name, module, message, traceback, error["line"])

@@ -1,6 +1,5 @@
 """Calling a tool for the guest: counted, recorded, and answered with bytes whatever the tool does."""
 
-import threading
 from collections.abc import Awaitable
 from typing import Any
 
@@ -12,6 +11,7 @@ from cloche.runtime.events import ToolFinished, ToolStarted
 from cloche.runtime.result import ToolCallRecord
 from cloche.runtime.running.run_state import RunState, now
 from cloche.runtime.values import UnserializableError, ValueCodecError
+from cloche.runtime.wasm.signals import is_from_signal
 
 __all__ = ["ToolCalls", "error_text", "start_call"]
 
@@ -87,16 +87,14 @@ class ToolCalls:
 def start_call(tools: Dispatcher, call: Call | Start) -> Settled | Awaitable[Any]:
     """Call the tool and return what it returned or raised, or its awaitable.
 
-    Ctrl-C while a tool runs on the main thread is the user's, and goes through; anything else a tool raises is the
-    guest's, be it SystemExit.
+    What a signal's handler raises while a tool runs on the main thread, such as KeyboardInterrupt, is the user's and goes
+    through; anything else a tool raises is the guest's, be it SystemExit.
     """
     try:
         value: Any = tools.call(call.name, call.args, call.kwargs)
-    except KeyboardInterrupt as error:
-        if threading.current_thread() is threading.main_thread():
-            raise
-        return Settled(None, error)
     except BaseException as error:
+        if is_from_signal(error):
+            raise
         return Settled(None, error)
     # Cheaper than isinstance(value, Awaitable), and this is the path of every call.
     return value if hasattr(value, "__await__") else Settled(value, None)

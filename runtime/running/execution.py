@@ -45,13 +45,14 @@ class Resumption(NamedTuple):
 class Job(NamedTuple):
     """Requests to perform in order; the last one's value is the result.
 
-    ``most`` caps that value's encoded bytes, where it is not the limit of results. ``is_run`` says whether a program
-    is run, which takes from the session's budget. With a ``resumption``, what comes last is to resume a program.
+    ``most`` caps that value's encoded bytes, where it is not the limit of results. ``code`` is the
+    program, if one is run: that takes from the session's budget. With a ``resumption``, what comes last is to resume
+    a program.
     """
 
     requests: list[bytes]
     most: int | None = None
-    is_run: bool = False
+    code: str | None = None
     resumption: Resumption | None = None
 
     @property
@@ -165,6 +166,7 @@ class Execution:
     def _drive(self, body: Body, steps: list[Step]) -> _Ending:
         fuel = self._set_limits(body.machine)
         body.host.begin(self.run, self._loop)
+        self._begin_record(body, fuel)
         # From here on an interrupt finds the machine; one that came before is found when the first step is due.
         self._body = body
         answer, error = None, None
@@ -208,21 +210,52 @@ class Execution:
     def _last_request(self, body: Body) -> bytes:
         """Return the last request. To resume a program, calls that were approved are made now, within its limits."""
         resumption = self._job.resumption
-        return self._job.requests[-1] if resumption is None else body.host.resume(*resumption)
+        if resumption is None:
+            return self._job.requests[-1]
+        request = body.host.resume(*resumption)
+        if self.run.record is not None and self._guest.recorder is not None:
+            self._guest.recorder.resumed(self.run.record, [request])
+        return request
 
     def _step(self, body: Body, request: bytes, steps: list[Step]) -> bytes:
-        if not self._guest.keeps:
-            return body.machine.step(request)
-        body.tape.start()
+        if self._guest.keeps:
+            body.tape.start()
         response = body.machine.step(request)
-        steps.append(Step(request, body.tape.stop(), response))
+        if self._guest.keeps:
+            steps.append(Step(request, body.tape.stop(), response))
+        if self.run.record is not None and self._guest.recorder is not None:
+            self._guest.recorder.answered(self.run.record, response)
         return response
+
+    def _begin_record(self, body: Body, fuel: int | None) -> None:
+        recorder, run, job = self._guest.recorder, self.run, self._job
+        if recorder is None or body.ear is None:
+            return
+        if run.record is None:
+            run.record = recorder.begin(self._guest.tools.specs(), job.requests, fuel, job.code)
+        else:
+            recorder.resumed(run.record, job.requests)
+        body.ear.run = run.record
+
+    def _end_record(self, body: Body | None, ending: _Ending, error: BaseException | None, lost: bool) -> None:
+        record, recorder = self.run.record, self._guest.recorder
+        if record is None or recorder is None:
+            return
+        if body is not None and body.ear is not None:
+            body.ear.run = None
+        if self.paused:
+            # What comes after belongs to the same run: it is lost with it, too.
+            return
+        record.output, record.errors = self.run.stdout.content(), self.run.stderr.content()
+        record.error = None if error is None else [type(error).__name__, str(error)]
+        record.used, record.lost = ending.fuel, lost
+        recorder.end(record)
 
     def _conclude(self, body: Body, ending: _Ending, steps: list[Step]) -> Result[Any]:
         memory = self._guest.memory_seen = body.machine.memory_size()
         error, answer = ending.error, ending.answer
         if isinstance(answer, Finished) and answer.failure is not None:
-            error = error_of_failure(answer.failure, self.run.limits, memory)
+            error = error_of_failure(answer.failure, self.run.limits, memory, self._job.most)
         lost = self._is_lost(body, ending, error)
         if lost:
             self._guest.lose()
@@ -231,6 +264,7 @@ class Execution:
             self._keep(body, ending, steps)
         usage = self._account(ending, memory)
         self.paused = isinstance(answer, Waiting)
+        self._end_record(body, ending, error, lost)
         self._done(self, error if lost else None)
         return self._result(ending, error, usage, lost)
 
@@ -260,6 +294,7 @@ class Execution:
         self.paused = False
         ending = _Ending(None, error, seconds, None)
         usage = self._account(ending, self._guest.memory_seen)
+        self._end_record(self._body, ending, error, lost=True)
         self._done(self, error)
         return self._result(ending, error, usage, lost=True)
 

@@ -9,6 +9,7 @@ from cloche.runtime.limits import Limits
 from cloche.runtime.running.execution import Job, Resumption
 from cloche.runtime.running.session_guest import Guest
 from cloche.runtime.suspension.answers import Answer
+from cloche.runtime.wasm.imports import MAX_FRAME
 
 __all__ = [
     "MakeJob",
@@ -23,6 +24,10 @@ __all__ = [
     "set_variable",
 ]
 
+# What fits one frame from the guest, with the few bytes around it.
+_HEADER = 64
+_LARGEST_FILE = MAX_FRAME - (1 << 20)
+
 MakeJob = Callable[[Guest, Limits], Job]
 """Makes the job when the session is known to be free: what the guest must be told first depends on its state."""
 
@@ -32,15 +37,13 @@ def run(code: object) -> MakeJob:
     if not isinstance(code, str):
         raise ConfigurationError("code", f"a {type(code).__name__} is not a program: pass its source as a str")
     return lambda guest, limits: Job(
-        [*guest.awakening(), run_request(code, guest.begin_run(), guest.run_options(limits))], is_run=True
+        [*guest.awakening(), run_request(code, guest.begin_run(), guest.run_options(limits))], code=code
     )
 
 
 def resume(answers: dict[int, Answer]) -> MakeJob:
     """Return the job that lets a suspended program go on with these answers."""
-    return lambda guest, limits: Job(
-        guest.awakening(), is_run=True, resumption=Resumption(answers, guest.run_options(limits))
-    )
+    return lambda guest, limits: Job(guest.awakening(), resumption=Resumption(answers, guest.run_options(limits)))
 
 
 def set_variable(name: str, value: Any) -> MakeJob:
@@ -60,9 +63,15 @@ def put_file(path: str, data: bytes | str) -> MakeJob:
 
 
 def get_file(path: str) -> MakeJob:
-    """Return the job that reads a file."""
+    """Return the job that reads a file of any size that a guest may hold, up to 63 MiB."""
     frame = request(Op.GET_FILE, _path(path))
-    return lambda guest, limits: Job([*guest.introduction(limits), frame], most=limits.file_bytes)
+
+    def make(guest: Guest, limits: Limits) -> Job:
+        # A file may be larger than a value: the interpreter is told so for this one request.
+        most = max(limits.result, min(limits.file_bytes, _LARGEST_FILE))
+        return Job([*guest.introduction(limits.replace(result=most + _HEADER)), frame], most=most)
+
+    return make
 
 
 def list_files(path: str) -> MakeJob:

@@ -65,13 +65,17 @@ def error_of_stop(stopped: Stopped, run: RunState) -> BaseException:
             return GuestCrashed(str(stopped))
 
 
-def error_of_failure(failure: Failure, limits: Limits, memory: int) -> GuestError:
-    """Return the error for a failure that the guest reported; its texts are cut to the limits once more."""
+def error_of_failure(failure: Failure, limits: Limits, memory: int, most: int | None = None) -> GuestError:
+    """Return the error for a failure that the guest reported; its texts are cut to the limits once more.
+
+    ``most`` replaces the cap on the value's encoded bytes.
+    """
     message = failure.message[: limits.message]
     if failure.kind == "unserializable":
         return UnserializableValue(message)
     if failure.kind == "too_large":
-        return ResultTooLarge(limits.result, limits.result)
+        cap = limits.result if most is None else most
+        return ResultTooLarge(cap, cap)
     if _is_out_of_memory(failure, limits, memory):
         return MemoryExceeded(memory, limits.memory)
     return GuestException(failure.type_name, message, failure.traceback[: limits.traceback], failure.line)

@@ -10,6 +10,7 @@ from cloche.runtime.bridge.output import OutputBuffer
 from cloche.runtime.errors import TimeExceeded
 from cloche.runtime.events import Event, Output
 from cloche.runtime.limits import Limits
+from cloche.runtime.recording.events import RecordedRun
 from cloche.runtime.result import ToolCallRecord, Usage
 from cloche.runtime.seam import StopRun
 from cloche.runtime.suspension.waiting import WaitingCalls
@@ -38,7 +39,7 @@ class RunState:
 
     ``doing`` names the tool that is being waited for, or is empty. ``stop_reason`` is what ends the run, once known.
     ``waiting`` holds the calls that wait for answers, and is None where none ever does; ``carried`` is what it had
-    used when it was suspended the last time.
+    used when it was suspended the last time; ``record`` is where it is recorded, if it is.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class RunState:
         "finished",
         "limits",
         "listener",
+        "record",
         "started",
         "stderr",
         "stdout",
@@ -62,6 +64,7 @@ class RunState:
         self.limits = limits
         self.waiting = waiting
         self.carried: Usage = NOTHING
+        self.record: RecordedRun | None = None
         self.listener = listener
         self.stdout = OutputBuffer("stdout", limits.output)
         self.stderr = OutputBuffer("stderr", limits.output)

@@ -10,6 +10,7 @@ from cloche.runtime.budget import Budget, Spent
 from cloche.runtime.dispatch import Dispatcher
 from cloche.runtime.errors import ClocheError, SessionClosed
 from cloche.runtime.limits import Limits
+from cloche.runtime.recording.recorder import Ear, Recorder
 from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.rollback.journal import Journal
 from cloche.runtime.seam import Machine, MachineSource
@@ -24,6 +25,7 @@ class Body(NamedTuple):
     machine: Machine
     host: Host
     tape: Tape
+    ear: Ear | None = None
 
 
 class Step(NamedTuple):
@@ -71,6 +73,7 @@ class Guest:
         self.memory_seen = source.least_memory
         self.world = world
         self.budget = budget
+        self.recorder: Recorder | None = None
         self.spent = Spent()
         self._origin: Checkpoint | None = None
         self._mark = world.mark()
@@ -89,6 +92,14 @@ class Guest:
         self._journal = Journal(origin) if self.keeps else None
         self._told = _Told(caps, self.tools.version() if knows_tools else None, awake=self.world.has_seed)
         self._body = self._new_body()
+
+    def record(self, recorder: Recorder, start: bytes | None = None) -> None:
+        """Have the session written down from its beginning: a fresh guest, or the snapshot ``start``.
+
+        Raises ConfigurationError if the recorder has another session.
+        """
+        recorder.attach(self.source, self.memory, self.keeps, start)
+        self.recorder = recorder
 
     def checkpoint(self) -> Checkpoint:
         """Return a copy of the memory's changed pages. Raises SessionClosed."""
@@ -184,9 +195,10 @@ class Guest:
     def _new_body(self) -> Body:
         tape = Tape() if self._journal is None else self._journal.new_tape()
         host = Host(self.tools, self.world, tape)
-        machine = self.source.new(host, self.memory)
+        ear = None if self.recorder is None else Ear(host, self.recorder)
+        machine = self.source.new(host if ear is None else ear, self.memory)
         self._restore(machine, tape)
-        return Body(machine, host, tape)
+        return Body(machine, host, tape, ear)
 
     def _restore(self, machine: Machine, tape: Tape) -> None:
         try:

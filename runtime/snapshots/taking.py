@@ -7,14 +7,17 @@ from cloche.runtime.bridge.protocol import ABI
 from cloche.runtime.bridge.world import World
 from cloche.runtime.dispatch import Dispatcher
 from cloche.runtime.errors import SnapshotCorrupt, SnapshotMismatch
-from cloche.runtime.rollback.checkpoint import Checkpoint, Piece
+from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.running.session_guest import Guest
+from cloche.runtime.seam import MachineSource
 from cloche.runtime.snapshots.delta import MalformedDelta, pack, unpack
 from cloche.runtime.snapshots.facts import Facts, Told
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.values import encode
 
-__all__ = ["restore", "take", "twin"]
+__all__ = ["checkpoint_of", "restore", "take", "twin"]
+
+_WASM_PAGE = 1 << 16
 
 
 def take(
@@ -32,12 +35,29 @@ def restore(guest: Guest, snapshot: Snapshot) -> None:
     Raises SnapshotMismatch or SnapshotCorrupt, before anything is loaded.
     """
     facts = snapshot.facts
-    _check(guest, facts)
-    checkpoint = Checkpoint(_pieces(guest, snapshot), facts.size, facts.stack_pointer)
+    if facts.size > guest.memory:
+        raise SnapshotMismatch("memory", f"{facts.size} bytes", f"no more than Limits(memory={guest.memory})")
+    checkpoint = checkpoint_of(snapshot, guest.source)
     guest.spent = facts.spent
     guest.budget = facts.budget if guest.budget is None else guest.budget
     guest.world.resume(facts.world)
     guest.resume_at(checkpoint, facts.told.caps, facts.told.tools == _fingerprint(guest.tools))
+
+
+def checkpoint_of(snapshot: Snapshot, source: MachineSource) -> Checkpoint:
+    """Return the memory of a snapshot of this image. Raises SnapshotMismatch or SnapshotCorrupt."""
+    facts = snapshot.facts
+    if facts.abi != ABI:
+        raise SnapshotMismatch("abi", f"version {facts.abi}", f"version {ABI}")
+    if facts.image != source.digest:
+        raise SnapshotMismatch("image", facts.image[:12], f"{source.digest[:12]} (SHA-256)")
+    if facts.size < source.least_memory or facts.size % _WASM_PAGE or facts.stack_pointer > facts.size:
+        raise SnapshotCorrupt("it was made by something else: its memory has an impossible size")
+    try:
+        pieces = unpack(snapshot.body, source.pristine(), facts.size)
+    except MalformedDelta as error:
+        raise SnapshotCorrupt(f"it was made by something else: {error}") from None
+    return Checkpoint(pieces, facts.size, facts.stack_pointer)
 
 
 def twin(guest: Guest, checkpoint: Checkpoint) -> Guest:
@@ -67,24 +87,6 @@ def _facts(guest: Guest, checkpoint: Checkpoint, tenant: str | None, suspension:
         tenant=tenant,
         suspension=suspension,
     )
-
-
-def _check(guest: Guest, facts: Facts) -> None:
-    if facts.abi != ABI:
-        raise SnapshotMismatch("abi", f"version {facts.abi}", f"version {ABI}")
-    if facts.image != guest.source.digest:
-        raise SnapshotMismatch("image", facts.image[:12], f"{guest.source.digest[:12]} (SHA-256)")
-    if facts.size > guest.memory:
-        raise SnapshotMismatch("memory", f"{facts.size} bytes", f"no more than Limits(memory={guest.memory})")
-    if facts.size < guest.source.least_memory or facts.size % (1 << 16) or facts.stack_pointer > facts.size:
-        raise SnapshotCorrupt("it was made by something else: its memory has an impossible size")
-
-
-def _pieces(guest: Guest, snapshot: Snapshot) -> list[Piece]:
-    try:
-        return unpack(snapshot.body, guest.source.pristine(), snapshot.facts.size)
-    except MalformedDelta as error:
-        raise SnapshotCorrupt(f"it was made by something else: {error}") from None
 
 
 def _fingerprint(tools: Dispatcher) -> str:

@@ -21,8 +21,8 @@ def as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
     return {
         "limits": {field.name: getattr(run.limits, field.name) for field in fields(Limits)},
         "carried": list(run.carried._replace(wall=0.0) if timeless else run.carried),
-        "stdout": run.stdout.data(),
-        "stderr": run.stderr.data(),
+        "stdout": run.stdout.content(),
+        "stderr": run.stderr.content(),
         "held": [[held.id, held.frame, held.needs_approval, held.line] for held in waiting.held.values()],
         "undelivered": list(waiting.undelivered),
         "next_id": waiting.next_id,

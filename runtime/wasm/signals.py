@@ -17,7 +17,7 @@ from cloche.runtime.wasm.control import Control
 from cloche.runtime.wasm.imports import ImportHost
 from cloche.runtime.wasm.traps import Stopped
 
-__all__ = ["Deferral", "is_main_thread"]
+__all__ = ["Deferral", "is_from_signal", "is_main_thread"]
 
 _Handler = Callable[[int, FrameType | None], object]
 
@@ -27,6 +27,21 @@ _NUMBERS = tuple(int(getattr(signal, name)) for name in _NAMES if hasattr(signal
 # The C functions behind ``signal``: its Python layer builds enum members, ten times as slow.
 _signal: Any = importlib.import_module("_signal")
 _main = threading.main_thread()
+
+
+class _Latest:
+    """What a signal's handler raised inside a tool, until the outermost guest of the main thread has been left."""
+
+    error: BaseException | None = None
+    depth = 0
+
+
+_latest = _Latest()
+
+
+def is_from_signal(error: BaseException) -> bool:
+    """Say whether a signal's handler has raised this very exception while a tool ran: it is the user's, not the tool's."""
+    return error is _latest.error
 
 
 def is_main_thread() -> bool:
@@ -47,6 +62,7 @@ class Deferral:
         self._raised: BaseException | None = None
 
     def __enter__(self) -> None:
+        _latest.depth += 1
         for number in _NUMBERS:
             handler = _signal.getsignal(number)
             if callable(handler):
@@ -54,6 +70,9 @@ class Deferral:
                 _signal.signal(number, self._wrapper)
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        _latest.depth -= 1
+        if not _latest.depth:
+            _latest.error = None
         for number, handler in self._saved.items():
             # A tool may have set its own meanwhile.
             if _signal.getsignal(number) is self._wrapper:
@@ -65,13 +84,20 @@ class Deferral:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._host.in_handler:
             # A tool is running, inside our ``try``: interrupt it where it is.
-            self._saved[number](number, frame)
+            self._interrupt_tool(number, frame)
             return
         try:
             self._saved[number](number, frame)
         except BaseException as error:
             self._raised = error
             self._control.interrupt(error)
+
+    def _interrupt_tool(self, number: int, frame: FrameType | None) -> None:
+        try:
+            self._saved[number](number, frame)
+        except BaseException as error:
+            _latest.error = error
+            raise
 
     def _deliver(self, error: BaseException | None) -> None:
         raised, self._raised = self._raised, None

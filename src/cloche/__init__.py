@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         NotSuspended,
         OutputExceeded,
         ProtocolError,
+        RecordingError,
         ResultTooLarge,
         SessionBusy,
         SessionClosed,
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     )
     from cloche.runtime.events import Event, Finished, Output, ToolFinished, ToolStarted
     from cloche.runtime.limits import Limits
+    from cloche.runtime.recording.recorder import Recorder
+    from cloche.runtime.recording.recording import Recording
+    from cloche.runtime.recording.replaying import Replay, replay
     from cloche.runtime.result import Result, ToolCallRecord, Usage
     from cloche.runtime.sandbox import Sandbox
     from cloche.runtime.session import Session
@@ -84,7 +88,11 @@ __all__ = [
     "Output",
     "OutputExceeded",
     "ProtocolError",
+    "Recorder",
+    "Recording",
+    "RecordingError",
     "RedisStore",
+    "Replay",
     "Result",
     "ResultTooLarge",
     "SQLiteStore",
@@ -113,6 +121,7 @@ __all__ = [
     "ToolStarted",
     "UnserializableValue",
     "Usage",
+    "replay",
     "tool",
 ]
 
@@ -122,6 +131,9 @@ _NAMES = {
     "cloche.runtime.budget": ("Budget", "Spent"),
     "cloche.runtime.events": ("Event", "Finished", "Output", "ToolFinished", "ToolStarted"),
     "cloche.runtime.limits": ("Limits",),
+    "cloche.runtime.recording.recorder": ("Recorder",),
+    "cloche.runtime.recording.recording": ("Recording",),
+    "cloche.runtime.recording.replaying": ("Replay", "replay"),
     "cloche.runtime.result": ("Result", "ToolCallRecord", "Usage"),
     "cloche.runtime.sandbox": ("Sandbox",),
     "cloche.runtime.session": ("Session",),

@@ -20,8 +20,7 @@ def licences_text() -> str:
     missing = [package["name"] for package in packages if package["name"] not in texts]
     if missing:
         raise ImageError(f"the licence of {missing[0]} is missing from the guest image's licenses folder")
-    summary = "\n".join(map(_summary, packages))
-    return f"Inside the guest image:\n{summary}\n" + "".join(_section(name, texts[name]) for name in sorted(texts))
+    return f"Inside the guest image:\n{_summary(packages)}" + "".join(_section(name, texts[name]) for name in sorted(texts))
 
 
 def _texts() -> dict[str, str]:
@@ -31,8 +30,11 @@ def _texts() -> dict[str, str]:
     return {file.name.rpartition(".")[0] or file.name: file.read_text("utf-8", "replace") for file in files}
 
 
-def _summary(package: dict[str, Any]) -> str:
-    return f"  {package['name']:12} {package['version']:12} {package['licence']:24} {package['url']}"
+def _summary(packages: list[dict[str, Any]]) -> str:
+    rows = [[package[key] for key in ("name", "version", "licence", "url")] for package in packages]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "".join(f"  {line}\n" for line in lines)
 
 
 def _section(name: str, text: str) -> str:

@@ -3,7 +3,9 @@
 import argparse
 from typing import TYPE_CHECKING, NoReturn
 
+from cloche.bench.arguments import add_arguments
 from cloche.cli.limit_flags import add_limit_flags
+from cloche.cli.session_parser import add_replay, add_session
 
 __all__ = ["EXIT_CODES", "build_parser"]
 
@@ -37,7 +39,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_run(commands)
     _add_repl(commands)
+    add_session(commands, _add_sandbox_flags)
+    add_replay(commands)
     _add_info(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -74,6 +79,10 @@ def _add_run(commands: "_Commands") -> None:
     run.add_argument("file", metavar="FILE", help="the program; - reads standard input")
     run.add_argument("--json", action="store_true", help="print one JSON object instead of the output")
     run.add_argument("--put", action="append", default=[], metavar="FILE[=PATH]", help="copy a file into the sandbox")
+    run.add_argument("--record", metavar="FILE", help="write a recording, which cloche replay runs again")
+    run.add_argument(
+        "--redact", action="append", default=[], metavar="TOOL[.ARGUMENT]", help="what to keep out of the recording"
+    )
     _add_sandbox_flags(run)
 
 
@@ -94,6 +103,15 @@ def _add_info(commands: "_Commands") -> None:
     )
     info.add_argument("--json", action="store_true", help="print one JSON object")
     info.add_argument("--licenses", action="store_true", help="show the licences of everything inside the guest image")
+
+
+def _add_bench(commands: "_Commands") -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="what isolation costs on this machine",
+        description="Measure Cloche and its peers, as far as they are installed (pip install 'cloche[bench]').",
+    )
+    add_arguments(bench)
 
 
 def _add_sandbox_flags(parser: argparse.ArgumentParser) -> None:

@@ -39,6 +39,10 @@ def _reset(session: ReplSession, words: Sequence[str]) -> str:
     return "a fresh session"
 
 
+def _undo(session: ReplSession, words: Sequence[str]) -> str:
+    return "as before the last piece" if session.undo() else "there is nothing to undo"
+
+
 def _limits(session: ReplSession, words: Sequence[str]) -> str:
     for word in words:
         name, equals, text = word.partition("=")
@@ -84,6 +88,7 @@ _COMMANDS: dict[str, tuple[_Command, str]] = {
     "tools": (_tools, "the host tools that the session can call"),
     "files": (_files, "the session's files below /work, or below a folder: :files /tmp"),
     "put": (_put, "copy a file into the sandbox: :put data.csv, or :put data.csv PATH"),
+    "undo": (_undo, "go back to before the last piece, files included; again for the one before it"),
     "reset": (_reset, "forget everything and begin a fresh session"),
     "quit": (_quit, "leave"),
 }

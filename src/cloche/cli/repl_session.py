@@ -10,8 +10,12 @@ from cloche.host_tools import ToolRegistry
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import LimitChanges, Limits
 from cloche.runtime.result import Result
+from cloche.runtime.snapshots.snapshot import Snapshot
 
 __all__ = ["ReplSession"]
+
+# Bytes of snapshots to go back to: some thousand pieces of a small session.
+_MOST_PAST = 64 << 20
 
 
 class ReplSession:
@@ -26,11 +30,20 @@ class ReplSession:
 
     def run(self, piece: str) -> Result[Any]:
         """Run one piece, writing its output as it comes; Ctrl-C ends it and the session is as before it."""
+        self._remember()
         self.last = run_interruptibly(
             lambda: self.session.run(piece, limits=self.limits, on_event=write_event),
             interrupt=self.session.interrupt,
         )
         return self.last
+
+    def undo(self) -> bool:
+        """Go back to before the last piece that was not undone yet. Returns False if none is remembered."""
+        if not self._past:
+            return False
+        self.session.close()
+        self.session = self._box.restore(self._past.pop())
+        return True
 
     def reset(self) -> None:
         """Begin again in a fresh session with the same tools and limits."""
@@ -47,7 +60,13 @@ class ReplSession:
         """End the session."""
         self.session.close()
 
+    def _remember(self) -> None:
+        self._past.append(self.session.snapshot())
+        while sum(map(len, self._past)) > _MOST_PAST:
+            self._past.pop(0)
+
     def _begin(self) -> None:
+        self._past: list[Snapshot] = []
         self.session = self._box.session()
         hook = resources.files("cloche.cli").joinpath("repl_guest.py").read_text(encoding="utf-8")
         self.session.run(hook).unwrap()

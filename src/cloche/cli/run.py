@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from cloche.cli.complaint import Complaint
 from cloche.cli.exit_codes import exit_code
 from cloche.cli.json_shape import result_json
 from cloche.cli.sandboxes import sandbox_from
@@ -12,6 +13,7 @@ from cloche.cli.sources import file_to_put, read_source
 from cloche.cli.terminal import error_text, write_event
 from cloche.cli.tool_flags import load_tools
 from cloche.cli.worker import run_interruptibly
+from cloche.runtime.recording.recorder import Recorder
 from cloche.runtime.result import Result
 from cloche.runtime.session import Session
 
@@ -22,15 +24,25 @@ def command(arguments: argparse.Namespace) -> int:
     """Run the program and return the exit code of its outcome. Raises Complaint or CallerError before anything runs."""
     source = read_source(arguments.file)
     files = [file_to_put(text) for text in arguments.put]
-    with sandbox_from(arguments, load_tools(arguments.tool)).session() as session:
+    recorder = Recorder(arguments.redact) if arguments.record else None
+    with sandbox_from(arguments, load_tools(arguments.tool)).session(recorder=recorder) as session:
         for path, data in files:
             session.put_file(path, data)
         result = _run(session, source, arguments.json)
+    if recorder is not None:
+        _save(recorder, arguments.record)
     if arguments.json:
         print(json.dumps(result_json(result), allow_nan=False))
     else:
         _show(result)
     return exit_code(result.error)
+
+
+def _save(recorder: Recorder, path: str) -> None:
+    try:
+        recorder.recording().save(path)
+    except OSError as error:
+        raise Complaint(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
 
 
 def _run(session: Session, source: str, quiet: bool) -> Result[object]:

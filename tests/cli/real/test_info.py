@@ -38,7 +38,9 @@ def test_it_needs_no_rich(cloche: Run, folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["cpython", "msgpack", "zlib", "bzip2", "xz", "wasi-libc"])
+@pytest.mark.parametrize(
+    "name", ["cpython", "msgpack", "zlib", "bzip2", "xz", "tzdata", "wasi-libc", "zig-compiler-rt"]
+)
 def test_the_licence_of_everything_inside(cloche: Run, name: str) -> None:
     done = cloche("info", "--licenses")
     assert done.returncode == 0

@@ -33,3 +33,25 @@ def test_importing_the_package_loads_nothing_else() -> None:
     program = f"import sys, cloche; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_importing_the_package_loads_a_few_modules_of_the_standard_library() -> None:
+    program = "import sys; before = set(sys.modules); import cloche; print(*sorted(set(sys.modules) - before))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert {name for name in loaded if name.startswith("cloche")} == {"cloche"}
+    assert {name.partition(".")[0] for name in loaded} <= {"cloche", *sys.stdlib_module_names}
+    assert len(loaded) < 50
+
+
+@pytest.mark.parametrize(
+    ("names", "unwanted"),
+    [
+        ("Limits", {"wasmtime", "pydantic", "asyncio"}),
+        ("Sandbox, Session", {"pydantic", "rich", "httpx", "litellm"}),
+        ("tool, Tool, ToolRegistry", {"wasmtime", "rich", "httpx", "litellm"}),
+    ],
+)
+def test_a_name_loads_only_what_it_needs(names: str, unwanted: set[str]) -> None:
+    program = f"import sys; from cloche import {names}; print(*sorted({unwanted!r} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []

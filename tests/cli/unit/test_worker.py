@@ -19,14 +19,21 @@ def test_it_runs_beside_the_main_thread() -> None:
     assert run_interruptibly(threading.get_ident, lambda: None) != threading.get_ident()
 
 
-def test_ctrl_c_calls_the_interrupt() -> None:
-    begun, ended = threading.Event(), threading.Event()
+def test_ctrl_c_calls_the_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, ended = threading.Event(), threading.Event()
+    wait = Worker.wait
+
+    def noted_wait(worker: Worker[str], seconds: float = 0.1) -> bool:
+        waits.set()
+        return wait(worker, seconds)
 
     def work() -> str:
-        begun.set()
+        # Not earlier: before it waits, Ctrl-C is the test's own end.
+        assert waits.wait(30)
         signal.raise_signal(signal.SIGINT)
         return "ended" if ended.wait(30) else "never"
 
+    monkeypatch.setattr(Worker, "wait", noted_wait)
     assert run_interruptibly(work, ended.set) == "ended"
 
 

@@ -228,7 +228,7 @@ def test_what_is_remembered_of_calls_is_bounded() -> None:
         assert anything.invoke([value], {}) == 1
         assert anything.invoke([], {f"name{number}": value}) == 1
         assert anything.invoke([value] * number, {}) == number
-    arguments: object = vars(anything)["_arguments"]
+    arguments: object = vars(anything)["_tool_arguments"]
     remembered = vars(arguments)
     assert 0 < len(remembered["_good"]) <= 128
     assert 0 < len(remembered["_plans"]) <= 128

@@ -1,6 +1,6 @@
 """pyeryx: CPython in WebAssembly, under Wasmtime in Rust."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -27,7 +27,7 @@ class Adapter(Runner):
         return _value(_eryx.Sandbox(callbacks=self._callbacks).execute(code))
 
     @contextmanager
-    def session(self) -> Iterator[Run]:
+    def session(self) -> Generator[Run, None, None]:
         """Run in one session."""
         session = _eryx.Session(callbacks=self._callbacks)
         yield lambda code: _value(session.execute(code))

@@ -1,6 +1,6 @@
 """``exec`` in this very process: no isolation at all, and the baseline of everything."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ class Adapter(Runner):
         return _run(dict(self.tools), code)
 
     @contextmanager
-    def session(self) -> Iterator[Run]:
+    def session(self) -> Generator[Run, None, None]:
         """Run in one dictionary."""
         yield partial(_run, dict(self.tools))
 

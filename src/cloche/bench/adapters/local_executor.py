@@ -1,6 +1,6 @@
 """smolagents' local executor: an interpreter of Python's syntax tree, in Python."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -20,7 +20,7 @@ class Adapter(Runner):
         return self._executor()(code).output
 
     @contextmanager
-    def session(self) -> Iterator[Run]:
+    def session(self) -> Generator[Run, None, None]:
         """Run in one executor."""
         executor = self._executor()
         yield lambda code: executor(code).output

@@ -1,6 +1,6 @@
 """pydantic-monty: an interpreter of its own for a subset of Python, in worker processes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -28,7 +28,7 @@ class Adapter(Runner):
             return session.feed_run(code, external_lookup=self.tools)
 
     @contextmanager
-    def session(self) -> Iterator[Run]:
+    def session(self) -> Generator[Run, None, None]:
         """Keep one worker."""
         with self._pool.checkout() as session:
             yield lambda code: session.feed_run(code, external_lookup=self.tools)

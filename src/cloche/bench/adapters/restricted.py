@@ -1,6 +1,6 @@
 """RestrictedPython: programs compiled with guards around attributes, items and writes, then run by ``exec``."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -16,7 +16,7 @@ _eval: Any = import_module("RestrictedPython.Eval")
 
 
 class Adapter(Runner):
-    """The package's own guards, its safe, limited and utility builtins, and imports from a list."""
+    """The package's own guards, its safe and utility builtins, harmless ones of Python's, and imports from a list."""
 
     value = ""
 
@@ -25,7 +25,7 @@ class Adapter(Runner):
         return _run(self._names(), code)
 
     @contextmanager
-    def session(self) -> Iterator[Run]:
+    def session(self) -> Generator[Run, None, None]:
         """Run with the same globals."""
         yield partial(_run, self._names())
 
@@ -69,10 +69,10 @@ _INPLACE = {
         "<<": "ilshift", ">>": "irshift", "&": "iand", "|": "ior", "^": "ixor", "@": "imatmul",
     }.items()
 }  # fmt: skip
+_HARMLESS = ("all", "any", "dict", "enumerate", "list", "max", "min", "range", "set", "sorted", "sum")
 _BUILTINS = {
     **_guards.safe_builtins,
-    **_restricted.limited_builtins,
     **_restricted.utility_builtins,
-    **{name: getattr(import_module("builtins"), name) for name in ("dict", "enumerate", "sum", "min", "max", "any")},
+    **{name: getattr(import_module("builtins"), name) for name in _HARMLESS},
     "__import__": _import,
 }

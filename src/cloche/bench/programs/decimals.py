@@ -3,7 +3,7 @@
 from decimal import ROUND_HALF_EVEN, Decimal
 
 
-def work(accounts: int, months: int) -> str:
+def work(accounts, months):
     """Return the sum of all accounts after so many months, to the cent."""
     cent = Decimal("0.01")
     rate = Decimal("0.0375") / 12

@@ -1,10 +1,10 @@
 """Dictionaries: counting, grouping and looking up."""
 
 
-def work(size: int) -> list[int]:
+def work(size):
     """Group numbers by a key, count them and add up what was found."""
-    groups: dict[str, list[int]] = {}
-    counts: dict[int, int] = {}
+    groups = {}
+    counts = {}
     for number in range(size):
         key = f"k{number * 7919 % 97}"
         groups.setdefault(key, []).append(number)

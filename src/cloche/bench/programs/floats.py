@@ -10,7 +10,7 @@ BODIES = [
 ]
 
 
-def advance(bodies: list[list[float]], dt: float) -> None:
+def advance(bodies, dt):
     """Move all bodies by one step of time."""
     for i, one in enumerate(bodies):
         for other in bodies[i + 1 :]:
@@ -26,7 +26,7 @@ def advance(bodies: list[list[float]], dt: float) -> None:
         body[1] += dt * body[3]
 
 
-def work(steps: int) -> list[int]:
+def work(steps):
     """Return where everything is after so many steps."""
     bodies = [list(body) for body in BODIES]
     for i in range(steps):

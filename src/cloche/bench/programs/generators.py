@@ -1,11 +1,9 @@
 """Generators: pipelines of them, and one that calls itself."""
 
-from collections.abc import Iterator
 
-
-def primes() -> Iterator[int]:
+def primes():
     """Give the prime numbers, for ever."""
-    found: list[int] = []
+    found = []
     number = 2
     while True:
         if all(number % prime for prime in found if prime * prime <= number):
@@ -14,7 +12,7 @@ def primes() -> Iterator[int]:
         number += 1
 
 
-def flat(depth: int, width: int) -> Iterator[int]:
+def flat(depth, width):
     """Give the leaves of a tree."""
     if depth == 0:
         yield width
@@ -23,7 +21,7 @@ def flat(depth: int, width: int) -> Iterator[int]:
             yield from flat(depth - 1, child + 1)
 
 
-def work(count: int) -> list[int]:
+def work(count):
     """Add up what a few generators give."""
     total = 0
     for index, prime in enumerate(primes()):

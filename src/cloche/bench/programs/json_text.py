@@ -3,10 +3,16 @@
 import json
 
 
-def work(rounds: int) -> list[int]:
+def work(rounds):
     """Send records through JSON and return what is left to count."""
     records = [
-        {"id": number, "name": f"item {number}", "price": number * 1.25, "tags": ["a", "b", None], "ok": number % 2 == 0}
+        {
+            "id": number,
+            "name": f"item {number}",
+            "price": number * 1.25,
+            "tags": ["a", "b", None],
+            "ok": number % 2 == 0,
+        }
         for number in range(200)
     ]
     size = 0

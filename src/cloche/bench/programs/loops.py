@@ -1,7 +1,7 @@
 """Plain loops over small integers: the longest Collatz sequence."""
 
 
-def steps(n: int) -> int:
+def steps(n):
     """Return the number of steps from n to 1."""
     count = 0
     while n != 1:
@@ -10,7 +10,7 @@ def steps(n: int) -> int:
     return count
 
 
-def longest(most: int) -> list[int]:
+def longest(most):
     """Return the start of the longest sequence, and its steps."""
     best, start = 0, 0
     for n in range(1, most):

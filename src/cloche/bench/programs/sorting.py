@@ -1,9 +1,9 @@
 """Sorting: numbers, records by key, and a sort written out by hand."""
 
 
-def numbers(count: int) -> list[int]:
+def numbers(count):
     """Return numbers in no order, always the same."""
-    found: list[int] = []
+    found = []
     state = 12345
     for i in range(count):
         state = (state * 1103515245 + 12345) % 2147483648
@@ -11,13 +11,13 @@ def numbers(count: int) -> list[int]:
     return found
 
 
-def merge_sort(items: list[int]) -> list[int]:
+def merge_sort(items):
     """Return the items in order."""
     if len(items) < 2:
         return items
     middle = len(items) // 2
     left, right = merge_sort(items[:middle]), merge_sort(items[middle:])
-    merged: list[int] = []
+    merged = []
     i = j = 0
     while i < len(left) and j < len(right):
         if left[i] <= right[j]:
@@ -29,7 +29,7 @@ def merge_sort(items: list[int]) -> list[int]:
     return merged + left[i:] + right[j:]
 
 
-def work(count: int) -> list[int]:
+def work(count):
     """Sort in three ways and return a few of the items."""
     items = numbers(count)
     records = [{"id": number, "rest": number % 1000} for number in items]

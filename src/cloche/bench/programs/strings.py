@@ -3,12 +3,12 @@
 TEXT = "The quick brown fox jumps over the lazy dog; the dog, being lazy, does not mind at all. "
 
 
-def tidy(word: str) -> str:
+def tidy(word):
     """Return the word without punctuation, in lower case."""
     return word.strip(".,;").lower()
 
 
-def work(rounds: int) -> list[str]:
+def work(rounds):
     """Return a few facts about the text, after going through it that many times."""
     seen = ""
     length = 0

@@ -1,11 +1,11 @@
 """Programs that only compute."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from cloche.bench.adapters.base import Runner
+from cloche.bench.adapters.base import Run, Runner, Unsupported
 from cloche.bench.tasks.base import Sample, expect
 from cloche.bench.tasks.clock import seconds
 
@@ -16,17 +16,28 @@ PROGRAMS = sorted(path.stem for path in _FOLDER.glob("*.py") if path.stem != "__
 
 
 def open_program(name: str) -> Callable[[Runner], AbstractContextManager[Sample]]:
-    """Return a task's opener: the whole program in a warm session. Its answer has to be this CPython's own."""
+    """Return a task's opener: the whole program in a warm session. It has to answer what CPython does."""
 
     @contextmanager
-    def opened(runner: Runner) -> Iterator[Sample]:
+    def opened(runner: Runner) -> Generator[Sample, None, None]:
         text = (_FOLDER / f"{name}.py").read_text(encoding="utf-8")
         code = text + runner.value
-        with runner.session() as run:
+        with _place(runner) as run:
             expect(run(code), _answer(text))
             yield lambda: {f"compute.{name}": seconds(run, code)}
 
     return opened
+
+
+@contextmanager
+def _place(runner: Runner) -> Generator[Run, None, None]:
+    """Give a session, or a fresh isolate for each run where there are no sessions: its start then counts."""
+    with ExitStack() as stack:
+        try:
+            run = stack.enter_context(runner.session())
+        except Unsupported:
+            run = runner.fresh
+        yield run
 
 
 def _answer(text: str) -> Any:

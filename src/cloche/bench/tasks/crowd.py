@@ -1,7 +1,7 @@
 """Many sessions at once: what each costs while it waits."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from time import perf_counter
 
@@ -12,14 +12,14 @@ from cloche.bench.tasks.private import private_bytes
 __all__ = ["open_live", "open_memory"]
 
 SESSIONS = 1_000
-_FEW = 40
-_SECONDS = 15.0
+_FEW = 25
+_SECONDS = 20.0
 _BYTES = 3 << 30
 _WORKING_SET = "data = 'x' * 1000000"
 
 
 @contextmanager
-def open_memory(runner: Runner) -> Iterator[Sample]:
+def open_memory(runner: Runner) -> Generator[Sample, None, None]:
     """Private memory of a session that ran one small program, and again after it made a million characters."""
     _settle(runner)
 
@@ -37,7 +37,7 @@ def open_memory(runner: Runner) -> Iterator[Sample]:
 
 
 @contextmanager
-def open_live(runner: Runner) -> Iterator[Sample]:
+def open_live(runner: Runner) -> Generator[Sample, None, None]:
     """A thousand sessions, all alive: each answers at the end. Memory above base, and the seconds to open them."""
     _settle(runner)
 

@@ -1,7 +1,7 @@
 """A fresh isolate: made, used for one program, dropped."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 
 from cloche.bench.adapters.base import Runner
@@ -22,7 +22,7 @@ def open_paused(metric: str, code: str) -> Callable[[Runner], AbstractContextMan
     """Return a task's opener: one program at a time, with a pause before it that is not measured."""
 
     @contextmanager
-    def opened(runner: Runner) -> Iterator[Sample]:
+    def opened(runner: Runner) -> Generator[Sample, None, None]:
         _check(runner)
 
         def sample() -> dict[str, float]:
@@ -35,7 +35,7 @@ def open_paused(metric: str, code: str) -> Callable[[Runner], AbstractContextMan
 
 
 @contextmanager
-def open_sustained(runner: Runner) -> Iterator[Sample]:
+def open_sustained(runner: Runner) -> Generator[Sample, None, None]:
     """Run the trivial program again and again without a pause; the refilling of pools is paid for."""
     _check(runner)
     yield lambda: {"fresh.sustained": seconds_each(lambda: runner.fresh(TRIVIAL), _BATCH)}

@@ -1,7 +1,7 @@
 """The next program in a session."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from cloche.bench.adapters.base import Runner
@@ -12,7 +12,7 @@ __all__ = ["open_next", "open_repeat"]
 
 
 @contextmanager
-def open_next(runner: Runner) -> Iterator[Sample]:
+def open_next(runner: Runner) -> Generator[Sample, None, None]:
     """A program that the session has not seen before, as every turn of an agent is one."""
     texts = (f"x = {number}" for number in itertools.count())
     with runner.session() as run:
@@ -22,7 +22,7 @@ def open_next(runner: Runner) -> Iterator[Sample]:
 
 
 @contextmanager
-def open_repeat(runner: Runner) -> Iterator[Sample]:
+def open_repeat(runner: Runner) -> Generator[Sample, None, None]:
     """The same text each time, which a peer may have kept compiled."""
     with runner.session() as run:
         run("x = 1")

@@ -1,6 +1,6 @@
 """Fresh isolates per second, from several threads of one process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from time import perf_counter
@@ -18,7 +18,7 @@ def open_threads(threads: int) -> Callable[[Runner], AbstractContextManager[Samp
     """Return a task's opener: that many threads run the trivial program in fresh isolates for half a second."""
 
     @contextmanager
-    def opened(runner: Runner) -> Iterator[Sample]:
+    def opened(runner: Runner) -> Generator[Sample, None, None]:
         with ThreadPoolExecutor(threads) as pool:
             yield lambda: {f"throughput.{threads}": _rate(runner, pool, threads)}
 
@@ -27,8 +27,8 @@ def open_threads(threads: int) -> Callable[[Runner], AbstractContextManager[Samp
 
 def _rate(runner: Runner, pool: ThreadPoolExecutor, threads: int) -> float:
     start = perf_counter()
-    counts = list(pool.map(lambda _: _count(runner, start + _SECONDS), range(threads)))
-    return sum(counts) / (perf_counter() - start)
+    counting = [pool.submit(_count, runner, start + _SECONDS) for _ in range(threads)]
+    return sum(count.result() for count in counting) / (perf_counter() - start)
 
 
 def _count(runner: Runner, until: float) -> int:

@@ -1,6 +1,6 @@
 """A program calls a host function: guest to host and back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ def open_calls(
     """
 
     @contextmanager
-    def opened(runner: Runner) -> Iterator[Sample]:
+    def opened(runner: Runner) -> Generator[Sample, None, None]:
         with runner.session() as run:
             run(runner.opening + setup)
             once = f"value = {runner.awaits}{call}"

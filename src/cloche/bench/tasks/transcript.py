@@ -1,6 +1,6 @@
 """Ten turns of an agent: a fresh session, ten small programs with one tool call each, and what they keep."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _RESULT = [25, 60, 60, 12, 50]
 
 
 @contextmanager
-def open_transcript(runner: Runner) -> Iterator[Sample]:
+def open_transcript(runner: Runner) -> Generator[Sample, None, None]:
     """The session's making and ending are part of the time."""
     turns = _turns(runner)
     expect(_play(runner, turns), _RESULT)

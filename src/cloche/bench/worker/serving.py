@@ -2,6 +2,7 @@
 
 import json
 import platform
+import sysconfig
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib import import_module
@@ -60,7 +61,7 @@ def serve(adapter: str, distributions: list[str], requests: TextIO, answers: Tex
     except ImportError as error:
         _say(answers, {"missing": str(error)})
         return
-    _say(answers, {"python": platform.python_version(), "versions": _versions(distributions)})
+    _say(answers, {"python": _python(), "versions": _versions(distributions)})
     for line in requests:
         _say(answers, server.answer(json.loads(line)))
     server.close()
@@ -69,6 +70,14 @@ def serve(adapter: str, distributions: list[str], requests: TextIO, answers: Tex
 def _say(answers: TextIO, message: dict[str, Any]) -> None:
     answers.write(json.dumps(message) + "\n")
     answers.flush()
+
+
+def _python() -> str:
+    """Say which interpreter this is and how it was optimised: ratios to it mean nothing without that."""
+    flags = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
+    made = [name for flag, name in (("--enable-optimizations", "PGO"), ("--with-lto", "LTO")) if flag in flags]
+    level = next((part for part in str(sysconfig.get_config_var("OPT")).split() if part.startswith("-O")), "")
+    return " ".join([platform.python_implementation(), platform.python_version(), level, *made]).strip()
 
 
 def _versions(distributions: list[str]) -> dict[str, str]:

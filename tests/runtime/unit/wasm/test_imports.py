@@ -130,7 +130,12 @@ def test_entropy(machine: Machine) -> None:
 @pytest.mark.parametrize(("pointer", "length"), [(SIZE, 1), (-1, 1), (SIZE - 8, 9), (0, -1), (0, (1 << 16) + 1)])
 def test_bad_entropy(machine: Machine, handlers: FakeHandlers, pointer: int, length: int) -> None:
     asked: list[int] = []
-    handlers.on_entropy = lambda size: asked.append(size) or bytes(size)
+
+    def entropy(size: int) -> bytes:
+        asked.append(size)
+        return bytes(size)
+
+    handlers.on_entropy = entropy
     assert isinstance(ends(machine, deed(Toy.ENTROPY, pointer, length)), ProtocolError)
     assert asked == []
 

@@ -36,6 +36,7 @@ class Toy(IntEnum):
     OVERFLOW = 18
     FILL = 19
     CALL_TAKE = 20
+    TABLE_GROW = 21
 
 
 class Maker(Protocol):

@@ -1,0 +1,39 @@
+"""Asking the person at the keyboard."""
+
+import unicodedata
+from collections.abc import Callable
+
+from cloche.host_tools.base import Tool
+
+__all__ = ["AskUser"]
+
+_LONGEST = 4_000
+
+
+class AskUser(Tool):
+    """Ask the user a question and return the answer.
+
+    Args:
+        question: what to ask, in one or a few sentences
+    """
+
+    name = "ask_user"
+
+    def __init__(self, ask: Callable[[str], str] = input) -> None:
+        """Ask with ``ask``, by default on the terminal.
+
+        It is given the question without control characters: what a program writes must not move the cursor,
+        set the window's title or look like another prompt.
+        """
+        self._ask = ask
+
+    def forward(self, question: str) -> str:
+        """Ask, and wait for the answer; an end of the input is an empty answer."""
+        try:
+            return self._ask(f"{_harmless(question[:_LONGEST])}\n> ")
+        except EOFError:
+            return ""
+
+
+def _harmless(text: str) -> str:
+    return "".join(mark if mark == "\n" or unicodedata.category(mark)[0] != "C" else "\ufffd" for mark in text)

@@ -1,0 +1,1 @@
+"""The web, as far as tools may reach it: addresses, connections, requests."""

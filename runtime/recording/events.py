@@ -1,0 +1,106 @@
+"""What a recording holds: each run, and each thing that the guest asked the host during it."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple, TypeGuard
+
+from cloche.runtime.bridge.protocol import is_dict, is_list
+
+__all__ = ["Asked", "Clock", "Entropy", "Event", "RecordedRun", "event_from", "run_from"]
+
+
+class Asked(NamedTuple):
+    """A call frame and the host's reply; no reply if the host ended the run there. ``hidden``: partly redacted."""
+
+    frame: bytes
+    reply: bytes | None
+    hidden: bool
+
+
+class Clock(NamedTuple):
+    """A look at a clock, and its nanoseconds."""
+
+    which: int
+    moment: int
+
+
+class Entropy(NamedTuple):
+    """Random bytes that were asked for."""
+
+    data: bytes
+
+
+Event = Asked | Clock | Entropy
+_TAGS: dict[str, type[Event]] = {"call": Asked, "clock": Clock, "entropy": Entropy}
+_NAMES = {kind: tag for tag, kind in _TAGS.items()}
+
+
+@dataclass(slots=True)
+class RecordedRun:
+    """One run, or another request such as setting a variable.
+
+    ``requests`` were sent to the guest in turn with ``fuel`` units to use (None: not metered), and answered by
+    ``responses``; ``events`` is what it asked meanwhile. ``code`` is the program, for people; ``output`` and
+    ``errors`` what it printed on its two streams; ``error`` its end's type and message, None if it ended well;
+    ``used`` its fuel. ``lost``: it was ended from outside, and the session went back to where it began.
+    ``cut``: the recording became too large and stops within this run.
+    """
+
+    requests: list[bytes]
+    fuel: int | None
+    code: str | None = None
+    responses: list[bytes] = field(default_factory=list[bytes])
+    events: list[Event] = field(default_factory=list[Event])
+    output: bytes = b""
+    errors: bytes = b""
+    error: list[str] | None = None
+    used: int | None = None
+    lost: bool = False
+    cut: bool = False
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return the run as a dict of what the codec of values can encode."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return plain | {"events": [[_NAMES[type(event)], *event] for event in self.events]}
+
+
+def run_from(plain: object) -> RecordedRun:
+    """Return a run. Raises ValueError for anything that :meth:`RecordedRun.as_plain` would not have made."""
+    if not is_dict(plain) or plain.keys() != {each.name for each in fields(RecordedRun)}:
+        raise ValueError("a run does not have the fields of one")
+    if not (_are(plain["requests"], bytes) and _are(plain["responses"], bytes) and is_list(plain["events"])):
+        raise ValueError("a run's requests or events are not lists of them")
+    for names, kinds in _FIELDS:
+        for name in names:
+            if type(plain[name]) not in kinds:
+                raise ValueError(f"a run's field {name!r} has another type")
+    if plain["error"] is not None and not (_are(plain["error"], str) and len(plain["error"]) == 2):
+        raise ValueError("a run's error is not a type and a message")
+    made: dict[str, Any] = plain | {"events": [event_from(event) for event in plain["events"]]}
+    return RecordedRun(**made)
+
+
+def event_from(plain: Any) -> Event:
+    """Return an event. Raises ValueError."""
+    match plain:
+        case ["call", bytes(frame), (None | bytes()) as reply, bool(hidden)]:
+            return Asked(frame, reply, hidden)
+        case ["clock", which, moment] if type(which) is int and type(moment) is int:
+            return Clock(which, moment)
+        case ["entropy", bytes(data)]:
+            return Entropy(data)
+        case _:
+            raise ValueError("an event of an unknown shape")
+
+
+_NOTHING = type(None)
+_FIELDS: list[tuple[tuple[str, ...], tuple[type, ...]]] = [
+    (("output", "errors"), (bytes,)),
+    (("fuel", "used"), (int, _NOTHING)),
+    (("code",), (str, _NOTHING)),
+    (("error",), (list, _NOTHING)),
+    (("lost", "cut"), (bool,)),
+]
+
+
+def _are(values: Any, kind: type) -> TypeGuard[list[Any]]:
+    return is_list(values) and all(type(value) is kind for value in values)

@@ -1,0 +1,43 @@
+"""What this machine is."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+from cloche.bench.results import Machine
+
+__all__ = ["describe"]
+
+
+def describe() -> Machine:
+    """Return the facts that numbers depend on."""
+    return Machine(
+        system=f"{platform.system()} {platform.release()}",
+        processor=f"{_processor()} ({platform.machine()})",
+        cores=_cores(),
+        memory=_memory(),
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    )
+
+
+def _cores() -> int:
+    """Return the cores that this process may use, which containers make fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else "unknown processor"
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0

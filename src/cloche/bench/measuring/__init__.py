@@ -1,0 +1,1 @@
+"""A run of the benchmark: workers started, tasks interleaved, samples gathered."""

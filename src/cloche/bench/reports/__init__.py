@@ -1,0 +1,1 @@
+"""The results, shown: on a terminal, as Markdown, as a page."""

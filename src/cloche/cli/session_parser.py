@@ -1,0 +1,67 @@
+"""The grammar of ``cloche session`` and ``cloche replay``."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["add_replay", "add_session"]
+
+_SESSION = """\
+Sessions that outlive their process: each is kept as a snapshot, under a name, in a folder of yours.
+"""
+_STORE = """\
+--store takes a folder, sqlite:FILE, redis://..., or any URL that fsspec knows, such as s3://bucket/folder;
+the default is $CLOCHE_SESSIONS, or a folder in your home.
+"""
+_REPLAY = """\
+Run a recording again, as cloche run --record writes it, without its tools: they answer what they answered then.
+Prints the first difference, if there is one, and ends with exit code 1.
+"""
+
+_SandboxFlags = Callable[[argparse.ArgumentParser], None]
+
+
+def add_session(commands: Any, add_sandbox_flags: _SandboxFlags) -> None:
+    """Add ``session`` with its actions to the commands."""
+    session = commands.add_parser(
+        "session", help="keep sessions between processes", description=_SESSION, epilog=_STORE, formatter_class=_FORMAT
+    )
+    actions = session.add_subparsers(dest="action", metavar="ACTION", required=True)
+    save = _action(actions, "save", "run a program in a new session and keep the session")
+    save.add_argument("name", metavar="NAME", help="what to call the session")
+    save.add_argument("file", metavar="FILE", help="the program; - reads standard input")
+    resume = _action(actions, "resume", "run a program in a session that was kept, and keep what became of it")
+    resume.add_argument("name", metavar="NAME", help="the session's name")
+    resume.add_argument("file", metavar="FILE", help="the program; - reads standard input")
+    resume.add_argument(
+        "--as", dest="new_name", metavar="NEW", help="keep it under this name, and the old one as it is"
+    )
+    resume.add_argument("--no-save", action="store_true", help="keep nothing of what the program does")
+    for parser in (save, resume):
+        add_sandbox_flags(parser)
+    fork = _action(actions, "fork", "let several sessions go on from one")
+    fork.add_argument("name", metavar="NAME", help="the session's name")
+    fork.add_argument("new_names", nargs="+", metavar="NEW", help="what to call the others")
+    _action(actions, "list", "show the sessions that are kept", sealed=False)
+    delete = _action(actions, "delete", "forget sessions", sealed=False)
+    delete.add_argument("names", nargs="+", metavar="NAME", help="their names")
+
+
+def add_replay(commands: Any) -> None:
+    """Add ``replay`` to the commands."""
+    replay = commands.add_parser("replay", help="run a recording again without its tools", description=_REPLAY)
+    replay.add_argument("file", metavar="FILE", help="the recording, msgpack or JSON")
+
+
+def _action(actions: Any, name: str, text: str, *, sealed: bool = True) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=_STORE, formatter_class=_FORMAT
+    )
+    parser.add_argument("--store", metavar="PLACE", help="where sessions are kept")
+    if sealed:
+        parser.add_argument("--key", metavar="FILE", help="a file of at least 16 random bytes, to seal and check with")
+        parser.add_argument("--tenant", metavar="NAME", help="whose session it is")
+    return parser
+
+
+_FORMAT = argparse.RawDescriptionHelpFormatter

@@ -1,0 +1,44 @@
+"""Images and usage."""
+
+from pathlib import Path
+
+import pytest
+
+from cloche.agent.messages import Image, Message, TokenUsage
+
+PNG = b"\x89PNG\r\n\x1a\n0000"
+
+
+class Picture:
+    """What PIL's images look like from here."""
+
+    def save(self, file: object, format: str) -> None:
+        file.write(PNG + format.encode())  # type: ignore[attr-defined]
+
+
+def test_images_come_from_bytes_paths_urls_and_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8\xff0")
+    assert Image.load(PNG).source.startswith("data:image/png;base64,iVBORw")
+    assert Image.load(path).media_type == Image.load(str(path)).media_type == "image/jpeg"
+    assert Image.load("https://example.org/a.png").source == "https://example.org/a.png"
+    assert Image.load(Picture()).media_type == "image/png"
+    same = Image.load(PNG)
+    assert Image.load(same) is same
+
+
+def test_what_is_no_image_is_refused_by_type() -> None:
+    with pytest.raises(TypeError, match="a int is no image"):
+        Image.load(7)
+
+
+def test_text_of_a_message_is_all_its_texts() -> None:
+    assert Message.of("user", "a", Image(url="x")).text == "a"
+    assert Message(role="user").text == ""
+
+
+def test_costs_add_where_they_are_known() -> None:
+    total = TokenUsage(input_tokens=1) + TokenUsage(output_tokens=2, cost=0.1) + TokenUsage(cost=0.2)
+    assert total.total == 3
+    assert total.cost == pytest.approx(0.3)
+    assert (TokenUsage() + TokenUsage()).cost is None

@@ -1,0 +1,100 @@
+"""Notes, in each store."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloche.host_tools import Tool, ToolRegistry, ToolRejected
+from cloche.host_tools.builtin import Memo, RedisNotes, SQLiteNotes
+from cloche.host_tools.builtin.notes import NoteStore
+
+
+def _redis(path: Path, monkeypatch: pytest.MonkeyPatch) -> NoteStore:
+    redis = pytest.importorskip("redis")
+    fake: Any = pytest.importorskip("fakeredis")
+    # The server is imitated; the client's own code is not.
+    server = fake.FakeServer()
+    monkeypatch.setattr(redis.Redis, "from_url", lambda url: fake.FakeRedis(server=server))
+    return RedisNotes("redis://localhost/0")
+
+
+STORES: list[Callable[[Path, pytest.MonkeyPatch], NoteStore]] = [
+    lambda path, patch: SQLiteNotes(),
+    lambda path, patch: SQLiteNotes(path / "notes.db"),
+    _redis,
+]
+
+
+@pytest.fixture(params=STORES, ids=["memory", "file", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NoteStore:
+    made: NoteStore = request.param(tmp_path, monkeypatch)
+    return made
+
+
+def tools(memo: Memo) -> dict[str, Tool]:
+    return dict(ToolRegistry(memo.tools()))
+
+
+def test_set_get_list_delete(store: NoteStore) -> None:
+    memo = tools(Memo(store))
+    memo["memo_set"]("b", "two \u00e9\n")
+    memo["memo_set"]("a", "one")
+    memo["memo_set"]("a", "one again")
+
+    assert memo["memo_list"]() == ["a", "b"]
+    assert memo["memo_get"]("a") == "one again"
+    assert memo["memo_get"]("b") == "two \u00e9\n"
+    assert [memo["memo_delete"]("a"), memo["memo_delete"]("a")] == [True, False]
+    assert memo["memo_list"]() == ["b"]
+
+
+def test_what_is_not_there_is_a_key_error_for_the_program(store: NoteStore) -> None:
+    with pytest.raises(ToolRejected, match="'nope'") as caught:
+        tools(Memo(store))["memo_get"]("nope")
+    assert caught.value.guest_type == "KeyError"
+
+
+def test_lone_surrogates_are_stored_somehow(store: NoteStore) -> None:
+    memo = tools(Memo(store))
+    memo["memo_set"]("k\ud800", "v\udfff")
+    assert memo["memo_get"]("k\ud800") == "v?"
+
+
+def test_notes_on_disk_outlive_the_memo(tmp_path: Path) -> None:
+    first = SQLiteNotes(tmp_path / "notes.db")
+    first.set("a", "one")
+    first.close()
+    assert SQLiteNotes(tmp_path / "notes.db").get("a") == "one"
+
+
+@pytest.mark.parametrize(("key", "text"), [("", "x"), ("k" * 201, "x"), ("k", "x" * 11)])
+def test_sizes_are_limited(key: str, text: str) -> None:
+    with pytest.raises(ToolRejected) as caught:
+        tools(Memo(longest=10))["memo_set"](key, text)
+    assert caught.value.guest_type == "ValueError"
+
+
+def test_the_number_of_notes_is_limited_but_they_can_be_replaced() -> None:
+    memo = tools(Memo(most=1))
+    memo["memo_set"]("a", "one")
+    memo["memo_set"]("a", "two")
+    with pytest.raises(ToolRejected, match="delete some"):
+        memo["memo_set"]("b", "three")
+
+
+def test_many_threads(store: NoteStore) -> None:
+    memo = tools(Memo(store))
+
+    def work(number: int) -> None:
+        for index in range(20):
+            memo["memo_set"](f"{number}-{index}", "x")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(memo["memo_list"]()) == 80

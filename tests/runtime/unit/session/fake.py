@@ -1,0 +1,200 @@
+"""A machine without WebAssembly: its guest keeps its variables in its memory and understands a handful of commands."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cloche.runtime.errors import GuestCrashed
+from cloche.runtime.seam import Handlers, StopRun
+from cloche.runtime.values import decode, encode
+from cloche.runtime.wasm.traps import StopKind, Stopped
+
+__all__ = ["FakeMachine", "FakeSource"]
+
+PAGE = 4096
+
+
+def failure(kind: str, name: str, message: str) -> dict[str, Any]:
+    return {"kind": kind, "type": name, "module": "builtins", "message": message, "traceback": "", "line": 1}
+
+
+class FakeMachine:
+    """Runs requests whose code is ``command argument``; see ``_COMMANDS`` at the end of the class."""
+
+    def __init__(self, handlers: Handlers, size: int = 4 * PAGE) -> None:
+        self.handlers = handlers
+        self.memory = bytearray(size)
+        self.stack_pointer = 7
+        self.dead = self.closed = False
+        self.fuel = 0
+        self.deadline: float | None = None
+        self.requests: list[list[Any]] = []
+        self.interrupted: BaseException | None = None
+        self._store({})
+
+    def step(self, request: bytes) -> bytes:
+        assert not self.dead
+        frame: list[Any] = decode(request)
+        self.requests.append(frame)
+        self.fuel -= 10
+        try:
+            if self.interrupted is not None:
+                raise Stopped(StopKind.INTERRUPTED, reason=self.interrupted)
+            answer = self._answer(frame)
+        except Stopped:
+            self.dead = True
+            raise
+        except BaseException as error:
+            self.dead = True
+            reason = error.reason if isinstance(error, StopRun) else error
+            raise Stopped(StopKind.HOST, reason=reason) from None
+        return answer if isinstance(answer, bytes) else encode(answer)
+
+    def set_fuel(self, amount: int) -> None:
+        self.fuel = amount
+
+    def fuel_left(self) -> int:
+        return self.fuel
+
+    def set_deadline(self, seconds: float | None) -> None:
+        self.deadline = seconds
+
+    def interrupt(self, reason: BaseException) -> None:
+        self.interrupted = self.interrupted or reason
+
+    def withdraw(self, reason: BaseException) -> None:
+        self.interrupted = None if self.interrupted is reason else self.interrupted
+
+    def memory_size(self) -> int:
+        return len(self.memory)
+
+    def view(self) -> memoryview:
+        return memoryview(self.memory)
+
+    def written(self) -> list[tuple[int, int]]:
+        return [(0, len(self.memory))]
+
+    def write(self, pointer: int, data: bytes) -> None:
+        self.memory[pointer : pointer + len(data)] = data
+
+    def grow_to(self, size: int) -> None:
+        self.memory.extend(bytes(max(0, size - len(self.memory))))
+
+    def close(self) -> None:
+        self.dead = self.closed = True
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        size = int.from_bytes(self.memory[:4], "little")
+        found: dict[str, Any] = decode(bytes(self.memory[4 : 4 + size]))
+        return found
+
+    def _store(self, variables: dict[str, Any]) -> None:
+        data = encode(variables)
+        self.write(0, len(data).to_bytes(4, "little") + data)
+
+    def _answer(self, frame: list[Any]) -> Any:
+        match frame:
+            case [1, code, _, _]:
+                command, _, argument = code.partition(" ")
+                return _COMMANDS[command](self, argument)
+            case [4, values]:
+                self._store(self.variables | values)
+            case [5, name] if name in self.variables:
+                return [0, self.variables[name], None]
+            case [5, name]:
+                return [0, None, failure("exception", "NameError", name)]
+            case _:
+                pass
+        return [0, None, None]
+
+    def _set(self, argument: str) -> Any:
+        name, _, value = argument.partition("=")
+        self._store(self.variables | {name: value})
+        return [0, None, None]
+
+    def _call(self, argument: str) -> Any:
+        name, *args = argument.split(",")
+        kind, *rest = decode(self.handlers.call(encode([0, name, args, {}])))
+        return [0, rest[0], None] if kind == 0 else [0, None, failure("exception", *rest)]
+
+    def _frame(self, argument: str) -> Any:
+        return [0, decode(self.handlers.call(bytes.fromhex(argument))), None]
+
+    def _print(self, argument: str) -> Any:
+        self.handlers.write(1, argument.encode())
+        return [0, None, None]
+
+    def _world(self, argument: str) -> Any:
+        return [0, [self.handlers.clock(0), self.handlers.entropy(int(argument or 4))], None]
+
+    def _trap(self, argument: str) -> Any:
+        raise Stopped(StopKind[argument])
+
+    def _until_interrupted(self, argument: str) -> Any:
+        while self.interrupted is None:
+            pass
+        raise Stopped(StopKind.INTERRUPTED, reason=self.interrupted)
+
+    def _grow(self, argument: str) -> Any:
+        self.grow_to(int(argument))
+        self.memory[-1] = 1
+        return [0, None, None]
+
+
+_COMMANDS: dict[str, Callable[[FakeMachine, str], Any]] = {
+    "set": FakeMachine._set,
+    "get": lambda machine, name: [0, machine.variables.get(name), None],
+    "call": FakeMachine._call,
+    "frame": FakeMachine._frame,
+    "print": FakeMachine._print,
+    "world": FakeMachine._world,
+    "trap": FakeMachine._trap,
+    "loop": FakeMachine._until_interrupted,
+    "grow": FakeMachine._grow,
+    "pass": lambda machine, _: [0, None, None],
+    "raise": lambda machine, name: [0, None, failure("exception", name, "")],
+    "unserializable": lambda machine, text: [0, None, failure("unserializable", "E", text)],
+    "too_large": lambda machine, _: [0, None, failure("too_large", "E", "")],
+    "answer": lambda machine, text: bytes.fromhex(text),
+    "crash": lambda machine, text: (_ for _ in ()).throw(GuestCrashed(text)),
+}
+
+
+class FakeSource:
+    """Makes fake machines, and remembers them."""
+
+    digest = "0" * 64
+    least_memory = 4 * PAGE
+
+    def __init__(self, metered: bool = True, fits: bool = True) -> None:
+        self.metered = metered
+        self.fits = fits
+        self.machines: list[FakeMachine] = []
+        self.fail: BaseException | None = None
+
+    def new(self, handlers: Handlers, memory_limit: int) -> FakeMachine:
+        if self.fail is not None:
+            raise self.fail
+        machine = FakeMachine(handlers)
+        self.machines.append(machine)
+        return machine
+
+    def pristine(self) -> memoryview:
+        return FakeMachine(_Nobody()).view().toreadonly()
+
+    def fits_here(self) -> bool:
+        return self.fits
+
+
+class _Nobody:
+    def call(self, frame: bytes) -> bytes:
+        raise AssertionError
+
+    def write(self, stream: int, data: bytes) -> None:
+        raise AssertionError
+
+    def clock(self, which: int) -> int:
+        raise AssertionError
+
+    def entropy(self, size: int) -> bytes:
+        raise AssertionError

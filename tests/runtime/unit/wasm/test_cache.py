@@ -1,0 +1,216 @@
+"""Compiled images on disk: written at once or not at all, checked before use, in a folder of one's own."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from cloche.runtime.errors import ImageError
+from cloche.runtime.wasm.cache import CompiledCache, cache_key
+from cloche.runtime.wasm.engine import FLOOR, Engine, check_version
+from cloche.runtime.wasm.folder import cache_home, private_folder
+
+TEXT = '(module (func (export "f") (result i32) (i32.const 42)))'
+
+
+class Compiler:
+    """Compiles a module, and counts how often."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.count = 0
+
+    def __call__(self) -> wasmtime.Module:
+        self.count += 1
+        return wasmtime.Module(self.engine.wasmtime, TEXT)
+
+
+@pytest.fixture
+def compiler(engine: Engine) -> Compiler:
+    return Compiler(engine)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> CompiledCache:
+    return CompiledCache(tmp_path / "compiled")
+
+
+def entry(cache: CompiledCache) -> Path:
+    (found,) = cache.folder.glob("*.cwasm")
+    return found
+
+
+def runs(module: wasmtime.Module, engine: Engine) -> bool:
+    store = wasmtime.Store(engine.wasmtime)
+    if engine.metering == "fuel":
+        store.set_fuel(1_000)
+    store.set_epoch_deadline(1_000)
+    function = wasmtime.Instance(store, module, []).exports(store)["f"]
+    assert isinstance(function, wasmtime.Func)
+    return bool(function(store) == 42)
+
+
+def test_what_was_compiled_once_is_loaded(cache: CompiledCache, engine: Engine, compiler: Compiler) -> None:
+    for _ in range(3):
+        assert runs(cache.module(engine, "digest", compiler), engine)
+        assert runs(CompiledCache(cache.folder).module(engine, "digest", compiler), engine)
+    assert compiler.count == 1
+    assert cache.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_another_image_or_engine_is_another_entry(cache: CompiledCache, engine: Engine, compiler: Compiler) -> None:
+    cache.module(engine, "digest", compiler)
+    cache.module(engine, "other", compiler)
+    assert compiler.count == 2
+    keys = {cache_key(digest, Engine.shared(kind)) for digest in "ab" for kind in ("fuel", "epoch", "none")}  # type: ignore[arg-type]
+    assert len(keys) == 6
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "grow", "empty"])
+def test_a_damaged_entry_is_never_loaded(
+    cache: CompiledCache, engine: Engine, compiler: Compiler, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.module(engine, "digest", compiler)
+    path = entry(cache)
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 1
+    path.write_bytes({"flip": content, "cut": content[:-1], "grow": content + b"\0", "empty": b""}[damage])
+    loaded: list[str] = []
+    deserialize = wasmtime.Module.deserialize_file
+    monkeypatch.setattr(wasmtime.Module, "deserialize_file", lambda *args: loaded.append("") or deserialize(*args))
+    assert runs(cache.module(engine, "digest", compiler), engine)
+    assert (loaded, compiler.count) == ([], 2)
+    assert runs(cache.module(engine, "digest", compiler), engine)
+    assert compiler.count == 2
+
+
+def test_an_entry_that_somebody_named_is_not_trusted(cache: CompiledCache, engine: Engine, compiler: Compiler) -> None:
+    forged = cache.folder / f"{cache_key('digest', engine)}.{'0' * 64}.cwasm"
+    forged.write_bytes(wasmtime.Module(engine.wasmtime, TEXT).serialize())
+    assert runs(cache.module(engine, "digest", compiler), engine)
+    assert compiler.count == 1
+    assert not forged.exists()
+
+
+def test_sound_bytes_that_are_no_module_are_compiled_anew(
+    cache: CompiledCache, engine: Engine, compiler: Compiler
+) -> None:
+    import hashlib
+
+    content = b"no module"
+    name = f"{cache_key('digest', engine)}.{hashlib.sha256(content).hexdigest()}.cwasm"
+    (cache.folder / name).write_bytes(content)
+    assert runs(cache.module(engine, "digest", compiler), engine)
+    assert compiler.count == 1
+
+
+def test_a_write_that_fails_leaves_nothing(
+    cache: CompiledCache, engine: Engine, compiler: Compiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        cache.module(engine, "digest", compiler)
+    assert not list(cache.folder.glob("*.cwasm"))
+    assert not list(cache.folder.glob("*.part"))
+    monkeypatch.undo()
+    assert runs(cache.module(engine, "digest", compiler), engine)
+
+
+def test_threads_that_come_at_once_compile_once(cache: CompiledCache, engine: Engine, compiler: Compiler) -> None:
+    barrier = threading.Barrier(6)
+
+    def use() -> None:
+        barrier.wait(60)
+        CompiledCache(cache.folder).module(engine, "digest", compiler)
+
+    threads = [threading.Thread(target=use) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert compiler.count == 1
+    assert entry(cache).exists()
+
+
+def test_old_entries_of_others_go(cache: CompiledCache, engine: Engine, compiler: Compiler) -> None:
+    old, new, foreign = (cache.folder / name for name in ("old.1.cwasm", "new.1.cwasm", "notes.txt"))
+    for path in (old, new, foreign):
+        path.write_bytes(b"")
+    os.utime(old, (0, 0))
+    os.utime(foreign, (0, 0))
+    cache.module(engine, "digest", compiler)
+    assert [path.exists() for path in (old, new, foreign)] == [False, True, True]
+
+
+posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes and owners are POSIX's")
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o750, 0o705, 0o777, 0o710])
+def test_a_folder_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(ImageError, match="chmod 700"):
+        CompiledCache(folder)
+
+
+@posix
+def test_a_folder_below_an_open_one_is_refused(tmp_path: Path) -> None:
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    parent.chmod(0o777)
+    with pytest.raises(ImageError, match="chmod go-w"):
+        private_folder(parent / "folder")
+    # As in /tmp, where nobody can rename another's folder.
+    parent.chmod(0o1777)
+    assert private_folder(parent / "folder").is_dir()
+
+
+@posix
+def test_a_link_or_a_file_is_refused(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(ImageError, match="link or a file"):
+        private_folder(tmp_path / "link")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ImageError):
+        private_folder(tmp_path / "file")
+
+
+@posix
+def test_another_users_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = private_folder(tmp_path / "mine")
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(ImageError, match="another user"):
+        private_folder(folder)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ImageError, match="CLOCHE_CACHE"):
+        private_folder(tmp_path / "file" / "folder")
+
+
+def test_the_place_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOCHE_CACHE", str(tmp_path / "chosen"))
+    assert cache_home() == tmp_path / "chosen"
+    assert CompiledCache().folder == tmp_path / "chosen" / "compiled"
+
+
+@pytest.mark.parametrize("version", ["50.0.0", "49.9.9", "36.0.17", "1.0", "dev"])
+def test_an_engine_below_the_floor_is_refused(version: str) -> None:
+    with pytest.raises(ImportError, match=r"needs wasmtime 50\.0\.1"):
+        check_version(version)
+
+
+@pytest.mark.parametrize("version", [".".join(map(str, FLOOR)), "50.0.2", "50.1.0", "51.0.0", "100.0.0"])
+def test_an_engine_at_or_above_the_floor_is_fine(version: str) -> None:
+    check_version(version)
