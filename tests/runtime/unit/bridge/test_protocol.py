@@ -8,25 +8,27 @@ from hypothesis import strategies as st
 from msgpack import packb
 
 from cloche.runtime.bridge.protocol import (
-    EMPTY_REPLY,
     Call,
     Cancel,
+    EMPTY_REPLY,
     Failure,
     Finished,
     Op,
-    PendingCall,
     Sleep,
     Start,
-    Suspended,
     Wait,
+    Waiting,
+    Withdraw,
     error_reply,
     parse_call,
     parse_response,
     request,
+    resume_request,
     run_request,
     set_request,
     value_reply,
     wait_reply,
+    waits_reply,
 )
 from cloche.runtime.errors import ProtocolError
 from cloche.runtime.values import UnserializableError, ValueTooLarge, decode, encode
@@ -43,6 +45,7 @@ CALLS: list[tuple[list[Any], Any]] = [
     ([2, float("inf")], Wait(float("inf"))),
     ([3, 7], Cancel(7)),
     ([4, 0.0], Sleep(0.0)),
+    ([5, 3], Withdraw(3)),
 ]
 
 
@@ -57,8 +60,8 @@ RESPONSES: list[tuple[list[Any], Any]] = [
     ([0, {"a": (1, 2)}, None], Finished({"a": (1, 2)}, None)),
     ([0, None, REPORT], Finished(None, Failure("exception", "E", "m", "t", "b", 3))),
     ([0, None, REPORT | {"line": None}], Finished(None, Failure("exception", "E", "m", "t", "b", None))),
-    ([1, []], Suspended([])),
-    ([1, [[5, "f", [1], {"k": 2}, None]]], Suspended([PendingCall(5, "f", [1], {"k": 2}, None)])),
+    ([1, []], Waiting({})),
+    ([1, [[5, None], [7, 3]]], Waiting({5: None, 7: 3})),
 ]
 
 
@@ -73,7 +76,7 @@ WRONG_CALLS: list[Any] = [
     [0, "f", [], {1: 2}], [0, "f", [], {b"k": 2}], [0, "f", [], {None: 2}],
     [1, True, "f", [], {}], [1, -1, "f", [], {}], [1, 1 << 63, "f", [], {}], [1, 1.0, "f", [], {}], [1, "f", [], {}],
     [2], [2, True], [2, -1], [2, float("nan")], [2, "1"], [2, 1, 1], [3], [3, None], [3, -1], [4], [4, None], [4, -0.1],
-    [4, float("nan")], [4, 1 << 70, 1],
+    [4, float("nan")], [4, 1 << 70, 1], [5], [5, None], [5, -1], [6],
 ]  # fmt: skip
 
 
@@ -88,7 +91,7 @@ WRONG_RESPONSES: list[Any] = [
     [0, None, REPORT | {"kind": "x"}], [0, None, REPORT | {"kind": ["exception"]}], [0, None, REPORT | {"line": True}],
     [0, None, REPORT | {"line": "3"}], [0, None, REPORT | {"message": b"t"}], [0, None, REPORT | {"more": 1}],
     [0, None, {key: REPORT[key] for key in REPORT if key != "module"}], [0, None, None, None], [1], [1, None],
-    [1, [1]], [1, [[]]], [1, [[-1, "f", [], {}, None]]], [1, [[1, "f", [], {}, "3"]]], [1, [[1, "f", [], {}]]], [2, 1],
+    [1, [1]], [1, [[]]], [1, [[-1, None]]], [1, [[1, "3"]]], [1, [[1]]], [1, [[1, True]]], [1, [[1, 2, 3]]], [2, 1],
 ]  # fmt: skip
 
 
@@ -131,6 +134,17 @@ def test_any_list_is_a_message_or_a_protocol_error(frame: list[Any]) -> None:
         if isinstance(message, (Call, Start)):
             assert (type(message.name), type(message.args), type(message.kwargs)) == (str, list, dict)
             assert {type(key) for key in message.kwargs} <= {str}
+
+
+def test_replies_and_requests_of_calls_that_wait() -> None:
+    assert decode(waits_reply(3)) == [2, 3]
+    assert decode(waits_reply(None)) == [2, None]
+    items = [value_reply({"v": 1}, id=1), error_reply("E", "m", id=2)]
+    assert decode(resume_request(items, {"tools": []})) == [
+        Op.RESUME,
+        [[1, 0, {"v": 1}], [2, 1, "E", "m"]],
+        {"tools": []},
+    ]
 
 
 def test_requests() -> None:

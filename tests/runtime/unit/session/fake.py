@@ -97,6 +97,8 @@ class FakeMachine:
             case [1, code, _, _]:
                 command, _, argument = code.partition(" ")
                 return _COMMANDS[command](self, argument)
+            case [2, outcomes, _]:
+                return self._resumed(outcomes)
             case [4, values]:
                 self._store(self.variables | values)
             case [5, name] if name in self.variables:
@@ -115,7 +117,37 @@ class FakeMachine:
     def _call(self, argument: str) -> Any:
         name, *args = argument.split(",")
         kind, *rest = decode(self.handlers.call(encode([0, name, args, {}])))
+        if kind == 2:
+            return self._suspended(rest)
         return [0, rest[0], None] if kind == 0 else [0, None, failure("exception", *rest)]
+
+    def _start(self, argument: str) -> Any:
+        """Start calls, ``f,1;g,2``, and wait for them: the value is what came of those that have to wait."""
+        waiting: list[int] = []
+        for number, call in enumerate(argument.split(";")):
+            name, *args = call.split(",")
+            kind, *rest = decode(self.handlers.call(encode([1, number, name, args, {}])))
+            waiting += rest if kind == 2 else []
+        while (reply := decode(self.handlers.call(encode([2, None]))))[0] != 2:
+            if reply == [0, []]:
+                return [0, None, None]
+        return self._suspended(waiting)
+
+    def _suspended(self, ids: list[int]) -> Any:
+        self._store(self.variables | {"waiting": ids})
+        return [1, [[id_, 7] for id_ in ids]]
+
+    def _resumed(self, outcomes: list[list[Any]]) -> Any:
+        variables = self.variables
+        answered = variables.get("answered", []) + outcomes
+        left = [id_ for id_ in variables["waiting"] if id_ not in [outcome[0] for outcome in answered]]
+        self._store(variables | {"answered": answered, "waiting": left})
+        if left:
+            return self._suspended(left)
+        if "trap" in [outcome[2] for outcome in outcomes]:
+            raise Stopped(StopKind.UNREACHABLE)
+        self._store({name: value for name, value in variables.items() if name not in ("waiting", "answered")})
+        return [0, [outcome[1:] for outcome in answered], None]
 
     def _frame(self, argument: str) -> Any:
         return [0, decode(self.handlers.call(bytes.fromhex(argument))), None]
@@ -145,6 +177,7 @@ _COMMANDS: dict[str, Callable[[FakeMachine, str], Any]] = {
     "set": FakeMachine._set,
     "get": lambda machine, name: [0, machine.variables.get(name), None],
     "call": FakeMachine._call,
+    "start": FakeMachine._start,
     "frame": FakeMachine._frame,
     "print": FakeMachine._print,
     "world": FakeMachine._world,

@@ -1,3 +1,5 @@
+# type: ignore  # what a model writes: its tools and loose expressions make sense only in the sandbox
+# ruff: noqa
 """Calls in every position of an expression and a statement, with operands on the stack below them."""
 
 first, second = ask(1), ask(2)

@@ -1,0 +1,38 @@
+"""A process that goes on with a suspended program: from the file ``paused`` if there is one, else from ``code.py``.
+
+With one argument it answers one stop and saves the next; with ``all`` it goes on to the end. After each stop is saved it
+is acknowledged, by the number of lines printed so far.
+"""
+
+import sys
+from pathlib import Path
+
+from stopping import BOX, answered
+
+from cloche import Result, Suspended
+from cloche.runtime.snapshots.atomic import write_atomically
+
+
+def main(folder: Path, to_the_end: bool) -> None:
+    """Go on from what is in the folder."""
+    now = begun(folder)
+    while isinstance(now, Suspended):
+        now.snapshot().save(folder / "paused")
+        write_atomically(folder / "acknowledged", str(len(now.stdout.splitlines())).encode())
+        if not to_the_end:
+            return
+        now = answered(now)
+    report = repr((now.unwrap(), now.stdout, now.usage.calls))
+    write_atomically(folder / "result", report.encode())
+
+
+def begun(folder: Path) -> "Result[object] | Suspended":
+    """Take the next step: begin the program, or answer what it waits for."""
+    if not (folder / "paused").exists():
+        return BOX.session().start((folder / "code.py").read_text(), step=True)
+    paused = BOX.restore((folder / "paused").read_bytes()).suspended
+    assert paused is not None
+    return answered(paused)
+
+
+main(Path(sys.argv[1]), len(sys.argv) > 2)
