@@ -26,4 +26,5 @@ STAND_INS: dict[str, Any] = {
     "unpack": lambda _: NotImplemented,
     "split": split,
     "immortalize": lambda _: None,
+    "settle": lambda _: None,
 }
