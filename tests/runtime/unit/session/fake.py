@@ -107,50 +107,50 @@ class FakeMachine:
                 pass
         return [0, None, None]
 
-    def _set(self, argument: str) -> Any:
+    def do_set(self, argument: str) -> Any:
         name, _, value = argument.partition("=")
         self._store(self.variables | {name: value})
         return [0, None, None]
 
-    def _call(self, argument: str) -> Any:
+    def do_call(self, argument: str) -> Any:
         name, *args = argument.split(",")
         kind, *rest = decode(self.handlers.call(encode([0, name, args, {}])))
         return [0, rest[0], None] if kind == 0 else [0, None, failure("exception", *rest)]
 
-    def _frame(self, argument: str) -> Any:
+    def do_frame(self, argument: str) -> Any:
         return [0, decode(self.handlers.call(bytes.fromhex(argument))), None]
 
-    def _print(self, argument: str) -> Any:
+    def do_print(self, argument: str) -> Any:
         self.handlers.write(1, argument.encode())
         return [0, None, None]
 
-    def _world(self, argument: str) -> Any:
+    def do_world(self, argument: str) -> Any:
         return [0, [self.handlers.clock(0), self.handlers.entropy(int(argument or 4))], None]
 
-    def _trap(self, argument: str) -> Any:
+    def do_trap(self, argument: str) -> Any:
         raise Stopped(StopKind[argument])
 
-    def _until_interrupted(self, argument: str) -> Any:
+    def do_until_interrupted(self, argument: str) -> Any:
         while self.interrupted is None:
             pass
         raise Stopped(StopKind.INTERRUPTED, reason=self.interrupted)
 
-    def _grow(self, argument: str) -> Any:
+    def do_grow(self, argument: str) -> Any:
         self.grow_to(int(argument))
         self.memory[-1] = 1
         return [0, None, None]
 
 
 _COMMANDS: dict[str, Callable[[FakeMachine, str], Any]] = {
-    "set": FakeMachine._set,
+    "set": FakeMachine.do_set,
     "get": lambda machine, name: [0, machine.variables.get(name), None],
-    "call": FakeMachine._call,
-    "frame": FakeMachine._frame,
-    "print": FakeMachine._print,
-    "world": FakeMachine._world,
-    "trap": FakeMachine._trap,
-    "loop": FakeMachine._until_interrupted,
-    "grow": FakeMachine._grow,
+    "call": FakeMachine.do_call,
+    "frame": FakeMachine.do_frame,
+    "print": FakeMachine.do_print,
+    "world": FakeMachine.do_world,
+    "trap": FakeMachine.do_trap,
+    "loop": FakeMachine.do_until_interrupted,
+    "grow": FakeMachine.do_grow,
     "pass": lambda machine, _: [0, None, None],
     "raise": lambda machine, name: [0, None, failure("exception", name, "")],
     "unserializable": lambda machine, text: [0, None, failure("unserializable", "E", text)],

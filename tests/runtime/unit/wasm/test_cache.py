@@ -64,7 +64,7 @@ def test_another_image_or_engine_is_another_entry(cache: CompiledCache, engine: 
     cache.module(engine, "digest", compiler)
     cache.module(engine, "other", compiler)
     assert compiler.count == 2
-    keys = {cache_key(digest, Engine.shared(kind)) for digest in "ab" for kind in ("fuel", "epoch", "none")}  # type: ignore[arg-type]
+    keys = {cache_key(digest, Engine.shared(kind)) for digest in "ab" for kind in ("fuel", "epoch", "none")}
     assert len(keys) == 6
 
 
@@ -77,10 +77,15 @@ def test_a_damaged_entry_is_never_loaded(
     content = bytearray(path.read_bytes())
     if damage == "flip":
         content[len(content) // 2] ^= 1
-    path.write_bytes({"flip": content, "cut": content[:-1], "grow": content + b"\0", "empty": b""}[damage])
+    path.write_bytes(bytes({"flip": content, "cut": content[:-1], "grow": content + b"\0", "empty": b""}[damage]))
     loaded: list[str] = []
     deserialize = wasmtime.Module.deserialize_file
-    monkeypatch.setattr(wasmtime.Module, "deserialize_file", lambda *args: loaded.append("") or deserialize(*args))
+
+    def note(engine: wasmtime.Engine, path: str) -> wasmtime.Module:
+        loaded.append(path)
+        return deserialize(engine, path)
+
+    monkeypatch.setattr(wasmtime.Module, "deserialize_file", note)
     assert runs(cache.module(engine, "digest", compiler), engine)
     assert (loaded, compiler.count) == ([], 2)
     assert runs(cache.module(engine, "digest", compiler), engine)
