@@ -20,9 +20,9 @@ from cloche.bench.tasks.compute import PROGRAMS
 __all__ = ["show", "show_bars", "show_changes"]
 
 _COLOURS = {"better": "green", "worse": "bold red", "same": "dim", "new": "cyan", "gone": "cyan"}
-# As many side by side as a terminal of 100 columns holds.
+# As many side by side as a terminal of 80 columns holds.
 _COLUMNS = 4
-_PROGRAMS = 6
+_PROGRAMS = 4
 
 
 def show(console: Console, results: Results) -> None:
@@ -114,7 +114,7 @@ def _compute_table(results: Results, metrics: list[str]) -> Table:
     table.add_column("", no_wrap=True)
     for name in metrics:
         table.add_column(METRICS[name].title, justify="right", no_wrap=True)
-    table.add_column("all", justify="right")
+    table.add_column("all", justify="right", no_wrap=True)
     for peer in [base, *(name for name in order_of(results) if name != base)]:
         found = [cell(results, name, peer, base) for name in metrics]
         cells = [_relative(one, peer == base) for one in found]
