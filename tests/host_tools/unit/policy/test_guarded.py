@@ -67,6 +67,14 @@ def denied(policy: Policy, *args: Any) -> ToolDenied:
     return caught.value
 
 
+def noting(seen: list[PlannedCall], verdict: bool) -> Callable[[PlannedCall], bool]:
+    def judge(call: PlannedCall) -> bool:
+        seen.append(call)
+        return verdict
+
+    return judge
+
+
 def always(verdict: object) -> Callable[[Any], object]:
     return lambda value: verdict
 
@@ -94,7 +102,7 @@ def test_unknown_tools_stay_unknown() -> None:
 
 def test_wrong_calls_are_rejected_before_any_policy_sees_them() -> None:
     asked: list[PlannedCall] = []
-    tools, log = guarded(Policy(approve=lambda call: not asked.append(call)))
+    tools, log = guarded(Policy(approve=noting(asked, True)))
 
     with pytest.raises(ToolRejected, match="'amount'"):
         tools.call("pay", ["ann", "much"], {})
@@ -129,12 +137,12 @@ def test_constraints_allow() -> None:
 
 
 def test_constraints_see_the_converted_arguments_and_defaults() -> None:
-    seen: list[Any] = []
-    tools, _ = guarded(Policy(check=lambda call: not seen.append(dict(call.arguments))))
+    seen: list[PlannedCall] = []
+    tools, _ = guarded(Policy(check=noting(seen, True)))
 
     tools.call("pay", ["ann", "7"], {})
 
-    assert seen == [{"to": "ann", "amount": 7, "note": ""}]
+    assert [dict(call.arguments) for call in seen] == [{"to": "ann", "amount": 7, "note": ""}]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +189,7 @@ def test_what_was_approved_cannot_be_changed_by_the_approver() -> None:
 def test_an_asynchronous_approver_of_a_plain_tool() -> None:
     async def approve(call: PlannedCall) -> bool:
         await asyncio.sleep(0)
-        return call.arguments["to"] == "ann"
+        return bool(call.arguments["to"] == "ann")
 
     tools, log = guarded(Policy(approve=approve))
 
@@ -229,7 +237,7 @@ def test_steps_of_a_scope_share_its_budget() -> None:
 
 def test_a_call_that_was_refused_approval_counts() -> None:
     asked: list[PlannedCall] = []
-    tools, _ = guarded(Policy(calls=2, approve=lambda call: bool(asked.append(call))))
+    tools, _ = guarded(Policy(calls=2, approve=noting(asked, False)))
     for _ in range(5):
         with pytest.raises(ToolDenied):
             tools.call("pay", ["ann", 1], {})
