@@ -90,7 +90,7 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", list(filter(python_of, PAGES)), ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if python_of(page)], ids=name_of)
 def test_the_python_of_a_page_runs_and_prints_what_it_says(page: Path, tmp_path: Path) -> None:
     place = tmp_path / "page.py"
     place.write_text(program_of(page), encoding="utf-8")
@@ -109,7 +109,7 @@ def test_the_python_of_a_page_runs_and_prints_what_it_says(page: Path, tmp_path:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the pages' commands are those of a POSIX shell")
-@pytest.mark.parametrize("page", list(filter(commands_of, PAGES)), ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=name_of)
 def test_the_commands_of_a_page_print_what_it_says(page: Path, tmp_path: Path) -> None:
     variables = environment(tmp_path)
     for command, expected in commands_of(page):
