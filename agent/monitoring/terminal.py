@@ -27,8 +27,8 @@ _SHORT = 2_000
 
 
 class TerminalLog:
-    """An observer that writes to the terminal with rich: level 1 code, observations and answers; level 2 all that is said,
-    printed and called, as it happens.
+    """An observer that writes to the terminal with rich: level 1 code, observations and answers; level 2 all that is
+    said, printed and called, as it happens.
 
     Nothing that a model, a tool or a guest wrote is taken for markup or reaches the terminal as a control character.
     Raises ConfigurationError if rich is not installed. ``console`` is rich's; default: one on stderr.

@@ -85,7 +85,7 @@ def _plan(entry: Entry) -> Iterator[str]:
 
 
 def _step(entry: Entry) -> Iterator[str]:
-    yield f'<p class="head">step {escape(str(entry.fields.get("number")))} ended, {entry.seconds:.2f} s</p>'
+    yield f'<p class="head">step {escape(str(entry.fields.get("number")))}, {entry.seconds:.2f} s</p>'
 
 
 def _end(end: dict[str, Any]) -> str:

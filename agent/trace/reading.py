@@ -30,7 +30,7 @@ class Entry:
 
 @dataclass(slots=True)
 class TracedRun:
-    """One run: its task, what happened, its end (empty if it is missing), and the runs it caused."""
+    """One run: task, what happened in the order in which it began, its end (empty if missing), the runs it caused."""
 
     id: str
     agent: str
@@ -72,6 +72,7 @@ def read_record(path: str | Path) -> list[TracedRun]:
     for line in _lines(Path(path)):
         _take(line, runs, codes)
     for run in runs.values():
+        run.entries.sort(key=lambda entry: entry.start)
         if run.parent in runs:
             runs[run.parent].children.append(run)
     return [run for run in runs.values() if run.parent not in runs]

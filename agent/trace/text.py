@@ -37,7 +37,7 @@ def _end(end: dict[str, Any]) -> str:
 
 def _model(entry: Entry) -> Iterator[str]:
     failed = f" failed: {entry.fields['error']}" if entry.fields.get("error") else ""
-    yield f"-- model, {entry.seconds:.2f} s{failed}"
+    yield f"   model, {entry.seconds:.2f} s{failed}"
     if entry.fields.get("text"):
         yield textwrap.indent(str(entry.fields["text"]), "   ")
 
@@ -45,7 +45,7 @@ def _model(entry: Entry) -> Iterator[str]:
 def _code(entry: Entry) -> Iterator[str]:
     fuel = entry.fields.get("fuel")
     metered = "" if fuel is None else f", {fuel:,} fuel"
-    yield f"-- code, {entry.seconds * 1000:.1f} ms{metered}"
+    yield f"   code, {entry.seconds * 1000:.1f} ms{metered}"
     if entry.fields.get("stdout"):
         yield textwrap.indent(str(entry.fields["stdout"]).rstrip(), "   | ")
     if entry.fields.get("error"):
@@ -63,7 +63,7 @@ def _plan(entry: Entry) -> Iterator[str]:
 
 
 def _step(entry: Entry) -> Iterator[str]:
-    yield f"-- step {entry.fields.get('number')} ended, {entry.seconds:.2f} s"
+    yield f"-- step {entry.fields.get('number')}, {entry.seconds:.2f} s"
 
 
 _ENTRIES = {"model": _model, "code": _code, "tool": _tool, "plan": _plan, "step": _step}

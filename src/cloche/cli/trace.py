@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from cloche.agent.trace import RecordError, as_html, as_text, read_record
+from cloche.agent.trace import RecordError, TracedRun, as_html, as_text, read_record
 from cloche.cli.complaint import Complaint
 from cloche.cli.exit_codes import ExitCode
 
@@ -12,14 +12,25 @@ __all__ = ["command"]
 
 def command(arguments: argparse.Namespace) -> int:
     """Print the record, or write the page. Raises Complaint for a file that is no record or cannot be written."""
+    runs = _read(arguments.file)
+    if arguments.html is None:
+        print(as_text(runs))
+    else:
+        _write(arguments.html, as_html(runs))
+    return ExitCode.OK
+
+
+def _read(file: str) -> list[TracedRun]:
     try:
-        runs = read_record(arguments.file)
-        if arguments.html is None:
-            print(as_text(runs))
-        else:
-            Path(arguments.html).write_text(as_html(runs), encoding="utf-8")
+        return read_record(file)
     except OSError as error:
-        raise Complaint(f"{error.filename}: {error.strerror}") from error
+        raise Complaint(f"{file}: {error.strerror}") from error
     except RecordError as error:
         raise Complaint(str(error)) from error
-    return ExitCode.OK
+
+
+def _write(file: str, page: str) -> None:
+    try:
+        Path(file).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise Complaint(f"{file}: {error.strerror}") from error

@@ -256,8 +256,9 @@ def test_nothing_is_lost_when_the_model_stays_away() -> None:
 
 def test_money_is_counted_and_bounded() -> None:
     budget = Budget(cost=0.0002)
-    with chat_server(code("1"), code("2"), code("3")) as server, CodeAgent([], model(server), budget=budget) as agent:
-        with pytest.raises(CostExceeded):
+    with chat_server(code("1"), code("2"), code("3")) as server:
+        agent = CodeAgent([], model(server), budget=budget)
+        with agent, pytest.raises(CostExceeded):
             agent.run("t")
     assert len(server.requests) == 2
 
