@@ -112,8 +112,12 @@ def test_the_terminal_shows_everything(results: Results) -> None:
     assert "of 11" in text, "a mean over fewer programs says so"
 
 
-@pytest.mark.parametrize("width", [80, 100])
-def test_the_tables_fit(results: Results, width: int) -> None:
+@pytest.mark.parametrize("width", [80, 100, 130])
+@pytest.mark.parametrize("factor", [1e-7, 1.0, 1e4])
+def test_the_tables_fit(make_results: MakeResults, width: int, factor: float) -> None:
+    results = make_results(
+        {(name, peer): [[value]] for name in METRICS for peer, value in (("exec", 0.12345), ("cloche-epoch", factor))}
+    )
     console = terminal(width)
     show(console, results)
     show_bars(console, results)
