@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("heap") / "heap.so"
     renamed = [f"-D{name}=heap_{name}" for name in NAMES + OTHERS]
     flags = ["-shared", "-fPIC", "-O1", "-fsanitize=undefined", "-D_GNU_SOURCE", "-Wno-macro-redefined", f"-I{GUEST_C}"]
-    command = [sys.executable, "-m", "ziglang", "cc", *flags, *renamed, GUEST_C / "heap.c", HERE / "heap_room.c"]
-    subprocess.run([*command, "-o", target], check=True)
+    files = [GUEST_C / "heap.c", HERE / "heap_room.c"]
+    subprocess.run([sys.executable, "-m", "ziglang", "cc", *flags, *renamed, *files, "-o", target], check=True)
     return target
 
 
@@ -33,17 +34,18 @@ class Heap:
 
     def __init__(self, library: ctypes.CDLL) -> None:
         size, pointer = ctypes.c_size_t, ctypes.c_void_p
-        self.malloc = self._function(library.heap_malloc, pointer, size)
-        self.calloc = self._function(library.heap_calloc, pointer, size, size)
-        self.realloc = self._function(library.heap_realloc, pointer, pointer, size)
-        self.aligned = self._function(library.heap_aligned_alloc, pointer, size, size)
-        self.free = self._function(library.heap_free, None, pointer)
-        self.usable = self._function(library.heap_malloc_usable_size, size, pointer)
-        self.used = self._function(library.room_used, size)
-        self.gap = self._function(library.room_gap, None)
+        self.malloc = self._function(library, "heap_malloc", pointer, size)
+        self.calloc = self._function(library, "heap_calloc", pointer, size, size)
+        self.realloc = self._function(library, "heap_realloc", pointer, pointer, size)
+        self.aligned = self._function(library, "heap_aligned_alloc", pointer, size, size)
+        self.free = self._function(library, "heap_free", None, pointer)
+        self.usable = self._function(library, "heap_malloc_usable_size", size, pointer)
+        self.used = self._function(library, "room_used", size)
+        self.gap = self._function(library, "room_gap", None)
 
     @staticmethod
-    def _function(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:
+    def _function(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+        function = library[name]
         function.restype, function.argtypes = result, arguments
         return function
 
@@ -104,7 +106,7 @@ class Blocks:
 
     def check(self) -> None:
         spans = sorted((at, at + size) for at, (size, _) in self.live.items())
-        assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:], strict=False))
+        assert all(one[1] <= other[0] for one, other in pairwise(spans))
 
     def step(self) -> None:
         ways = [self.new, self.new, self.zeroed, self.placed, *([self.resized, self.dropped] * 2 if self.live else [])]
