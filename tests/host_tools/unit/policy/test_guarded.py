@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from cloche.host_tools import ToolRegistry, ToolRejected, tool
+from cloche.host_tools import Tool, ToolRegistry, ToolRejected, tool
 from cloche.host_tools.call_log import CallRecord, MemoryLog
 from cloche.host_tools.policy import (
     Approval,
@@ -27,6 +27,7 @@ from cloche.host_tools.policy import (
     matching,
     one_of,
 )
+from cloche.host_tools.registry import registry_of
 from cloche.runtime.dispatch import Dispatcher, UnknownTool
 from cloche.runtime.errors import ConfigurationError
 
@@ -507,3 +508,34 @@ def test_time_on_record_is_wall_clock_time() -> None:
     before = time.time()
     GuardedTools([pay], log=log).call("pay", ["ann", 1], {})
     assert before <= log.records[0].time <= time.time()
+
+
+def test_wrapped_tools_take_their_policies_along() -> None:
+    log = MemoryLog()
+    tools = GuardedTools([pay, pay_later], {"pay": Policy(arguments={"amount": at_most(5)}, calls=3)}, log=log)
+    own = registry_of(tools)
+
+    assert own.specs() == ToolRegistry([pay, pay_later]).specs()
+    assert own.call("pay", ["ann", "5"], {}) == "paid 5 to ann"
+    assert asyncio.run(cast("Any", own.call("pay_later", ["ann", 6], {}))) == "paid 6 to ann"
+    with pytest.raises(ToolDenied):
+        own["pay"]("ann", 6)
+    with pytest.raises(ToolRejected):
+        own.call("pay", ["ann"], {})
+    assert [record.outcome for record in log.records] == ["returned", "returned", "denied", "rejected"]
+
+
+def test_a_wrapped_tool_sets_up_what_it_wraps() -> None:
+    class Till(Tool):
+        """Count money."""
+
+        name = "till"
+
+        def setup(self) -> None:
+            self.money = 7
+
+        def forward(self) -> int:
+            return self.money
+
+    [wrapped] = GuardedTools([Till()])
+    assert wrapped.invoke([], {}) == 7
