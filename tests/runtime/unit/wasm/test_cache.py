@@ -219,3 +219,13 @@ def test_an_engine_below_the_floor_is_refused(version: str) -> None:
 @pytest.mark.parametrize("version", [".".join(map(str, FLOOR)), "50.0.2", "50.1.0", "51.0.0", "100.0.0"])
 def test_an_engine_at_or_above_the_floor_is_fine(version: str) -> None:
     check_version(version)
+
+
+def test_of_many_others_only_the_latest_stay(cache: CompiledCache, engine: Engine, compiler: Compiler) -> None:
+    for number in range(12):
+        other = cache.folder / f"{number:032}.{'0' * 64}.cwasm"
+        other.write_bytes(b"")
+        os.utime(other, (os.stat(other).st_atime, os.stat(other).st_mtime - 100 + number))
+    cache.module(engine, "digest", compiler)
+    kept = sorted(path.name[:32] for path in cache.folder.glob("*.cwasm"))
+    assert kept == sorted([cache_key("digest", engine), *(f"{number:032}" for number in range(4, 12))])
