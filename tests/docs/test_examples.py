@@ -26,6 +26,7 @@ LANGUAGES = {"python", "console", "sh", "text", "toml"}
 HARMLESS = {"cat", "cloche", "cut", "echo", "export", "head", "printf"}
 
 _FENCE = re.compile(r"^( *)```(.*)$")
+_EXPORT = re.compile(r"export (\w+)=(\S+)")
 _PRINTED = re.compile(r"^\s*#> ?(.*)$")
 
 
@@ -136,6 +137,10 @@ def test_the_commands_of_a_page_print_what_it_says(page: Path, tmp_path: Path) -
     strange = {program for command, _ in commands_of(page) for program in programs_of(command)} - HARMLESS
     assert not strange, f"not run, because of {sorted(strange)}: put it into an sh block"
     for command, expected in commands_of(page):
+        if exported := _EXPORT.fullmatch(command):
+            # It would end with its shell, and the next command be run without it.
+            variables[exported[1]] = exported[2]
+            continue
         done = subprocess.run(
             ["sh", "-c", command],
             stdin=subprocess.DEVNULL,
