@@ -24,8 +24,8 @@ lint: $(READY) ## ruff
 	$(BIN)/ruff format --check .
 
 types: $(READY) ## mypy and pyright, both strict
-	$(BIN)/mypy src/cloche src/cloche_guest build/recipe
-	$(BIN)/pyright
+	$(BIN)/mypy src/cloche src/cloche_guest build/recipe benchmarks tests
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 package: guest ## sdist, the wheel from it, and an import in a clean environment
 	$(BIN)/python -m pytest -q -m "network or not network" tests/build/real/test_package.py

@@ -11,10 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cloche.agent.monitoring.records import RunRecorder
-    from cloche.agent.monitoring.terminal import TerminalLog
-    from cloche.agent.monitoring.tracing import Tracing
-
     from cloche.agent.budgets import Budget
     from cloche.agent.code_agent import CodeAgent
     from cloche.agent.errors import (
@@ -45,6 +41,9 @@ if TYPE_CHECKING:
     from cloche.agent.models.recording import RecordingModel
     from cloche.agent.models.replay import ReplayModel
     from cloche.agent.models.scripted import ScriptedModel
+    from cloche.agent.monitoring.records import RunRecorder
+    from cloche.agent.monitoring.terminal import TerminalLog
+    from cloche.agent.monitoring.tracing import Tracing
     from cloche.agent.multistep import MultiStepAgent
     from cloche.agent.prompting import PromptTemplates
     from cloche.agent.tool_agent import ToolCallingAgent

@@ -4,6 +4,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any, Unpack
 
@@ -22,7 +23,7 @@ from cloche.agent.observations import error_of, observation_of
 from cloche.agent.parsing import CodeTags, find_code
 from cloche.agent.settings import AgentOptions
 from cloche.host_tools import ToolRegistry
-from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.errors import ConfigurationError, GuestException
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
@@ -153,6 +154,7 @@ class CodeAgent(MultiStepAgent):
         yield run.tell(CodeStarted(step.code, **run.stamp))
         limits = self._limits_left(run)
         result: Result[Any] = yield RunCode(run, self.session, step.code, limits, _HIDDEN)
+        result = _without_exit(result) if run.answers else result
         yield run.tell(CodeFinished(result, **run.stamp))
         self._note(run, step, result)
 
@@ -189,6 +191,13 @@ class CodeAgent(MultiStepAgent):
         session, self._session = self._session, None
         if session is not None:
             session.close()
+
+
+def _without_exit(result: Result[Any]) -> Result[Any]:
+    """Return the result without the exception by which a final answer ends a program."""
+    error = result.error
+    ended = isinstance(error, GuestException) and error.type_name == "SystemExit"
+    return replace(result, error=None) if ended else result
 
 
 def limits_text(limits: Limits) -> str:

@@ -1,6 +1,7 @@
 """What all agents have in common, apart from being run: tools, memory, prompts, and the places subclasses fill."""
 
 from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from cloche.agent.callbacks import CallbackTable
@@ -11,6 +12,7 @@ from cloche.agent.memory.memory import AgentMemory
 from cloche.agent.memory.steps import ActionStep
 from cloche.agent.models.protocol import Model
 from cloche.agent.prompting import load_prompts
+from cloche.agent.saving import agent_to_dict, save_folder
 from cloche.agent.settings import AgentOptions, Observer, Settings
 from cloche.agent.stubs import stubs
 from cloche.host_tools import Tool, ToolLike, ToolRegistry
@@ -102,6 +104,14 @@ class AgentCore:
         """Return an agent like this one, with a memory, session and registry of its own."""
         options: Any = {name: getattr(self.settings, name) for name in AgentOptions.__annotations__}
         return type(self)(self.own_tools(), self.model, **options, **self._own_arguments())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the agent as data that JSON can hold; see :func:`cloche.agent.saving.agent_to_dict`."""
+        return agent_to_dict(self)
+
+    def save(self, folder: str | Path) -> None:
+        """Write agent, prompts and memory to a folder, without model, keys and callbacks."""
+        save_folder(self, folder)
 
     def own_tools(self) -> dict[str, ToolLike]:
         """Return the tools it was given: without managed agents, and without final_answer unless that was given too."""

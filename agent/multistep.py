@@ -1,8 +1,9 @@
 """Running an agent: to the end, step by step, streamed, awaited."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
 
 from cloche.agent.budgets import Ledger
@@ -14,6 +15,8 @@ from cloche.agent.flow.loop import run_flow
 from cloche.agent.flow.run import Run
 from cloche.agent.memory.steps import ActionStep, FinalAnswerStep, TaskStep
 from cloche.agent.messages import Image
+from cloche.agent.models.protocol import Model
+from cloche.agent.saving import agent_from_dict, load_folder
 from cloche.agent.showing import outline, told_again
 from cloche.runtime.errors import ConfigurationError
 
@@ -118,6 +121,16 @@ class MultiStepAgent(AgentCore):
         if run is not None:
             run.interrupt()
         return run is not None
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any], model: Model, **options: Any) -> "MultiStepAgent":
+        """Return the agent that ``to_dict`` described; see :func:`cloche.agent.saving.agent_from_dict`."""
+        return agent_from_dict(data, model, **options)
+
+    @staticmethod
+    def load(folder: str | Path, model: Model, **options: Any) -> "MultiStepAgent":
+        """Return the agent of a folder that ``save`` wrote, with its memory."""
+        return load_folder(folder, model, **options)
 
     def replay(self, *, detailed: bool = False) -> str:
         """Print what happened, step by step, and return it; ``detailed`` shows what the model was shown each time."""

@@ -56,8 +56,11 @@ class PromptTemplates:
     def save(self, path: str | Path) -> None:
         """Write the templates to a YAML file that :meth:`load` reads."""
         yaml = _extra("yaml")
-        texts = {field.name: getattr(self, field.name) for field in fields(self)}
-        Path(path).write_text(yaml.safe_dump(texts, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        Path(path).write_text(yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the templates by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def render(self, name: str, /, **values: Any) -> str:
         """Return one text with its variables filled in. Raises jinja2's UndefinedError for a variable there is not."""

@@ -26,6 +26,9 @@ def split(source: str, filename: str, /) -> list[CodeType]:
 def immortalize(objects: list[Any], /) -> None:
     """Never count references to these objects, and to all they refer to, again. For the bake only."""
 
+def settle(headroom: int, /) -> None:
+    """Leave the holes of the object heap unused, and have so many free bytes behind it. For the bake only."""
+
 def write(stream: int, data: bytes, /) -> None:
     """Hand a piece of output to the host: stream 1 is stdout, 2 is stderr."""
 

@@ -27,7 +27,8 @@ _SHORT = 2_000
 
 
 class TerminalLog:
-    """An observer that writes to the terminal with rich: level 1 tasks, code, results and answers; level 2 all text.
+    """An observer that writes to the terminal with rich: level 1 code, observations and answers; level 2 all that is
+    said, printed and called, as it happens.
 
     Nothing that a model, a tool or a guest wrote is taken for markup or reaches the terminal as a control character.
     Raises ConfigurationError if rich is not installed. ``console`` is rich's; default: one on stderr.
@@ -41,7 +42,7 @@ class TerminalLog:
     def __call__(self, event: AgentEvent) -> None:
         """Write an event."""
         show = _SHOW.get(type(event))
-        if show is None or (type(event) in _DETAILS and self._level < 2):
+        if show is None or type(event) in (_DETAILS if self._level < 2 else _SAID_ALREADY):
             return
         style, text = show(event)
         if text:
@@ -64,7 +65,8 @@ def _console() -> Any:
 def _code_finished(event: CodeFinished) -> tuple[str, str]:
     result = event.result
     if result.error is not None:
-        return "red", f"-> {type(result.error).__name__}: {result.error}"
+        told = getattr(result.error, "traceback", "") or f"{type(result.error).__name__}: {result.error}"
+        return "red", f"-> {told.rstrip()}"
     return "dim", f"-> {result.usage}"
 
 
@@ -104,3 +106,5 @@ _SHOW: dict[type[Any], Callable[[Any], tuple[str, str]]] = {
     RunEnded: _run_ended,
 }
 _DETAILS = frozenset({ModelFinished, Printed, ToolCallEnded})
+# The model's text holds its code, and what was printed has been shown.
+_SAID_ALREADY = frozenset({CodeStarted, StepEnded})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from recipe import sources, toolchain
@@ -33,7 +34,8 @@ def configure_key() -> str:
 
 
 def _build_triplet(tree: Path) -> str:
-    return os.popen(f"sh {tree}/config.guess").read().strip() or "x86_64-pc-linux-gnu"
+    guess = subprocess.run(["sh", tree / "config.guess"], stdout=subprocess.PIPE, text=True, check=False)
+    return guess.stdout.strip() or "x86_64-pc-linux-gnu"
 
 
 def configured() -> Path:
@@ -50,7 +52,7 @@ def configured() -> Path:
             "OPT": " ".join(toolchain.CFLAGS),
         }
         with progress("configure CPython", CONFIGURE_LINES) as shown:
-            argv = ["sh", tree / "configure", *ARGUMENTS, *built]
+            argv: list[str | Path] = ["sh", tree / "configure", *ARGUMENTS, *built]
             run(argv, folder / "log", cwd=folder, env=environment, shown=shown)
 
     return step("configure", configure_key(), work)
@@ -92,7 +94,7 @@ def compiled() -> Path:
 
 def _make(folder: Path, target: str, label: str, lines: int | None) -> None:
     toolchain.check_make()
-    makefiles = ["-f", "Makefile", "-f", HERE / "objects.mk"]
+    makefiles = ["-f", "Makefile", "-f", str(HERE / "objects.mk")]
     flags = [f"OPT={' '.join(toolchain.CFLAGS)}", f"CC={folder}/bin/cc", f"AR={folder}/bin/ar"]
     argv = ["make", f"-j{os.cpu_count()}", *makefiles, *flags, target]
     with progress(label, lines) as shown:
@@ -103,8 +105,9 @@ def _link_freezer(folder: Path, tree: Path) -> Path:
     freezer = folder / "freezer.wasm"
     files = [HERE / "freezer.c", *(GUEST_C / f"{name}.c" for name in WORLD)]
     internal = [f"-I{tree}/Include/internal/mimalloc", "-DPy_BUILD_CORE"]
-    argv = [folder / "bin/cc", "-mexec-model=reactor", "-O1", *include_flags(folder, tree), *internal, *files]
-    argv += [*core_inputs(folder), folder / "Modules/getpath_noop.o", *toolchain.LIBS, "-o", freezer]
+    flags = ["-mexec-model=reactor", "-O1", *include_flags(folder, tree), *internal]
+    inputs = [*files, *core_inputs(folder), folder / "Modules/getpath_noop.o"]
+    argv: list[str | Path] = [folder / "bin/cc", *flags, *inputs, *toolchain.LIBS, "-o", freezer]
     with progress("link the freezer") as shown:
         run(argv, folder / "log", cwd=folder, env=toolchain.environment(folder / "bin"), shown=shown)
     return freezer

@@ -104,5 +104,6 @@ def fetch(wanted: Input) -> Path:
             part.unlink(missing_ok=True)
     tried = "\n".join(failures)
     raise BuildError(
-        f"cannot fetch {wanted.file}; tried\n{tried}\nPut the file into a folder and name that folder in CLOCHE_SOURCES."
+        f"cannot fetch {wanted.file}; tried\n{tried}\n"
+        "Put the file into a folder and name that folder in CLOCHE_SOURCES."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -23,6 +24,9 @@ LINK_FLAGS = (
     f"-Wl,-z,stack-size={SHADOW_STACK}",
 )
 
+Job = tuple[Path, tuple[str, ...]]
+"""A C file, and the flags of its own."""
+
 
 def key() -> str:
     """What the linked module depends on."""
@@ -32,17 +36,18 @@ def key() -> str:
     return digest_of(cpython.compile_key(), own, *added, *recipe)
 
 
-def _compile(source: Path, flags: tuple[str, ...], folder: Path, objects: Path, shown: Progress) -> Path:
+def _compile(job: Job, folder: Path, objects: Path, shown: Progress) -> Path:
+    source, flags = job
     tag = hashlib.sha256(str(source).encode()).hexdigest()[:8]
     target = folder / f"{source.stem}-{tag}.o"
     include = cpython.include_flags(objects, sources.unpacked("cpython"))
-    argv = [objects / "bin/cc", *toolchain.CFLAGS, *include, *flags, "-c", source, "-o", target]
+    argv: list[str | Path] = [objects / "bin/cc", *toolchain.CFLAGS, *include, *flags, "-c", source, "-o", target]
     run(argv, folder / f"{target.stem}.log", cwd=folder, env=toolchain.environment(objects / "bin"), shown=shown)
     shown.advance()
     return target
 
 
-def _jobs(modules: list[CModule]) -> list[tuple[Path, tuple[str, ...]]]:
+def _jobs(modules: list[CModule]) -> list[Job]:
     guest = [(path, GUEST_FLAGS) for path in sorted(cpython.GUEST_C.glob("*.c"))]
     return guest + list(chain.from_iterable(((file, m.flags) for file in m.files) for m in modules))
 
@@ -50,7 +55,7 @@ def _jobs(modules: list[CModule]) -> list[tuple[Path, tuple[str, ...]]]:
 def _compile_all(folder: Path, objects: Path) -> list[Path]:
     jobs = _jobs(all_modules())
     with progress("compile the guest's modules", len(jobs)) as shown, ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda job: _compile(*job, folder, objects, shown), jobs))
+        return list(pool.map(partial(_compile, folder=folder, objects=objects, shown=shown), jobs))
 
 
 def linked() -> Path:
@@ -60,8 +65,9 @@ def linked() -> Path:
     def work(folder: Path) -> None:
         own = _compile_all(fresh(folder), objects)
         frozen = [objects / "Modules/getpath.o", objects / "Python/frozen.o"]
+        target = folder / "guest.wasm"
         everything = [*own, *cpython.core_inputs(objects), *frozen]
-        argv = [objects / "bin/cc", "-O3", *LINK_FLAGS, *everything, *toolchain.LIBS, "-o", folder / "guest.wasm"]
+        argv: list[str | Path] = [objects / "bin/cc", "-O3", *LINK_FLAGS, *everything, *toolchain.LIBS, "-o", target]
         with progress("link the guest") as shown:
             run(argv, folder / "log", cwd=folder, env=toolchain.environment(objects / "bin"), shown=shown)
 

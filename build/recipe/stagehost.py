@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import wasmtime as wt
 
 from recipe.errors import BuildError
-
 
 NOTHING = b"\x92\x00\xc0"
 """The reply to every call: a value of None."""
@@ -34,13 +35,13 @@ class StageHost:
         self.memory = memory
         self.call("_initialize")
 
-    def _imports(self) -> list[tuple[str, wt.FuncType, object]]:
+    def _imports(self) -> list[tuple[str, wt.FuncType, Callable[..., Any]]]:
         i32, i64 = wt.ValType.i32(), wt.ValType.i64()
         return [
             ("call", wt.FuncType([i32] * 4, [i32]), self._call),
-            ("take", wt.FuncType([i32], []), lambda dst: None),
+            ("take", wt.FuncType([i32], []), self._take),
             ("write", wt.FuncType([i32] * 3, []), self._write),
-            ("clock", wt.FuncType([i32], [i64]), lambda clock: 1_000_000_000_000_000_000),
+            ("clock", wt.FuncType([i32], [i64]), self._clock),
             ("entropy", wt.FuncType([i32] * 2, []), self._entropy),
         ]
 
@@ -48,6 +49,12 @@ class StageHost:
         self.frames.append(self.read(at, n))
         self.write(reply, NOTHING)
         return len(NOTHING)
+
+    def _take(self, dst: int) -> None:
+        """Nothing is ever kept for the guest to take: the one reply is three bytes."""
+
+    def _clock(self, clock: int) -> int:
+        return 1_000_000_000_000_000_000
 
     def _write(self, stream: int, at: int, n: int) -> None:
         self.output += self.read(at, n)

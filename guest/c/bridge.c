@@ -140,6 +140,8 @@ static PyMethodDef methods[] = {
      "split(source, filename) -> list of code objects: the program, and apart from it its last expression."},
     {"immortalize", cloche_immortalize, METH_O,
      "immortalize(objects): never count references to these objects, and to all they refer to, again."},
+    {"settle", cloche_settle, METH_O,
+     "settle(headroom): leave the holes of the object heap unused, and have so many free bytes behind it."},
     {"write", bridge_write, METH_VARARGS, "write(stream: int, data: bytes): output, stream 1 or 2."},
     {"set_step", bridge_set_step, METH_O, "set_step(step): what handles the host's requests."},
     {"fs_limits", bridge_fs_limits, METH_VARARGS, "fs_limits(files, bytes): caps of the memory file system."},

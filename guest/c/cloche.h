@@ -28,9 +28,10 @@ HOST("entropy") void host_entropy(void *dst, int32_t len);
 struct _object;
 struct _object *cloche_bridge_module(void);
 struct _object *cloche_bridge_step(struct _object *request);
-/* split.c and immortal.c: methods of _cloche, described there */
+/* split.c, immortal.c and settle.c: methods of _cloche, described there */
 struct _object *cloche_split(struct _object *module, struct _object *args);
 struct _object *cloche_immortalize(struct _object *module, struct _object *objects);
+struct _object *cloche_settle(struct _object *module, struct _object *headroom);
 
 /* suspend.c */
 struct _object *cloche_suspend_object(void);

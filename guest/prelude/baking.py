@@ -16,6 +16,9 @@ from cloche_guest import absent, select_stub, socket_stub
 
 __all__ = ["main"]
 
+# Free bytes in the image: a run that needs no more does not grow the memory, so that its guest can be used again.
+_HEADROOM = 4 << 20
+
 
 def main(home: str = "/work") -> None:
     """Prepare the interpreter and register the step function. Called once, by the recipe that bakes the image.
@@ -72,3 +75,4 @@ def _come_to_rest() -> None:
     # First immortal, as a frozen object is in no list of the collector's.
     _cloche.immortalize(gc.get_objects())
     gc.freeze()
+    _cloche.settle(_HEADROOM)

@@ -11,6 +11,7 @@ from cloche_guest import suspension
 from cloche_guest.caps import CAPS
 from cloche_guest.tool_errors import tool_error
 from cloche_guest.values import ValueCodecError, decode, encode
+from cloche_guest.values.records import type_of
 
 __all__ = ["caller", "cancel", "outcome", "sleep", "start", "wait"]
 
@@ -30,7 +31,7 @@ def caller(name: str, shape: FunctionType) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         shape(*args, **kwargs)
         answer = _ask(prefix, args, kwargs, CAPS.argument)
-        if type(answer) is tuple:
+        if type_of(answer) is tuple:
             return _result(answer[0] if answer else _send(_frame(name, list(args), kwargs, shape)), name)
         return answer
 

@@ -4,6 +4,8 @@ Timers sleep on the host, tools run there in parallel; there are no sockets, pip
 """
 
 import asyncio
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from types import FunctionType
@@ -38,6 +40,9 @@ class BridgeLoop(asyncio.BaseEventLoop):
         self._main: asyncio.Future[Any] | None = None
         self._ahead = 0.0
         self._spins = 0
+        self._stopping = False
+        self._thread_id: int | None = None
+        self._outer: asyncio.Future[Any] | None = None
 
     def time(self) -> float:
         """Return seconds on the loop's clock, which passes every timer slept for even where the host's stands still.
@@ -55,6 +60,35 @@ class BridgeLoop(asyncio.BaseEventLoop):
             return super().run_until_complete(main)
         finally:
             self._main = previous
+
+    def begin_running(self) -> None:
+        """Become the running loop, for :func:`cloche_guest.main_task.run_main`. Raises RuntimeError if one runs."""
+        self._check_closed()  # type: ignore[attr-defined]
+        self._check_running()  # type: ignore[attr-defined]
+        self._hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(
+            firstiter=self._asyncgen_firstiter_hook,  # type: ignore[attr-defined]
+            finalizer=self._asyncgen_finalizer_hook,  # type: ignore[attr-defined]
+        )
+        self._thread_id = threading.get_ident()
+        asyncio.events._set_running_loop(self)
+        self._outer = self._main
+
+    def end_running(self) -> None:
+        """Stop being the running loop."""
+        self._main, self._stopping, self._thread_id = self._outer, False, None
+        asyncio.events._set_running_loop(None)
+        sys.set_asyncgen_hooks(*self._hooks)
+
+    def turn(self, waiter: asyncio.Future[Any] | None) -> None:
+        """Do once what there is to do, or wait for it; ``waiter`` is what the main task waits for.
+
+        Raises RuntimeError if the program stopped the loop.
+        """
+        self._main = waiter
+        self._run_once()  # type: ignore[attr-defined]
+        if self._stopping:
+            raise RuntimeError("Event loop stopped before Future completed.")
 
     def select(self, timeout: float | None) -> list[_Finished]:
         """Wait for finished calls as long as no timer is due; None waits without an end."""

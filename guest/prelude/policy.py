@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from cloche_guest.loop import BridgeLoop
+from cloche_guest.main_task import run_main
 from cloche_guest.parallel import twin_of
 from cloche_guest.patching import put
 from cloche_guest.reasons import NO_PROCESSES
@@ -60,7 +61,8 @@ def install() -> None:
     """Put the loop, its policy and an inline ``to_thread`` in place of asyncio's own."""
     asyncio.set_event_loop_policy(_policy)  # pyright: ignore[reportDeprecated]  # the guest is 3.13
     put(asyncio, SelectorEventLoop=BridgeLoop, EventLoop=BridgeLoop, DefaultEventLoopPolicy=BridgePolicy)
-    put(asyncio, to_thread=to_thread)
+    put(asyncio, to_thread=to_thread, run=run)
+    put(asyncio.runners, run=run)
     put(asyncio.threads, to_thread=to_thread)
 
 
@@ -71,9 +73,22 @@ def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """
     loop = _policy.session_loop()
     try:
-        return loop.run_until_complete(coroutine)
+        return run_main(loop, coroutine)
     finally:
         _sweep(loop)
+
+
+def run(
+    main: Coroutine[Any, Any, Any], *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None
+) -> Any:
+    """Stand in for ``asyncio.run``: the same, but plain calls in the coroutine can wait for answers."""
+    if asyncio.events._get_running_loop() is not None:
+        raise RuntimeError("asyncio.run() cannot be called from a running event loop")
+    with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
+        loop = runner.get_loop()
+        if isinstance(loop, BridgeLoop) and asyncio.iscoroutine(main):
+            return run_main(loop, main)
+        return runner.run(main)
 
 
 async def to_thread(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

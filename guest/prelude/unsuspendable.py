@@ -9,8 +9,8 @@ __all__ = ["advice"]
 
 _LONGEST = 80
 _AWAIT = (
-    "{tool}() has to wait for its answer, and a plain call inside a coroutine cannot: "
-    "write `await asyncio.to_thread({tool}, ...)`, or call it outside of coroutines"
+    "{tool}() has to wait for its answer, and a plain call inside a task cannot: "
+    "write `await asyncio.to_thread({tool}, ...)`, or await the coroutine directly instead of making a task of it"
 )
 _LOOP = (
     "{tool}() has to wait for its answer, and cannot while built-in code calls the program back{place}: "

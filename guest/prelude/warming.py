@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from typing import Any
 
 __all__ = ["USUAL", "exercise", "import_usual"]
 
@@ -94,7 +95,8 @@ def _requests() -> None:
             step.step(encode([1, program.format(number), f"<run {number}>", {"tools": [_TOOL]}]))
         step.step(encode([5, f"x{number}"]))
         step.step(encode([4, {"y": number}]))
-    step.step(encode([3, []]))
+    no_tools: list[Any] = []
+    step.step(encode([3, no_tools]))
     NAMESPACE.clear()
     NAMESPACE.update(before)
     compiling.forget()

@@ -13,5 +13,6 @@ def need(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        package = module.partition(".")[0]
+        # The package may be missing at the bottom of what was asked for.
+        package = (error.name or module).partition(".")[0]
         raise ConfigurationError("tools", f"this tool needs {package}: pip install 'cloche[{extra}]'") from error

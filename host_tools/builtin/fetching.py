@@ -57,7 +57,7 @@ class HttpFetch(Tool):
         """
         self._allow: Any = need("cloche.host_tools.builtin.web.rules", "web").AllowList(allow)
         self._methods = frozenset(methods)
-        self._secrets = {host.lower(): dict(headers) for host, headers in (secrets or {}).items()}
+        self._secrets = {host.lower(): _lower(headers) for host, headers in (secrets or {}).items()}
         browser = need("cloche.host_tools.builtin.web.browser", "web")
         self._browser: Any = browser.Browser(size=size, time=time, redirects=redirects, private=private)
 
@@ -89,4 +89,9 @@ def _checked(headers: dict[str, str]) -> dict[str, str]:
             raise ToolRejected("ValueError", f"the header {name[:60]!r} is set by the host")
         if not (name.isascii() and value.isascii() and value.isprintable()) or not name.replace("-", "").isalnum():
             raise ToolRejected("ValueError", f"the header {name[:60]!r} holds characters that a header cannot")
-    return headers
+    return _lower(headers)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    """Spell names in one way, so that a program cannot put an ``AUTHORIZATION`` of its own beside the host's."""
+    return {name.lower(): value for name, value in headers.items()}

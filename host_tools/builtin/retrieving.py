@@ -32,7 +32,6 @@ class Retriever(Tool):
     """
 
     name = "retrieve"
-    blocking = False
 
     def __init__(
         self,

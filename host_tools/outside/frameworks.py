@@ -5,6 +5,7 @@ from typing import Any
 from cloche.host_tools.base import Tool
 from cloche.host_tools.errors import ToolDefinitionError
 from cloche.host_tools.names import safe_tool_name
+from cloche.host_tools.outside.json_shapes import as_dict
 from cloche.host_tools.outside.schema_tool import SchemaTool
 
 __all__ = ["adapted", "from_langchain", "from_smolagents"]
@@ -29,8 +30,8 @@ def from_langchain(tool: Any) -> Tool:
     """
     if not (hasattr(tool, "invoke") and hasattr(tool, "tool_call_schema")):
         raise ToolDefinitionError("tool", f"a {type(tool).__name__} is not a LangChain tool")
-    schema = tool.tool_call_schema
-    described = schema if isinstance(schema, dict) else schema.model_json_schema()
+    schema: Any = tool.tool_call_schema
+    described: dict[str, Any] = as_dict(schema) or schema.model_json_schema()
     return SchemaTool(safe_tool_name(tool.name), tool.description or "", described, tool.invoke)
 
 

@@ -1,10 +1,8 @@
 """JSON schema to Python annotations: as much of it as a call can be checked by, and ``Any`` for the rest."""
 
 from collections.abc import Mapping
-from functools import reduce
-from operator import or_
 from types import GenericAlias
-from typing import Any, Literal
+from typing import Any, Literal, Union
 
 from cloche.host_tools.outside.json_shapes import as_dict, as_list
 
@@ -52,8 +50,7 @@ def _typed(schema: dict[str, Any], root: Mapping[str, Any], depth: int) -> Any:
 def _union(members: list[Any]) -> Any:
     if not members or Any in members:
         return Any
-    # `None | None` is not a type, while `type(None)` is one.
-    return reduce(or_, [type(None) if member is None else member for member in members])
+    return Union[tuple(members)]  # noqa: UP007 - their number is known at run time only
 
 
 def _literal(choices: list[Any]) -> Any:

@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import itertools
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from cloche.host_tools.policy.rules import Policy
 from cloche.host_tools.policy.scope import Scope, current_scope
 from cloche.host_tools.policy.steps import Guarded, call_guarded
 from cloche.host_tools.policy.ways import Awaited, AwaitedThread, Inline, Way, finish_inline
+from cloche.host_tools.policy.wrapping import WrappedTool
 from cloche.host_tools.registry import ToolRegistry, registry_of
 from cloche.runtime.dispatch import ToolSpec, UnknownTool
 from cloche.runtime.errors import ConfigurationError
@@ -70,6 +71,16 @@ class GuardedTools:
             yield scope
         finally:
             current_scope.reset(token)
+
+    def __iter__(self) -> Iterator[Tool]:
+        """Go over the tools of this moment, as Tools whose every call goes through the policies.
+
+        So agents, and registries of one's own, take guarded tools like any others: ``CodeAgent(tools=guarded)``.
+        """
+        return iter([WrappedTool(tool, name, self.call) for name, tool in self.tools.items()])
+
+    def __len__(self) -> int:
+        return len(self.tools)
 
     def specs(self) -> list[ToolSpec]:
         """Return what the guest is told about each tool."""

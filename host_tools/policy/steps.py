@@ -72,7 +72,7 @@ def _count(guarded: Guarded) -> None:
     limits = [policy.calls for policy in guarded.policies if policy.calls is not None]
     most = min(limits, default=None)
     if not guarded.scope.counts.take(guarded.name, most):
-        raise ToolDenied(guarded.name, f"it may be called {most} times in one run, and was")
+        raise ToolDenied(guarded.name, f"one run may call it {most} time{'s' * (most != 1)}, and did")
     for meter in filter(None, (policy.rate for policy in guarded.policies)):
         wait = meter.take()
         if wait > 0:

@@ -87,8 +87,8 @@ class ToolCalls:
 def start_call(tools: Dispatcher, call: Call | Start) -> Settled | Awaitable[Any]:
     """Call the tool and return what it returned or raised, or its awaitable.
 
-    What a signal's handler raises while a tool runs on the main thread, such as KeyboardInterrupt, is the user's and goes
-    through; anything else a tool raises is the guest's, be it SystemExit.
+    What a signal's handler raises while a tool runs on the main thread, such as KeyboardInterrupt, is the user's and
+    goes through; anything else a tool raises is the guest's, be it SystemExit.
     """
     try:
         value: Any = tools.call(call.name, call.args, call.kwargs)

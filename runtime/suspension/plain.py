@@ -39,7 +39,7 @@ def from_plain(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: Rule
 
 
 def _run(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: Rule | None) -> RunState:
-    limits = Limits(**{**_expect(dict, plain["limits"]), "memory": memory})
+    limits = _limits(_expect(dict, plain["limits"]), memory)
     waiting = WaitingCalls(tools, allowed=True, rule=rule, every=_expect(bool, plain["every"]))
     run = RunState(limits, None, waiting)
     run.carried = _carried(_expect(list, plain["carried"]))
@@ -53,6 +53,12 @@ def _run(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: Rule | Non
     if not waiting.held or waiting.next_id <= max(waiting.held):
         raise ValueError("no call waits")
     return run
+
+
+def _limits(bounds: dict[str, Any], memory: int) -> Limits:
+    if bounds.keys() != {field.name for field in fields(Limits)}:
+        raise ValueError("limits that are not all there")
+    return Limits(**bounds).replace(memory=memory)
 
 
 def _carried(row: list[Any]) -> Usage:

@@ -85,7 +85,8 @@ def cost_of_lists(data: bytes) -> int:
 
 
 def _read_header(data: bytes) -> tuple[str, tuple[int, ...], int]:
-    code, dimensions = _HEADER.unpack_from(data)
+    header: tuple[int, int] = _HEADER.unpack_from(data)
+    code, dimensions = header
     start = _HEADER.size + 8 * dimensions
     name = _NAMES[code]
     shape = struct.unpack(f"<{dimensions}Q", data[_HEADER.size : start])

@@ -13,7 +13,7 @@ from .errors import MalformedValue
 DEFAULT: Final = 512 << 20
 """Bytes that a decoded message may take where the caller does not say."""
 
-_WORST: Final = 128
+WORST: Final = 128
 """Decoded bytes per byte of message, at most: a map of one entry in a map of one entry is 232 bytes from 2."""
 
 _SLOT: Final = 9
@@ -29,11 +29,11 @@ _COUNT_BYTES: Final = {0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
 
 def check(data: bytes, budget: int) -> None:
     """Raise MalformedValue if decoding `data` could take more than `budget` bytes; a quick look, then a scan."""
-    if len(data) * _WORST > budget:
-        _Scan(data, budget).run()
+    if len(data) * WORST > budget:
+        Scan(data, budget).run()
 
 
-class _Scan:
+class Scan:
     """One pass over the tokens, adding up what each becomes; ends at the first byte over the budget."""
 
     def __init__(self, data: bytes, budget: int) -> None:
@@ -42,6 +42,7 @@ class _Scan:
         self._room = budget - len(data)  # the copies of text and bytes
 
     def run(self) -> None:
+        """Raise MalformedValue at the byte that goes over the budget, or that starts no value."""
         while self._at < len(self._data):
             self._room -= self._runs() or self._token(self._data[self._at])
             if self._room < 0:

@@ -8,7 +8,7 @@ from .depth import is_too_deep
 from .errors import SizeExceeded, UnserializableError, ValueCodecError, ValueTooLarge
 from .locate import locate
 from .measure import count_items
-from .records import type_name
+from .records import type_name, type_of
 from .reduce import is_unhashable, reduce
 from .wire import Packer
 
@@ -73,7 +73,8 @@ class _Packing:
         if self._room < 0:
             raise SizeExceeded("more items than it may have bytes")
         content = reduce(value)
-        if type(content) is list or type(content) is dict:
+        kind = type_of(content)
+        if kind is list or kind is dict:
             self._opened(value, content)
         return content
 

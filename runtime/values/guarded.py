@@ -10,7 +10,7 @@ from typing import Any, Final
 from . import arrays, codes
 from .errors import MalformedValue
 from .leaves import KEYED, UNKEYED
-from .records import build_exception, build_record, is_known
+from .records import build_exception, build_record, is_known, type_of
 from .spread import check_spread
 from .wire import Timestamp
 
@@ -94,7 +94,7 @@ class Guarded:
 
     def _record(self, items: list[Any]) -> Any:
         name, fields = items
-        if type(name) is not str or type(fields) is not dict or not all(type(field) is str for field in fields):
+        if type(name) is not str or type_of(fields) is not dict or not all(type(field) is str for field in fields):
             raise MalformedValue("a record that is not a name and its fields")
         return self._typed_record(name, fields) if self._typed else fields
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from . import codes
 from .codes import MAX_DEPTH
 from .errors import UnserializableError, ValueCodecError, ValueTooLarge
-from .records import type_name
+from .records import type_name, type_of
 from .reduce import is_unhashable, reduced
 from .wire import ExtType
 
@@ -51,7 +51,7 @@ class _Walk:
         self._steps = 0
         self._alive: list[Any] = []  # what reduce() made: an id is only unique while its object lives
 
-    def enter(self, path: str, item: Any, is_key: bool, depth: int) -> Iterator[Child] | ValueCodecError | None:
+    def enter(self, path: str, item: object, is_key: bool, depth: int) -> Iterator[Child] | ValueCodecError | None:
         self._steps += 1
         if self._steps > _MAX_STEPS:
             raise TimeoutError
@@ -66,7 +66,7 @@ class _Walk:
         return self._open_container(path, item, content, is_key, depth)
 
     def _open_container(
-        self, path: str, item: Any, content: Any, is_key: bool, depth: int
+        self, path: str, item: object, content: Any, is_key: bool, depth: int
     ) -> Iterator[Child] | ValueCodecError | None:
         if is_key and is_unhashable(content):
             return _refuse(path, item, f"a '{type_name(type(item))}' cannot be a dict key or set member over there")
@@ -85,7 +85,7 @@ class _Walk:
 
 
 def _children(path: str, content: Any, is_key: bool) -> Iterator[Child]:
-    if type(content) is dict:
+    if type_of(content) is dict:
         return _dict_children(path, content)
     mark = content[0].code if content and type(content[0]) is ExtType else None
     if mark == codes.RECORD:

@@ -11,6 +11,9 @@ from .codes import MAX_MESSAGE
 type_name: Callable[[type], str] = type.__dict__["__name__"].__get__
 """A class's name as the interpreter keeps it; a metaclass cannot answer in its place."""
 
+type_of: Callable[[object], type[object]] = type
+"""A value's class. Type checkers conclude from `type(x) is list` that x holds unknown things; from this, nothing."""
+
 Shape = tuple[str, tuple[str, ...]]
 """A record's type name and field names."""
 
@@ -25,13 +28,13 @@ def fields_of(value: object) -> dict[str, Any] | None:
     if dataclasses.is_dataclass(cls):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(cls)}
     if not issubclass(cls, type) and isinstance(getattr(cls, "model_fields", None), dict):
-        return _model_fields(value)
+        return _model_fields(cls, value)
     return None
 
 
-def _model_fields(model: Any) -> dict[str, Any]:
+def _model_fields(cls: Any, model: Any) -> dict[str, Any]:
     """pydantic keeps a model's fields in its `__dict__` and undeclared ones, where allowed, apart."""
-    declared = {name: getattr(model, name) for name in type(model).model_fields}
+    declared = {name: getattr(model, name) for name in cls.model_fields}
     return declared | (getattr(model, "__pydantic_extra__", None) or {})
 
 

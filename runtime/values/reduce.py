@@ -17,7 +17,7 @@ from uuid import UUID
 from . import arrays, codes, scalars, times
 from .codes import MARKS
 from .errors import UnserializableError
-from .records import describe_exception, fields_of, type_name
+from .records import describe_exception, fields_of, type_name, type_of
 from .wire import ExtType
 
 _mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
@@ -32,9 +32,10 @@ def is_native(value: object) -> bool:
 
 def is_unhashable(content: Any) -> bool:
     """Whether what a reduced value becomes at the receiver cannot be a dict key or set member."""
-    if type(content) is list:
+    kind = type_of(content)
+    if kind is list:
         return not content or type(content[0]) is not ExtType or content[0].code in _UNHASHABLE
-    return type(content) is dict or (type(content) is ExtType and content.code in _UNHASHABLE)
+    return kind is dict or (kind is ExtType and content.code in _UNHASHABLE)
 
 
 _UNHASHABLE: Final = frozenset((codes.SET, codes.RECORD, codes.ARRAY))

@@ -22,8 +22,10 @@ from cloche.runtime.wasm.folder import cache_home, private_folder
 
 __all__ = ["CompiledCache", "cache_key"]
 
-# Days after which entries of other images and versions, 40 MB each, are removed.
+# Entries of other images, meterings and versions, 50 MB each: how many stay, and for how many days without use.
+_KEEP_MOST = 8
 _KEEP_DAYS = 30
+_OURS = (".cwasm", ".lock", ".part")
 
 
 def cache_key(digest: str, engine: Engine) -> str:
@@ -74,12 +76,11 @@ class CompiledCache:
         return module
 
     def _prune(self, key: str) -> None:
-        oldest = time.time() - _KEEP_DAYS * 86_400
-        for path in self.folder.iterdir():
-            if not path.name.startswith(key) and path.suffix in (".cwasm", ".lock", ".part"):
-                with contextlib.suppress(OSError):
-                    if path.stat().st_mtime < oldest:
-                        path.unlink()
+        others = [path for path in self.folder.iterdir() if not path.name.startswith(key) and path.suffix in _OURS]
+        stale = time.time() - _KEEP_DAYS * 86_400
+        entries = sorted((path for path in others if path.suffix == ".cwasm"), key=_last_use, reverse=True)
+        for path in {*entries[_KEEP_MOST:], *(path for path in others if _last_use(path) < stale)}:
+            _remove(path)
 
     @contextlib.contextmanager
     def _only_one(self, key: str) -> Generator[None, None, None]:
@@ -113,6 +114,13 @@ def _write_atomically(path: Path, content: bytes | bytearray) -> None:
     except BaseException:
         _remove(Path(part))
         raise
+
+
+def _last_use(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # another process removed it
+        return 0.0
 
 
 def _note_use(path: Path) -> None:

@@ -44,7 +44,8 @@ def _scan(argument: bytearray) -> int | None:
     except (ImportError, OSError):
         return None
     try:
-        return fcntl.ioctl(descriptor, _PAGEMAP_SCAN, argument)
+        found: int = fcntl.ioctl(descriptor, _PAGEMAP_SCAN, argument)
+        return found
     except OSError:
         return None
     finally:

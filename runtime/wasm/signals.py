@@ -40,7 +40,7 @@ _latest = _Latest()
 
 
 def is_from_signal(error: BaseException) -> bool:
-    """Say whether a signal's handler has raised this very exception while a tool ran: it is the user's, not the tool's."""
+    """Say whether a signal's handler raised this very exception while a tool ran: it is the user's, not the tool's."""
     return error is _latest.error
 
 

@@ -7,7 +7,9 @@ first line, are kept away by :mod:`cloche.runtime.wasm.signals`, and the recursi
 """
 
 import ctypes
+import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 
 import wasmtime
@@ -156,8 +158,10 @@ class UncheckedGuest(Active):
             self.memory.close()
         native.store_delete(store)
 
-    def __del__(self) -> None:
-        self.close()
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the interpreter's end the modules are gone already, and all memory goes anyway.
+        if not ending():
+            self.close()
 
     def _enter(self, function: int, argument: int) -> int:
         words = self._words

@@ -92,7 +92,8 @@ class Browser:
     ) -> Page:
         """Make a request, follow its redirects, and return the answer, whatever its status is.
 
-        ``headers`` gives those for each address in turn, so that none meant for one host reaches another.
+        ``headers`` gives those for each address in turn, with names in lower case, so that none meant for one host
+        reaches another.
         Raises WebRefused or WebError.
         """
         until = monotonic() + self._time

@@ -9,7 +9,7 @@ from cloche.bench.compare import changes, drift, machines_differ
 from cloche.bench.measuring.plan import tasks_of
 from cloche.bench.metrics import GROUPS, METRICS, chosen
 from cloche.bench.native import NATIVE, native_peer
-from cloche.bench.peers import PEERS, Peer, choose
+from cloche.bench.peers import PEERS, Peer, choose, takes_part
 from cloche.bench.results import Bad, Results, load, save
 from cloche.bench.running import MissingPeer, Order, run
 
@@ -61,6 +61,7 @@ def _order(arguments: argparse.Namespace) -> Order:
         raise UsageError(str(error)) from None
     if any(metric.group == "compute" for metric in metrics):
         peers = _with_native(peers, arguments.native)
+    peers = [peer for peer in peers if any(takes_part(peer, metric.name, metric.group) for metric in metrics)]
     known = [peer.name for peer in peers]
     if arguments.baseline not in known:
         raise UsageError(f"the baseline {arguments.baseline!r} is none of the peers: {', '.join(known)}")

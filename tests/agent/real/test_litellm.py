@@ -33,10 +33,10 @@ from .chat_server import Answer, ChatServer, Misdeed, chat_server
 KEY = "sk-local-secret-123456"
 REQUEST = ModelRequest((Message.of("system", "Be brief."), Message.of("user", "Hi")), stop=("STOP",))
 
-# LiteLLM's own doing, in its threads and at its exit; ours raise no warning of their own.
+# LiteLLM's own doing, in its streams, in its threads and at its exit; ours raise no warning.
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings(f"ignore::{kind}")
+    for kind in ("ResourceWarning", "DeprecationWarning", "UserWarning", "RuntimeWarning")
 ]
 
 
@@ -247,16 +247,18 @@ def test_a_stream_that_breaks_is_taken_back_before_it_is_begun_anew() -> None:
 
 def test_nothing_is_lost_when_the_model_stays_away() -> None:
     gone = Misdeed(500, b"{}")
-    with chat_server(code("x = 6"), gone, gone, code("final_answer(x)")) as server:
-        with CodeAgent([], model(server, retries=1)) as agent:
-            with pytest.raises(ModelUnavailable):
-                agent.run("t")
-            assert agent.resume() == 6
+    answers: list[Answer] = [code("x = 6"), gone, gone, code("final_answer(x)")]
+    with chat_server(*answers) as server, CodeAgent([], model(server, retries=1)) as agent:
+        with pytest.raises(ModelUnavailable):
+            agent.run("t")
+        assert agent.resume() == 6
 
 
 def test_money_is_counted_and_bounded() -> None:
+    budget = Budget(cost=0.0002)
     with chat_server(code("1"), code("2"), code("3")) as server:
-        with CodeAgent([], model(server), budget=Budget(cost=0.0002)) as agent, pytest.raises(CostExceeded):
+        agent = CodeAgent([], model(server), budget=budget)
+        with agent, pytest.raises(CostExceeded):
             agent.run("t")
     assert len(server.requests) == 2
 

@@ -37,7 +37,8 @@ def test_the_exports_are_those_of_run_time(image: bytes) -> None:
     reader, names = Reader(payload), set[str]()
     for _ in range(reader.number()):
         names.add(reader.name())
-        reader.byte(), reader.number()
+        reader.byte()
+        reader.number()
     assert names == bake.EXPORTS
 
 

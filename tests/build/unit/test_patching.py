@@ -6,6 +6,7 @@ import pytest
 
 from recipe import patching
 from recipe.errors import BuildError
+from recipe.inputs import BUILD
 
 SOURCE = "".join(f"line {n}\n" for n in range(1, 21))
 PATCH = """\
@@ -61,5 +62,5 @@ def test_patches_are_taken_in_the_order_of_their_names(tmp_path: Path) -> None:
 
 
 def test_every_patch_in_the_repository_says_why() -> None:
-    for patch in sorted((patching.BUILD / "patches").rglob("*.patch")):
+    for patch in sorted((BUILD / "patches").rglob("*.patch")):
         assert patching.reasons(patch)

@@ -59,7 +59,7 @@ def test_prices_are_asked_together() -> None:
     (hotel_price,) = prices.tools()
 
     async def ask() -> list[int]:
-        return await asyncio.gather(*(hotel_price(city) for city in ("Oslo", "Lima", "Oslo")))
+        return list(await asyncio.gather(*(hotel_price(city) for city in ("Oslo", "Lima", "Oslo"))))
 
     oslo, lima, again = asyncio.run(ask())
     assert oslo == again != lima

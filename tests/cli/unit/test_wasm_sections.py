@@ -25,7 +25,7 @@ def test_imports_and_exports_in_order() -> None:
 
 def test_a_module_without_either() -> None:
     door = read_door(bytes(wat2wasm("(module)")))
-    assert door.imports == door.exports == ()
+    assert (door.imports, door.exports) == ((), ())
 
 
 def test_an_import_that_is_no_function_is_refused() -> None:

@@ -28,4 +28,5 @@ STAND_INS: dict[str, Any] = {
     "immortalize": lambda _: None,
     "suspend": lambda _: None,
     "blocked_at": lambda: None,
+    "settle": lambda _: None,
 }

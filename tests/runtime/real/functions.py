@@ -1,4 +1,4 @@
-"""Plain functions as a sandbox's tools, without the layer above: nothing is validated, so hostile calls come through."""
+"""Plain functions as a sandbox's tools, without the layer above: nothing is validated, hostile calls come through."""
 
 import inspect
 from collections.abc import Callable

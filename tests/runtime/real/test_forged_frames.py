@@ -80,7 +80,8 @@ def test_a_forged_frame_ends_the_run(box: Sandbox, name: str) -> None:
     made.clear()
     with Street(box) as street:
         street.session.set("frame", FORGED[name])
-        code = "import _cloche\nkept['list'].clear()\ntry: _cloche.call(frame)\nexcept BaseException: pass\nwhile True: pass"
+        code = "import _cloche\nkept['list'].clear()\ntry: _cloche.call(frame)\n"
+        code += "except BaseException: pass\nwhile True: pass"
         result = street.misbehave(code)
         assert isinstance(result.error, ProtocolError)
         assert result.rolled_back

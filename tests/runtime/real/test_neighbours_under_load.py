@@ -96,7 +96,8 @@ def test_exceptions_of_tools_are_never_swapped() -> None:
 
     def live(number: int) -> None:
         with box.session() as session:
-            code = f"texts = set()\nfor i in range(100):\n  try: fail({number})\n  except ValueError as e: texts.add(str(e))\ntexts"
+            code = f"texts = set()\nfor i in range(100):\n  try: fail({number})\n"
+            code += "  except ValueError as e: texts.add(str(e))\ntexts"
             for _ in range(5):
                 assert session.run(code).unwrap() == {f"number {number}"}
 

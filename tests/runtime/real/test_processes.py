@@ -90,7 +90,8 @@ def test_a_forked_process_is_told_to_spawn() -> None:
 def test_a_process_ends_with_guests_still_running() -> None:
     code = "import threading, time\nfrom cloche import Sandbox, Limits\n"
     code += "box = Sandbox(limits=Limits(fuel=None, time=60))\nbox.run('1')\n"
-    code += "threading.Thread(target=box.run, args=('while True: pass',), daemon=True).start()\ntime.sleep(0.2)\nprint('end')"
+    code += "threading.Thread(target=box.run, args=('while True: pass',), daemon=True).start()\n"
+    code += "time.sleep(0.2)\nprint('end')"
     assert finish(start(code)) == "end"
 
 
@@ -102,5 +103,6 @@ def test_a_process_ends_with_a_tool_still_blocked() -> None:
 
 
 def test_importing_does_not_load_what_is_not_needed() -> None:
-    code = "import cloche, sys, json\nprint(json.dumps([name for name in ('litellm', 'rich', 'httpx') if name in sys.modules]))"
+    code = "import cloche, sys, json\n"
+    code += "print(json.dumps([name for name in ('litellm', 'rich', 'httpx') if name in sys.modules]))"
     assert json.loads(finish(start(code))) == []

@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pytest
 
@@ -50,7 +50,7 @@ def machine(source: ImageSource, memory: int = MEMORY) -> Machine:
 
 
 @contextlib.contextmanager
-def shelf_of(source: ImageSource) -> Iterator[Machine]:
+def shelf_of(source: ImageSource) -> Generator[Machine]:
     """A machine that serves a recycled guest: the shelf is a stack, so the guest is the one closed last."""
     again = machine(source)
     yield again

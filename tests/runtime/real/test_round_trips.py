@@ -183,7 +183,8 @@ class Colour(Enum):
 
 def test_records_of_the_host_are_objects_in_the_guest(session: Session) -> None:
     session.set("model", Model(name="m", when=datetime(2026, 1, 1, tzinfo=UTC), inner={"p": Point(3, ["a"])}))
-    code = "import dataclasses\n(type(model).__name__, model.name, model.when.year, model.inner['p'].x, model.inner['p'].tags,"
+    code = "import dataclasses\n(type(model).__name__, model.name, model.when.year, model.inner['p'].x,"
+    code += " model.inner['p'].tags,"
     code += " dataclasses.is_dataclass(model), type(model.inner['p']).__name__)"
     assert session.run(code).unwrap() == ("Model", "m", 2026, 3, ["a"], True, "Point")
     assert session.run("model.name = 'n'; model.name").unwrap() == "n"

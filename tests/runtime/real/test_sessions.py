@@ -155,7 +155,7 @@ def test_a_closed_session() -> None:
     session = Sandbox().session()
     session.close()
     session.close()
-    for use in (lambda: session.run("1"), lambda: session.get("x"), lambda: session.list_files()):
+    for use in (lambda: session.run("1"), lambda: session.get("x"), session.list_files):
         with pytest.raises(SessionClosed):
             use()
     assert "ended" in repr(session)

@@ -10,8 +10,8 @@ from typing import Any, Self
 from cloche.bench.measuring.first import first_results
 from cloche.bench.measuring.plan import Plan, Step
 from cloche.bench.measuring.process import Failed, WorkerProcess
-from cloche.bench.metrics import METRICS
-from cloche.bench.peers import Peer
+from cloche.bench.metrics import METRICS, Metric
+from cloche.bench.peers import Peer, takes_part
 
 __all__ = ["Contest", "Found", "Tell"]
 
@@ -61,7 +61,8 @@ class Contest:
     def play(self, task: str) -> None:
         """Measure one task on all peers that can do it."""
         step = self._plan.step(task)
-        names = [name for name in self.hellos if self._takes_part(name, task)]
+        metrics = [metric for metric in METRICS.values() if metric.task == task]
+        names = [name for name in self.hellos if any(self._takes_part(name, metric) for metric in metrics)]
         for number in range(step.rounds):
             if self._late(number):
                 break
@@ -84,11 +85,8 @@ class Contest:
         with suppress(Failed):  # it will fail again where it is measured
             worker.ask({"task": "fresh.ready", "block": {"seconds": 0.0, "most": 1, "warm": 0}}, _READY)
 
-    def _takes_part(self, name: str, task: str) -> bool:
-        peer = self._peers[name]
-        if task == "process":
-            return bool(peer.first)
-        return not peer.groups or task in peer.groups or task.partition(".")[0] in peer.groups
+    def _takes_part(self, name: str, metric: Metric) -> bool:
+        return takes_part(self._peers[name], metric.name, metric.group)
 
     def _late(self, number: int) -> bool:
         return number > 0 and perf_counter() - self._start > self._plan.short_after

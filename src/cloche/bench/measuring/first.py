@@ -1,6 +1,9 @@
 """A new process, from its start to its first line of output."""
 
 import subprocess
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
@@ -21,16 +24,28 @@ def first_results(peer: Peer, block: Block) -> dict[str, list[float]]:
 
 def _seconds(peer: Peer) -> float:
     start = perf_counter()
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [peer.python, "-P", str(_FOLDER / f"{peer.first}.py")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
+    )
+    with process, _ended_after(process, _DEADLINE):
         assert process.stdout is not None
         line = process.stdout.readline()
         took = perf_counter() - start
-        _, said = process.communicate(timeout=_DEADLINE)
+        _, said = process.communicate()
     if line.strip() != "42":
         raise Failed("WrongAnswer", f"expected 42, got {line.strip()!r}: {said.strip()[-500:]}")
     return took
+
+
+@contextmanager
+def _ended_after(process: subprocess.Popen[str], seconds: float) -> Generator[None, None, None]:
+    """Kill the process if it is still there then: neither a line nor an end may be waited for without end."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -33,13 +33,7 @@ class WorkerProcess:
     def __init__(self, peer: Peer) -> None:
         # Its errors go to a file: a pipe that nobody reads would stop it.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        self._process = subprocess.Popen(
-            [peer.python, "-P", str(_LAUNCH), f"cloche.bench.adapters.{peer.adapter}", *peer.distributions],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
+        self._process = self._start(peer)
         self._answers: SimpleQueue[str] = SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
         self.hello: dict[str, Any] = self._answer(_START)
@@ -68,6 +62,19 @@ class WorkerProcess:
             self._process.wait()
         self._errors.close()
 
+    def _start(self, peer: Peer) -> subprocess.Popen[str]:
+        try:
+            return subprocess.Popen(
+                [peer.python, "-P", str(_LAUNCH), peer.adapter, *peer.distributions],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise Failed("not installed", f"{peer.python} does not start: {error.strerror}") from None
+
     @property
     def _stdin(self) -> Any:
         return self._process.stdin
@@ -84,6 +91,7 @@ class WorkerProcess:
             line = self._answers.get(timeout=deadline)
         except Empty:
             self._process.kill()
+            self._process.wait()
             raise Failed("GaveUp", f"not done after {deadline:g} s") from None
         if not line:
             raise self._crash()

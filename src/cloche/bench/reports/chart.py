@@ -78,7 +78,7 @@ class _Axis:
     def __init__(self, least: float, most: float) -> None:
         self._low = max(step for step in _steps(least) if step <= least * 1.001)
         self._high = min(step for step in _steps(most) if step >= most * 0.999 and step > self._low)
-        self._short = self._high / self._low <= 200
+        self._short = self._high / self._low <= 500
 
     def x(self, value: float) -> float:
         share = math.log(max(value, self._low) / self._low) / math.log(self._high / self._low)

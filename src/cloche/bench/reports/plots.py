@@ -1,6 +1,6 @@
 """Which plots there are: one for each metric, and one for all programs."""
 
-from cloche.bench.amounts import amount, ratio_text
+from cloche.bench.amounts import amount
 from cloche.bench.bars import native_of
 from cloche.bench.metrics import METRICS
 from cloche.bench.peers import DEFAULT
@@ -48,6 +48,6 @@ def _relative(results: Results, metric: str) -> list[Mark]:
 
 def _mark(found: Summary, place: int, scale: float, unit: str, name: str) -> Mark:
     low, middle, high = found.low / scale, found.median / scale, found.high / scale
-    shown = ratio_text if unit == "x" else lambda value: amount(value, unit)
-    label = f"{name}: {shown(middle)}, half of {found.count} samples between {shown(low)} and {shown(high)}"
+    shown, start, end = (amount(value, unit) for value in (middle, low, high))
+    label = f"{name}: {shown}, half of {found.count} samples between {start} and {end}"
     return Mark(middle, low, high, place, label)

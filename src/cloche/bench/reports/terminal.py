@@ -20,16 +20,15 @@ from cloche.bench.tasks.compute import PROGRAMS
 __all__ = ["show", "show_bars", "show_changes"]
 
 _COLOURS = {"better": "green", "worse": "bold red", "same": "dim", "new": "cyan", "gone": "cyan"}
-# As many side by side as a terminal of 100 columns holds.
-_COLUMNS = 4
-_PROGRAMS = 6
+# Characters of the peers' names, of a column with an amount and a ratio, and of one with a ratio.
+_NAMES, _BOTH, _ONE = 14, 22, 12
 
 
 def show(console: Console, results: Results) -> None:
     """Print everything: where, the tables, who gives which isolation, what could not be measured."""
     console.print(Text(_heading(results), "dim"))
     for group, title in GROUPS.items():
-        for table in _tables(results, group, title):
+        for table in _tables(results, group, title, console.width - _NAMES):
             console.print(Padding(table, (1, 0, 0, 0)))
     console.print(Padding(_isolation(results), (1, 0, 0, 0)))
     console.print(_notes(results))
@@ -75,19 +74,20 @@ def _heading(results: Results) -> str:
     )
 
 
-def _tables(results: Results, group: str, title: str) -> Iterator[Table]:
+def _tables(results: Results, group: str, title: str, width: int) -> Iterator[Table]:
+    """Return the group's tables, as many columns in each as fit."""
     metrics = metrics_in(results, group)
     if group == "compute":
-        for part in _parts(metrics, _PROGRAMS):
+        for part in _parts(metrics, width // _ONE - 1):
             yield _compute_table(results, part)
         return
-    for part in _parts(metrics, _COLUMNS):
+    for part in _parts(metrics, width // _BOTH):
         yield _table(results, title, part)
 
 
 def _parts(metrics: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(metrics), size):
-        yield metrics[start : start + size]
+    for start in range(0, len(metrics), max(1, size)):
+        yield metrics[start : start + max(1, size)]
 
 
 def _new(title: str) -> Table:
@@ -114,7 +114,7 @@ def _compute_table(results: Results, metrics: list[str]) -> Table:
     table.add_column("", no_wrap=True)
     for name in metrics:
         table.add_column(METRICS[name].title, justify="right", no_wrap=True)
-    table.add_column("all", justify="right")
+    table.add_column("all", justify="right", no_wrap=True)
     for peer in [base, *(name for name in order_of(results) if name != base)]:
         found = [cell(results, name, peer, base) for name in metrics]
         cells = [_relative(one, peer == base) for one in found]
@@ -145,7 +145,7 @@ def _name(peer: str) -> Text:
 def _cell(found: Cell) -> Text:
     if found.failed:
         return Text("✗", "red")
-    return Text(found.text).append(f"{found.ratio:>8}" if found.ratio else "", "dim")
+    return Text(found.text).append(f"{found.ratio:>10}" if found.ratio else "", "dim")
 
 
 def _bar(verdict: Verdict, bar: float | None) -> tuple[Text, Text]:

@@ -259,7 +259,7 @@ def test_methods_bodies_and_headers(web: Site) -> None:
 
     [(method, path, headers, body)] = web.requests
     assert (method, path, body) == ("POST", "/v1", "h\xe9llo".encode())
-    assert headers["X-Kind"] == "test"
+    assert headers["x-kind"] == "test"
     with pytest.raises(ToolRejected, match="GET is not allowed here, only POST"):
         tool(web.url("/v1"))
 
@@ -282,9 +282,9 @@ def test_a_redirect_off_the_list_is_refused(web: Site) -> None:
 def test_secrets_go_to_their_host_over_tls_only(web: Site) -> None:
     tool = fetcher(web, secrets={"127.0.0.1": {"Authorization": "Bearer 1"}, "other": {"Authorization": "Bearer 2"}})
     tool(web.serve("/v1", ""))
-    assert "Authorization" not in web.requests[0][2]
+    assert "authorization" not in web.requests[0][2]
     secret = tool._secret  # pyright: ignore[reportPrivateUsage]
-    assert secret(httpx.URL("https://127.0.0.1/")) == {"Authorization": "Bearer 1"}
+    assert secret(httpx.URL("https://127.0.0.1/")) == {"authorization": "Bearer 1"}
     assert secret(httpx.URL("https://elsewhere/")) == {}
 
 

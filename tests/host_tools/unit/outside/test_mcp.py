@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def tools(request: pytest.FixtureRequest) -> Iterator[ToolCollection]:
 
 
 @contextlib.contextmanager
-def http_server() -> Iterator[str]:
+def http_server() -> Generator[str, None, None]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from cloche.host_tools import ToolRegistry, ToolRejected, tool
+from cloche.host_tools import Tool, ToolRegistry, ToolRejected, tool
 from cloche.host_tools.call_log import CallRecord, MemoryLog
 from cloche.host_tools.policy import (
     Approval,
@@ -27,6 +27,7 @@ from cloche.host_tools.policy import (
     matching,
     one_of,
 )
+from cloche.host_tools.registry import registry_of
 from cloche.runtime.dispatch import Dispatcher, UnknownTool
 from cloche.runtime.errors import ConfigurationError
 
@@ -67,6 +68,14 @@ def denied(policy: Policy, *args: Any) -> ToolDenied:
     return caught.value
 
 
+def noting(seen: list[PlannedCall], verdict: bool) -> Callable[[PlannedCall], bool]:
+    def judge(call: PlannedCall) -> bool:
+        seen.append(call)
+        return verdict
+
+    return judge
+
+
 def always(verdict: object) -> Callable[[Any], object]:
     return lambda value: verdict
 
@@ -94,7 +103,7 @@ def test_unknown_tools_stay_unknown() -> None:
 
 def test_wrong_calls_are_rejected_before_any_policy_sees_them() -> None:
     asked: list[PlannedCall] = []
-    tools, log = guarded(Policy(approve=lambda call: not asked.append(call)))
+    tools, log = guarded(Policy(approve=noting(asked, True)))
 
     with pytest.raises(ToolRejected, match="'amount'"):
         tools.call("pay", ["ann", "much"], {})
@@ -129,12 +138,12 @@ def test_constraints_allow() -> None:
 
 
 def test_constraints_see_the_converted_arguments_and_defaults() -> None:
-    seen: list[Any] = []
-    tools, _ = guarded(Policy(check=lambda call: not seen.append(dict(call.arguments))))
+    seen: list[PlannedCall] = []
+    tools, _ = guarded(Policy(check=noting(seen, True)))
 
     tools.call("pay", ["ann", "7"], {})
 
-    assert seen == [{"to": "ann", "amount": 7, "note": ""}]
+    assert [dict(call.arguments) for call in seen] == [{"to": "ann", "amount": 7, "note": ""}]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +190,7 @@ def test_what_was_approved_cannot_be_changed_by_the_approver() -> None:
 def test_an_asynchronous_approver_of_a_plain_tool() -> None:
     async def approve(call: PlannedCall) -> bool:
         await asyncio.sleep(0)
-        return call.arguments["to"] == "ann"
+        return bool(call.arguments["to"] == "ann")
 
     tools, log = guarded(Policy(approve=approve))
 
@@ -211,7 +220,7 @@ def test_budgets_count_per_scope_and_tool() -> None:
         with tools.scope():
             tools.call("pay", ["ann", 1], {})
             tools.call("pay", ["ann", 1], {})
-            with pytest.raises(ToolDenied, match="2 times in one run"):
+            with pytest.raises(ToolDenied, match="one run may call it 2 times"):
                 tools.call("pay", ["ann", 1], {})
     assert len(paid) == 4
 
@@ -229,7 +238,7 @@ def test_steps_of_a_scope_share_its_budget() -> None:
 
 def test_a_call_that_was_refused_approval_counts() -> None:
     asked: list[PlannedCall] = []
-    tools, _ = guarded(Policy(calls=2, approve=lambda call: bool(asked.append(call))))
+    tools, _ = guarded(Policy(calls=2, approve=noting(asked, False)))
     for _ in range(5):
         with pytest.raises(ToolDenied):
             tools.call("pay", ["ann", 1], {})
@@ -499,3 +508,34 @@ def test_time_on_record_is_wall_clock_time() -> None:
     before = time.time()
     GuardedTools([pay], log=log).call("pay", ["ann", 1], {})
     assert before <= log.records[0].time <= time.time()
+
+
+def test_wrapped_tools_take_their_policies_along() -> None:
+    log = MemoryLog()
+    tools = GuardedTools([pay, pay_later], {"pay": Policy(arguments={"amount": at_most(5)}, calls=3)}, log=log)
+    own = registry_of(tools)
+
+    assert own.specs() == ToolRegistry([pay, pay_later]).specs()
+    assert own.call("pay", ["ann", "5"], {}) == "paid 5 to ann"
+    assert asyncio.run(cast("Any", own.call("pay_later", ["ann", 6], {}))) == "paid 6 to ann"
+    with pytest.raises(ToolDenied):
+        own["pay"]("ann", 6)
+    with pytest.raises(ToolRejected):
+        own.call("pay", ["ann"], {})
+    assert [record.outcome for record in log.records] == ["returned", "returned", "denied", "rejected"]
+
+
+def test_a_wrapped_tool_sets_up_what_it_wraps() -> None:
+    class Till(Tool):
+        """Count money."""
+
+        name = "till"
+
+        def setup(self) -> None:
+            self.money = 7
+
+        def forward(self) -> int:
+            return self.money
+
+    [wrapped] = GuardedTools([Till()])
+    assert wrapped.invoke([], {}) == 7

@@ -214,3 +214,33 @@ def test_async_twins() -> None:
 
     with made("x = 5") as session:
         assert asyncio.run(in_async(session)) == [5, 5, 5, 5]
+
+
+def test_systems_that_cannot_tell_written_pages_make_the_same_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    def everything(view: memoryview) -> list[tuple[int, int]]:
+        return [(0, len(view))]
+
+    with made("x = list(range(1000))") as session:
+        first = session.snapshot()
+        monkeypatch.setattr("cloche.runtime.wasm.machine.written_spans", everything)
+        assert session.snapshot().body == first.body
+        with BOX.restore(first) as restored, session.fork() as fork:
+            assert (restored.get("x"), fork.get("x")) == (list(range(1000)), list(range(1000)))
+
+
+@pytest.mark.parametrize(
+    ("code", "most"),
+    [("x = 1", 150_000), ("x = list(range(1_000_000))", 36_000_000), ("x = bytes(10_000_000)", 200_000)],
+)
+def test_a_snapshot_is_no_larger_than_it_must_be(code: str, most: int) -> None:
+    with made(code) as session:
+        assert len(session.snapshot()) < most
+
+
+def test_what_a_closed_guest_leaves_is_in_no_snapshot() -> None:
+    secret = "hunter2" * 50
+    with BOX.session() as other:
+        other.set("secret", secret)
+    with made("x = 1") as session, BOX.restore(session.snapshot()) as restored:
+        machine = restored._guest.ready().machine  # pyright: ignore[reportPrivateUsage]
+        assert secret.encode() not in bytes(machine.view())

@@ -114,24 +114,15 @@ def test_answers_of_all_kinds_at_once() -> None:
         with pytest.raises(ConfigurationError, match="waits for approval"):
             paused.resume({ids["pay", "Dan"]: "paid, honestly"})
         rest = stopped(paused.resume({ids["ask", "q"]: "yes"}, deny={ids["pay", "Dan"]: "no"}))
-        result = ended(rest.resume(approve=[ids["mail", "Eve"]], errors={ids["ask", "r"]: KeyError("nobody")}))
+        result = ended(rest.resume(approve=[ids["mail", "Eve"]], errors={ids["ask", "r"]: ValueError("nobody")}))
         first, second, third, fourth, fifth = result.unwrap()
         assert (first, second, fifth) == ("yes", "sent to Eve", 3)
-        assert (str(third), str(fourth)) == ("pay() is not allowed: no", "'nobody'")
+        assert (str(third), str(fourth)) == ("pay() is not allowed: no", "nobody")
         assert PAID == []
 
 
 def test_the_async_twins() -> None:
     async def main() -> list[Any]:
-        async with BOX.session() as session:
-            first = stopped(await session.astart("(ask('q'), await mail('Eve'))[0]"))
-            second = await first.aresume({1: "unused"})
-            return [first, ended(second)]
-
-    with pytest.raises(AssertionError):
-        asyncio.run(main())
-
-    async def sound() -> list[Any]:
         async with BOX.session() as session:
             paused = stopped(await session.astart("await mail('Eve')"))
             snapshot = await paused.asnapshot()
@@ -147,7 +138,7 @@ def test_the_async_twins() -> None:
                     values.append(str(ended(await other.adeny(1, "no")).error))
             return values
 
-    assert asyncio.run(sound()) == [
+    assert asyncio.run(main()) == [
         "sent to Eve",
         "sent to Eve",
         "ValueError: v (line 1)",
@@ -176,7 +167,7 @@ def test_no_trick_calls_a_tool_without_leave() -> None:
 
 
 def test_a_limit_counts_what_came_before_the_stop() -> None:
-    limits = Limits(fuel=60_000_000, output=20)
+    limits = Limits(fuel=300_000_000, output=20)
     with BOX.session(limits=limits) as session:
         session.run("kept = 1")
         spin = "for i in range({}): pass\nask('q')\nfor i in range({}): pass\n'end'"

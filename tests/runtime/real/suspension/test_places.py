@@ -49,18 +49,24 @@ def test_raises(place: str, example: str, instead: str) -> None:
         assert finish(session.start(IMPORTS + instead, step=True)).error is None
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "async def main():\n    return ask(1)\nawait main()",
-        "import asyncio\nasync def main():\n    return ask(1)\nasyncio.run(main())",
-    ],
-)
-def test_a_plain_call_in_a_coroutine(code: str) -> None:
+MAIN = "import asyncio\nasync def main():\n    await asyncio.sleep(0)\n    return ask(1)\n"
+
+
+@pytest.mark.parametrize("end", ["ask(1) + await main()", "asyncio.run(main()) + ask(1)"])
+def test_a_plain_call_in_the_outermost_coroutine(end: str) -> None:
     with BOX.session() as session:
-        result = finish(session.start(code, step=True))
+        assert finish(session.start(MAIN + end, step=True)).value == 20
+
+
+TASK = "async def outer():\n    return await asyncio.create_task(main())\nasyncio.run(outer())"
+
+
+@pytest.mark.parametrize("end", ["(await asyncio.gather(main()))[0]", TASK], ids=["gather", "create_task"])
+def test_a_plain_call_in_a_task(end: str) -> None:
+    with BOX.session() as session:
+        result = finish(session.start(MAIN + end, step=True))
         assert "await asyncio.to_thread(ask, ...)" in str(result.error)
-        code = code.replace("ask(1)", "await __import__('asyncio').to_thread(ask, 1)")
+        code = (MAIN + end).replace("ask(1)", "await asyncio.to_thread(ask, 1)")
         assert finish(session.start(code, step=True)).value == 10
 
 

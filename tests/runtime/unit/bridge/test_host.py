@@ -1,6 +1,7 @@
 """The host's end of the bridge: calls, background calls, waits and sleeps, within one run's limits."""
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ class Tools(NoTools):
         self.functions: dict[str, Callable[..., Any]] = {}
 
     def is_async(self, name: str) -> bool:
-        return asyncio.iscoroutinefunction(self._find(name))
+        return inspect.iscoroutinefunction(self._find(name))
 
     def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         return self._find(name)(*args, **kwargs)

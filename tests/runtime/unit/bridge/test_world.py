@@ -1,4 +1,5 @@
 import time
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,7 @@ def test_clocks_as_callers_write_them() -> None:
 
 def test_seeds_of_two_types_are_two_seeds() -> None:
     assert len({parse_seed(1), parse_seed("1"), parse_seed(b"1"), parse_seed(None)}) == 4
-    for wrong in (1.5, True, []):
+    wrongs: list[Any] = [1.5, True, []]
+    for wrong in wrongs:
         with pytest.raises(ConfigurationError, match="seed"):
             parse_seed(wrong)

@@ -42,7 +42,7 @@ def test_a_wait_ends_at_its_moment_or_at_the_deadline() -> None:
     run = RunState(Limits(time=0.2))
     started = time.monotonic()
     run.wait_for(never, now() + 0.05)
-    assert 0.05 <= time.monotonic() - started
+    assert time.monotonic() - started >= 0.05
     with pytest.raises(StopRun) as caught:
         run.wait_for(never)
     assert isinstance(caught.value.reason, TimeExceeded)

@@ -98,7 +98,7 @@ class FakeMachine:
                 command, _, argument = code.partition(" ")
                 return _COMMANDS[command](self, argument)
             case [2, outcomes, _]:
-                return self._resumed(outcomes)
+                return self.resumed(outcomes)
             case [4, values]:
                 self._store(self.variables | values)
             case [5, name] if name in self.variables:
@@ -109,19 +109,19 @@ class FakeMachine:
                 pass
         return [0, None, None]
 
-    def _set(self, argument: str) -> Any:
+    def do_set(self, argument: str) -> Any:
         name, _, value = argument.partition("=")
         self._store(self.variables | {name: value})
         return [0, None, None]
 
-    def _call(self, argument: str) -> Any:
+    def do_call(self, argument: str) -> Any:
         name, *args = argument.split(",")
         kind, *rest = decode(self.handlers.call(encode([0, name, args, {}])))
         if kind == 2:
-            return self._suspended(rest)
+            return self.suspended(rest)
         return [0, rest[0], None] if kind == 0 else [0, None, failure("exception", *rest)]
 
-    def _start(self, argument: str) -> Any:
+    def do_start(self, argument: str) -> Any:
         """Start calls, ``f,1;g,2``, and wait for them: the value is what came of those that have to wait."""
         waiting: list[int] = []
         for number, call in enumerate(argument.split(";")):
@@ -131,59 +131,59 @@ class FakeMachine:
         while (reply := decode(self.handlers.call(encode([2, None]))))[0] != 2:
             if reply == [0, []]:
                 return [0, None, None]
-        return self._suspended(waiting)
+        return self.suspended(waiting)
 
-    def _suspended(self, ids: list[int]) -> Any:
+    def suspended(self, ids: list[int]) -> Any:
         self._store(self.variables | {"waiting": ids})
         return [1, [[id_, 7] for id_ in ids]]
 
-    def _resumed(self, outcomes: list[list[Any]]) -> Any:
+    def resumed(self, outcomes: list[list[Any]]) -> Any:
         variables = self.variables
         answered = variables.get("answered", []) + outcomes
         left = [id_ for id_ in variables["waiting"] if id_ not in [outcome[0] for outcome in answered]]
         self._store(variables | {"answered": answered, "waiting": left})
         if left:
-            return self._suspended(left)
+            return self.suspended(left)
         if "trap" in [outcome[2] for outcome in outcomes]:
             raise Stopped(StopKind.UNREACHABLE)
         self._store({name: value for name, value in variables.items() if name not in ("waiting", "answered")})
         return [0, [outcome[1:] for outcome in answered], None]
 
-    def _frame(self, argument: str) -> Any:
+    def do_frame(self, argument: str) -> Any:
         return [0, decode(self.handlers.call(bytes.fromhex(argument))), None]
 
-    def _print(self, argument: str) -> Any:
+    def do_print(self, argument: str) -> Any:
         self.handlers.write(1, argument.encode())
         return [0, None, None]
 
-    def _world(self, argument: str) -> Any:
+    def do_world(self, argument: str) -> Any:
         return [0, [self.handlers.clock(0), self.handlers.entropy(int(argument or 4))], None]
 
-    def _trap(self, argument: str) -> Any:
+    def do_trap(self, argument: str) -> Any:
         raise Stopped(StopKind[argument])
 
-    def _until_interrupted(self, argument: str) -> Any:
+    def do_until_interrupted(self, argument: str) -> Any:
         while self.interrupted is None:
             pass
         raise Stopped(StopKind.INTERRUPTED, reason=self.interrupted)
 
-    def _grow(self, argument: str) -> Any:
+    def do_grow(self, argument: str) -> Any:
         self.grow_to(int(argument))
         self.memory[-1] = 1
         return [0, None, None]
 
 
 _COMMANDS: dict[str, Callable[[FakeMachine, str], Any]] = {
-    "set": FakeMachine._set,
+    "set": FakeMachine.do_set,
     "get": lambda machine, name: [0, machine.variables.get(name), None],
-    "call": FakeMachine._call,
-    "start": FakeMachine._start,
-    "frame": FakeMachine._frame,
-    "print": FakeMachine._print,
-    "world": FakeMachine._world,
-    "trap": FakeMachine._trap,
-    "loop": FakeMachine._until_interrupted,
-    "grow": FakeMachine._grow,
+    "start": FakeMachine.do_start,
+    "call": FakeMachine.do_call,
+    "frame": FakeMachine.do_frame,
+    "print": FakeMachine.do_print,
+    "world": FakeMachine.do_world,
+    "trap": FakeMachine.do_trap,
+    "loop": FakeMachine.do_until_interrupted,
+    "grow": FakeMachine.do_grow,
     "pass": lambda machine, _: [0, None, None],
     "raise": lambda machine, name: [0, None, failure("exception", name, "")],
     "unserializable": lambda machine, text: [0, None, failure("unserializable", "E", text)],

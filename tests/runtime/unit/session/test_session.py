@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -231,14 +232,14 @@ def test_limits_that_are_none(source: FakeSource, limits: Any) -> None:
 
 def test_a_busy_session_says_so(box: Sandbox) -> None:
     with box.session() as session:
-        thread = threading.Thread(target=lambda: results.append(session.run("loop")))
         results: list[Any] = []
+        thread = threading.Thread(target=lambda: results.append(session.run("loop")))
         thread.start()
-        while not session.interrupt():
-            with pytest.raises(SessionBusy):
-                # Until the other thread has it, this one may.
-                session.run("pass").unwrap()
-                raise SessionBusy
+        while "running" not in repr(session):
+            time.sleep(0.001)
+        with pytest.raises(SessionBusy):
+            session.run("pass")
+        assert session.interrupt()
         thread.join(60)
         assert isinstance(results[0].error, Interrupted)
         assert session.run("pass").error is None

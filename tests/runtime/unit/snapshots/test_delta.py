@@ -42,6 +42,13 @@ def test_one_changed_word_costs_a_block_and_not_a_page() -> None:
     assert [(piece.offset, len(piece.data)) for piece in pieces] == [(512, 512)]
 
 
+def test_a_rewritten_block_comes_back() -> None:
+    memory = bytearray(PRISTINE)
+    memory[512:1024] = bytes(reversed(range(256))) * 2
+    pieces = unpack(pack(changed_pieces(memoryview(memory), PRISTINE), PRISTINE), PRISTINE, len(memory))
+    assert pieces == [Piece(512, bytes(memory[512:1024]))]
+
+
 def test_changes_are_compared_only_where_something_was_written() -> None:
     memory = bytearray(PRISTINE)
     memory[0], memory[PAGE] = 1, 1
@@ -74,13 +81,14 @@ def indices(*numbers: int) -> bytes:
     "raw",
     [
         b"",
-        counts(0),
-        counts(1, 0),
-        counts(1 << 63, 1 << 63),
-        counts(0, 1) + indices(PAGES) + bytes(PAGE),
-        counts(0, 2) + indices(1, 1) + bytes(2 * PAGE),
-        counts(2, 0) + indices(3, 2) + bytes(1024),
-        counts(0, 0) + b"more",
+        counts(0, 0),
+        counts(1, 0, 0),
+        counts(1 << 63, 1 << 63, 1 << 63),
+        counts(0, 0, 1) + indices(PAGES) + bytes(PAGE),
+        counts(0, 0, 2) + indices(1, 1) + bytes(2 * PAGE),
+        counts(2, 0, 0) + indices(3, 2) + bytes(1024),
+        counts(0, 1, 0) + indices(PAGES * 8) + bytes(512),
+        counts(0, 0, 0) + b"more",
     ],
 )
 def test_a_list_of_changes_that_fits_no_memory_is_refused(raw: bytes) -> None:

@@ -316,7 +316,7 @@ def test_forged_suspensions(session: Session, frame: str) -> None:
 def test_other_ids_than_those_that_wait() -> None:
     # A call of ask() is made and held; the suspension then names call 9.
     class Forging(FakeMachine):
-        def _suspended(self, ids: list[int]) -> Any:
+        def suspended(self, ids: list[int]) -> Any:
             return [1, [[9, None]]]
 
     forging = Sandbox(tools=Tools(), source=Using(Forging)).session()

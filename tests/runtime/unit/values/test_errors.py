@@ -69,7 +69,7 @@ def nested(levels: int, wrap: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {"k": v}, lambda v: Row(v)])
+@pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {"k": v}, Row])
 @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 1_000, 3_000])
 def test_too_deep(wrap: Any, levels: int) -> None:
     with pytest.raises(UnserializableError, match=f"nested more than {MAX_DEPTH} levels|contains itself"):
@@ -123,7 +123,7 @@ def test_numbers_beyond_the_caps(value: Any) -> None:
 
 
 def test_a_signalling_nan_is_refused() -> None:
-    with pytest.raises(UnserializableError, match="^value: "):
+    with pytest.raises(UnserializableError, match=r"^value: "):
         encode(Decimal("sNaN"))
 
 
@@ -138,7 +138,7 @@ def test_encoding_from_within_an_encoding() -> None:
         def inner(self) -> bytes:
             return encode([1, 2, 3])
 
-    Record = dataclass(type("Record", (Nosy,), {"__annotations__": {"inner": Any}, "inner": Nosy.inner}))
+    Record: Any = dataclass(type("Record", (Nosy,), {"__annotations__": {"inner": Any}, "inner": Nosy.inner}))
     value = object.__new__(Record)
     assert decode(encode([b"before", value, b"after"])) == [b"before", {"inner": encode([1, 2, 3])}, b"after"]
 

@@ -53,7 +53,7 @@ class LyingInt(int):
     def __int__(self) -> int:
         return 13
 
-    __index__ = __trunc__ = __int__  # type: ignore[assignment]
+    __index__ = __trunc__ = __int__
 
 
 class LyingList(list[Any]):
@@ -130,7 +130,7 @@ def test_an_ordered_dict_keeps_its_own_order() -> None:
         (range(3), "range"),
         ({}.keys(), "dict_keys"),
         ({}.values(), "dict_values"),
-        ((x for x in ()), "generator"),
+        ((n for n in range(3)), "generator"),
         (map(str, ()), "map"),
         (print, "builtin_function_or_method"),
         (int, "type"),

@@ -64,7 +64,7 @@ def test_another_image_or_engine_is_another_entry(cache: CompiledCache, engine: 
     cache.module(engine, "digest", compiler)
     cache.module(engine, "other", compiler)
     assert compiler.count == 2
-    keys = {cache_key(digest, Engine.shared(kind)) for digest in "ab" for kind in ("fuel", "epoch", "none")}  # type: ignore[arg-type]
+    keys = {cache_key(digest, Engine.shared(kind)) for digest in "ab" for kind in ("fuel", "epoch", "none")}
     assert len(keys) == 6
 
 
@@ -77,10 +77,15 @@ def test_a_damaged_entry_is_never_loaded(
     content = bytearray(path.read_bytes())
     if damage == "flip":
         content[len(content) // 2] ^= 1
-    path.write_bytes({"flip": content, "cut": content[:-1], "grow": content + b"\0", "empty": b""}[damage])
+    path.write_bytes(bytes({"flip": content, "cut": content[:-1], "grow": content + b"\0", "empty": b""}[damage]))
     loaded: list[str] = []
     deserialize = wasmtime.Module.deserialize_file
-    monkeypatch.setattr(wasmtime.Module, "deserialize_file", lambda *args: loaded.append("") or deserialize(*args))
+
+    def note(engine: wasmtime.Engine, path: str) -> wasmtime.Module:
+        loaded.append(path)
+        return deserialize(engine, path)
+
+    monkeypatch.setattr(wasmtime.Module, "deserialize_file", note)
     assert runs(cache.module(engine, "digest", compiler), engine)
     assert (loaded, compiler.count) == ([], 2)
     assert runs(cache.module(engine, "digest", compiler), engine)
@@ -214,3 +219,13 @@ def test_an_engine_below_the_floor_is_refused(version: str) -> None:
 @pytest.mark.parametrize("version", [".".join(map(str, FLOOR)), "50.0.2", "50.1.0", "51.0.0", "100.0.0"])
 def test_an_engine_at_or_above_the_floor_is_fine(version: str) -> None:
     check_version(version)
+
+
+def test_of_many_others_only_the_latest_stay(cache: CompiledCache, engine: Engine, compiler: Compiler) -> None:
+    for number in range(12):
+        other = cache.folder / f"{number:032}.{'0' * 64}.cwasm"
+        other.write_bytes(b"")
+        os.utime(other, (os.stat(other).st_atime, os.stat(other).st_mtime - 100 + number))
+    cache.module(engine, "digest", compiler)
+    kept = sorted(path.name[:32] for path in cache.folder.glob("*.cwasm"))
+    assert kept == sorted([cache_key("digest", engine), *(f"{number:032}" for number in range(4, 12))])

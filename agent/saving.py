@@ -1,0 +1,133 @@
+"""Agents as plain data, and as folders."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloche.agent.budgets import Budget
+from cloche.agent.memory.memory import AgentMemory
+from cloche.agent.models.protocol import Model
+from cloche.agent.prompting import PromptTemplates
+from cloche.host_tools import Tool, ToolLike, from_object
+from cloche.host_tools.registry import registry_of
+from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.limits import Limits
+
+if TYPE_CHECKING:
+    from cloche.agent.core import AgentCore
+    from cloche.agent.multistep import MultiStepAgent
+
+__all__ = ["agent_from_dict", "agent_to_dict", "load_folder", "save_folder"]
+
+_VERSION = 1
+_PLAIN = ("name", "description", "instructions", "max_steps", "planning_interval", "observation_limit")
+_BUDGET = ("tokens", "cost", "seconds", "tool_calls")
+_LIMITS = ("fuel", "memory", "time", "output", "calls", "result", "argument", "files", "file_bytes")
+
+
+def agent_to_dict(agent: "AgentCore") -> dict[str, Any]:
+    """Return an agent as data that JSON can hold: its kind, settings, prompts, agents, and its tools by reference.
+
+    Tools are named as ``module:name``, never copied as code. Models, keys, callbacks, checks and types are not part
+    of it: whoever loads the agent gives them.
+    """
+    settings = agent.settings
+    data: dict[str, Any] = {"version": _VERSION, "kind": agent.kind}
+    data |= {name: getattr(settings, name) for name in (*_PLAIN, "provide_run_summary")}
+    data["budget"] = {name: getattr(settings.budget, name) for name in _BUDGET}
+    data["prompts"] = agent.prompts.as_dict()
+    data["tools"] = [_reference(name, tool) for name, tool in registry_of(agent.own_tools()).items()]
+    data["managed_agents"] = [agent_to_dict(managed) for managed in agent.managed_agents.values()]
+    return data | _own(agent)
+
+
+def agent_from_dict(
+    data: Mapping[str, Any],
+    model: Model,
+    *,
+    tools: Sequence[ToolLike] | Mapping[str, ToolLike] = (),
+    models: Mapping[str, Model] | None = None,
+    **options: Any,
+) -> "MultiStepAgent":
+    """Return the agent that the data describes.
+
+    ``tools`` are taken by name before anything is imported; the others are imported by their reference, which runs
+    their module: load only what you trust.
+    ``models`` gives managed agents others by name, ``options`` replace settings.
+    Raises ConfigurationError for data of another version or kind, or a tool that cannot be found.
+    """
+    given = dict(registry_of(tools))
+    make = _kind(data)
+    managed = [
+        agent_from_dict(one, (models or {}).get(str(one.get("name")), model), tools=given, models=models)
+        for one in data.get("managed_agents", ())
+    ]
+    settings = {name: data[name] for name in (*_PLAIN, "provide_run_summary") if name in data}
+    settings["budget"] = Budget(**data.get("budget", {}))
+    settings["prompts"] = PromptTemplates.of(data["prompts"])
+    found = {str(one["name"]): _found(one, given) for one in data.get("tools", ())}
+    agent: MultiStepAgent = make(found, model, **{**settings, "managed_agents": managed, **_own_from(data), **options})
+    return agent
+
+
+def save_folder(agent: "AgentCore", folder: str | Path) -> None:
+    """Write an agent to a folder: ``agent.json``, ``prompts.yaml`` and ``memory.json``. What is there is replaced."""
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    data = agent_to_dict(agent)
+    del data["prompts"]
+    (path / "agent.json").write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
+    agent.prompts.save(path / "prompts.yaml")
+    agent.memory.save(path / "memory.json")
+
+
+def load_folder(folder: str | Path, model: Model, **options: Any) -> "MultiStepAgent":
+    """Return the agent of a folder with its memory; takes what :func:`agent_from_dict` takes."""
+    path = Path(folder)
+    data = json.loads((path / "agent.json").read_text(encoding="utf-8"))
+    data["prompts"] = PromptTemplates.load(path / "prompts.yaml").as_dict()
+    agent = agent_from_dict(data, model, **options)
+    agent.memory = AgentMemory.load(path / "memory.json")
+    return agent
+
+
+def _own(agent: "AgentCore") -> dict[str, Any]:
+    from cloche.agent.code_agent import CodeAgent
+
+    if not isinstance(agent, CodeAgent):
+        return {}
+    limits = {name: getattr(agent.limits, name) for name in _LIMITS}
+    return {"limits": limits, "imports": agent.imports, "tags": agent.tags}
+
+
+def _own_from(data: Mapping[str, Any]) -> dict[str, Any]:
+    if data["kind"] != "code":
+        return {}
+    return {"limits": Limits(**data["limits"]), "imports": data["imports"], "tags": tuple(data["tags"])}
+
+
+def _kind(data: Mapping[str, Any]) -> Any:
+    kinds = {"code": ("code_agent", "CodeAgent"), "tool_calling": ("tool_agent", "ToolCallingAgent")}
+    if data.get("version") != _VERSION or data.get("kind") not in kinds:
+        problem = f"version {data.get('version')!r} of kind {data.get('kind')!r} is not known here"
+        raise ConfigurationError("agent", problem)
+    module, name = kinds[data["kind"]]
+    return getattr(import_module(f"cloche.agent.{module}"), name)
+
+
+def _reference(name: str, tool: Tool) -> dict[str, str]:
+    target: Any = getattr(tool, "__wrapped__", type(tool))
+    where = f"{getattr(target, '__module__', '')}:{getattr(target, '__qualname__', '')}"
+    return {"name": name, "from": where}
+
+
+def _found(data: Mapping[str, str], given: Mapping[str, Tool]) -> ToolLike:
+    name, where = str(data["name"]), str(data.get("from", ""))
+    if name in given:
+        return given[name]
+    if "<" in where or where.startswith("__main__"):
+        problem = f"{name!r} was defined where it cannot be imported from ({where}): pass tools=[{name}]"
+        raise ConfigurationError("tools", problem)
+    return from_object(where)

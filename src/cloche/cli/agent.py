@@ -1,0 +1,90 @@
+"""``cloche agent``: a task for a model, with its programs in the sandbox."""
+
+import argparse
+import os
+from typing import Any
+
+from cloche.agent import AgentError, Budget, CodeAgent, MultiStepAgent, RunRecorder, ToolCallingAgent
+from cloche.agent.models import LiteLLMModel, Model
+from cloche.cli.agent_script import scripted_model, scripted_task, scripted_tools
+from cloche.cli.complaint import Complaint
+from cloche.cli.exit_codes import ExitCode
+from cloche.cli.harmless import harmless
+from cloche.cli.tool_flags import load_tools
+from cloche.host_tools import ToolLike
+
+__all__ = ["command"]
+
+_KEYS = {
+    "OPENAI_API_KEY": "openai/gpt-5-mini",
+    "ANTHROPIC_API_KEY": "anthropic/claude-sonnet-4-5",
+    "GEMINI_API_KEY": "gemini/gemini-2.5-flash",
+    "MISTRAL_API_KEY": "mistral/mistral-large-latest",
+    "HF_TOKEN": "huggingface/Qwen/Qwen3-Coder-480B-A35B-Instruct",
+}
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Work on the task, or on one after the other, and return the exit code. Raises Complaint without a model."""
+    with _agent(arguments) as agent:
+        task = arguments.task or (scripted_task() if arguments.scripted else None)
+        return _work(agent, task, reset=True) if task else _converse(agent)
+
+
+def _agent(arguments: argparse.Namespace) -> MultiStepAgent:
+    options: dict[str, Any] = {
+        "max_steps": arguments.max_steps,
+        "planning_interval": arguments.plan,
+        "budget": Budget(cost=arguments.max_cost),
+        "observers": [RunRecorder(arguments.record)] if arguments.record else [],
+        "verbosity": 0 if arguments.quiet else 2,
+    }
+    make = ToolCallingAgent if arguments.calls_tools else CodeAgent
+    return make(_tools(arguments), _model(arguments), **options)
+
+
+def _tools(arguments: argparse.Namespace) -> dict[str, ToolLike]:
+    tools: dict[str, ToolLike] = dict(load_tools(arguments.tool))
+    return {**scripted_tools(), **tools} if arguments.scripted else tools
+
+
+def _model(arguments: argparse.Namespace) -> Model:
+    if arguments.scripted:
+        return scripted_model(calls_tools=arguments.calls_tools)
+    name = arguments.model or next((model for key, model in _KEYS.items() if os.environ.get(key)), None)
+    if name is None:
+        raise Complaint(_no_model())
+    return LiteLLMModel(name, api_base=arguments.api_base)
+
+
+def _no_model() -> str:
+    keys = "\n".join(f"  {key}  for {model}" for key, model in _KEYS.items())
+    return (
+        "which model? Name one with --model, for example --model ollama_chat/qwen3 for one of Ollama's on this "
+        f"machine, or set one of these variables:\n{keys}\nTo see an agent work without any: cloche agent --scripted"
+    )
+
+
+def _work(agent: MultiStepAgent, task: str, *, reset: bool) -> int:
+    try:
+        answer = agent.run(task, reset=reset)
+    except KeyboardInterrupt:
+        agent.interrupt()
+        raise
+    except AgentError as error:
+        print(harmless(f"cloche agent: {type(error).__name__}: {error}"))
+        return ExitCode.FAILED
+    print(harmless(str(answer)))
+    return ExitCode.OK
+
+
+def _converse(agent: MultiStepAgent) -> int:
+    code, reset = ExitCode.OK, True
+    while True:
+        try:
+            task = input("task> ").strip()
+        except EOFError:
+            return code
+        if task:
+            code = ExitCode(_work(agent, task, reset=reset))
+            reset = False

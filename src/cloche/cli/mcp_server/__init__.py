@@ -1,0 +1,1 @@
+"""The sandbox as an MCP server: what ``cloche mcp`` serves."""

@@ -1,0 +1,60 @@
+"""``cloche agent``."""
+
+from pathlib import Path
+
+import pytest
+
+from cloche.cli import main
+from cloche.cli.agent import _KEYS  # pyright: ignore[reportPrivateUsage]
+
+from .chat_server import chat_server
+
+ANSWER = "1! + 1 = 2, 2! + 1 = 3, 3! + 1 = 7\n"
+
+
+@pytest.mark.parametrize("flags", [[], ["--calls-tools"], ["--plan", "9", "Any task"]])
+def test_the_script_runs_without_key_and_network(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    if "--plan" in flags:
+        # The plan is one more thing to say, so the script is over one step early.
+        assert main(["agent", "--scripted", "--quiet", *flags]) == 1
+        assert "ModelRefused" in capsys.readouterr().out
+        return
+    assert main(["agent", "--scripted", "--quiet", *flags]) == 0
+    assert capsys.readouterr().out == ANSWER
+
+
+def test_without_a_model_it_says_what_would_help(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in _KEYS:
+        monkeypatch.delenv(key, raising=False)
+    assert main(["agent", "Do it"]) == 2
+    told = capsys.readouterr().err
+    assert "OPENAI_API_KEY" in told
+    assert "cloche agent --scripted" in told
+
+
+def test_steps_are_shown_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["agent", "--scripted", "--record", str(tmp_path / "run.jsonl")]) == 0
+    captured = capsys.readouterr()
+    assert "tool factorial returned" in captured.err
+    assert captured.out == ANSWER
+    assert main(["trace", str(tmp_path / "run.jsonl")]) == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_conversation_at_the_keyboard(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = iter(["What is x?", "", "And now?"])
+
+    def typed(prompt: str) -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("builtins.input", typed)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-local")
+    with chat_server("<code>\nx = 5\nfinal_answer(x)\n</code>", "<code>\nfinal_answer(x + 1)\n</code>") as server:
+        assert main(["agent", "--model", "openai/local", "--api-base", server.url, "--quiet"]) == 0
+    assert capsys.readouterr().out == "5\n6\n"
+    assert len(server.requests[1]["messages"]) > len(server.requests[0]["messages"])

@@ -1,0 +1,178 @@
+"""Run records, traces, the terminal and spans."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cloche.agent import (
+    CodeAgent,
+    ModelUnavailable,
+    RunRecorder,
+    ScriptedModel,
+    TerminalLog,
+    ToolCallingAgent,
+    ToolRequest,
+    Tracing,
+)
+from cloche.agent.trace import RecordError, as_html, as_text, read_record
+from cloche.cli import main
+from cloche.host_tools import tool
+
+EVIL = "<script>alert(1)</script>\x1b[31m\u202e"
+
+
+@tool
+def shout(text: str) -> str:
+    """Shout."""
+    return text.upper()
+
+
+def code(program: str) -> str:
+    return f"I try {EVIL}.\n<code>\n{program}\n</code>"
+
+
+def team(**options: Any) -> CodeAgent:
+    low = CodeAgent([shout], ScriptedModel([code("final_answer(shout('hi'))")]), name="low", description="d")
+    lines = ["the plan", code("x = await low('say hi')\nprint(x)"), code("1 / 0"), code("final_answer(x)")]
+    return CodeAgent(
+        [], ScriptedModel(lines, cost=0.25), managed_agents=[low], name="top", planning_interval=9, **options
+    )
+
+
+def record(path: Path) -> list[dict[str, Any]]:
+    with team(observers=[RunRecorder(path)]) as agent:
+        assert agent.run(f"task {EVIL}") == "HI"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_record_has_a_line_for_each_event(tmp_path: Path) -> None:
+    lines = record(tmp_path / "run.jsonl")
+    events = [line["event"] for line in lines]
+    assert events[:4] == ["run_started", "model_started", "model_finished", "plan_made"]
+    assert events.count("run_started") == events.count("run_ended") == 2
+    tools = [line for line in lines if line["event"] == "tool_call_ended"]
+    assert [(line["agent"], line["tool"], line["outcome"]) for line in tools] == [
+        ("low", "shout", "returned"),
+        ("top", "low", "returned"),
+    ]
+    code_lines = [line for line in lines if line["event"] == "code_finished" and line["agent"] == "top"]
+    assert [line["error"] is None for line in code_lines] == [True, False, True]
+    assert all(line["fuel"] > 0 and line["memory"] > 0 for line in code_lines)
+    assert lines[-1]["usage"]["cost"] == 1.0
+
+
+def test_a_trace_tells_the_whole_run_and_nothing_in_it_is_markup(tmp_path: Path) -> None:
+    record(tmp_path / "run.jsonl")
+    (top,) = read_record(tmp_path / "run.jsonl")
+    assert [run.agent for _, run in top.walk()] == ["top", "low"]
+    text, page = as_text([top]), as_html([top])
+    for told in ("the plan", "ZeroDivisionError", "shout", "final_answer"):
+        assert told in text
+        assert told in page
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "default-src 'none'" in page
+    assert page.count('class="row"') == 2
+
+
+def test_a_record_that_breaks_off_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    record(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(lines[:6]), encoding="utf-8")
+    assert "the record ends here" in as_text(read_record(path))
+    assert "the record ends here" in as_html(read_record(path))
+
+
+@pytest.mark.parametrize("text", ["nonsense", "[1]", '{"no": "event"}', "[" * 100_000])
+def test_what_is_no_record_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "wrong.jsonl"
+    path.write_text(f'{{"event": "other"}}\n{text}\n', encoding="utf-8")
+    with pytest.raises(RecordError, match=r"wrong\.jsonl, line 2"):
+        read_record(path)
+
+
+def test_the_command_prints_text_or_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record(tmp_path / "run.jsonl")
+    assert main(["trace", str(tmp_path / "run.jsonl")]) == 0
+    assert "== top (ScriptedModel) ==" in capsys.readouterr().out
+    assert main(["trace", str(tmp_path / "run.jsonl"), "--html", str(tmp_path / "run.html")]) == 0
+    assert (tmp_path / "run.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert main(["trace", str(tmp_path / "none.jsonl")]) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+def logged(level: int, agent: CodeAgent) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=200, markup=False, emoji=False, highlight=False)
+    agent.settings.observers = [TerminalLog(level, console)]
+    with agent:
+        agent.run("t [bold]loud[/bold]", return_full_result=True)
+    return stream.getvalue()
+
+
+def test_the_terminal_shows_steps_and_no_markup_or_control_characters() -> None:
+    text = logged(1, team())
+    for told in (
+        "task: t [bold]loud[/bold]",
+        "top: plan:",
+        "x = await low('say hi')",
+        "ZeroDivisionError",
+        "answer: HI",
+    ):
+        assert told in text
+    assert "\x1b[31m" not in text
+    assert "I try" not in text
+    detailed = logged(2, team())
+    assert "I try" in detailed
+    assert "tool low returned" in detailed
+    assert "\\u001b[31m" in detailed
+    failed = logged(1, CodeAgent([], ScriptedModel([ModelUnavailable("down")])))
+    assert "ended (model_error): down" in failed
+
+
+def spans_of(agent: Any, **options: Any) -> dict[str, Any]:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    agent.settings.observers = [Tracing(provider, **options)]
+    agent.run("t", return_full_result=True)
+    return {f"{span.name} {index}": span for index, span in enumerate(exporter.get_finished_spans())}
+
+
+def test_spans_hang_together_and_carry_the_conventional_names() -> None:
+    with team() as agent:
+        spans = list(spans_of(agent).values())
+    by_id = {span.context.span_id: span for span in spans}
+    above = {span.name: by_id[span.parent.span_id].name if span.parent else "" for span in spans}
+    assert above["invoke_agent top"] == ""
+    assert above["invoke_agent low"] == "run python"
+    assert above["execute_tool shout"] == "run python"
+    assert above["run python"].startswith("step")
+    top = next(span for span in spans if span.name == "invoke_agent top")
+    assert top.attributes["gen_ai.agent.name"] == "top"
+    assert top.attributes["openinference.span.kind"] == "AGENT"
+    assert top.attributes["cloche.cost_usd"] == 1.0
+    chat = next(span for span in spans if span.name == "chat")
+    assert chat.attributes["gen_ai.usage.input_tokens"] > 0
+    assert chat.attributes["gen_ai.operation.name"] == "chat"
+    run = next(span for span in spans if span.name == "run python")
+    assert run.attributes["cloche.fuel"] > 0
+    assert any(span.status.status_code.name == "ERROR" and span.name == "run python" for span in spans)
+
+
+def test_content_can_be_left_out_and_no_span_stays_open() -> None:
+    lines = [ToolRequest(id="1", name="shout", arguments={"text": "secret"}), ModelUnavailable("down")]
+    spans = spans_of(ToolCallingAgent([shout], ScriptedModel(lines)), content=False)
+    assert "secret" not in str([dict(span.attributes) for span in spans.values()]).lower()
+    names = sorted(name.rsplit(" ", 1)[0] for name in spans)
+    assert names == ["chat", "chat", "execute_tool shout", "invoke_agent", "step 1", "step 2"]

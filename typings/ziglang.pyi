@@ -1,0 +1,1 @@
+"""The compiler's package, which is only asked where it is; it ships no types."""
