@@ -1,6 +1,6 @@
 """What all agents have in common, apart from being run: tools, memory, prompts, and the places subclasses fill."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentCore", "Tools"]
 
-Tools = Sequence[ToolLike] | ToolRegistry | dict[str, ToolLike]
-"""What an agent takes as its tools."""
+Tools = Iterable[ToolLike] | Mapping[str, ToolLike]
+"""What an agent takes as its tools: a list, a mapping by name, a registry, or GuardedTools with their policies."""
 
 
 class AgentCore:

@@ -58,12 +58,12 @@ class CallTools(Effect[list[ToolCallRecord]]):
         await asyncio.gather(*(self._acall(record, put) for record in self.value))
 
     def _call(self, record: ToolCallRecord, put: Put) -> None:
-        with _Account(self._run, record, put):
+        with self._run.scoped(), _Account(self._run, record, put):
             value = self._tools.call(record.name, [], record.kwargs)
             record.value = asyncio.run(_awaited(value)) if hasattr(value, "__await__") else value
 
     async def _acall(self, record: ToolCallRecord, put: Put) -> None:
-        with _Account(self._run, record, put):
+        with self._run.scoped(), _Account(self._run, record, put):
             if self._is_quick(record.name):
                 value = self._tools.call(record.name, [], record.kwargs)
             else:

@@ -52,11 +52,13 @@ class RunCode(Effect[Result[Any]]):
 
     def _work(self, put: Put) -> None:
         self._run.check_interrupted()
-        self.value = self._session.run(self._code, limits=self._limits, on_event=self._listener(put))
+        with self._run.scoped():
+            self.value = self._session.run(self._code, limits=self._limits, on_event=self._listener(put))
 
     async def _awork(self, put: Put) -> None:
         self._run.check_interrupted()
-        self.value = await self._session.arun(self._code, limits=self._limits, on_event=self._listener(put))
+        with self._run.scoped():
+            self.value = await self._session.arun(self._code, limits=self._limits, on_event=self._listener(put))
 
     def _listener(self, put: Put) -> Callable[[Event], None]:
         def listen(event: Event) -> None:
