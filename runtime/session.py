@@ -1,10 +1,9 @@
 """A guest that keeps its state from run to run."""
 
-import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
 from os import PathLike, fspath
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from cloche.runtime.budget import Spent
 from cloche.runtime.errors import ConfigurationError, Interrupted, SessionBusy, SessionClosed
@@ -21,6 +20,9 @@ from cloche.runtime.running.waiting import Detached
 from cloche.runtime.sizes import parse_count
 from cloche.runtime.snapshots import taking
 from cloche.runtime.snapshots.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["GuestPath", "Session"]
 
@@ -67,6 +69,8 @@ class Session:
 
     async def stream(self, code: str, *, limits: Limits | None = None) -> AsyncGenerator[Event, None]:
         """Run a program and yield its events as they happen, Finished last. Leaving the iteration ends the run."""
+        import asyncio
+
         feed = EventFeed(asyncio.get_running_loop())
         task = asyncio.ensure_future(self.arun(code, limits=limits, on_event=feed.put))
         task.add_done_callback(feed.end)
@@ -139,6 +143,8 @@ class Session:
 
     async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
         """Like :meth:`snapshot`, on another thread."""
+        import asyncio
+
         return await asyncio.to_thread(self.snapshot, key=key, tenant=tenant)
 
     @overload
@@ -166,6 +172,8 @@ class Session:
 
     async def afork(self, n: int | None = None) -> "Session | list[Session]":
         """Like :meth:`fork`, on another thread."""
+        import asyncio
+
         forks = await asyncio.to_thread(self.fork, 1 if n is None else n)
         return forks[0] if n is None else forks
 
@@ -212,6 +220,8 @@ class Session:
     async def _await(
         self, job: jobs.MakeJob, limits: Limits | None = None, listener: Listener | None = None
     ) -> Result[Any]:
+        import asyncio
+
         execution = self._begin(job, limits, listener, asyncio.get_running_loop())
         return await self._detach(execution).wait_async()
 
@@ -220,7 +230,7 @@ class Session:
         make_job: jobs.MakeJob,
         limits: Limits | None,
         listener: Listener | None,
-        loop: asyncio.AbstractEventLoop | None,
+        loop: "asyncio.AbstractEventLoop | None",
     ) -> Execution:
         limits = self._limits if limits is None else self._checked(limits)
         if not self._busy.acquire(blocking=False):

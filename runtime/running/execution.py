@@ -1,9 +1,8 @@
 """One run from its request to its result, on whichever thread it is performed."""
 
-import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cloche.runtime.bridge.protocol import Finished
 from cloche.runtime.errors import CallerError, GuestError, MemoryExceeded, ProtocolError, SessionClosed
@@ -14,6 +13,9 @@ from cloche.runtime.running.run_state import RunState, now
 from cloche.runtime.running.session_guest import Body, Guest, Step
 from cloche.runtime.seam import Machine, StopRun
 from cloche.runtime.wasm.traps import Stopped
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["GRACE", "Done", "Execution", "Job", "Overtaken"]
 
@@ -58,7 +60,7 @@ class Execution:
     __slots__ = ("_body", "_done", "_guest", "_job", "_lock", "_loop", "_record", "_settled", "run")
 
     def __init__(
-        self, guest: Guest, job: Job, run: RunState, done: Done, loop: asyncio.AbstractEventLoop | None = None
+        self, guest: Guest, job: Job, run: RunState, done: Done, loop: "asyncio.AbstractEventLoop | None" = None
     ) -> None:
         self.run = run
         self._guest = guest
