@@ -160,7 +160,6 @@ class CodeAgent(MultiStepAgent):
 
     def _note(self, run: Run, step: ActionStep, result: Result[Any]) -> None:
         calls = [call for call in result.calls if call.name != FINAL_ANSWER]
-        run.ledger.call(len(calls))
         usage = result.usage
         step.guest = GuestUsage(fuel=usage.fuel, seconds=usage.wall, memory=usage.memory_peak, calls=len(calls))
         step.outcomes = outcomes_of(calls, self.settings.observation_limit)
@@ -172,13 +171,10 @@ class CodeAgent(MultiStepAgent):
         step.observation = observation_of(result, self.tools, self.settings.observation_limit)
 
     def _limits_left(self, run: Run) -> Limits:
-        limits, seconds, calls = self.limits, run.ledger.seconds_left(), run.ledger.calls_left()
-        if seconds is not None:
-            limits = limits.replace(time=max(0.001, min(seconds, limits.time or seconds)))
-        if calls is not None:
-            # One more for final_answer, which is no call of the budget's.
-            limits = limits.replace(calls=min(max(0, calls) + 1, calls + 1 if limits.calls is None else limits.calls))
-        return limits
+        seconds, limit = run.ledger.seconds_left(), self.limits.time
+        if seconds is None:
+            return self.limits
+        return self.limits.replace(time=max(0.001, seconds if limit is None else min(seconds, limit)))
 
     def _new_session(self) -> Session:
         make = self._make_sandbox or _sandbox

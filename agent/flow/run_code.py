@@ -74,6 +74,9 @@ class RunCode(Effect[Result[Any]]):
             case Output():
                 return Printed(event.stream, event.text, **stamp)
             case ToolStarted() if event.record.name not in self._hidden:
+                # Before the call is made: what this raises ends the program here.
+                self._run.ledger.call(1)
+                self._run.ledger.check()
                 return ToolCallStarted(event.record, **stamp)
             case ToolFinished() if event.record.name not in self._hidden:
                 return ToolCallEnded(event.record, **stamp)

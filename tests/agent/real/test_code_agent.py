@@ -247,6 +247,23 @@ def test_budgets_reach_into_the_program() -> None:
         one.run("t")
 
 
+def test_a_budget_of_tool_calls_is_exact() -> None:
+    made: list[int] = []
+
+    @tool
+    def count(n: int) -> None:
+        """Count."""
+        made.append(n)
+
+    with agent(["for n in range(9): count(n)"], [count], budget=Budget(tool_calls=3)) as one:
+        result = one.run("t", return_full_result=True)
+    assert made == [0, 1, 2]
+    assert isinstance(result.error, ToolCallsExceeded)
+    assert one.memory.actions[0].error is not None
+    with agent(["count(1)\nfinal_answer(2)"], [count], budget=Budget(tool_calls=1)) as one:
+        assert one.run("t") == 2
+
+
 def test_a_broken_model_loses_neither_memory_nor_state() -> None:
     with CodeAgent([], ScriptedModel([*code("x = 7"), ModelUnavailable("down"), *code("final_answer(x)")])) as one:
         with pytest.raises(ModelUnavailable):
