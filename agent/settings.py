@@ -81,6 +81,10 @@ class Settings:
     provide_run_summary: bool = False
 
     def __post_init__(self) -> None:
+        budget: object = self.budget
+        if not isinstance(budget, Budget):
+            kind = f"{type(budget).__module__}.{type(budget).__name__}"
+            raise ConfigurationError("budget", f"{kind} is not an agent's: use cloche.agent.Budget")
         if self.name:
             check_name(self.name)
         for name in ("max_steps", "observation_limit", "planning_interval"):

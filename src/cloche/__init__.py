@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cloche.agent import CodeAgent, LiteLLMModel, ToolCallingAgent
     from cloche.host_tools import Tool, ToolDefinitionError, ToolRegistry, ToolRejected, tool
     from cloche.runtime.bridge.clocks import FuelClock
     from cloche.runtime.budget import Budget, Spent
@@ -65,6 +66,7 @@ __all__ = [
     "CallerError",
     "CallsExceeded",
     "ClocheError",
+    "CodeAgent",
     "ConfigurationError",
     "Event",
     "Finished",
@@ -79,6 +81,7 @@ __all__ = [
     "Interrupted",
     "LimitExceeded",
     "Limits",
+    "LiteLLMModel",
     "MemoryExceeded",
     "Output",
     "OutputExceeded",
@@ -106,6 +109,7 @@ __all__ = [
     "TimeExceeded",
     "Tool",
     "ToolCallRecord",
+    "ToolCallingAgent",
     "ToolDefinitionError",
     "ToolFinished",
     "ToolRegistry",
@@ -118,6 +122,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "cloche.agent": ("CodeAgent", "LiteLLMModel", "ToolCallingAgent"),
     "cloche.host_tools": ("Tool", "ToolDefinitionError", "ToolRegistry", "ToolRejected", "tool"),
     "cloche.runtime.bridge.clocks": ("FuelClock",),
     "cloche.runtime.budget": ("Budget", "Spent"),

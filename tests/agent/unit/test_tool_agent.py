@@ -317,6 +317,8 @@ def test_agents_need_a_model_and_sound_settings() -> None:
         ToolCallingAgent([add])
     with pytest.raises(ConfigurationError, match="max_steps"):
         agent([], max_steps=0)
+    with pytest.raises(ConfigurationError, match=r"use cloche\.agent\.Budget"):
+        agent([], budget=5)
     with pytest.raises(ConfigurationError, match="name and a description"):
         agent([], managed_agents=[agent([])])
 
