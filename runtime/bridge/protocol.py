@@ -269,7 +269,6 @@ def _is_duration(value: Any) -> bool:
 
 
 def _is_call(name: Any, args: Any, kwargs: Any) -> bool:
-    if type(name) is not str or type(args) is not list or type(kwargs) is not dict:
+    if type(name) is not str or type(args) is not list or not is_dict(kwargs):
         return False
-    names: dict[Any, Any] = kwargs
-    return not names or all(type(key) is str for key in names)
+    return not kwargs or all(type(key) is str for key in kwargs)
