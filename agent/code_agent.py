@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any, Unpack
 
 from cloche.agent.core import Tools
@@ -15,6 +14,7 @@ from cloche.agent.final_answer import FINAL_ANSWER
 from cloche.agent.flow.loop import ask
 from cloche.agent.flow.run import Run
 from cloche.agent.flow.run_code import RunCode
+from cloche.agent.guest.text import setup_text
 from cloche.agent.memory.outcomes import outcomes_of
 from cloche.agent.memory.steps import ActionStep, GuestUsage, StepError
 from cloche.agent.models.protocol import Model, ModelRequest
@@ -180,7 +180,7 @@ class CodeAgent(MultiStepAgent):
         make = self._make_sandbox or _sandbox
         session = make(self.tools, self.limits).session()
         session.set("_allowed_imports", None if self.imports is None else list(self.imports))
-        session.run(_setup()).unwrap()
+        session.run(setup_text()).unwrap()
         return session
 
     def _drop_session(self) -> None:
@@ -202,11 +202,6 @@ def limits_text(limits: Limits) -> str:
     seconds = [] if limits.time is None else [f"{limits.time:g} seconds"]
     calls = [] if limits.calls is None else [f"{limits.calls:,} function calls"]
     return ", ".join([*seconds, *amounts, *calls])
-
-
-@functools.cache
-def _setup() -> str:
-    return files("cloche.agent.guest").joinpath("setup.py").read_text(encoding="utf-8")
 
 
 def _sandbox(tools: ToolRegistry, limits: Limits) -> Sandbox:
