@@ -229,9 +229,9 @@ def _frame(data: bytes, what: str) -> list[Any]:
         frame: Any = decode(data)
     except MalformedValue as error:
         raise ProtocolError(f"a malformed {what}: {error}") from None
-    if type(frame) is not list or not frame or type(frame[0]) is not int:
+    if not is_list(frame) or not frame or type(frame[0]) is not int:
         raise ProtocolError(f"a {what} of an unknown shape")
-    return frame  # pyright: ignore[reportUnknownVariableType]
+    return frame
 
 
 def _failure(error: dict[Any, Any]) -> Failure:
