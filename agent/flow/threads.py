@@ -32,8 +32,12 @@ async def aevents_of(work: Callable[[Put], Any]) -> AsyncGenerator[Any, None]:
     queue: asyncio.Queue[Any] = asyncio.Queue()
     end = _End()
     task = asyncio.ensure_future(work(lambda item: loop.call_soon_threadsafe(queue.put_nowait, item)))
+
     # After everything that was put before: both go through the loop's one queue.
-    task.add_done_callback(lambda _: loop.call_soon(queue.put_nowait, end))
+    def put_end(_: object) -> None:
+        loop.call_soon(queue.put_nowait, end)
+
+    task.add_done_callback(put_end)
     try:
         while (item := await queue.get()) is not end:
             yield item

@@ -79,7 +79,7 @@ class ClocheExecutor:
 
     def _new_session(self) -> Session:
         if "final_answer" not in self._tools:
-            self._tools["final_answer"] = self._final(lambda answer: answer)
+            self._tools["final_answer"] = self._final(_as_it_is)
         session = Sandbox(self._tools, limits=self._limits).session()
         session.set("_allowed_imports", self._imports)
         session.run(setup_text()).unwrap()
@@ -91,6 +91,10 @@ class ClocheExecutor:
 
         final_answer.__doc__ = str(getattr(own, "description", "")) or "End the task with this answer."
         return FunctionTool(final_answer)
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
 
 
 def _tool(tool: Any) -> Tool:

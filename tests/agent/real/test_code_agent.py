@@ -1,4 +1,6 @@
 """Agents that write code, in a real guest."""
+# The parameters of short lambdas say by their names what they are.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,6 @@
 """Agents that call tools: no guest and no real model."""
+# The parameters of short lambdas say by their names what they are.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false
 
 import asyncio
 import threading
