@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Unpack
 
 from cloche.agent.core import Tools
@@ -28,6 +29,7 @@ from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session import Session
+from cloche.runtime.snapshots.snapshot import Snapshot
 
 __all__ = ["CodeAgent", "MakeSandbox"]
 
@@ -37,6 +39,7 @@ MakeSandbox = Callable[[ToolRegistry, Limits], Sandbox]
 _HIDDEN = frozenset({FINAL_ANSWER})
 _SECONDS = 60.0
 _PATIENCE = 0.01
+_SNAPSHOT = "session.snapshot"
 _SECONDS_WITH_AGENTS = 600.0
 
 
@@ -75,6 +78,7 @@ class CodeAgent(MultiStepAgent):
         self._make_sandbox = sandbox
         self._session: Session | None = None
         self._variables: dict[str, Any] = {}
+        self._saved: Snapshot | None = None
 
     @property
     def session(self) -> Session:
@@ -119,6 +123,21 @@ class CodeAgent(MultiStepAgent):
         """Forget memory and state: the next run begins in a fresh guest."""
         super().forget()
         self._drop_session()
+
+    def save_state(self, folder: Path) -> None:
+        """Write a snapshot of the session: variables, functions, imports and files. Raises SessionBusy."""
+        path = folder / _SNAPSHOT
+        if self._session is not None:
+            self._session.snapshot().save(path)
+        elif self._saved is not None:
+            self._saved.save(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def load_state(self, folder: Path) -> None:
+        """Go on from a snapshot when the session is next needed. Raises SnapshotCorrupt or SnapshotMismatch."""
+        path = folder / _SNAPSHOT
+        self._saved = Snapshot.load(path) if path.exists() else None
 
     def close(self) -> None:
         """Free the session's memory. Safe to call twice; a later run makes a new one."""
@@ -178,12 +197,15 @@ class CodeAgent(MultiStepAgent):
 
     def _new_session(self) -> Session:
         make = self._make_sandbox or _sandbox
+        if self._saved is not None:
+            return make(self.tools, self.limits).restore(self._saved)
         session = make(self.tools, self.limits).session()
         session.set("_allowed_imports", None if self.imports is None else list(self.imports))
         session.run(setup_text()).unwrap()
         return session
 
     def _drop_session(self) -> None:
+        self._saved = None
         session, self._session = self._session, None
         if session is not None:
             session.close()

@@ -4,10 +4,11 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
-__all__ = ["Work", "aevents_of", "events_of"]
+__all__ = ["Work", "aevents_of", "events_of", "finished"]
 
 Put = Callable[[Any], object]
 Work = Callable[[Put], object]
@@ -45,6 +46,22 @@ async def aevents_of(work: Callable[[Put], Any]) -> AsyncGenerator[Any, None]:
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+def finished(value: Any) -> Any:
+    """Return the value, awaited if it is awaitable; also where a loop runs on this thread, as in a notebook."""
+    if not hasattr(value, "__await__"):
+        return value
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_awaited(value))
+    with ThreadPoolExecutor(1, thread_name_prefix="cloche-await") as pool:
+        return pool.submit(contextvars.copy_context().run, asyncio.run, _awaited(value)).result()
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
 
 
 class _End:

@@ -90,6 +90,24 @@ def _arun(one: ToolCallingAgent, task: str) -> Any:
     return asyncio.run(one.arun(task))
 
 
+def test_a_blocking_run_works_inside_a_running_loop() -> None:
+    @tool
+    async def later(x: int) -> int:
+        """Wait."""
+        await asyncio.sleep(0)
+        return x
+
+    async def notebook() -> Any:
+        one = agent([call("later", x=5), answer("ok")], [later], step_callbacks=[_awaited_callback])
+        return one.run("t"), one.memory.actions[0].outcomes[0].observation
+
+    assert asyncio.run(notebook()) == ("ok", "5")
+
+
+async def _awaited_callback(step: ActionStep) -> None:
+    await asyncio.sleep(0)
+
+
 def test_the_answer_waits_for_the_calls_beside_it() -> None:
     one = agent([[answer(1), call("add", a=1, b=1)]])
     assert one.run("t") == 1
