@@ -93,12 +93,6 @@ class Ledger:
         own = None if self.budget.seconds is None else self.budget.seconds - self.seconds
         return min((left for left in (own, above) if left is not None), default=None)
 
-    def calls_left(self) -> int | None:
-        """Return how many tools may still be called; None if nothing limits it."""
-        above = None if self.parent is None else self.parent.calls_left()
-        own = None if self.budget.tool_calls is None else self.budget.tool_calls - self.tool_calls
-        return min((left for left in (own, above) if left is not None), default=None)
-
     def _check_measured(self, usage: TokenUsage | None) -> None:
         if usage is None and self.budget.tokens is not None:
             raise BudgetUnmeasured("Budget(tokens=...) is set, but the model does not report its tokens")

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Unpack
 
 from cloche.agent.core import Tools
@@ -15,6 +15,7 @@ from cloche.agent.final_answer import FINAL_ANSWER
 from cloche.agent.flow.loop import ask
 from cloche.agent.flow.run import Run
 from cloche.agent.flow.run_code import RunCode
+from cloche.agent.guest.text import setup_text
 from cloche.agent.memory.outcomes import outcomes_of
 from cloche.agent.memory.steps import ActionStep, GuestUsage, StepError
 from cloche.agent.models.protocol import Model, ModelRequest
@@ -28,6 +29,7 @@ from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session import Session
+from cloche.runtime.snapshots.snapshot import Snapshot
 
 __all__ = ["CodeAgent", "MakeSandbox"]
 
@@ -37,6 +39,7 @@ MakeSandbox = Callable[[ToolRegistry, Limits], Sandbox]
 _HIDDEN = frozenset({FINAL_ANSWER})
 _SECONDS = 60.0
 _PATIENCE = 0.01
+_SNAPSHOT = "session.snapshot"
 _SECONDS_WITH_AGENTS = 600.0
 
 
@@ -75,6 +78,7 @@ class CodeAgent(MultiStepAgent):
         self._make_sandbox = sandbox
         self._session: Session | None = None
         self._variables: dict[str, Any] = {}
+        self._saved: Snapshot | None = None
 
     @property
     def session(self) -> Session:
@@ -120,6 +124,21 @@ class CodeAgent(MultiStepAgent):
         super().forget()
         self._drop_session()
 
+    def save_state(self, folder: Path) -> None:
+        """Write a snapshot of the session: variables, functions, imports and files. Raises SessionBusy."""
+        path = folder / _SNAPSHOT
+        if self._session is not None:
+            self._session.snapshot().save(path)
+        elif self._saved is not None:
+            self._saved.save(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def load_state(self, folder: Path) -> None:
+        """Go on from a snapshot when the session is next needed. Raises SnapshotCorrupt or SnapshotMismatch."""
+        path = folder / _SNAPSHOT
+        self._saved = Snapshot.load(path) if path.exists() else None
+
     def close(self) -> None:
         """Free the session's memory. Safe to call twice; a later run makes a new one."""
         super().close()
@@ -160,7 +179,6 @@ class CodeAgent(MultiStepAgent):
 
     def _note(self, run: Run, step: ActionStep, result: Result[Any]) -> None:
         calls = [call for call in result.calls if call.name != FINAL_ANSWER]
-        run.ledger.call(len(calls))
         usage = result.usage
         step.guest = GuestUsage(fuel=usage.fuel, seconds=usage.wall, memory=usage.memory_peak, calls=len(calls))
         step.outcomes = outcomes_of(calls, self.settings.observation_limit)
@@ -172,22 +190,22 @@ class CodeAgent(MultiStepAgent):
         step.observation = observation_of(result, self.tools, self.settings.observation_limit)
 
     def _limits_left(self, run: Run) -> Limits:
-        limits, seconds, calls = self.limits, run.ledger.seconds_left(), run.ledger.calls_left()
-        if seconds is not None:
-            limits = limits.replace(time=max(0.001, min(seconds, limits.time or seconds)))
-        if calls is not None:
-            # One more for final_answer, which is no call of the budget's.
-            limits = limits.replace(calls=min(max(0, calls) + 1, calls + 1 if limits.calls is None else limits.calls))
-        return limits
+        seconds, limit = run.ledger.seconds_left(), self.limits.time
+        if seconds is None:
+            return self.limits
+        return self.limits.replace(time=max(0.001, seconds if limit is None else min(seconds, limit)))
 
     def _new_session(self) -> Session:
         make = self._make_sandbox or _sandbox
+        if self._saved is not None:
+            return make(self.tools, self.limits).restore(self._saved)
         session = make(self.tools, self.limits).session()
         session.set("_allowed_imports", None if self.imports is None else list(self.imports))
-        session.run(_setup()).unwrap()
+        session.run(setup_text()).unwrap()
         return session
 
     def _drop_session(self) -> None:
+        self._saved = None
         session, self._session = self._session, None
         if session is not None:
             session.close()
@@ -206,11 +224,6 @@ def limits_text(limits: Limits) -> str:
     seconds = [] if limits.time is None else [f"{limits.time:g} seconds"]
     calls = [] if limits.calls is None else [f"{limits.calls:,} function calls"]
     return ", ".join([*seconds, *amounts, *calls])
-
-
-@functools.cache
-def _setup() -> str:
-    return files("cloche.agent.guest").joinpath("setup.py").read_text(encoding="utf-8")
 
 
 def _sandbox(tools: ToolRegistry, limits: Limits) -> Sandbox:

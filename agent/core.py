@@ -1,6 +1,6 @@
 """What all agents have in common, apart from being run: tools, memory, prompts, and the places subclasses fill."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentCore", "Tools"]
 
-Tools = Sequence[ToolLike] | ToolRegistry | dict[str, ToolLike]
-"""What an agent takes as its tools."""
+Tools = Iterable[ToolLike] | Mapping[str, ToolLike]
+"""What an agent takes as its tools: a list, a mapping by name, a registry, or GuardedTools with their policies."""
 
 
 class AgentCore:
@@ -70,6 +70,12 @@ class AgentCore:
     def prepare(self, run: Run) -> None:
         """Get ready for a run; may block."""
 
+    def save_state(self, folder: Path) -> None:
+        """Write what belongs to the agent beside its memory into a folder; nothing where there is nothing."""
+
+    def load_state(self, folder: Path) -> None:
+        """Take what :meth:`save_state` wrote."""
+
     def give(self, variables: dict[str, Any]) -> None:
         """Take the variables of ``additional_args``."""
 
@@ -110,7 +116,7 @@ class AgentCore:
         return agent_to_dict(self)
 
     def save(self, folder: str | Path) -> None:
-        """Write agent, prompts and memory to a folder, without model, keys and callbacks."""
+        """Write agent, prompts, memory and state to a folder, without model, keys and callbacks."""
         save_folder(self, folder)
 
     def own_tools(self) -> dict[str, ToolLike]:

@@ -97,9 +97,7 @@ class Message(BaseModel):
     @classmethod
     def of(cls, role: Role, text: str, *images: Image) -> Self:
         """Return a message of one text and some images."""
-        return cls.model_construct(
-            role=role, content=(Text.model_construct(text=text), *images), tool_calls=(), tool_call_id=""
-        )
+        return cls(role=role, content=(Text(text=text), *images))
 
     @property
     def text(self) -> str:

@@ -129,7 +129,7 @@ class MultiStepAgent(AgentCore):
 
     @staticmethod
     def load(folder: str | Path, model: Model, **options: Any) -> "MultiStepAgent":
-        """Return the agent of a folder that ``save`` wrote, with its memory."""
+        """Return the agent of a folder that ``save`` wrote; ``resume()`` or ``run(reset=False)`` goes on from there."""
         return load_folder(folder, model, **options)
 
     def replay(self, *, detailed: bool = False) -> str:

@@ -84,7 +84,7 @@ def _next_start(text: str, position: int) -> int:
 
 
 def _calls(value: Any) -> Iterator[ToolRequest]:
-    items: list[Any] = value if isinstance(value, list) else [value]
+    items: list[Any] = value if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType]
     for item in items:
         if isinstance(item, dict):
             call = cast("dict[str, Any]", item)

@@ -73,7 +73,10 @@ def agent_from_dict(
 
 
 def save_folder(agent: "AgentCore", folder: str | Path) -> None:
-    """Write an agent to a folder: ``agent.json``, ``prompts.yaml`` and ``memory.json``. What is there is replaced."""
+    """Write an agent to a folder: ``agent.json``, ``prompts.yaml``, ``memory.json``, and a snapshot of its session.
+
+    What is there is replaced. The snapshot is not encrypted.
+    """
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     data = agent_to_dict(agent)
@@ -81,15 +84,17 @@ def save_folder(agent: "AgentCore", folder: str | Path) -> None:
     (path / "agent.json").write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
     agent.prompts.save(path / "prompts.yaml")
     agent.memory.save(path / "memory.json")
+    agent.save_state(path)
 
 
 def load_folder(folder: str | Path, model: Model, **options: Any) -> "MultiStepAgent":
-    """Return the agent of a folder with its memory; takes what :func:`agent_from_dict` takes."""
+    """Return the agent of a folder with memory and state; takes what :func:`agent_from_dict` takes."""
     path = Path(folder)
     data = json.loads((path / "agent.json").read_text(encoding="utf-8"))
     data["prompts"] = PromptTemplates.load(path / "prompts.yaml").as_dict()
     agent = agent_from_dict(data, model, **options)
     agent.memory = AgentMemory.load(path / "memory.json")
+    agent.load_state(path)
     return agent
 
 

@@ -81,6 +81,11 @@ class Settings:
     provide_run_summary: bool = False
 
     def __post_init__(self) -> None:
+        # The runtime has budgets of its own, of the same name.
+        kind = type(self.budget)
+        if kind is not Budget:
+            problem = f"{kind.__module__}.{kind.__name__} is not an agent's: use cloche.agent.Budget"
+            raise ConfigurationError("budget", problem)
         if self.name:
             check_name(self.name)
         for name in ("max_steps", "observation_limit", "planning_interval"):

@@ -1,19 +1,13 @@
 """A guest that keeps its state from run to run."""
 
-import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
 from os import PathLike, fspath
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from cloche.runtime.budget import Spent
-from cloche.runtime.errors import (
-    ConfigurationError,
-    Interrupted,
-    SessionBusy,
-    SessionClosed,
-)
+from cloche.runtime.errors import ConfigurationError, Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.events import Event, Finished
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
@@ -31,6 +25,9 @@ from cloche.runtime.suspension.answers import Answer
 from cloche.runtime.suspension.pauses import Origin, Pauses
 from cloche.runtime.suspension.suspended import Control, Outcome, Suspended
 from cloche.runtime.suspension.waiting import Rule, WaitingCalls
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["GuestPath", "Session"]
 
@@ -80,6 +77,8 @@ class Session:
 
     async def stream(self, code: str, *, limits: Limits | None = None) -> AsyncGenerator[Event, None]:
         """Run a program and yield its events as they happen, Finished last. Leaving the iteration ends the run."""
+        import asyncio
+
         feed = EventFeed(asyncio.get_running_loop())
         task = asyncio.ensure_future(self.arun(code, limits=limits, on_event=feed.put))
         task.add_done_callback(feed.end)
@@ -122,6 +121,8 @@ class Session:
         step: bool = False,
     ) -> Outcome:
         """Like :meth:`start`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
+        import asyncio
+
         waiting = WaitingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
         loop = asyncio.get_running_loop()
         execution = self._begin(jobs.run(code), limits, on_event, loop, waiting)
@@ -192,6 +193,8 @@ class Session:
 
     async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
         """Like :meth:`snapshot`, on another thread."""
+        import asyncio
+
         return await asyncio.to_thread(self.snapshot, key=key, tenant=tenant)
 
     @overload
@@ -219,6 +222,8 @@ class Session:
 
     async def afork(self, n: int | None = None) -> "Session | list[Session]":
         """Like :meth:`fork`, on another thread."""
+        import asyncio
+
         forks = await asyncio.to_thread(self.fork, 1 if n is None else n)
         return forks[0] if n is None else forks
 
@@ -271,6 +276,8 @@ class Session:
     async def _await(
         self, job: jobs.MakeJob, limits: Limits | None = None, listener: Listener | None = None
     ) -> Result[Any]:
+        import asyncio
+
         execution = self._begin(job, limits, listener, asyncio.get_running_loop())
         return await self._detach(execution).wait_async()
 
@@ -279,7 +286,7 @@ class Session:
         make_job: jobs.MakeJob,
         limits: Limits | None,
         listener: Listener | None,
-        loop: asyncio.AbstractEventLoop | None,
+        loop: "asyncio.AbstractEventLoop | None",
         waiting: WaitingCalls | None = None,
     ) -> Execution:
         limits = self._limits if limits is None else self._checked(limits)
@@ -296,7 +303,7 @@ class Session:
         suspended: Suspended,
         answers: dict[int, Answer],
         listener: Listener | None,
-        loop: asyncio.AbstractEventLoop | None,
+        loop: "asyncio.AbstractEventLoop | None",
     ) -> Execution:
         with self._taking():
             self._pauses.check(suspended)
@@ -355,6 +362,8 @@ class Session:
         return self._outcome(*self._performed(self._begin_again(suspended, answers, listener, None)))
 
     async def _ago_on(self, suspended: Suspended, answers: dict[int, Answer], listener: Listener | None) -> Outcome:
+        import asyncio
+
         execution = self._begin_again(suspended, answers, listener, asyncio.get_running_loop())
         return self._outcome(execution, await self._detach(execution).wait_async())
 

@@ -11,7 +11,7 @@ from typing import Any
 from cloche.agent.events import AgentEvent, ToolCallEnded, ToolCallStarted
 from cloche.agent.flow.effects import Effect
 from cloche.agent.flow.run import Run
-from cloche.agent.flow.threads import aevents_of, events_of
+from cloche.agent.flow.threads import aevents_of, events_of, finished
 from cloche.agent.models.threaded import in_thread
 from cloche.host_tools import ToolRegistry
 from cloche.runtime.result import CallOutcome, ToolCallRecord
@@ -58,12 +58,11 @@ class CallTools(Effect[list[ToolCallRecord]]):
         await asyncio.gather(*(self._acall(record, put) for record in self.value))
 
     def _call(self, record: ToolCallRecord, put: Put) -> None:
-        with _Account(self._run, record, put):
-            value = self._tools.call(record.name, [], record.kwargs)
-            record.value = asyncio.run(_awaited(value)) if hasattr(value, "__await__") else value
+        with self._run.scoped(), _Account(self._run, record, put):
+            record.value = finished(self._tools.call(record.name, [], record.kwargs))
 
     async def _acall(self, record: ToolCallRecord, put: Put) -> None:
-        with _Account(self._run, record, put):
+        with self._run.scoped(), _Account(self._run, record, put):
             if self._is_quick(record.name):
                 value = self._tools.call(record.name, [], record.kwargs)
             else:
@@ -98,10 +97,6 @@ def _outcome(error: BaseException | None) -> CallOutcome:
     if error is None:
         return "returned"
     return "raised" if isinstance(error, Exception) else "cancelled"
-
-
-async def _awaited(value: Any) -> Any:
-    return await value
 
 
 def _nowhere(_: Any) -> None:

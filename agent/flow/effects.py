@@ -1,10 +1,10 @@
 """What an agent's loop asks to be done."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cloche.agent.events import AgentEvent, TextDelta
+from cloche.agent.flow.threads import finished
 from cloche.agent.models.protocol import AsyncModel, Delta, ModelRequest, Piece, Reply, last_reply
 from cloche.agent.models.threaded import in_thread, stream_in_thread
 
@@ -42,8 +42,7 @@ class Call(Effect[T]):
 
     def perform(self) -> Iterator[AgentEvent]:
         """Call it; a result that is awaitable gets an event loop of its own."""
-        value = self._function()
-        self.value = asyncio.run(_awaited(value)) if hasattr(value, "__await__") else value
+        self.value = finished(self._function())
         return iter(())
 
     async def aperform(self) -> AsyncGenerator[AgentEvent, None]:
@@ -54,10 +53,6 @@ class Call(Effect[T]):
         nothing: tuple[AgentEvent, ...] = ()
         for event in nothing:
             yield event
-
-
-async def _awaited(value: Any) -> Any:
-    return await value
 
 
 class AskModel(Effect[Reply]):

@@ -71,6 +71,7 @@ def _until_answered(agent: "MultiStepAgent", run: Run) -> Generator[Any, Any, An
     for index in range(run.max_steps):
         yield from _plan(agent, run, index)
         step = ActionStep(number=begun + index + 1)
+        run.step = step.number
         yield run.tell(StepStarted(step.number, **run.stamp))
         yield from _one_step(agent, run, step)
         if run.answers:
@@ -104,8 +105,8 @@ def _note_break(step: ActionStep, error: BaseException) -> None:
     if step.error is None:
         was_running = bool(step.code) and step.guest is None
         message = "the run was left" if isinstance(error, GeneratorExit) else _told(error)
-        state = "rolled_back" if was_running else "unchanged"
-        step.error = StepError(type=type(error).__name__, message=message, state=state)
+        step.error = StepError(type=type(error).__name__, message=message)
+        step.error.state = "rolled_back" if was_running else "unchanged"
         step.observation = step.observation or f"This step was broken off: {message}."
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ from cloche.agent.budgets import Ledger
 from cloche.agent.errors import AgentInterrupted
 from cloche.agent.events import AgentEvent
 from cloche.agent.settings import Observer
+from cloche.host_tools.policy.scope import Scope, current_scope
 
 __all__ = ["Run"]
 
@@ -21,7 +23,8 @@ class Run:
     """One run: its account, its observers, and whether it was interrupted.
 
     ``stamp`` are the fields that all of its events carry. ``streamed`` says whether somebody reads its events as they
-    come. ``answers`` are the final answers given; the first one counts. ``children`` are the runs of managed agents.
+    come. ``answers`` are the final answers given; the first one counts. ``children`` are the runs of managed agents;
+    ``step`` is the number of the step that is going on.
     """
 
     def __init__(
@@ -43,6 +46,8 @@ class Run:
         self.streamed = False
         self.first_step = 0
         self.answers: list[Any] = []
+        self.step = 0
+        self._scope = Scope(agent)
         self._stop = stop
         self._interrupted = False
         self._lock = threading.Lock()
@@ -53,6 +58,15 @@ class Run:
         for observer in self.observers:
             observer(event)
         return event
+
+    @contextmanager
+    def scoped(self) -> Generator[None, None, None]:
+        """Have the tool calls of a block counted and recorded as this run's and this step's."""
+        token = current_scope.set(self._scope.at(self.step))
+        try:
+            yield
+        finally:
+            current_scope.reset(token)
 
     def interrupt(self) -> None:
         """From any thread: end what the run and its children are doing, and have it stop there."""

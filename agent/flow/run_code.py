@@ -52,11 +52,13 @@ class RunCode(Effect[Result[Any]]):
 
     def _work(self, put: Put) -> None:
         self._run.check_interrupted()
-        self.value = self._session.run(self._code, limits=self._limits, on_event=self._listener(put))
+        with self._run.scoped():
+            self.value = self._session.run(self._code, limits=self._limits, on_event=self._listener(put))
 
     async def _awork(self, put: Put) -> None:
         self._run.check_interrupted()
-        self.value = await self._session.arun(self._code, limits=self._limits, on_event=self._listener(put))
+        with self._run.scoped():
+            self.value = await self._session.arun(self._code, limits=self._limits, on_event=self._listener(put))
 
     def _listener(self, put: Put) -> Callable[[Event], None]:
         def listen(event: Event) -> None:
@@ -72,6 +74,9 @@ class RunCode(Effect[Result[Any]]):
             case Output():
                 return Printed(event.stream, event.text, **stamp)
             case ToolStarted() if event.record.name not in self._hidden:
+                # Before the call is made: what this raises ends the program here.
+                self._run.ledger.call(1)
+                self._run.ledger.check()
                 return ToolCallStarted(event.record, **stamp)
             case ToolFinished() if event.record.name not in self._hidden:
                 return ToolCallEnded(event.record, **stamp)

@@ -4,10 +4,11 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
-__all__ = ["Work", "aevents_of", "events_of"]
+__all__ = ["Work", "aevents_of", "events_of", "finished"]
 
 Put = Callable[[Any], object]
 Work = Callable[[Put], object]
@@ -32,8 +33,12 @@ async def aevents_of(work: Callable[[Put], Any]) -> AsyncGenerator[Any, None]:
     queue: asyncio.Queue[Any] = asyncio.Queue()
     end = _End()
     task = asyncio.ensure_future(work(lambda item: loop.call_soon_threadsafe(queue.put_nowait, item)))
+
     # After everything that was put before: both go through the loop's one queue.
-    task.add_done_callback(lambda _: loop.call_soon(queue.put_nowait, end))
+    def put_end(_: object) -> None:
+        loop.call_soon(queue.put_nowait, end)
+
+    task.add_done_callback(put_end)
     try:
         while (item := await queue.get()) is not end:
             yield item
@@ -41,6 +46,22 @@ async def aevents_of(work: Callable[[Put], Any]) -> AsyncGenerator[Any, None]:
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+def finished(value: Any) -> Any:
+    """Return the value, awaited if it is awaitable; also where a loop runs on this thread, as in a notebook."""
+    if not hasattr(value, "__await__"):
+        return value
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_awaited(value))
+    with ThreadPoolExecutor(1, thread_name_prefix="cloche-await") as pool:
+        return pool.submit(contextvars.copy_context().run, asyncio.run, _awaited(value)).result()
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
 
 
 class _End:

@@ -49,9 +49,9 @@ def _kind(error: Exception, status: int | None) -> type[ModelError]:
 
 
 def _retry_after(error: Any) -> float | None:
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    headers: Any = getattr(getattr(error, "response", None), "headers", None)
     try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
+        seconds = float(headers["retry-after"])
+    except (KeyError, TypeError, ValueError):
         return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None

@@ -19,6 +19,5 @@ def litellm() -> Any:
     except ImportError as error:
         raise ConfigurationError("model", "LiteLLMModel needs litellm: pip install 'cloche[agent]'") from error
     module.suppress_debug_info = True
-    module.telemetry = False
     module.drop_params = True
     return module

@@ -1,7 +1,7 @@
 """What an agent needs of a model: two methods."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
@@ -18,13 +18,11 @@ class ModelRequest:
 
     ``stop``    texts at which the model ends its reply; they are not part of it.
     ``tools``   JSON schemas of tools, as ``{"name", "description", "parameters"}``.
-    ``schema``  JSON schema that the reply's text has to follow, or None.
     """
 
     messages: tuple[Message, ...]
     stop: tuple[str, ...] = ()
     tools: tuple[dict[str, Any], ...] = ()
-    schema: dict[str, Any] | None = field(default=None)
 
 
 class Reply(BaseModel):

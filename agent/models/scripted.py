@@ -63,7 +63,7 @@ class ScriptedModel:
     def _reply(self, message: Message, request: ModelRequest) -> Reply:
         asked = sum(len(part.text.split()) for part in request.messages)
         usage = TokenUsage(input_tokens=asked, output_tokens=len(message.text.split()) or 1, cost=self._cost)
-        return Reply.model_construct(message=message, usage=usage, model="scripted")
+        return Reply(message=message, usage=usage, model="scripted")
 
 
 def _message(line: str | ToolRequest | list[ToolRequest], request: ModelRequest) -> Message:

@@ -17,9 +17,6 @@ def completion_arguments(request: ModelRequest, stream: bool) -> dict[str, Any]:
         arguments["stop"] = list(request.stop)
     if request.tools:
         arguments["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
-    if request.schema is not None:
-        schema = {"name": "answer", "schema": request.schema}
-        arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
     if stream:
         arguments |= {"stream": True, "stream_options": {"include_usage": True}}
     return arguments

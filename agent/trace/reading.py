@@ -81,8 +81,8 @@ def read_record(path: str | Path) -> list[TracedRun]:
 def _take(line: dict[str, Any], runs: dict[str, TracedRun], codes: dict[str, str]) -> None:
     event, id, time = str(line["event"]), str(line.get("run")), _number(line.get("time"))
     if event == "run_started":
-        texts = (str(line.get(name, "")) for name in ("agent", "task", "model", "parent"))
-        runs[id] = TracedRun(id, *texts, start=time)
+        agent, task, model, parent = (str(line.get(name, "")) for name in ("agent", "task", "model", "parent"))
+        runs[id] = TracedRun(id, agent, task, model, parent, time)
     elif id in runs and event == "run_ended":
         runs[id].end = line
     elif event == "code_started":

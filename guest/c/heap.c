@@ -277,6 +277,13 @@ void *reallocarray(void *block, size_t count, size_t each) {
     return __builtin_mul_overflow(count, each, &n) ? fail() : realloc(block, n);
 }
 
+void heap_clear(void) {
+    for (int power = 0; power < POWERS; power++)
+        for (int split = 0; split < SPLITS; split++)
+            for (Chunk *chunk = lists[power][split]; chunk; chunk = chunk->next)
+                memset((char *)chunk + sizeof(Chunk), 0, size_of(chunk) - sizeof(Chunk));
+}
+
 size_t malloc_usable_size(void *block) { return block ? size_of(chunk_of(block)) - OVERHEAD : 0; }
 
 /* zig's libc has these with its own malloc compiled in, and what they return is given to our free. */

@@ -6,6 +6,9 @@
 
 #define HEAP_PAGE 65536
 
+/* Writes zeros over all that is free, so that what was freed is in no image. */
+void heap_clear(void);
+
 /* So many bytes more, a multiple of HEAP_PAGE, all zero, behind those it gave before; NULL if there are none. */
 #ifdef __wasm__
 static inline char *heap_more(size_t bytes) {

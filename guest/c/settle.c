@@ -10,6 +10,7 @@
 #undef Py_BUILD_CORE
 
 #include "cloche.h"
+#include "heap.h"
 
 typedef struct pool_header Pool;
 
@@ -31,6 +32,10 @@ static void forget_free_pools(struct _obmalloc_mgmt *arenas) {
     for (size_t i = 0; i < arenas->maxarenas; i++) {
         struct arena_object *arena = &arenas->arenas[i];
         if (!arena->address) continue;
+        for (Pool *pool = arena->freepools, *next; pool; pool = next) {
+            next = pool->nextpool;
+            memset(pool, 0, POOL_SIZE);
+        }
         arena->freepools = NULL;
         arena->nfreepools = 0;
         arena->nextarena = arena->prevarena = NULL;
@@ -50,5 +55,6 @@ PyObject *cloche_settle(PyObject *module, PyObject *headroom) {
     void *room = PyMem_RawMalloc(bytes);
     if (!room) return PyErr_NoMemory();
     PyMem_RawFree(room);
+    heap_clear();
     Py_RETURN_NONE;
 }

@@ -5,13 +5,16 @@ stepped by a ``for`` over a generator that delegates to it, and the loop is turn
 """
 
 import asyncio
-from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from types import coroutine as awaitable
 from typing import Any, Protocol
 
 __all__ = ["MainTask", "Turning", "run_main"]
+
+# What asyncio.current_task() goes by.
+_enter_task: Callable[[Any, Any], None] = vars(asyncio.tasks)["_enter_task"]
+_leave_task: Callable[[Any, Any], None] = vars(asyncio.tasks)["_leave_task"]
 
 
 class Turning(Protocol):
@@ -49,6 +52,10 @@ class MainTask(asyncio.Future[Any]):
         if self._waiter is None or not self._waiter.cancel(msg):
             self._must_cancel = True
         return True
+
+    def abandon(self) -> None:
+        """Be done, as a cancelled task is: the coroutine has raised."""
+        super().cancel()
 
     def cancelling(self) -> int:
         """Return how many requests to cancel there are."""
@@ -121,7 +128,7 @@ def run_main(loop: Any, coroutine: Coroutine[Any, Any, Any]) -> Any:
         _drive(loop, task, _steps(coroutine, value))
     except BaseException:
         coroutine.close()
-        asyncio.Future.cancel(task)
+        task.abandon()
         raise
     finally:
         loop.end_running()
@@ -134,7 +141,7 @@ def _steps(coroutine: Coroutine[Any, Any, Any], value: list[Any]) -> Generator[A
     value.append((yield from coroutine))
 
 
-def _drive(loop: Any, task: Any, steps: Any) -> None:
+def _drive(loop: Any, task: MainTask, steps: Any) -> None:
     _enter_task(loop, task)
     try:
         # Between this `for` and the program's own code there is none in C.
@@ -144,7 +151,7 @@ def _drive(loop: Any, task: Any, steps: Any) -> None:
         _leave_task(loop, task)
 
 
-def _pause(loop: Any, task: Any, steps: Any, yielded: Any) -> None:
+def _pause(loop: Any, task: MainTask, steps: Any, yielded: Any) -> None:
     error = _waited(loop, task, yielded)
     while error is not None:
         try:
@@ -155,9 +162,9 @@ def _pause(loop: Any, task: Any, steps: Any, yielded: Any) -> None:
         error = _waited(loop, task, yielded)
 
 
-def _waited(loop: Any, task: Any, yielded: Any) -> BaseException | None:
+def _waited(loop: Any, task: MainTask, yielded: Any) -> BaseException | None:
     _leave_task(loop, task)
     try:
-        return MainTask.wait(task, loop, yielded)
+        return task.wait(loop, yielded)
     finally:
         _enter_task(loop, task)

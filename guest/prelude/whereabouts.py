@@ -1,6 +1,6 @@
 """Where in the program's own text something happens."""
 
-import sys
+from inspect import currentframe
 from types import FrameType
 
 from cloche_guest.sources import is_snippet
@@ -17,5 +17,5 @@ def snippet_frame(frame: FrameType | None) -> FrameType | None:
 
 def snippet_line() -> int | None:
     """Return the line, from 1, that the program is at, in whichever snippet that is."""
-    frame = snippet_frame(sys._getframe(1))
+    frame = snippet_frame(currentframe())
     return None if frame is None else frame.f_lineno

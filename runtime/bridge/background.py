@@ -1,11 +1,11 @@
 """Tool calls that run while the guest goes on: START, WAIT and CANCEL."""
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
+from typing import TYPE_CHECKING
 
 from cloche.runtime.bridge.loops import Settled, background_loops, start_awaiting
 from cloche.runtime.bridge.protocol import EMPTY_REPLY, Start, error_reply
@@ -14,6 +14,9 @@ from cloche.runtime.dispatch import UnknownTool
 from cloche.runtime.result import ToolCallRecord
 from cloche.runtime.running.run_state import LONGEST, now
 from cloche.runtime.running.threads import tool_threads
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Background"]
 
@@ -36,7 +39,7 @@ class _Task:
 class Background:
     """The background calls of one run. Everything but the tools themselves happens on the guest's thread."""
 
-    def __init__(self, calls: ToolCalls, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(self, calls: ToolCalls, loop: "asyncio.AbstractEventLoop | None") -> None:
         self._calls = calls
         self._run = calls.run
         self._loop = loop

@@ -1,9 +1,8 @@
 """The host's end of the bridge: what a guest's imports do, within one run's limits."""
 
-import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cloche.runtime.bridge.background import Background
 from cloche.runtime.bridge.held import Held
@@ -32,6 +31,9 @@ from cloche.runtime.running.run_state import LONGEST, RunState, now
 from cloche.runtime.suspension.answers import Answer
 from cloche.runtime.suspension.waiting import HeldCall
 
+if TYPE_CHECKING:
+    import asyncio
+
 __all__ = ["Host"]
 
 _FRAME = 4096
@@ -48,7 +50,7 @@ class Host:
         self._world = world
         self._tape = tape
 
-    def begin(self, run: RunState, loop: asyncio.AbstractEventLoop | None) -> None:
+    def begin(self, run: RunState, loop: "asyncio.AbstractEventLoop | None") -> None:
         """Serve this run. Coroutine tools run on ``loop``, or on the background loop if there is none."""
         self._run = run
         self._loop = loop

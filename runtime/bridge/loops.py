@@ -1,14 +1,16 @@
 """An event loop in the background, for coroutine tools of callers that have none running."""
 
-import asyncio
 import os
 import threading
 from collections.abc import Awaitable
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cloche.runtime.errors import BlockedTools
 from cloche.runtime.running.threads import ABANDONED_LIMIT
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["BackgroundLoops", "Settled", "background_loops", "start_awaiting"]
 
@@ -21,7 +23,7 @@ class Settled(NamedTuple):
 
 
 class _Stuck(NamedTuple):
-    loop: asyncio.AbstractEventLoop
+    loop: "asyncio.AbstractEventLoop"
     reacted: threading.Event
 
 
@@ -33,14 +35,14 @@ class BackgroundLoops:
         self._current: asyncio.AbstractEventLoop | None = None
         self._stuck: list[_Stuck] = []
 
-    def get(self) -> asyncio.AbstractEventLoop:
+    def get(self) -> "asyncio.AbstractEventLoop":
         """Return a running loop, starting one if needed. Raises BlockedTools if too many are stuck."""
         with self._lock:
             if self._current is None:
                 self._current = self._recovered() or self._started()
             return self._current
 
-    def check(self, loop: asyncio.AbstractEventLoop, patience: float = 0.1) -> None:
+    def check(self, loop: "asyncio.AbstractEventLoop", patience: float = 0.1) -> None:
         """Give a background loop up if it does not react: a coroutine that blocks in it holds up all others."""
         if loop is not self._current:
             return
@@ -60,14 +62,16 @@ class BackgroundLoops:
                 self._current = None
                 self._stuck.append(stuck)
 
-    def _recovered(self) -> asyncio.AbstractEventLoop | None:
+    def _recovered(self) -> "asyncio.AbstractEventLoop | None":
         for stuck in self._stuck:
             if stuck.reacted.is_set():
                 self._stuck.remove(stuck)
                 return stuck.loop
         return None
 
-    def _started(self) -> asyncio.AbstractEventLoop:
+    def _started(self) -> "asyncio.AbstractEventLoop":
+        import asyncio
+
         if len(self._stuck) >= ABANDONED_LIMIT:
             raise BlockedTools(len(self._stuck), ABANDONED_LIMIT)
         loop = asyncio.new_event_loop()
@@ -75,8 +79,10 @@ class BackgroundLoops:
         return loop
 
 
-def start_awaiting(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> "Future[Settled]":
+def start_awaiting(awaitable: Awaitable[Any], loop: "asyncio.AbstractEventLoop") -> "Future[Settled]":
     """Await something on a loop that another thread runs; the future never fails, whatever the awaitable raises."""
+    import asyncio
+
     return asyncio.run_coroutine_threadsafe(_settle(awaitable), loop)
 
 

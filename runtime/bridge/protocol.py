@@ -178,9 +178,13 @@ def parse_response(data: bytes) -> Response:
 
 def parse_call(data: bytes) -> CallFrame:
     """Return what the guest asks for. Raises ProtocolError."""
-    match _frame(data, "call"):
-        case [0, name, args, kwargs] if _is_call(name, args, kwargs):
+    frame = _frame(data, "call")
+    # The usual frame first, without the price of a match statement.
+    if len(frame) == 4 and frame[0] == 0:
+        _, name, args, kwargs = frame
+        if _is_call(name, args, kwargs):
             return Call(name, args, kwargs)
+    match frame:
         case [1, id_, name, args, kwargs] if _is_id(id_) and _is_call(name, args, kwargs):
             return Start(id_, name, args, kwargs)
         case [2, timeout] if timeout is None or _is_duration(timeout):
@@ -275,6 +279,6 @@ def _is_duration(value: Any) -> bool:
 
 
 def _is_call(name: Any, args: Any, kwargs: Any) -> bool:
-    if type(name) is not str or not is_list(args) or not is_dict(kwargs):
+    if type(name) is not str or type(args) is not list or not is_dict(kwargs):
         return False
     return not kwargs or all(type(key) is str for key in kwargs)

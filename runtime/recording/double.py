@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from cloche.runtime.bridge.protocol import Call, Cancel, Sleep, Start, Wait, parse_call
+from cloche.runtime.bridge.protocol import Call, Cancel, Sleep, Start, Wait, Withdraw, parse_call
 from cloche.runtime.errors import ProtocolError
 from cloche.runtime.recording.events import Asked, Clock, Entropy, Event, RecordedRun
 from cloche.runtime.recording.redaction import HIDDEN
@@ -161,6 +161,8 @@ def _shown_call(frame: bytes) -> str:
             return f"sleeping {seconds} s"
         case Cancel(id_):
             return f"cancelling call {id_}"
+        case Withdraw(id_):
+            return f"no longer waiting for call {id_}"
 
 
 def _around(text: bytes, other: bytes | bytearray) -> str:

@@ -1,9 +1,8 @@
 """One run from its request to its result, on whichever thread it is performed."""
 
-import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cloche.runtime.bridge.protocol import Finished, Response, Waiting
 from cloche.runtime.errors import CallerError, GuestError, MemoryExceeded, ProtocolError, SessionClosed
@@ -15,6 +14,9 @@ from cloche.runtime.seam import Machine, StopRun
 from cloche.runtime.suspension.answers import Answer
 from cloche.runtime.suspension.suspended import Suspended
 from cloche.runtime.wasm.traps import Stopped
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["GRACE", "Done", "Execution", "Job", "Overtaken", "Resumption"]
 
@@ -85,7 +87,7 @@ class Execution:
         job: Job,
         run: RunState,
         done: Done,
-        loop: asyncio.AbstractEventLoop | None = None,
+        loop: "asyncio.AbstractEventLoop | None" = None,
         paused: Paused = False,
     ) -> None:
         self.run = run

@@ -1,10 +1,13 @@
 """From a callback on one thread to an async iterator on another."""
 
-import asyncio
 import threading
 from collections import deque
+from typing import TYPE_CHECKING
 
 from cloche.runtime.events import Event, Output, Stream
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["EventFeed"]
 
@@ -16,7 +19,9 @@ class EventFeed:
     output limit however small the pieces were that the guest wrote.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
+        import asyncio
+
         self._loop = loop
         self._lock = threading.Lock()
         self._events: deque[Event | _Pieces] = deque()

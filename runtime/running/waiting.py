@@ -1,6 +1,5 @@
 """Performing a run on a thread of its own, and waiting for it in two ways: by blocking, and by awaiting."""
 
-import asyncio
 import contextvars
 from concurrent.futures import Future
 from typing import Any
@@ -40,6 +39,8 @@ class Detached:
 
     async def wait_async(self) -> Result[Any]:
         """Await the run's result. Being cancelled ends the run first."""
+        import asyncio
+
         waiting = asyncio.wrap_future(self._outcome)
         # Seen, even if nobody awaits it any more.
         waiting.add_done_callback(lambda future: future.exception())

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 __all__ = ["PART", "sync_folder", "write_atomically"]
@@ -16,6 +15,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Only the file's owner may read it.
     """
+    import tempfile
+
     descriptor, part = tempfile.mkstemp(suffix=PART, dir=path.parent)
     try:
         with open(descriptor, "wb") as file:

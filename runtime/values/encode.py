@@ -18,6 +18,8 @@ _MAX_ITEMS: Final = 1 << 24
 _KEPT: Final = 1 << 16
 """Messages above this size leave a large buffer behind in their packer, which is then dropped."""
 
+_SCALARS: Final = frozenset((type(None), bool, int, float, str, bytes))
+
 _COUNTS_FIRST: Final = sys.platform != "wasi"
 """In the guest, memory and fuel are limited anyway, and each microsecond counts double."""
 
@@ -42,7 +44,10 @@ def encode(value: object, *, where: str = "value", limit: int | None = None) -> 
         _idle.append(packing)
     else:
         packing.close()
-    return _checked(data, value, where, limit) if len(data) > MAX_DEPTH or limit is not None else data
+    # A message as short as that cannot nest deeper than allowed.
+    if len(data) > MAX_DEPTH or (limit is not None and len(data) > limit):
+        return _checked(data, value, where, limit)
+    return data
 
 
 class _Packing:
@@ -61,7 +66,7 @@ class _Packing:
 
     def run(self, value: object, room: int) -> bytes:
         """The message, of at most `room` items."""
-        self._room = room - count_items(value, room) if _COUNTS_FIRST else room
+        self._room = room - count_items(value, room) if _COUNTS_FIRST and type(value) not in _SCALARS else room
         data: bytes = self._pack(value)
         if self._hashable:
             self._check_keys(value)

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -104,6 +103,8 @@ def _is_sound(path: Path) -> bool:
 
 
 def _write_atomically(path: Path, content: bytes | bytearray) -> None:
+    import tempfile
+
     descriptor, part = tempfile.mkstemp(suffix=".part", dir=path.parent)
     try:
         with open(descriptor, "wb") as file:

@@ -63,12 +63,23 @@ class ImportHost:
 
     def call(self, request: int, length: int, response: int, capacity: int) -> int:
         """Answer one call frame with the answer's length; one longer than ``capacity`` is kept for :meth:`take`."""
-        self._check_length(length)
+        # Everything in one place: this is the path of every tool call, where each further function is felt.
+        memory = self.memory
+        if length > self._max_frame:
+            self._check_length(length)
         # Before the handler acts: a bad buffer must not cost a side effect.
-        self.memory.check(response, capacity)
-        frame = self.memory.read(request, length)
+        memory.check(response, capacity)
+        frame = memory.read(request, length)
         self._kept = None
-        return self._deliver(self._ask(self._handlers.call, frame), response, capacity)
+        self.in_handler = True
+        try:
+            answer = self._handlers.call(frame)
+        finally:
+            self.in_handler = False
+        if len(answer) > capacity:
+            return self._keep(answer)
+        memory.write(response, answer)
+        return len(answer)
 
     def take(self, destination: int) -> None:
         """Copy the kept answer to the guest and forget it."""
@@ -113,15 +124,11 @@ class ImportHost:
         finally:
             self.in_handler = False
 
-    def _deliver(self, answer: bytes, response: int, capacity: int) -> int:
-        size = len(answer)
-        if size > _MOST_ANSWER:
-            raise ValueError(f"an answer of {size} bytes cannot travel to the guest")
-        if size > capacity:
-            self._kept = answer
-        else:
-            self.memory.write(response, answer)
-        return size
+    def _keep(self, answer: bytes) -> int:
+        if len(answer) > _MOST_ANSWER:
+            raise ValueError(f"an answer of {len(answer)} bytes cannot travel to the guest")
+        self._kept = answer
+        return len(answer)
 
     def _check_length(self, length: int) -> None:
         if length > self._max_frame:

@@ -42,16 +42,21 @@ class Memory:
 
     def check(self, pointer: int, length: int) -> None:
         """Raise ProtocolError unless the span lies inside the memory."""
-        self._end(pointer, length)
+        if pointer < 0 or length < 0 or pointer + length > self._size:
+            self._end(pointer, length)
 
     def read(self, pointer: int, length: int) -> bytes:
         """Return a copy of ``length`` bytes at ``pointer``. Raises ProtocolError outside the memory."""
-        end = self._end(pointer, length)
+        end = pointer + length
+        if pointer < 0 or length < 0 or end > self._size:
+            self._end(pointer, length)
         return self._view[pointer:end].tobytes()
 
     def write(self, pointer: int, data: bytes) -> None:
         """Copy ``data`` to ``pointer``. Raises ProtocolError outside the memory."""
-        end = self._end(pointer, len(data))
+        end = pointer + len(data)
+        if pointer < 0 or end > self._size:
+            self._end(pointer, len(data))
         self._view[pointer:end] = data
 
     def grow_to(self, size: int) -> None:
@@ -70,12 +75,10 @@ class Memory:
         self._measure = partial(int, self._measure())
         self._view.release()
 
-    def _end(self, pointer: int, length: int) -> int:
-        end = pointer + length
-        if pointer < 0 or length < 0 or end > self._size:
-            self._widen()
-            check_span(pointer, length, self._size)
-        return end
+    def _end(self, pointer: int, length: int) -> None:
+        """Look again where the memory ends. The usual case does not come here: each reader compares by itself."""
+        self._widen()
+        check_span(pointer, length, self._size)
 
     def _widen(self) -> None:
         size = self._measure()

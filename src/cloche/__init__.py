@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cloche.agent import CodeAgent, LiteLLMModel, ToolCallingAgent
     from cloche.host_tools import Tool, ToolDefinitionError, ToolRegistry, ToolRejected, tool
     from cloche.runtime.bridge.clocks import FuelClock
     from cloche.runtime.budget import Budget, Spent
@@ -69,6 +70,7 @@ __all__ = [
     "CallerError",
     "CallsExceeded",
     "ClocheError",
+    "CodeAgent",
     "ConfigurationError",
     "Event",
     "Finished",
@@ -83,6 +85,7 @@ __all__ = [
     "Interrupted",
     "LimitExceeded",
     "Limits",
+    "LiteLLMModel",
     "MemoryExceeded",
     "NotSuspended",
     "Output",
@@ -114,6 +117,7 @@ __all__ = [
     "TimeExceeded",
     "Tool",
     "ToolCallRecord",
+    "ToolCallingAgent",
     "ToolDefinitionError",
     "ToolFinished",
     "ToolRegistry",
@@ -126,6 +130,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "cloche.agent": ("CodeAgent", "LiteLLMModel", "ToolCallingAgent"),
     "cloche.host_tools": ("Tool", "ToolDefinitionError", "ToolRegistry", "ToolRejected", "tool"),
     "cloche.runtime.bridge.clocks": ("FuelClock",),
     "cloche.runtime.budget": ("Budget", "Spent"),

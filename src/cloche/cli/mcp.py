@@ -22,6 +22,8 @@ def command(arguments: argparse.Namespace) -> int:
 
     tools = load_tools(arguments.tool)
     sandbox = sandbox_from(arguments, tools)
+    # So that an image that cannot be used is told now, and the first client does not wait for its compilation.
+    sandbox.run("")
     sessions = OpenSessions(sandbox, arguments.sessions, arguments.idle)
     server = make_server(Service(sandbox, sessions), _described(tools))
     if arguments.http is None:

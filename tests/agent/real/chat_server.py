@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -49,7 +49,7 @@ class ChatServer:
 
 
 @contextmanager
-def chat_server(*answers: Answer) -> Iterator[ChatServer]:
+def chat_server(*answers: Answer) -> Generator[ChatServer, None, None]:
     """Serve these answers, one per request."""
     script = ChatServer(list(answers))
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(script))
@@ -144,7 +144,7 @@ def _chunks(answer: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
         "object": "chat.completion.chunk",
         "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
     }
-    last = {**_HEAD, "object": "chat.completion.chunk", "choices": [], "usage": _USAGE}
+    last: dict[str, Any] = {**_HEAD, "object": "chat.completion.chunk", "choices": [], "usage": _USAGE}
     return [*(chunk(delta, None) for delta in deltas), chunk({}, "stop"), last]
 
 

@@ -1,4 +1,6 @@
 """Agents that write code, in a real guest."""
+# The parameters of short lambdas say by their names what they are.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false
 
 import asyncio
 from collections.abc import Sequence
@@ -245,6 +247,23 @@ def test_budgets_reach_into_the_program() -> None:
         one.run("t")
     with agent(["while True: pass"], budget=Budget(seconds=0.3)) as one, pytest.raises(RunTimeExceeded):
         one.run("t")
+
+
+def test_a_budget_of_tool_calls_is_exact() -> None:
+    made: list[int] = []
+
+    @tool
+    def count(n: int) -> None:
+        """Count."""
+        made.append(n)
+
+    with agent(["for n in range(9): count(n)"], [count], budget=Budget(tool_calls=3)) as one:
+        result = one.run("t", return_full_result=True)
+    assert made == [0, 1, 2]
+    assert isinstance(result.error, ToolCallsExceeded)
+    assert one.memory.actions[0].error is not None
+    with agent(["count(1)\nfinal_answer(2)"], [count], budget=Budget(tool_calls=1)) as one:
+        assert one.run("t") == 2
 
 
 def test_a_broken_model_loses_neither_memory_nor_state() -> None:

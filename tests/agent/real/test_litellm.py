@@ -46,7 +46,8 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def model(server: ChatServer, **options: Any) -> LiteLLMModel:
-    return LiteLLMModel("openai/local", api_base=server.url, api_key=KEY, **{"price": (1.0, 2.0), **options})
+    settings: dict[str, Any] = {"price": (1.0, 2.0), **options}
+    return LiteLLMModel("openai/local", api_base=server.url, api_key=KEY, **settings)
 
 
 def generate(one: LiteLLMModel) -> Reply:
@@ -281,7 +282,7 @@ def test_requests_keep_to_their_rate() -> None:
 
 
 def test_a_router_can_stand_in_between() -> None:
-    from litellm import Router
+    from litellm.router import Router
 
     with chat_server("routed") as server:
         entry = {

@@ -1,4 +1,6 @@
 """Agents that manage agents."""
+# The parameters of short lambdas say by their names what they are.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false
 
 import asyncio
 from typing import Any

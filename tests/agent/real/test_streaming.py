@@ -1,6 +1,7 @@
 """A run as a stream of typed events."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -51,10 +52,10 @@ def awaiting(agent: CodeAgent) -> list[AgentEvent]:
 
 
 @pytest.mark.parametrize("stream", [blocking, awaiting])
-def test_events_come_in_the_order_of_what_happens(stream: object) -> None:
+def test_events_come_in_the_order_of_what_happens(stream: Callable[[CodeAgent], list[AgentEvent]]) -> None:
     observed: list[AgentEvent] = []
     with CodeAgent([double], ScriptedModel(LINES), observers=[observed.append], name="bob") as agent:
-        events = stream(agent)  # type: ignore[operator]
+        events = stream(agent)
     kinds = [type(event).__name__ for event in events]
     merged = [kind for index, kind in enumerate(kinds) if kind != "TextDelta" or kinds[index - 1] != "TextDelta"]
     assert merged == KINDS

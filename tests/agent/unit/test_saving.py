@@ -1,4 +1,6 @@
 """Agents as data and as folders."""
+# The parameters of short lambdas say by their names what they are.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false
 
 import json
 from pathlib import Path

@@ -1,6 +1,8 @@
 """Tools as a model reads them."""
 
 import ast
+from collections.abc import Callable
+from typing import Any
 
 from cloche.agent.stubs import stub
 from cloche.host_tools import FunctionTool
@@ -32,8 +34,9 @@ def test_a_stub_is_python_with_types_defaults_and_text() -> None:
 
 
 def test_every_kind_of_parameter_makes_valid_python() -> None:
-    for function in (plain, only, later):
-        ast.parse(stub(FunctionTool(function).spec()))
+    functions: tuple[Callable[..., Any], ...] = (plain, only, later)
+    for function in functions:
+        ast.parse(stub(FunctionTool(function, name=function.__name__).spec()))
     assert "def only(first: int, /, *rest: int, **more: str) -> None:" in stub(FunctionTool(only).spec())
 
 

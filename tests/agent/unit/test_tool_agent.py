@@ -1,4 +1,6 @@
 """Agents that call tools: no guest and no real model."""
+# The parameters of short lambdas say by their names what they are.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false
 
 import asyncio
 import threading
@@ -86,6 +88,24 @@ def _run(one: ToolCallingAgent, task: str) -> Any:
 
 def _arun(one: ToolCallingAgent, task: str) -> Any:
     return asyncio.run(one.arun(task))
+
+
+def test_a_blocking_run_works_inside_a_running_loop() -> None:
+    @tool
+    async def later(x: int) -> int:
+        """Wait."""
+        await asyncio.sleep(0)
+        return x
+
+    async def notebook() -> Any:
+        one = agent([call("later", x=5), answer("ok")], [later], step_callbacks=[_awaited_callback])
+        return one.run("t"), one.memory.actions[0].outcomes[0].observation
+
+    assert asyncio.run(notebook()) == ("ok", "5")
+
+
+async def _awaited_callback(step: ActionStep) -> None:
+    await asyncio.sleep(0)
 
 
 def test_the_answer_waits_for_the_calls_beside_it() -> None:
@@ -317,6 +337,8 @@ def test_agents_need_a_model_and_sound_settings() -> None:
         ToolCallingAgent([add])
     with pytest.raises(ConfigurationError, match="max_steps"):
         agent([], max_steps=0)
+    with pytest.raises(ConfigurationError, match=r"use cloche\.agent\.Budget"):
+        agent([], budget=5)
     with pytest.raises(ConfigurationError, match="name and a description"):
         agent([], managed_agents=[agent([])])
 

@@ -1,7 +1,7 @@
 """The sessions that clients of the server have open."""
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 
 from cloche.runtime.sandbox import Sandbox
@@ -17,7 +17,7 @@ class ServiceError(Exception):
 @dataclass(slots=True)
 class _Open:
     session: Session
-    used: float = field(default_factory=monotonic)
+    used: float
 
 
 class OpenSessions:
@@ -38,7 +38,7 @@ class OpenSessions:
         if len(self._open) >= self._most:
             raise ServiceError(f"{self._most} sessions are open, the most there may be: close one of them first")
         name = secrets.token_hex(8)
-        self._open[name] = _Open(self._sandbox.session())
+        self._open[name] = _Open(self._sandbox.session(), monotonic())
         return name
 
     def get(self, name: str) -> Session:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.runtime.unit.session.fake import PAGE, FakeMachine, FakeSource
 
 from cloche.runtime.dispatch import NoTools, UnknownTool
 from cloche.runtime.errors import (
@@ -23,9 +24,6 @@ from cloche.runtime.session import Session
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.suspension import plain
 from cloche.runtime.suspension.suspended import Suspended
-
-from tests.runtime.unit.session.fake import PAGE, FakeMachine, FakeSource
-
 
 SIZE = 1 << 16
 
@@ -107,7 +105,7 @@ def session(box: Sandbox) -> Session:
     return box.session()
 
 
-def start(session: Session, code: str, **how: Any) -> Suspended:
+def start(session: Session, code: str, **how: Any) -> Any:
     paused = session.start(code, **how)
     assert isinstance(paused, Suspended)
     return paused
@@ -132,9 +130,11 @@ def test_a_call_waits_and_gets_its_value(session: Session) -> None:
 
 
 def test_a_program_without_waiting_calls_just_ends(session: Session) -> None:
-    assert session.start("set a=1").ok
+    ended: Any = session.start("set a=1")
+    assert ended.ok
     assert session.get("a") == "1"
-    assert session.start("call now,1").value == "now ['1']"
+    ended = session.start("call now,1")
+    assert ended.value == "now ['1']"
 
 
 def test_an_error_is_raised_in_the_guest(session: Session) -> None:
@@ -159,7 +159,7 @@ def test_denial_reaches_the_guest_with_its_reason(session: Session, tools: Tools
 
 
 def test_wrong_arguments_are_not_waited_for(session: Session) -> None:
-    result = session.start("call pay,x")
+    result: Any = session.start("call pay,x")
     assert isinstance(result.error, GuestException)
     assert result.error.message == "pay(): a number is wanted"
 
@@ -213,7 +213,8 @@ def test_a_rule_decides_by_name_and_arguments(session: Session) -> None:
     def rule(name: str, args: list[Any], kwargs: dict[str, Any]) -> bool:
         return name == "now" and args == ["2"]
 
-    assert session.start("call now,1", suspend=rule).value == "now ['1']"
+    ended: Any = session.start("call now,1", suspend=rule)
+    assert ended.value == "now ['1']"
     paused = start(session, "call now,2", suspend=rule)
     assert paused.approve(1).value == [[0, "now ['2']"]]
 
@@ -308,7 +309,7 @@ FORGED = {"a call that nobody made": "920191920907", "no call": "920190"}
 
 @pytest.mark.parametrize("frame", FORGED.values(), ids=FORGED)
 def test_forged_suspensions(session: Session, frame: str) -> None:
-    result = session.start(f"answer {frame}")
+    result: Any = session.start(f"answer {frame}")
     assert isinstance(result.error, ProtocolError)
     assert session.run("pass").ok
 

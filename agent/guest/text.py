@@ -1,0 +1,12 @@
+"""The guest's programs as text."""
+
+import functools
+from importlib.resources import files
+
+__all__ = ["setup_text"]
+
+
+@functools.cache
+def setup_text() -> str:
+    """Return the program that a new session runs first; it wants ``_allowed_imports`` to be set."""
+    return files("cloche.agent.guest").joinpath("setup.py").read_text(encoding="utf-8")

@@ -1,0 +1,29 @@
+"""Record a run, look at it, and run it again without the model."""
+
+import tempfile
+from pathlib import Path
+
+from maths_tools import factorial
+from models import code, model_or
+
+from cloche.agent import CodeAgent, RecordingModel, ReplayModel, RunRecorder
+from cloche.agent.trace import as_html, as_text, read_record
+
+LINES = [code("I compute it.", "x = factorial(10)\nprint(x)"), code("That is it.", "final_answer(x)")]
+
+
+def main() -> None:
+    """Run twice: with the model, then with its recorded answers."""
+    folder = Path(tempfile.mkdtemp())
+    recording = RecordingModel(model_or(LINES), folder / "answers.jsonl")
+    with CodeAgent([factorial], recording, observers=[RunRecorder(folder / "run.jsonl")]) as agent:
+        first = agent.run("What is 10!?")
+    with CodeAgent([factorial], ReplayModel(folder / "answers.jsonl")) as agent:
+        print(first, agent.run("What is 10!?"))
+    runs = read_record(folder / "run.jsonl")
+    (folder / "run.html").write_text(as_html(runs), encoding="utf-8")
+    print(as_text(runs).splitlines()[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""smolagents' CodeAgent with its code in a sealed guest: ``CodeAgent(tools, model, executor=ClocheExecutor())``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+from cloche.agent.guest.text import setup_text
+from cloche.agent.observations import error_of, observation_of
+from cloche.host_tools import FunctionTool, Tool, ToolRegistry
+from cloche.runtime.limits import Limits
+from cloche.runtime.sandbox import Sandbox
+from cloche.runtime.session import Session
+
+__all__ = ["ClocheExecutor"]
+
+_SECONDS = 600.0
+_SHOWN = 20_000
+
+
+class ClocheExecutor:
+    """Runs smolagents' code actions in one session of a sandbox; tools and managed agents stay in this process.
+
+    ``imports``  modules that code may import; default: everything that is in the guest.
+    ``limits``   of one action; default 600 s, as a managed agent's work counts as well.
+
+    Errors say what became of the variables. Raises ImportError where smolagents is not installed. ``cleanup()``, which
+    the agent calls, frees the session; a later action begins in a new one.
+    """
+
+    def __init__(self, imports: Sequence[str] | None = None, *, limits: Limits | None = None) -> None:
+        self._parts = import_module("smolagents.local_python_executor")
+        self._imports = None if imports is None or "*" in imports else list(imports)
+        self._limits = Limits(time=_SECONDS) if limits is None else limits
+        self._tools = ToolRegistry()
+        self._variables: dict[str, Any] = {}
+        self._answers: list[Any] = []
+        self._session: Session | None = None
+        self.state: dict[str, Any] = {"_print_outputs": ""}
+
+    def send_tools(self, tools: Mapping[str, Any]) -> None:
+        """Take the agent's tools, and the agents it manages, in the place of those before."""
+        given = {name: self._final(tool) if name == "final_answer" else _tool(tool) for name, tool in tools.items()}
+        for name in set(self._tools) - set(given):
+            del self._tools[name]
+        for name, tool in given.items():
+            self._tools[name] = tool
+
+    def send_variables(self, variables: Mapping[str, Any]) -> None:
+        """Have these variables set before the next action. Values that cannot cross are left out."""
+        self._variables.update(variables)
+
+    def __call__(self, code_action: str) -> Any:
+        """Run an action and return smolagents' CodeOutput. Raises its InterpreterError for code that failed."""
+        session = self._ready()
+        self._answers.clear()
+        result = session.run(code_action)
+        self.state["_print_outputs"] = result.stdout
+        if not self._answers and error_of(result) is not None:
+            # What was printed smolagents shows by itself.
+            silent = replace(result, stdout="", stderr="")
+            raise self._parts.InterpreterError(observation_of(silent, self._tools, _SHOWN))
+        output = self._answers[0] if self._answers else result.value
+        return self._parts.CodeOutput(output=output, logs=result.stdout, is_final_answer=bool(self._answers))
+
+    def cleanup(self) -> None:
+        """Free the session. Safe to call twice."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _ready(self) -> Session:
+        if self._session is None:
+            self._session = self._new_session()
+        for name, value in self._variables.items():
+            _set(self._session, name, value)
+        self._variables = {}
+        return self._session
+
+    def _new_session(self) -> Session:
+        if "final_answer" not in self._tools:
+            self._tools["final_answer"] = self._final(_as_it_is)
+        session = Sandbox(self._tools, limits=self._limits).session()
+        session.set("_allowed_imports", self._imports)
+        session.run(setup_text()).unwrap()
+        return session
+
+    def _final(self, own: Callable[..., Any]) -> Tool:
+        def final_answer(answer: Any) -> None:
+            self._answers.append(own(answer))
+
+        final_answer.__doc__ = str(getattr(own, "description", "")) or "End the task with this answer."
+        return FunctionTool(final_answer)
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
+
+
+def _tool(tool: Any) -> Tool:
+    """Return one of smolagents' tools, or an agent of its, as a tool of ours."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return tool(*args, **kwargs)
+
+    call.__doc__ = _described(tool)
+    return FunctionTool(call, name=str(tool.name), typed=False)
+
+
+def _described(tool: Any) -> str:
+    inputs: Mapping[str, Any] = getattr(tool, "inputs", None) or {}
+    arguments = [f"    {name}: {about.get('description', '')}" for name, about in inputs.items()]
+    return "\n".join([str(tool.description), *(["", "Args:", *arguments] if arguments else [])])
+
+
+def _set(session: Session, name: str, value: Any) -> None:
+    try:
+        session.set(name, value)
+    except TypeError:
+        # What the agent keeps for itself, such as a model or a handle; naming it in code gives a NameError.
+        return

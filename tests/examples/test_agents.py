@@ -1,0 +1,53 @@
+"""The examples of agents, offline."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PRINTED = {
+    "async_fan_out": "['Cairo', 'Delhi', 'Rome']\n",
+    "budgeted_research": "the run used 21 tool calls and its budget is 20: raise Budget(...)\n1 step is remembered\n",
+    "factorial_and_prime": "[1, 2, 3, 11]\nstep 1: NameError\nstep 2: ok\nstep 3: ok\n",
+    "human_approval": (
+        "The paper is ordered, the printer was refused.\n"
+        "order {'what': 'paper', 'price': 20} returned kim\n"
+        "order {'what': 'a printer', 'price': 400} denied kim\n"
+    ),
+    "local_ollama": "nobody answers at http://127.0.0.1:9: is Ollama running?\n",
+    "manager_and_specialists": (
+        "Prime: [2, 3, 7]. Squares: 4! + 1 = 25, 5! + 1 = 121, 7! + 1 = 5041. "
+        "Brocard's problem: for which n is n! + 1 a square? Known are n = 4, 5 and 7 only.\n"
+        "manager: 2 steps, 1,099 tokens\nmaths: 2 steps, 805 tokens\nresearch: 2 steps, 705 tokens\n"
+    ),
+    "record_and_replay": "3628800 3628800\ntask: What is 10!?\n",
+    "step_callbacks": (
+        "plan: 1. Count. 2. Answer.\nstep 1: 13898 characters of observation\n"
+        "step 2: 15 characters of observation\nthe caller interrupted the agent\n(long output, left out)\n"
+    ),
+    "typed_answer": "City(name='Oslo', people=717710)\n",
+}
+
+
+def test_every_example_has_its_output_here() -> None:
+    helpers = {"maths_tools", "models"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} - helpers == set(PRINTED)
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_an_example_prints_this(name: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "CLOCHE_MODEL"}
+    environment |= {"OLLAMA_HOST": "http://127.0.0.1:9", "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLES / f"{name}.py")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+        check=False,
+    )
+    assert run.stdout == PRINTED[name], run.stderr
+    assert run.returncode == 0

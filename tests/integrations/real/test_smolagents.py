@@ -1,0 +1,108 @@
+"""smolagents' own CodeAgent, with its code in the guest."""
+# smolagents has no types to check against.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportIncompatibleMethodOverride=false
+# pyright: reportArgumentType=false
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("smolagents")
+
+from smolagents import CodeAgent, Model, Tool
+from smolagents.models import ChatMessage, MessageRole
+
+from cloche.integrations.smolagents import ClocheExecutor
+from cloche.runtime.limits import Limits
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Scripted(Model):
+    """smolagents' model that says these programs."""
+
+    def __init__(self, *programs: str) -> None:
+        super().__init__(model_id="scripted")
+        self.programs = list(programs)
+
+    def generate(self, messages: Any, **options: Any) -> Any:
+        text = f"Thought.\n<code>\n{self.programs.pop(0)}\n</code>"
+        return ChatMessage(role=MessageRole.ASSISTANT, content=text)
+
+
+class Shout(Tool):
+    """A tool in smolagents' manner."""
+
+    name = "shout"
+    description = "Says it loud."
+    inputs = {"text": {"type": "string", "description": "What to say."}}  # noqa: RUF012
+    output_type = "string"
+
+    def forward(self, text: str) -> str:
+        return text.upper()
+
+
+def agent(*programs: str, executor: ClocheExecutor | None = None, **options: Any) -> Any:
+    own = executor or ClocheExecutor()
+    tools = options.pop("tools", [Shout()])
+    return CodeAgent(tools=tools, model=Scripted(*programs), executor=own, verbosity_level=-1, **options)
+
+
+def test_tools_state_and_answer() -> None:
+    one = agent("x = shout('hi')\nprint(x)", "final_answer(x + '!')")
+    assert one.run("t") == "HI!"
+    assert "HI" in one.memory.steps[1].observations
+
+
+def test_code_runs_in_the_guest_and_not_here() -> None:
+    program = "import os, sys\nfinal_answer([sys.platform, os.path.exists('/etc/passwd'), len(os.environ) < 5])"
+    assert agent(program).run("t") == ["wasi", False, True]
+
+
+def test_variables_are_sent() -> None:
+    one = agent("final_answer(numbers[0] + 1)")
+    assert one.run("t", additional_args={"numbers": [41]}) == 42
+
+
+def test_managed_agents_are_functions() -> None:
+    low = agent("final_answer(shout('below'))", name="low", description="Shouts.")
+    top = agent("final_answer(low('say below'))", tools=[], managed_agents=[low])
+    assert "BELOW" in top.run("t")
+
+
+def test_errors_tell_what_became_of_the_state() -> None:
+    one = agent("x = 1\nshot('a')", "final_answer(x)")
+    assert one.run("t") == 1
+    told = str(one.memory.steps[1].error)
+    assert "NameError" in told
+    assert "Variables set before line 2 are kept" in told
+
+
+def test_limits_end_an_action_and_not_the_process() -> None:
+    executor = ClocheExecutor(limits=Limits(fuel=30_000_000, time=600))
+    one = agent("x = 1", "while True: pass", "final_answer(x)", executor=executor)
+    assert one.run("t") == 1
+    assert "rolled back" in str(one.memory.steps[2].error)
+
+
+def test_imports_can_be_restricted() -> None:
+    one = agent("import os", "import math\nfinal_answer(math.floor(2.5))", executor=ClocheExecutor(["math"]))
+    assert one.run("t") == 2
+    assert "may not be imported" in str(one.memory.steps[1].error)
+
+
+def test_after_its_cleanup_an_executor_begins_anew() -> None:
+    executor = ClocheExecutor()
+    executor.send_tools({})
+    assert executor("x = 1\nx").output == 1
+    executor.cleanup()
+    executor.cleanup()
+    with pytest.raises(Exception, match="NameError"):
+        executor("x")
+
+
+def test_a_last_value_that_cannot_leave_is_no_error() -> None:
+    executor = ClocheExecutor()
+    output = executor("print('ran')\nlambda: 1")
+    assert (output.output, output.logs, output.is_final_answer) == (None, "ran\n", False)
+    executor.cleanup()
