@@ -1,7 +1,7 @@
 """A process that goes on with a suspended program: from the file ``paused`` if there is one, else from ``code.py``.
 
-With one argument it answers one stop and saves the next; with ``all`` it goes on to the end. After each stop is saved it
-is acknowledged, by the number of lines printed so far.
+With one argument it answers one stop and saves the next; with ``all`` it goes on to the end. Each stop that is saved is
+acknowledged, by the number of lines printed so far.
 """
 
 import sys

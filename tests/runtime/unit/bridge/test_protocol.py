@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from msgpack import packb
 
 from cloche.runtime.bridge.protocol import (
+    EMPTY_REPLY,
     Call,
     Cancel,
-    EMPTY_REPLY,
     Failure,
     Finished,
     Op,
