@@ -6,11 +6,11 @@ from typing import Any
 
 from cloche.agent import AgentError, Budget, CodeAgent, MultiStepAgent, RunRecorder, ToolCallingAgent
 from cloche.agent.models import LiteLLMModel, Model
-from cloche.cli.agent_script import scripted_model, scripted_task, scripted_tools
+from cloche.cli.agent_script import scripted_model, scripted_task
+from cloche.cli.agent_tools import agent_tools
 from cloche.cli.complaint import Complaint
 from cloche.cli.exit_codes import ExitCode
 from cloche.cli.harmless import harmless
-from cloche.cli.tool_flags import load_tools
 from cloche.host_tools import ToolLike
 
 __all__ = ["command"]
@@ -26,12 +26,12 @@ _KEYS = {
 
 def command(arguments: argparse.Namespace) -> int:
     """Work on the task, or on one after the other, and return the exit code. Raises Complaint without a model."""
-    with _agent(arguments) as agent:
+    with agent_tools(arguments) as tools, _agent(arguments, tools) as agent:
         task = arguments.task or (scripted_task() if arguments.scripted else None)
         return _work(agent, task, reset=True) if task else _converse(agent)
 
 
-def _agent(arguments: argparse.Namespace) -> MultiStepAgent:
+def _agent(arguments: argparse.Namespace, tools: dict[str, ToolLike]) -> MultiStepAgent:
     options: dict[str, Any] = {
         "max_steps": arguments.max_steps,
         "planning_interval": arguments.plan,
@@ -40,12 +40,7 @@ def _agent(arguments: argparse.Namespace) -> MultiStepAgent:
         "verbosity": 0 if arguments.quiet else 2,
     }
     make = ToolCallingAgent if arguments.calls_tools else CodeAgent
-    return make(_tools(arguments), _model(arguments), **options)
-
-
-def _tools(arguments: argparse.Namespace) -> dict[str, ToolLike]:
-    tools: dict[str, ToolLike] = dict(load_tools(arguments.tool))
-    return {**scripted_tools(), **tools} if arguments.scripted else tools
+    return make(tools, _model(arguments), **options)
 
 
 def _model(arguments: argparse.Namespace) -> Model:

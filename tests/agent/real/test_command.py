@@ -1,5 +1,7 @@
 """``cloche agent``."""
 
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,27 @@ def test_steps_are_shown_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "tool factorial returned" in captured.err
     assert captured.out == ANSWER
     assert main(["trace", str(tmp_path / "run.jsonl")]) == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tools_of_an_mcp_server(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mcp")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-local")
+    serve = f"import sys; sys.path[:0] = {sys.path!r}; from cloche.cli import main; main(['mcp'])"
+    program = "<code>\nfinal_answer(callable(run_python))\n</code>"
+    with chat_server(program) as chat:
+        flags = [
+            "--model",
+            "openai/local",
+            "--api-base",
+            chat.url,
+            "--quiet",
+            "--mcp",
+            shlex.join([sys.executable, "-c", serve]),
+        ]
+        assert main(["agent", "Look", *flags]) == 0
+    assert capfd.readouterr().out == "True\n"
+    assert main(["agent", "Look", "--scripted", "--mcp", "http://127.0.0.1:9/mcp"]) == 2
 
 
 @pytest.mark.filterwarnings("ignore")

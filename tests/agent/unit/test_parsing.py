@@ -51,14 +51,14 @@ def test_any_text_gives_tool_calls_or_a_typed_error(text: str) -> None:
         assert all(call.arguments is not None for call in find_tool_calls(text))
 
 
-@pytest.mark.parametrize(
-    ("text", "calls"),
-    [
-        ('I call {"name": "add", "arguments": {"a": 1}}', [("add", {"a": 1})]),
-        ('[{"name": "f", "arguments": {}}, {"name": "g", "parameters": {"x": [1]}}]', [("f", {}), ("g", {"x": [1]})]),
-        ('{"broken": } {"name": "f", "arguments": {}}', [("f", {})]),
-    ],
-)
+WRITTEN: list[tuple[str, list[tuple[str, dict[str, object]]]]] = [
+    ('I call {"name": "add", "arguments": {"a": 1}}', [("add", {"a": 1})]),
+    ('[{"name": "f", "arguments": {}}, {"name": "g", "parameters": {"x": [1]}}]', [("f", {}), ("g", {"x": [1]})]),
+    ('{"broken": } {"name": "f", "arguments": {}}', [("f", {})]),
+]
+
+
+@pytest.mark.parametrize(("text", "calls"), WRITTEN)
 def test_tool_calls_are_found_in_text(text: str, calls: list[tuple[str, dict[str, object]]]) -> None:
     found = find_tool_calls(text)
     assert [(call.name, call.arguments) for call in found] == calls

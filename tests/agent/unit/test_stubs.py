@@ -1,8 +1,6 @@
 """Tools as a model reads them."""
 
 import ast
-from collections.abc import Callable
-from typing import Any
 
 from cloche.agent.stubs import stub
 from cloche.host_tools import FunctionTool
@@ -34,9 +32,8 @@ def test_a_stub_is_python_with_types_defaults_and_text() -> None:
 
 
 def test_every_kind_of_parameter_makes_valid_python() -> None:
-    functions: tuple[Callable[..., Any], ...] = (plain, only, later)
-    for function in functions:
-        ast.parse(stub(FunctionTool(function, name=function.__name__).spec()))
+    for tool in (FunctionTool(plain), FunctionTool(only), FunctionTool(later)):
+        ast.parse(stub(tool.spec()))
     assert "def only(first: int, /, *rest: int, **more: str) -> None:" in stub(FunctionTool(only).spec())
 
 
