@@ -14,7 +14,7 @@ SOURCE, RESULT = "Python/bytecodes.c", "Python/generated_cases.c.h"
 
 def regenerate(tree: Path) -> None:
     """Write `Python/generated_cases.c.h`. Raises `BuildError` with what the generator says."""
-    argv = [sys.executable, tree / GENERATOR, "-o", tree / RESULT, tree / SOURCE]
+    argv: list[str | Path] = [sys.executable, tree / GENERATOR, "-o", tree / RESULT, tree / SOURCE]
     done = subprocess.run(argv, check=False, cwd=tree, capture_output=True, text=True)
     if done.returncode:
         raise BuildError(f"{GENERATOR} does not take the patched {SOURCE}:\n{done.stderr}")

@@ -18,6 +18,7 @@ from cloche.agent import (
     ToolRequest,
     Tracing,
 )
+from cloche.agent.models.scripted import Line
 from cloche.agent.trace import RecordError, as_html, as_text, read_record
 from cloche.cli import main
 from cloche.host_tools import tool
@@ -171,7 +172,7 @@ def test_spans_hang_together_and_carry_the_conventional_names() -> None:
 
 
 def test_content_can_be_left_out_and_no_span_stays_open() -> None:
-    lines = [ToolRequest(id="1", name="shout", arguments={"text": "secret"}), ModelUnavailable("down")]
+    lines: list[Line] = [ToolRequest(id="1", name="shout", arguments={"text": "secret"}), ModelUnavailable("down")]
     spans = spans_of(ToolCallingAgent([shout], ScriptedModel(lines)), content=False)
     assert "secret" not in str([dict(span.attributes) for span in spans.values()]).lower()
     names = sorted(name.rsplit(" ", 1)[0] for name in spans)

@@ -7,6 +7,7 @@ import pytest
 
 from cloche.agent import CodeAgent, ScriptedModel, ToolCallingAgent, ToolRequest
 from cloche.agent.events import AgentEvent, Printed, RunEnded, TextDelta, ToolCallEnded
+from cloche.agent.models.scripted import Line
 from cloche.host_tools import tool
 
 LINES = ["One.\n<code>\nprint('a')\nx = double(4)\nprint(x)\n</code>", "<code>\nfinal_answer(x)\n</code>"]
@@ -77,7 +78,7 @@ def test_without_a_stream_observers_are_told_all_but_pieces() -> None:
 
 
 def test_tool_calls_are_streamed_too() -> None:
-    lines = [
+    lines: list[Line] = [
         [ToolRequest(id=str(n), name="double", arguments={"x": n}) for n in range(3)],
         ToolRequest(id="9", name="final_answer", arguments={"answer": 1}),
     ]

@@ -18,7 +18,7 @@ from cloche.runtime.limits import Limits
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-class Scripted(Model):
+class Scripted(Model):  # type: ignore[misc]
     """smolagents' model that says these programs."""
 
     def __init__(self, *programs: str) -> None:
@@ -30,7 +30,7 @@ class Scripted(Model):
         return ChatMessage(role=MessageRole.ASSISTANT, content=text)
 
 
-class Shout(Tool):
+class Shout(Tool):  # type: ignore[misc]
     """A tool in smolagents' manner."""
 
     name = "shout"

@@ -102,7 +102,7 @@ def test_a_suspended_program_is_sealed_and_bound_like_any_session() -> None:
     assert snapshot.is_suspended
     for wrong in ({}, {"key": key}, {"key": b"x" * 32, "tenant": "acme"}, {"key": key, "tenant": "other"}):
         with pytest.raises(SnapshotMismatch):
-            BOX.restore(snapshot, **wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            BOX.restore(snapshot, **wrong)  # pyright: ignore[reportArgumentType]
     again = BOX.restore(snapshot, key=key, tenant="acme").suspended
     assert again is not None
     assert finish(again).value == 10

@@ -7,7 +7,7 @@ acknowledged, by the number of lines printed so far.
 import sys
 from pathlib import Path
 
-from stopping import BOX, answered
+from tests.runtime.real.suspension.stopping import BOX, answered
 
 from cloche import Result, Suspended
 from cloche.runtime.snapshots.atomic import write_atomically

@@ -18,12 +18,13 @@ from cloche.runtime.errors import (
     SnapshotCorrupt,
 )
 from cloche.runtime.limits import Limits
+from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.seam import Handlers
 from cloche.runtime.session import Session
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.suspension import plain
-from cloche.runtime.suspension.suspended import Suspended
+from cloche.runtime.suspension.suspended import Outcome, Suspended
 
 SIZE = 1 << 16
 
@@ -111,8 +112,13 @@ def start(session: Session, code: str, **how: Any) -> Any:
     return paused
 
 
+def ended(outcome: Outcome) -> Result[Any]:
+    assert isinstance(outcome, Result)
+    return outcome
+
+
 def test_a_call_waits_and_gets_its_value(session: Session) -> None:
-    paused = start(session, "call ask,1")
+    paused: Suspended = start(session, "call ask,1")
     (call,) = paused.calls
     assert (call.id, call.name, call.args, call.kwargs, call.line, call.needs_approval) == (
         1,
@@ -123,18 +129,16 @@ def test_a_call_waits_and_gets_its_value(session: Session) -> None:
         False,
     )
     assert session.suspended is paused
-    result = paused.resume({1: "yes"})
-    assert result.value == [[0, "yes"]]
+    result = ended(paused.resume({1: "yes"}))
     assert session.suspended is None
+    assert result.value == [[0, "yes"]]
     assert [record.outcome for record in result.calls] == ["returned"]
 
 
 def test_a_program_without_waiting_calls_just_ends(session: Session) -> None:
-    ended: Any = session.start("set a=1")
-    assert ended.ok
+    assert ended(session.start("set a=1")).ok
     assert session.get("a") == "1"
-    ended = session.start("call now,1")
-    assert ended.value == "now ['1']"
+    assert ended(session.start("call now,1")).value == "now ['1']"
 
 
 def test_an_error_is_raised_in_the_guest(session: Session) -> None:
@@ -192,7 +196,7 @@ def test_answers_that_do_not_fit(session: Session) -> None:
     with pytest.raises(ConfigurationError, match="answered twice"):
         paused.resume(approve=[1], deny={1: "no"})
     with pytest.raises(ConfigurationError, match="not an exception"):
-        paused.resume(errors={1: "text"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+        paused.resume(errors={1: "text"})  # pyright: ignore[reportArgumentType]
     assert paused.approve(1).ok
     paused = start(session, "call ask,1")
     with pytest.raises(TypeError, match="result"):
@@ -206,7 +210,7 @@ def test_several_calls_are_answered_together_or_one_by_one(session: Session) -> 
     rest = paused.resume({3: "c"}, deny={2: "no"})
     assert isinstance(rest, Suspended)
     assert [call.id for call in rest.calls] == [1]
-    assert rest.resume({1: "a"}).value == [[0, "c"], [1, "PermissionError", "pay() is not allowed: no"], [0, "a"]]
+    assert ended(rest.resume({1: "a"})).value == [[0, "c"], [1, "PermissionError", "pay() is not allowed: no"], [0, "a"]]
 
 
 def test_a_rule_decides_by_name_and_arguments(session: Session) -> None:
@@ -321,7 +325,7 @@ def test_other_ids_than_those_that_wait() -> None:
             return [1, [[9, None]]]
 
     forging = Sandbox(tools=Tools(), source=Using(Forging)).session()
-    assert isinstance(forging.start("call ask,1").error, ProtocolError)
+    assert isinstance(ended(forging.start("call ask,1")).error, ProtocolError)
 
 
 def test_a_snapshot_has_the_program(box: Sandbox, session: Session, tools: Tools) -> None:
@@ -331,7 +335,7 @@ def test_a_snapshot_has_the_program(box: Sandbox, session: Session, tools: Tools
     assert other is not None
     assert other.calls == paused.calls
     assert other.usage == paused.usage
-    assert other.resume({1: "x"}, approve=[2]).value == paused.resume({1: "x"}, approve=[2]).value
+    assert ended(other.resume({1: "x"}, approve=[2])).value == paused.resume({1: "x"}, approve=[2]).value
     assert tools.paid == [["2"], ["2"]]
 
 
@@ -352,16 +356,16 @@ def test_forks_can_be_answered_differently(session: Session) -> None:
     one, two = session.fork(2)
     for fork, value in ((one, "a"), (two, "b")):
         assert fork.suspended is not None
-        assert fork.suspended.resume({1: value}).value == [[0, value]]
+        assert ended(fork.suspended.resume({1: value})).value == [[0, value]]
     assert session.suspended is not None
 
 
 def test_a_crash_after_restoring_goes_back_to_the_snapshot(box: Sandbox, session: Session) -> None:
     again = box.restore(start(session, "call ask,1").snapshot())
     assert again.suspended is not None
-    assert again.suspended.resume({1: "trap"}).rolled_back
+    assert ended(again.suspended.resume({1: "trap"})).rolled_back
     assert again.suspended is not None
-    assert again.suspended.resume({1: "fine"}).value == [[0, "fine"]]
+    assert ended(again.suspended.resume({1: "fine"})).value == [[0, "fine"]]
     assert again.suspended is None
 
 
