@@ -19,7 +19,7 @@ from cloche.runtime.wasm.control import Active, Control, here
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.imports import IMPORTS, ImportHost
 from cloche.runtime.wasm.memory import Memory
-from cloche.runtime.wasm.traps import Stopped, kind_of
+from cloche.runtime.wasm.traps import Stopped, kind_of, trap_text
 
 __all__ = ["CheckedGuest", "CheckedTemplate"]
 
@@ -127,7 +127,7 @@ class CheckedGuest(Active):
 
 def _stopped(error: Exception) -> Stopped:
     code = error.trap_code if isinstance(error, wasmtime.Trap) else None
-    return Stopped(kind_of(code), str(error).split("\n")[0], code)
+    return Stopped(kind_of(code), trap_text(str(error)), code)
 
 
 def _type(parameters: tuple[str, ...], results: tuple[str, ...]) -> wasmtime.FuncType:

@@ -4,7 +4,7 @@ from enum import Enum
 
 from wasmtime import TrapCode
 
-__all__ = ["StopKind", "Stopped", "kind_of"]
+__all__ = ["StopKind", "Stopped", "kind_of", "trap_text"]
 
 
 class StopKind(Enum):
@@ -60,6 +60,11 @@ _KINDS.update(dict.fromkeys(_SWITCHED_OFF.split(), StopKind.ENGINE))
 def kind_of(code: TrapCode | None) -> StopKind:
     """Return the kind of a trap code; UNKNOWN for a trap without one, or with one this table does not know."""
     return StopKind.UNKNOWN if code is None else _KINDS.get(code.name, StopKind.UNKNOWN)
+
+
+def trap_text(message: str) -> str:
+    """Return what the engine says of a trap, without its backtrace of numbers; empty where it says nothing."""
+    return message.partition("wasm trap: ")[2].split("\n")[0]
 
 
 class Stopped(Exception):

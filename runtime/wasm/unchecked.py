@@ -22,7 +22,7 @@ from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.imports import IMPORTS, ImportHost
 from cloche.runtime.wasm.memory import Memory
 from cloche.runtime.wasm.recycling import Shelf
-from cloche.runtime.wasm.traps import Stopped, kind_of
+from cloche.runtime.wasm.traps import Stopped, kind_of, trap_text
 
 __all__ = ["UncheckedGuest", "UncheckedTemplate"]
 
@@ -185,7 +185,7 @@ class UncheckedGuest(Active):
         if error:
             return Stopped(kind_of(None), native.take_error(error))
         owned = native.take_trap(trap)
-        return Stopped(kind_of(owned.trap_code), owned.message.split("\n")[0], owned.trap_code)
+        return Stopped(kind_of(owned.trap_code), trap_text(owned.message), owned.trap_code)
 
     def _limit(self, limits: StoreLimits) -> None:
         native.set_limits(self._store, limits.memory, limits.table_elements, 1, limits.tables, 1)
