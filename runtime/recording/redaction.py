@@ -86,7 +86,8 @@ class Redaction:
 
     def _secret(self, call: Call | Start) -> bytes:
         before = [_START, call.id] if isinstance(call, Start) else [_CALL]
-        return encode([*before, call.name, [HIDDEN], {}])
+        keywords: dict[str, Any] = {}
+        return encode([*before, call.name, [HIDDEN], keywords])
 
     def _without(self, call: Call | Start) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments with those that are to be hidden hidden."""

@@ -1,7 +1,6 @@
 """``cloche agent``: a task for a model, with its programs in the sandbox."""
 
 import argparse
-import os
 from typing import Any
 
 from cloche.agent import AgentError, Budget, CodeAgent, MultiStepAgent, RunRecorder, ToolCallingAgent
@@ -11,17 +10,10 @@ from cloche.cli.agent_tools import agent_tools
 from cloche.cli.complaint import Complaint
 from cloche.cli.exit_codes import ExitCode
 from cloche.cli.harmless import harmless
+from cloche.cli.model_keys import MODELS_BY_KEY, model_of_environment
 from cloche.host_tools import ToolLike
 
 __all__ = ["command"]
-
-_KEYS = {
-    "OPENAI_API_KEY": "openai/gpt-5-mini",
-    "ANTHROPIC_API_KEY": "anthropic/claude-sonnet-4-5",
-    "GEMINI_API_KEY": "gemini/gemini-2.5-flash",
-    "MISTRAL_API_KEY": "mistral/mistral-large-latest",
-    "HF_TOKEN": "huggingface/Qwen/Qwen3-Coder-480B-A35B-Instruct",
-}
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -46,14 +38,14 @@ def _agent(arguments: argparse.Namespace, tools: dict[str, ToolLike]) -> MultiSt
 def _model(arguments: argparse.Namespace) -> Model:
     if arguments.scripted:
         return scripted_model(calls_tools=arguments.calls_tools)
-    name = arguments.model or next((model for key, model in _KEYS.items() if os.environ.get(key)), None)
+    name = arguments.model or model_of_environment()
     if name is None:
         raise Complaint(_no_model())
     return LiteLLMModel(name, api_base=arguments.api_base)
 
 
 def _no_model() -> str:
-    keys = "\n".join(f"  {key}  for {model}" for key, model in _KEYS.items())
+    keys = "\n".join(f"  {key}  for {model}" for key, model in MODELS_BY_KEY.items())
     return (
         "which model? Name one with --model, for example --model ollama_chat/qwen3 for one of Ollama's on this "
         f"machine, or set one of these variables:\n{keys}\nTo see an agent work without any: cloche agent --scripted"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloche.cli import main
-from cloche.cli.agent import _KEYS  # pyright: ignore[reportPrivateUsage]
+from cloche.cli.model_keys import MODELS_BY_KEY
 
 from .chat_server import chat_server
 
@@ -28,7 +28,7 @@ def test_the_script_runs_without_key_and_network(flags: list[str], capsys: pytes
 def test_without_a_model_it_says_what_would_help(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for key in _KEYS:
+    for key in MODELS_BY_KEY:
         monkeypatch.delenv(key, raising=False)
     assert main(["agent", "Do it"]) == 2
     told = capsys.readouterr().err

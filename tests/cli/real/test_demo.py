@@ -1,18 +1,22 @@
 """``cloche demo`` as a user runs it."""
 
 import dataclasses
+import importlib.util
 import subprocess
 from collections.abc import Callable
 
 import pytest
 
+from cloche.agent import LiteLLMModel, ModelUnavailable
 from cloche.cli import demo_catalogue
 from cloche.cli.command import main
 from cloche.cli.demo_expectations import Gives
+from cloche.cli.model_keys import MODELS_BY_KEY
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 PROGRAMS = demo_catalogue.PROGRAMS
+NO_KEYS = dict.fromkeys(["CLOCHE_MODEL", *MODELS_BY_KEY], "")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +25,7 @@ def name() -> str:
 
 
 def test_every_program_does_what_it_should_on_80_columns(cloche: Run) -> None:
-    done = cloche("demo")
+    done = cloche("demo", **NO_KEYS)
     assert done.returncode == 0, done.stdout
     assert "the host is well" in done.stdout
     assert done.stderr == ""
@@ -30,6 +34,7 @@ def test_every_program_does_what_it_should_on_80_columns(cloche: Run) -> None:
     assert max(map(len, lines)) <= 80
     for title in ("outcome", "fuel", "time", "memory", "calls"):
         assert title in done.stdout
+    assert "\nanswer: Prime: [2, 3, 7]." in done.stdout
     for ended in ("FuelExhausted", "TimeExceeded", "MemoryExceeded", "OutputExceeded"):
         assert f"ended by {ended}: " in done.stdout
 
@@ -62,8 +67,43 @@ def test_a_program_that_surprises_is_an_exit_code(
 def test_list_and_source_run_nothing(cloche: Run, name: str) -> None:
     listed = cloche("demo", "--list")
     assert listed.returncode == 0
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == [program.name for program in PROGRAMS]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*(program.name for program in PROGRAMS), "team"]
     assert cloche("demo", "--source", name).stdout == PROGRAMS[0].source
+
+
+def test_the_team_has_its_own_name(cloche: Run) -> None:
+    done = cloche("demo", "team", **NO_KEYS)
+    assert done.returncode == 0, done.stdout
+    for agent, tool_calls in (("maths", 14), ("research", 1), ("manager", 2)):
+        assert f"✓ {agent}, step 1" in done.stdout
+        assert f"{tool_calls} tool call" in done.stdout
+    assert not any(program.name in done.stdout for program in PROGRAMS[:3])
+    assert "look_up(topic" in cloche("demo", "--source", "team").stdout
+
+
+def test_a_live_model_that_is_out_of_reach_is_told_and_the_recorded_one_takes_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(self: LiteLLMModel, request: object) -> None:
+        raise ModelUnavailable("nobody is at home")
+
+    monkeypatch.setattr(LiteLLMModel, "generate", fail)
+    monkeypatch.setenv("CLOCHE_MODEL", "openai/some-model")
+    assert main(["demo", "team"]) == 0
+    told = capsys.readouterr().out
+    assert "a team of agents (openai/some-model)" in told
+    assert "ended (model_error): nobody is at home" in told
+    assert "answer: Prime: [2, 3, 7]." in told
+
+
+def test_without_the_packages_of_agents_one_line_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("jinja2", "yaml") else find(name))
+    assert main(["demo", "team"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "the team of agents needs jinja2, yaml: pip install 'cloche[agent]'"
 
 
 def test_an_unknown_program_is_one_message(cloche: Run) -> None:

@@ -210,7 +210,8 @@ def test_several_calls_are_answered_together_or_one_by_one(session: Session) -> 
     rest = paused.resume({3: "c"}, deny={2: "no"})
     assert isinstance(rest, Suspended)
     assert [call.id for call in rest.calls] == [1]
-    assert ended(rest.resume({1: "a"})).value == [[0, "c"], [1, "PermissionError", "pay() is not allowed: no"], [0, "a"]]
+    value = ended(rest.resume({1: "a"})).value
+    assert value == [[0, "c"], [1, "PermissionError", "pay() is not allowed: no"], [0, "a"]]
 
 
 def test_a_rule_decides_by_name_and_arguments(session: Session) -> None:

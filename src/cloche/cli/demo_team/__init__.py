@@ -1,0 +1,1 @@
+"""A manager and two specialists, each with programs in a guest of its own."""
