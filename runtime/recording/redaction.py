@@ -85,8 +85,9 @@ class Redaction:
         return waits
 
     def _secret(self, call: Call | Start) -> bytes:
-        before = [_START, call.id] if isinstance(call, Start) else [_CALL]
-        return encode([*before, call.name, [HIDDEN], {}])
+        if isinstance(call, Start):
+            return encode([_START, call.id, call.name, [HIDDEN], {}])
+        return encode([_CALL, call.name, [HIDDEN], {}])
 
     def _without(self, call: Call | Start) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments with those that are to be hidden hidden."""

@@ -111,6 +111,12 @@ def start(session: Session, code: str, **how: Any) -> Any:
     return paused
 
 
+def result(outcome: Any) -> Any:
+    """A program's outcome, which is a result."""
+    assert not isinstance(outcome, Suspended)
+    return outcome
+
+
 def test_a_call_waits_and_gets_its_value(session: Session) -> None:
     paused = start(session, "call ask,1")
     (call,) = paused.calls
@@ -206,7 +212,11 @@ def test_several_calls_are_answered_together_or_one_by_one(session: Session) -> 
     rest = paused.resume({3: "c"}, deny={2: "no"})
     assert isinstance(rest, Suspended)
     assert [call.id for call in rest.calls] == [1]
-    assert rest.resume({1: "a"}).value == [[0, "c"], [1, "PermissionError", "pay() is not allowed: no"], [0, "a"]]
+    assert result(rest.resume({1: "a"})).value == [
+        [0, "c"],
+        [1, "PermissionError", "pay() is not allowed: no"],
+        [0, "a"],
+    ]
 
 
 def test_a_rule_decides_by_name_and_arguments(session: Session) -> None:
@@ -321,7 +331,7 @@ def test_other_ids_than_those_that_wait() -> None:
             return [1, [[9, None]]]
 
     forging = Sandbox(tools=Tools(), source=Using(Forging)).session()
-    assert isinstance(forging.start("call ask,1").error, ProtocolError)
+    assert isinstance(result(forging.start("call ask,1")).error, ProtocolError)
 
 
 def test_a_snapshot_has_the_program(box: Sandbox, session: Session, tools: Tools) -> None:
@@ -331,7 +341,7 @@ def test_a_snapshot_has_the_program(box: Sandbox, session: Session, tools: Tools
     assert other is not None
     assert other.calls == paused.calls
     assert other.usage == paused.usage
-    assert other.resume({1: "x"}, approve=[2]).value == paused.resume({1: "x"}, approve=[2]).value
+    assert result(other.resume({1: "x"}, approve=[2])).value == paused.resume({1: "x"}, approve=[2]).value
     assert tools.paid == [["2"], ["2"]]
 
 
@@ -352,16 +362,16 @@ def test_forks_can_be_answered_differently(session: Session) -> None:
     one, two = session.fork(2)
     for fork, value in ((one, "a"), (two, "b")):
         assert fork.suspended is not None
-        assert fork.suspended.resume({1: value}).value == [[0, value]]
+        assert result(fork.suspended.resume({1: value})).value == [[0, value]]
     assert session.suspended is not None
 
 
 def test_a_crash_after_restoring_goes_back_to_the_snapshot(box: Sandbox, session: Session) -> None:
     again = box.restore(start(session, "call ask,1").snapshot())
     assert again.suspended is not None
-    assert again.suspended.resume({1: "trap"}).rolled_back
+    assert result(again.suspended.resume({1: "trap"})).rolled_back
     assert again.suspended is not None
-    assert again.suspended.resume({1: "fine"}).value == [[0, "fine"]]
+    assert result(again.suspended.resume({1: "fine"})).value == [[0, "fine"]]
     assert again.suspended is None
 
 
