@@ -28,7 +28,7 @@ class Spent(NamedTuple):
 
     def with_run(self) -> "Spent":
         """Return it with one run more."""
-        return self._replace(runs=self.runs + 1)
+        return Spent(self.runs + 1, *self[1:])
 
     def plus(self, usage: Usage) -> "Spent":
         """Return it with what a run, or another request, has used."""

@@ -1,11 +1,21 @@
 """The seam to the layer above: how a run asks for its tools, and nothing about what tools are."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NotRequired, Protocol, TypedDict, runtime_checkable
+from functools import lru_cache
+from typing import Any, NotRequired, Protocol, TypedDict, cast, runtime_checkable
 
 from cloche.runtime.errors import ConfigurationError
 
-__all__ = ["Dispatcher", "NoTools", "Suspending", "ToolSpec", "UnknownTool", "as_dispatcher", "register_converter"]
+__all__ = [
+    "Dispatcher",
+    "NoTools",
+    "Suspending",
+    "ToolSpec",
+    "UnknownTool",
+    "as_dispatcher",
+    "as_suspending",
+    "register_converter",
+]
 
 # The keyword "async" cannot be a field of a class body, hence the functional form.
 ToolSpec = TypedDict(
@@ -84,6 +94,16 @@ class Suspending(Protocol):
     def check(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         """Raise what :meth:`Dispatcher.call` raises for these arguments, without calling the tool."""
         ...
+
+
+@lru_cache(maxsize=256)
+def _is_suspending(kind: type[Any]) -> bool:
+    return issubclass(kind, Suspending)
+
+
+def as_suspending(tools: Dispatcher) -> Suspending | None:
+    """Return the dispatcher as a Suspending, None if it is none. Cheap, unlike a look at its methods for each run."""
+    return cast("Suspending", tools) if _is_suspending(type(tools)) else None
 
 
 class NoTools:

@@ -290,12 +290,16 @@ class Session:
         waiting: WaitingCalls | None = None,
     ) -> Execution:
         limits = self._limits if limits is None else self._checked(limits)
-        with self._taking():
+        self._take()
+        try:
             self._pauses.check_none()
             job = make_job(self._guest, limits)
             limits = self._guest.affordable(limits) if job.code is not None else limits
             run = RunState(limits, listener, waiting or WaitingCalls.none_in(self._guest.tools))
             execution = self._current = Execution(self._guest, job, run, self._done, loop)
+        except BaseException:
+            self._busy.release()
+            raise
         return execution
 
     def _begin_again(
@@ -317,15 +321,19 @@ class Session:
     @contextmanager
     def _taking(self) -> Generator[None]:
         """Take the session for one caller, who keeps it unless this raises."""
-        if not self._busy.acquire(blocking=False):
-            raise SessionBusy
+        self._take()
         try:
-            if self._ended:
-                raise SessionClosed(self._ended)
             yield
         except BaseException:
             self._busy.release()
             raise
+
+    def _take(self) -> None:
+        if not self._busy.acquire(blocking=False):
+            raise SessionBusy
+        if self._ended:
+            self._busy.release()
+            raise SessionClosed(self._ended)
 
     def _detach(self, execution: Execution) -> Detached:
         try:

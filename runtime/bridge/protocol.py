@@ -161,8 +161,14 @@ def set_request(name: str, value: Any) -> bytes:
     return b"\x92" + bytes([Op.SET]) + b"\x81" + encode(name) + encode(value, where=name)
 
 
+_NOTHING = encode([0, None, None])
+_FINISHED = Finished(None, None)
+
+
 def parse_response(data: bytes) -> Response:
     """Return what the guest answered. Raises ProtocolError."""
+    if data == _NOTHING:
+        return _FINISHED
     frame = _frame(data, "response")
     # The usual answer first, without the price of a match statement.
     if len(frame) == 3 and frame[0] == 0 and frame[2] is None:

@@ -73,7 +73,7 @@ class Redaction:
             self._awaited.update([call.id] * secret)
             shown = [_START, call.id, call.name, args, kwargs]
         else:
-            shown = [_CALL, call.name, args, kwargs]
+            shown: list[Any] = [_CALL, call.name, args, kwargs]
             reply = _hide(reply) if secret and reply is not None else reply
         return Asked(encode(shown) if hidden else frame, reply, hidden)
 

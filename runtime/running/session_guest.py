@@ -45,6 +45,8 @@ class _Told(NamedTuple):
     caps: dict[str, int] | None = None
     tools: int | None = None
     awake: bool = True
+    limits: Limits | None = None
+    """Those that the caps are of, to find them unchanged at a glance."""
 
 
 class _Held(NamedTuple):
@@ -129,19 +131,27 @@ class Guest:
 
     def run_options(self, limits: Limits) -> dict[str, Any]:
         """Return the options of the next RUN: the caps and tools that the interpreter does not know yet."""
+        version = self.tools.version()
+        told = self._told
+        if limits is told.limits and version == told.tools and told.awake:
+            self._telling = told
+            return {}
+        return self._news(limits, version)
+
+    def _news(self, limits: Limits, version: int) -> dict[str, Any]:
         options: dict[str, Any] = {}
-        caps, version = limits.guest_caps(), self.tools.version()
+        caps = limits.guest_caps()
         if caps != self._told.caps:
             options["limits"] = caps
         if version != self._told.tools:
             options["tools"] = self.tools.specs()
-        self._telling = _Told(caps, version)
+        self._telling = _Told(caps, version, limits=limits)
         return options
 
     def introduction(self, limits: Limits) -> list[bytes]:
         """Return the requests that must come before any other than RUN."""
         caps = limits.guest_caps()
-        self._telling = self._told._replace(caps=caps, awake=True)
+        self._telling = self._told._replace(caps=caps, awake=True, limits=limits)
         news = [] if caps == self._told.caps else [request(Op.LIMITS, caps)]
         return [*self.awakening(), *news]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from cloche.runtime.bridge.protocol import Call, Start
 from cloche.runtime.bridge.protocol import Waiting as WaitingResponse
-from cloche.runtime.dispatch import Dispatcher, Suspending
+from cloche.runtime.dispatch import Dispatcher, as_suspending
 from cloche.runtime.errors import ClocheError, ProtocolError
 from cloche.runtime.result import ToolCallRecord
 
@@ -54,13 +54,13 @@ class WaitingCalls:
         self.held: dict[int, HeldCall] = {}
         self.undelivered: list[bytes] = []
         self.next_id = 1
-        self._tools = tools if isinstance(tools, Suspending) else None
+        self._tools = as_suspending(tools)
 
     @classmethod
     def none_in(cls, tools: Dispatcher) -> "WaitingCalls | None":
         """Return what refuses to wait, for a run that cannot; None where no tool asks for it."""
-        waits = isinstance(tools, Suspending) and tools.any_suspends()
-        return cls(tools, allowed=False) if waits else None
+        suspending = as_suspending(tools)
+        return cls(tools, allowed=False) if suspending is not None and suspending.any_suspends() else None
 
     def wants(self, call: Call | Start) -> bool:
         """Return whether a call has to wait. Raises what the rule raises."""

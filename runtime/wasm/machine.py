@@ -106,7 +106,9 @@ class Machine:
     def set_deadline(self, seconds: float | None) -> None:
         """End the guest when it computes so many seconds from now; None for never. Holds over several steps."""
         self._control.set_deadline(seconds)
-        self.engine.watch.look(self._control)
+        # A guest that does not run yet is looked at when it does.
+        if self._turn.locked():
+            self.engine.watch.look(self._control)
 
     def interrupt(self, reason: BaseException) -> None:
         """From any thread: end the guest as soon as it next computes, with this reason in ``stopped``."""
