@@ -85,9 +85,10 @@ class Redaction:
         return waits
 
     def _secret(self, call: Call | Start) -> bytes:
+        nothing: dict[str, Any] = {}
         if isinstance(call, Start):
-            return encode([_START, call.id, call.name, [HIDDEN], {}])
-        return encode([_CALL, call.name, [HIDDEN], {}])
+            return encode([_START, call.id, call.name, [HIDDEN], nothing])
+        return encode([_CALL, call.name, [HIDDEN], nothing])
 
     def _without(self, call: Call | Start) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments with those that are to be hidden hidden."""
