@@ -95,7 +95,10 @@ class Suspended:
         return await self._control.ago_on(self, answers, on_event)
 
     def resume_error(self, id: int, error: BaseException) -> "Outcome":
-        """Let a call raise this error in the program: its class by name, and its text."""
+        """Let a call raise this error in the program: its class by name, and its text.
+
+        Of an OSError, whose text may hold the host's file names, only ``strerror``, as with any tool.
+        """
         return self.resume(errors={id: error})
 
     async def aresume_error(self, id: int, error: BaseException) -> "Outcome":
