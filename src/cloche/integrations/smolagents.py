@@ -36,7 +36,7 @@ class ClocheExecutor:
         self._variables: dict[str, Any] = {}
         self._answers: list[Any] = []
         self._session: Session | None = None
-        self.state: dict[str, Any] = {"_print_outputs": ""}
+        self.state: dict[str, Any] = {"_print_outputs": "", "__name__": "__main__"}
 
     def send_tools(self, tools: Mapping[str, Any]) -> None:
         """Take the agent's tools, and the agents it manages, in the place of those before."""
@@ -86,11 +86,12 @@ class ClocheExecutor:
         return session
 
     def _final(self, own: Callable[..., Any]) -> Tool:
-        def final_answer(answer: Any) -> None:
-            self._answers.append(own(answer))
+        # A final answer tool of the user's may take other arguments than one answer, which it checks by itself.
+        def final_answer(*args: Any, **kwargs: Any) -> None:
+            self._answers.append(own(*args, **kwargs))
 
-        final_answer.__doc__ = str(getattr(own, "description", "")) or "End the task with this answer."
-        return FunctionTool(final_answer)
+        final_answer.__doc__ = _described(own) if hasattr(own, "inputs") else "End the task with this answer."
+        return FunctionTool(final_answer, typed=False)
 
 
 def _as_it_is(answer: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("smolagents")
 
-from smolagents import CodeAgent, Model, Tool
+from smolagents import CodeAgent, FinalAnswerTool, Model, Tool
 from smolagents.models import ChatMessage, MessageRole
 
 from cloche.integrations.smolagents import ClocheExecutor
@@ -62,6 +62,25 @@ def test_code_runs_in_the_guest_and_not_here() -> None:
 def test_variables_are_sent() -> None:
     one = agent("final_answer(numbers[0] + 1)")
     assert one.run("t", additional_args={"numbers": [41]}) == 42
+
+
+class Report(FinalAnswerTool):  # type: ignore[misc]
+    """A final answer of two parts."""
+
+    inputs = {  # noqa: RUF012
+        "title": {"type": "string", "description": "A few words."},
+        "text": {"type": "string", "description": "All of it."},
+    }
+
+    def forward(self, title: str, text: str) -> str:
+        return f"{title.upper()}: {text}"
+
+
+def test_a_final_answer_may_have_other_arguments() -> None:
+    wrong, right = "final_answer('just this')", "final_answer(title='sum', text='42')"
+    one = agent(wrong, right, tools=[Report()])
+    assert one.run("t") == "SUM: 42"
+    assert "TypeError" in str(one.memory.steps[1].error)
 
 
 def test_managed_agents_are_functions() -> None:
