@@ -1,9 +1,7 @@
 """A guest reached through Wasmtime's unchecked calls: the hot path, and the only place that passes raw pointers.
 
 What makes it safe: the functions' types are checked once, when the image is loaded; every pointer from the guest
-goes through :class:`Memory`; the callbacks below catch everything, because an exception that
-leaves a ctypes callback makes it return an undefined pointer. Signals, the one thing that can raise before a callback's
-first line, are kept away by :mod:`cloche.runtime.wasm.signals`, and the recursion limit by ``Machine``.
+goes through :class:`Memory`; what the guest calls is served by :mod:`cloche.runtime.wasm.callbacks`.
 """
 
 import ctypes
@@ -17,7 +15,8 @@ import wasmtime
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm import epochs, native
 from cloche.runtime.wasm.adapter import FUEL_FULL, Adapter, StoreLimits
-from cloche.runtime.wasm.control import Active, Control, here
+from cloche.runtime.wasm.callbacks import CALLBACKS, Served
+from cloche.runtime.wasm.control import Control, here
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.imports import IMPORTS, ImportHost
 from cloche.runtime.wasm.memory import Memory
@@ -84,17 +83,16 @@ class UncheckedTemplate:
         return self._shelf
 
 
-class UncheckedGuest(Active):
+class UncheckedGuest(Served):
     """One instance in one store. Used by one thread at a time; :meth:`close` frees it."""
 
-    __slots__ = ("_at", "_context", "_engine", "_inbox", "_step", "_store", "_words", "host", "memory")
+    __slots__ = ("_at", "_context", "_engine", "_inbox", "_step", "_store", "_words", "memory")
 
     def __init__(
         self, template: UncheckedTemplate, control: Control, host: ImportHost | None, limits: StoreLimits
     ) -> None:
-        super().__init__(control)
+        super().__init__(control, host)
         self._store = 0
-        self.host = host
         self._engine = template.engine
         self._words = _WORDS()
         self._at = ctypes.addressof(self._words)
@@ -242,75 +240,4 @@ def _define(linker: wasmtime.Linker, name: str, parameters: tuple[str, ...], res
     types = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
     kind = wasmtime.FuncType([types[each]() for each in parameters], [types[each]() for each in results])
     place = (native.address(linker.ptr()), b"cloche", 6, name.encode(), len(name))
-    _require(native.define_import(*place, native.address(kind.ptr()), _CALLBACKS[name], None, None))
-
-
-# A raw value takes 16 bytes and a 32-bit number its first 4: the arguments are every fourth of these words.
-_Arguments = ctypes.c_uint32 * 16
-
-
-def _host() -> ImportHost:
-    guest = here.guest
-    if not isinstance(guest, UncheckedGuest) or guest.host is None:
-        raise RuntimeError("a guest called an import while this thread was running none")
-    return guest.host
-
-
-def _halt(error: BaseException) -> int:
-    guest = here.guest
-    if guest is not None:
-        guest.control.halt(error)
-    trap: int = native.trap_new(b"stopped", 7)
-    return trap
-
-
-@native.import_callback
-def _on_call(_env: int | None, _caller: int, values: int, _count: int) -> int:
-    try:
-        words = _Arguments.from_address(values)
-        words[0] = _host().call(words[0], words[4], words[8], words[12])
-        return 0
-    except BaseException as error:
-        return _halt(error)
-
-
-@native.import_callback
-def _on_take(_env: int | None, _caller: int, values: int, _count: int) -> int:
-    try:
-        _host().take(_Arguments.from_address(values)[0])
-        return 0
-    except BaseException as error:
-        return _halt(error)
-
-
-@native.import_callback
-def _on_write(_env: int | None, _caller: int, values: int, _count: int) -> int:
-    try:
-        words = _Arguments.from_address(values)
-        _host().write(words[0], words[4], words[8])
-        return 0
-    except BaseException as error:
-        return _halt(error)
-
-
-@native.import_callback
-def _on_clock(_env: int | None, _caller: int, values: int, _count: int) -> int:
-    try:
-        now = _host().clock(_Arguments.from_address(values)[0])
-        ctypes.c_int64.from_address(values).value = now
-        return 0
-    except BaseException as error:
-        return _halt(error)
-
-
-@native.import_callback
-def _on_entropy(_env: int | None, _caller: int, values: int, _count: int) -> int:
-    try:
-        words = _Arguments.from_address(values)
-        _host().entropy(words[0], words[4])
-        return 0
-    except BaseException as error:
-        return _halt(error)
-
-
-_CALLBACKS = {"call": _on_call, "take": _on_take, "write": _on_write, "clock": _on_clock, "entropy": _on_entropy}
+    _require(native.define_import(*place, native.address(kind.ptr()), CALLBACKS[name], None, None))
