@@ -27,7 +27,9 @@ def final_answer_tool(output_type: Any, accept: Callable[[Any], None], own: Tool
 
     final_answer.__doc__ = _DOC if own is None else own.description
     final_answer.__annotations__ = {"answer": Any if output_type is None else output_type, "return": None}
-    return FunctionTool(final_answer, name=FINAL_ANSWER, blocking=blocking)
+    # What a tool of the user's own demands before it runs holds here too.
+    suspend, approval = (False, False) if own is None else (own.suspend, own.approval)
+    return FunctionTool(final_answer, name=FINAL_ANSWER, blocking=blocking, suspend=suspend, approval=approval)
 
 
 def refusal_of(answer: Any, checks: "list[Callable[..., Any]]", *context: Any) -> ToolRejected | None:

@@ -14,9 +14,10 @@ from cloche.agent.flow.run import Run
 from cloche.agent.flow.threads import aevents_of, events_of, finished
 from cloche.agent.models.threaded import in_thread
 from cloche.host_tools import ToolRegistry
+from cloche.runtime.errors import ClocheError
 from cloche.runtime.result import CallOutcome, ToolCallRecord
 
-__all__ = ["CallTools"]
+__all__ = ["CallTools", "CannotWait"]
 
 Put = Callable[[Any], object]
 _MOST_THREADS = 16
@@ -59,19 +60,40 @@ class CallTools(Effect[list[ToolCallRecord]]):
 
     def _call(self, record: ToolCallRecord, put: Put) -> None:
         with self._run.scoped(), _Account(self._run, record, put):
-            record.value = finished(self._tools.call(record.name, [], record.kwargs))
+            record.value = finished(self._made(record))
 
     async def _acall(self, record: ToolCallRecord, put: Put) -> None:
         with self._run.scoped(), _Account(self._run, record, put):
             if self._is_quick(record.name):
-                value = self._tools.call(record.name, [], record.kwargs)
+                value = self._made(record)
             else:
-                value = await in_thread(lambda: self._tools.call(record.name, [], record.kwargs))
+                value = await in_thread(lambda: self._made(record))
             record.value = await value if hasattr(value, "__await__") else value
+
+    def _made(self, record: ToolCallRecord) -> Any:
+        # Nothing here can wait for days, and a call that needs somebody's leave is not made without it.
+        if self._tools.suspends(record.name):
+            raise CannotWait(record.name)
+        return self._tools.call(record.name, [], record.kwargs)
 
     def _is_quick(self, name: str) -> bool:
         tool = self._tools.get(name)
         return tool is None or tool.is_async or not tool.blocking
+
+
+class CannotWait(ClocheError):
+    """A tool that waits for somebody's answer was called by an agent that cannot wait."""
+
+    guest_type = "PermissionError"
+
+    def __init__(self, tool: str) -> None:
+        super().__init__(tool)
+        self.guest_message = (
+            f"{tool} has to wait for somebody's answer, which no call of this agent can: it was not made. Do without it"
+        )
+
+    def __str__(self) -> str:
+        return self.guest_message
 
 
 class _Account:

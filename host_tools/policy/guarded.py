@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import itertools
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from cloche.host_tools.call_log import CallLog
 from cloche.host_tools.policy.account import Account
 from cloche.host_tools.policy.rules import Policy
 from cloche.host_tools.policy.scope import Scope, current_scope
-from cloche.host_tools.policy.steps import Guarded, call_guarded
+from cloche.host_tools.policy.steps import Guarded, call_guarded, check_guarded
 from cloche.host_tools.policy.ways import Awaited, AwaitedThread, Inline, Way, finish_inline
 from cloche.host_tools.policy.wrapping import WrappedTool
 from cloche.host_tools.registry import ToolRegistry, registry_of
@@ -31,7 +31,11 @@ class GuardedTools:
     ``log``       where the records go; default none.
 
     Calls are counted per run: what happens in one :meth:`scope`. Outside of any, everything is one run. It is a
-    :class:`cloche.runtime.dispatch.Dispatcher`, and safe to use from several threads and sandboxes at once.
+    :class:`cloche.runtime.dispatch.Dispatcher` and :class:`cloche.runtime.dispatch.Suspending`, and safe to use from
+    several threads and sandboxes at once.
+
+    The policies judge a call that waits for somebody twice: when the program makes it, before anybody is asked, and in
+    full when it is approved. A call that is answered with a value is not made, so only the first of these holds for it.
 
     Raises ConfigurationError for a policy whose tool does not exist.
     """
@@ -77,7 +81,7 @@ class GuardedTools:
 
         So agents, and registries of one's own, take guarded tools like any others: ``CodeAgent(tools=guarded)``.
         """
-        return iter([WrappedTool(tool, name, self.call) for name, tool in self.tools.items()])
+        return iter([WrappedTool(tool, name, self.call, self.check) for name, tool in self.tools.items()])
 
     def __len__(self) -> int:
         return len(self.tools)
@@ -106,22 +110,44 @@ class GuardedTools:
 
         Raises UnknownTool, ToolRejected, ToolDenied, ToolTimedOut, or whatever the tool or the log raises.
         """
+        guarded = self._guarded(name)
+        way = _way(guarded.tool, guarded.policies)
+        steps = call_guarded(guarded, args, kwargs, way, Account(self._log, name, guarded.scope))
+        return finish_inline(steps) if isinstance(way, Inline) else steps
+
+    def any_suspends(self) -> bool:
+        """Return whether any tool suspends or needs approval."""
+        return self.tools.any_suspends()
+
+    def suspends(self, name: str) -> bool:
+        """Return whether calls of this tool wait for an answer."""
+        return self.tools.suspends(name)
+
+    def needs_approval(self, name: str) -> bool:
+        """Return whether calls of this tool wait for leave."""
+        return self.tools.needs_approval(name)
+
+    def check(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """Raise what :meth:`call` raises for this call as far as nobody is asked and nothing counted, and record it.
+
+        Raises UnknownTool, ToolRejected, ToolDenied, or what the log raises.
+        """
+        guarded = self._guarded(name)
+        check_guarded(guarded, args, kwargs, Account(self._log, name, guarded.scope))
+
+    def _guarded(self, name: str) -> Guarded:
         tool = self.tools.get(name)
         if tool is None:
             raise UnknownTool(name)
         scope = current_scope.get() or self._whole
-        policies = self._policies_for(name, scope)
-        guarded = Guarded(name, tool, policies, scope)
-        way = _way(tool, policies)
-        steps = call_guarded(guarded, args, kwargs, way, Account(self._log, name, scope))
-        return finish_inline(steps) if isinstance(way, Inline) else steps
+        return Guarded(name, tool, self._policies_for(name, scope), scope)
 
     def _policies_for(self, name: str, scope: Scope) -> list[Policy]:
         own = self._policies.get(name, self._default)
         return [policy for policy in (own, scope.policies.get(name)) if policy is not None]
 
 
-def _way(tool: Tool, policies: list[Policy]) -> Way:
+def _way(tool: Tool, policies: Sequence[Policy]) -> Way:
     if tool.is_async:
         return Awaited()
     asks_async = any(inspect.iscoroutinefunction(policy.approve) for policy in policies)

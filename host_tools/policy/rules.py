@@ -50,7 +50,7 @@ class Policy:
     """What is demanded of each call of a tool. All of it must hold; what raises has denied.
 
     ``arguments``  a constraint for each argument that has one; see :mod:`cloche.host_tools.policy.constraints`.
-    ``check``      judges the whole call, as a constraint does one argument.
+    ``check``      judges the whole call, as a constraint does one argument; a call that waits for somebody, twice.
     ``calls``      how many calls one run may make; calls that are refused approval count too. Default: any number.
     ``rate``       how many in a time, over all runs and whatever else shares the Rate.
     ``approve``    asked before each call.

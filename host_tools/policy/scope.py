@@ -27,6 +27,11 @@ class _Counts:
             self._made[name] += 1
             return True
 
+    def made(self, name: str) -> int:
+        """Return how many there were."""
+        with self._lock:
+            return self._made[name]
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

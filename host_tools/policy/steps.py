@@ -17,7 +17,7 @@ from cloche.host_tools.policy.rules import Policy, Retry
 from cloche.host_tools.policy.scope import Scope
 from cloche.host_tools.policy.ways import Expired, Way
 
-__all__ = ["Guarded", "call_guarded"]
+__all__ = ["Guarded", "call_guarded", "check_guarded"]
 
 
 class Guarded(NamedTuple):
@@ -34,11 +34,8 @@ async def call_guarded(guarded: Guarded, args: list[Any], kwargs: dict[str, Any]
 
     Raises ToolRejected, ToolDenied, ToolTimedOut, what the tool raises, or what the log raises.
     """
-    account.redact = frozenset(name for policy in guarded.policies for name in policy.redact)
-    account.arguments = {"args": args, "kwargs": kwargs} if not account.redact else {}
     try:
-        args, kwargs = guarded.tool.accept(args, kwargs, guarded.name)
-        account.arguments = guarded.tool.named(args, kwargs)
+        args, kwargs = _accepted(guarded, args, kwargs, account)
         await _allow(guarded, account)
         account.begin()
         value = _masked(guarded, await _run(guarded, args, kwargs, way, account))
@@ -49,11 +46,40 @@ async def call_guarded(guarded: Guarded, args: list[Any], kwargs: dict[str, Any]
     return value
 
 
-async def _allow(guarded: Guarded, account: Account) -> None:
+def check_guarded(guarded: Guarded, args: list[Any], kwargs: dict[str, Any], account: Account) -> None:
+    """Raise what :func:`call_guarded` would raise before anybody is asked. Only that is recorded, and nothing counted.
+
+    Raises ToolRejected, ToolDenied, or what the log raises.
+    """
+    try:
+        _accepted(guarded, args, kwargs, account)
+        _judged(guarded, account)
+        _left_to_make(guarded)
+    except BaseException as error:
+        account.end(_outcome(error), error=error)
+        raise
+
+
+def _accepted(
+    guarded: Guarded, args: list[Any], kwargs: dict[str, Any], account: Account
+) -> tuple[list[Any], dict[str, Any]]:
+    account.redact = frozenset(name for policy in guarded.policies for name in policy.redact)
+    account.arguments = {"args": args, "kwargs": kwargs} if not account.redact else {}
+    args, kwargs = guarded.tool.accept(args, kwargs, guarded.name)
+    account.arguments = guarded.tool.named(args, kwargs)
+    return args, kwargs
+
+
+def _judged(guarded: Guarded, account: Account) -> PlannedCall:
     scope = guarded.scope
     call = PlannedCall(guarded.name, MappingProxyType(dict(account.arguments)), scope.agent, scope.step, scope.run)
     for policy in guarded.policies:
         judge(call, policy)
+    return call
+
+
+async def _allow(guarded: Guarded, account: Account) -> None:
+    call = _judged(guarded, account)
     # Counted before anybody is asked, so that a loop cannot wear an approver out.
     _count(guarded)
     for policy in guarded.policies:
@@ -68,11 +94,24 @@ def _noted(before: str, by: str) -> str:
     return f"{before}, {by}" if before else by
 
 
+def _most(guarded: Guarded) -> int | None:
+    return min((policy.calls for policy in guarded.policies if policy.calls is not None), default=None)
+
+
+def _left_to_make(guarded: Guarded) -> None:
+    most = _most(guarded)
+    if most is not None and guarded.scope.counts.made(guarded.name) >= most:
+        raise _too_many(guarded, most)
+
+
+def _too_many(guarded: Guarded, most: int | None) -> ToolDenied:
+    return ToolDenied(guarded.name, f"one run may call it {most} time{'s' * (most != 1)}, and did")
+
+
 def _count(guarded: Guarded) -> None:
-    limits = [policy.calls for policy in guarded.policies if policy.calls is not None]
-    most = min(limits, default=None)
+    most = _most(guarded)
     if not guarded.scope.counts.take(guarded.name, most):
-        raise ToolDenied(guarded.name, f"one run may call it {most} time{'s' * (most != 1)}, and did")
+        raise _too_many(guarded, most)
     for meter in filter(None, (policy.rate for policy in guarded.policies)):
         wait = meter.take()
         if wait > 0:

@@ -143,6 +143,21 @@ def test_what_a_tool_raises_is_told() -> None:
     assert one.memory.actions[0].outcomes[0].observation == "Error: LookupError: nothing there"
 
 
+def test_a_call_that_waits_for_somebodys_leave_is_not_made() -> None:
+    made: list[int] = []
+
+    @tool(approval=True)
+    def pay(amount: int) -> None:
+        """Pay."""
+        made.append(amount)
+
+    for run in (_run, _arun):
+        one = agent([call("pay", amount=3), answer("ok")], [pay])
+        assert run(one, "t") == "ok"
+        assert "PermissionError: pay has to wait" in one.memory.actions[0].outcomes[0].observation
+    assert made == []
+
+
 def test_a_reply_without_a_call_is_told_how_to_call() -> None:
     one = agent(["I think it is 5.", '{"name": "final_answer", "arguments": {"answer": 5}}'])
     assert one.run("t") == 5
