@@ -3,22 +3,9 @@
 import asyncio
 
 from models import code, model_or
+from tools.weather import CITIES, weather
 
-from cloche import tool
 from cloche.agent import CodeAgent
-
-CITIES = {"Oslo": -3.0, "Cairo": 24.0, "Lima": 19.0, "Delhi": 21.0, "Nuuk": -9.0, "Rome": 14.0}
-
-
-@tool
-async def weather(city: str) -> float:
-    """Return the temperature in a city, in degrees Celsius.
-
-    Args:
-        city: Its name.
-    """
-    await asyncio.sleep(0.05)
-    return CITIES[city]
 
 
 async def warmer(first: str, second: str) -> str:

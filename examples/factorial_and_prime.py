@@ -1,7 +1,7 @@
 """One agent, two tools: it writes a program that calls them, makes a mistake, reads the error and goes on."""
 
-from maths_tools import factorial, prime_checker
 from models import code, model_or
+from tools.maths import factorial, prime_checker
 
 from cloche.agent import CodeAgent
 

@@ -2,7 +2,7 @@
 
 import os
 
-from maths_tools import prime_checker
+from tools.maths import prime_checker
 
 from cloche.agent import CodeAgent, LiteLLMModel, ModelUnavailable
 

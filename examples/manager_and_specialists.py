@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from maths_tools import factorial, prime_checker
+from tools.maths import factorial, prime_checker
 
 from cloche import tool
 from cloche.agent import CodeAgent, LiteLLMModel, Model, ReplayModel

@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from maths_tools import factorial
 from models import code, model_or
+from tools.maths import factorial
 
 from cloche.agent import CodeAgent, RecordingModel, ReplayModel, RunRecorder
 from cloche.agent.trace import as_html, as_text, read_record
