@@ -10,6 +10,7 @@ from cloche.runtime.errors import SnapshotCorrupt, SnapshotMismatch
 from cloche.runtime.snapshots import frame
 from cloche.runtime.snapshots.atomic import write_atomically
 from cloche.runtime.snapshots.facts import Facts
+from cloche.runtime.suspension.call import SuspendedCall, pending
 from cloche.runtime.values import MalformedValue, decode, encode
 
 __all__ = ["Snapshot"]
@@ -114,6 +115,14 @@ class Snapshot:
     def is_suspended(self) -> bool:
         """Whether a program in it waits for tool calls."""
         return self._facts.suspension is not None
+
+    @property
+    def calls(self) -> tuple[SuspendedCall, ...]:
+        """The tool calls that the program in it waits for, to show to whoever answers them; empty if none waits.
+
+        What it says is as good as the snapshot: with a key, call :meth:`check` first. Raises SnapshotCorrupt.
+        """
+        return pending(self._facts.suspension)
 
     def __bytes__(self) -> bytes:
         return self._data

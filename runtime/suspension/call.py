@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloche.runtime.bridge.protocol import Call, Start, parse_call
+from cloche.runtime.errors import ProtocolError, SnapshotCorrupt
 from cloche.runtime.suspension.waiting import HeldCall
 
-__all__ = ["SuspendedCall", "view"]
+__all__ = ["SuspendedCall", "pending", "view"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,27 @@ class SuspendedCall:
 
 def view(held: HeldCall) -> SuspendedCall:
     """Return what to show of a call that waits."""
-    call = parse_call(held.frame)
-    assert isinstance(call, Call | Start)
-    return SuspendedCall(held.id, call.name, call.args, call.kwargs, held.line, held.needs_approval)
+    return _view(held.id, held.frame, held.needs_approval, held.line)
+
+
+def pending(suspension: dict[str, Any] | None) -> tuple[SuspendedCall, ...]:
+    """Return what to show of the calls in a snapshot that wait. Raises SnapshotCorrupt for what is no such thing."""
+    try:
+        return () if suspension is None else tuple(map(_pending, suspension["held"]))
+    except (KeyError, TypeError, ProtocolError) as error:
+        raise SnapshotCorrupt(f"it was made by something else: its waiting calls ({error!r:.200})") from None
+
+
+def _pending(row: object) -> SuspendedCall:
+    match row:
+        case [int(id_), bytes(frame), bool(needs_approval), None | int() as line]:
+            return _view(id_, frame, needs_approval, line)
+        case _:
+            raise TypeError("a row of another shape")
+
+
+def _view(id_: int, frame: bytes, needs_approval: bool, line: int | None) -> SuspendedCall:
+    call = parse_call(frame)
+    if not isinstance(call, Call | Start):
+        raise TypeError("a frame that is no call")
+    return SuspendedCall(id_, call.name, call.args, call.kwargs, line, needs_approval)

@@ -20,6 +20,8 @@ class ExitCode(IntEnum):
     """A limit ended the program, the stack's included."""
     CRASHED = 4
     """The guest crashed or broke the bridge protocol."""
+    WAITING = 5
+    """The program waits for somebody's answer; only ``session`` lets one wait."""
     INTERRUPTED = 130
     """Ctrl-C, as shells report it."""
     CLOSED_PIPE = 141

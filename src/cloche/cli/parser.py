@@ -18,6 +18,7 @@ exit codes:
   2    the command line, a file, a tool or the image is wrong; nothing was run
   3    a limit ended the program
   4    the guest crashed or broke the bridge protocol
+  5    the program waits for an answer; cloche session only
   130  interrupted with Ctrl-C
   141  nobody reads the output any more
 """

@@ -9,6 +9,15 @@ __all__ = ["add_replay", "add_session"]
 _SESSION = """\
 Sessions that outlive their process: each is kept as a snapshot, under a name, in a folder of yours.
 """
+_START = """\
+Tools made with @tool(approval=True) or @tool(suspend=True) wait for somebody. There the session is kept, the calls are
+shown by their numbers, and this process ends with exit code 5: answer them with approve, deny or answer, from any
+process. At the program's end the session is kept too.
+"""
+_ANSWER = """\
+The program goes on from there, without running anything twice, to its end or the next calls that wait; then the
+session is kept again. Give the same --tool as when it was started. One process at a time answers a session.
+"""
 _STORE = """\
 --store takes a folder, sqlite:FILE, redis://..., or any URL that fsspec knows, such as s3://bucket/folder;
 the default is $CLOCHE_SESSIONS, or a folder in your home.
@@ -37,12 +46,27 @@ def add_session(commands: Any, add_sandbox_flags: _SandboxFlags) -> None:
         "--as", dest="new_name", metavar="NEW", help="keep it under this name, and the old one as it is"
     )
     resume.add_argument("--no-save", action="store_true", help="keep nothing of what the program does")
-    for parser in (save, resume):
+    start = _action(actions, "start", "run a program in a new session until calls of it wait for somebody", _START)
+    start.add_argument("name", metavar="NAME", help="what to call the session")
+    start.add_argument("file", metavar="FILE", help="the program; - reads standard input")
+    start.add_argument("--step", action="store_true", help="have every call wait")
+    approve = _action(actions, "approve", "let calls that wait for leave be made", _ANSWER)
+    approve.add_argument("name", metavar="NAME", help="the session's name")
+    approve.add_argument("ids", nargs="*", type=int, metavar="CALL", help="which, by number (default: all that wait)")
+    deny = _action(actions, "deny", "refuse a call: it raises PermissionError in the program", _ANSWER)
+    deny.add_argument("name", metavar="NAME", help="the session's name")
+    deny.add_argument("id", type=int, metavar="CALL", help="the call's number")
+    deny.add_argument("reason", nargs="?", default="", metavar="REASON", help="what the program is told")
+    answer = _action(actions, "answer", "give the value of a call that waits for one", _ANSWER)
+    answer.add_argument("name", metavar="NAME", help="the session's name")
+    answer.add_argument("id", type=int, metavar="CALL", help="the call's number")
+    answer.add_argument("value", metavar="JSON", help='the value, such as 5, null or \'["a", "b"]\'')
+    for parser in (save, resume, start, approve, deny, answer):
         add_sandbox_flags(parser)
     fork = _action(actions, "fork", "let several sessions go on from one")
     fork.add_argument("name", metavar="NAME", help="the session's name")
     fork.add_argument("new_names", nargs="+", metavar="NEW", help="what to call the others")
-    _action(actions, "list", "show the sessions that are kept", sealed=False)
+    _action(actions, "list", "show the sessions that are kept, and the calls that wait in them", sealed=False)
     delete = _action(actions, "delete", "forget sessions", sealed=False)
     delete.add_argument("names", nargs="+", metavar="NAME", help="their names")
 
@@ -53,9 +77,16 @@ def add_replay(commands: Any) -> None:
     replay.add_argument("file", metavar="FILE", help="the recording, msgpack or JSON")
 
 
-def _action(actions: Any, name: str, text: str, *, sealed: bool = True) -> argparse.ArgumentParser:
+def _action(
+    actions: Any, name: str, text: str, description: str = "", *, sealed: bool = True
+) -> argparse.ArgumentParser:
+    about = f"{text[0].upper()}{text[1:]}."
     parser: argparse.ArgumentParser = actions.add_parser(
-        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=_STORE, formatter_class=_FORMAT
+        name,
+        help=text,
+        description=f"{about}\n\n{description}" if description else about,
+        epilog=_STORE,
+        formatter_class=_FORMAT,
     )
     parser.add_argument("--store", metavar="PLACE", help="where sessions are kept")
     if sealed:

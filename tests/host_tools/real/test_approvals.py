@@ -62,7 +62,7 @@ def test_a_policy_that_became_stricter_meanwhile_holds() -> None:
     most = 10
 
     def judge(call: PlannedCall) -> bool:
-        return call.arguments["amount"] <= most
+        return bool(call.arguments["amount"] <= most)
 
     with Sandbox(tools=GuardedTools([pay], {"pay": Policy(check=judge)})).session() as session:
         paused = stopped(session.start("pay(7)"))
