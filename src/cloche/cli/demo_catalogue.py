@@ -13,6 +13,7 @@ from cloche.cli.demo_tools.database import Database
 from cloche.cli.demo_tools.leads import company_profile, list_leads
 from cloche.cli.demo_tools.memo import Memo
 from cloche.cli.demo_tools.numbers import convert, factorial, prime_checker
+from cloche.cli.demo_tools.till import pay, price
 from cloche.cli.demo_tools.waiting import Desk, Prices
 from cloche.host_tools import Tool
 from cloche.runtime.errors import FuelExhausted, MemoryExceeded, OutputExceeded, TimeExceeded
@@ -37,7 +38,10 @@ def _no_tools(_: ExitStack) -> Sequence[Tool]:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One program of the demo. ``files`` are put into its sandbox first; ``naughty`` ones should come to nothing."""
+    """One program of the demo. ``files`` are put into its sandbox first; ``naughty`` ones should come to nothing.
+
+    One that waits for leave runs in two processes; ``given`` are its tools as the first one is given them.
+    """
 
     name: str
     expected: Expectation
@@ -45,6 +49,7 @@ class Program:
     limits: Limits = Limits()  # noqa: RUF009  (immutable)
     files: tuple[str, ...] = ()
     naughty: bool = False
+    given: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -79,6 +84,10 @@ def _prices(_: ExitStack) -> Sequence[Tool]:
     return Prices().tools()
 
 
+def _till(_: ExitStack) -> Sequence[Tool]:
+    return (price, pay)
+
+
 def _desk(stack: ExitStack) -> Sequence[Tool]:
     desk = Desk()
     stack.callback(desk.go_home)
@@ -94,6 +103,8 @@ _LEADS = [
     {"name": "Bo Ek", "company": "Papir & Co", "score": 12.5},
 ]
 _REGIONS = {"east": Decimal("500.10"), "north": Decimal("220.00"), "south": Decimal("100.00")}
+_RECEIPTS = ["paid 43 to Ann's", "8 put on the bill of Bob's"]
+_TILL = "cloche.cli.demo_tools.till"
 _STATISTICS = {
     "share of 'it'": Fraction(1, 6),
     "due": date(2024, 3, 1),
@@ -111,6 +122,7 @@ PROGRAMS: Sequence[Program] = (
     Program("text_statistics", Gives(_STATISTICS)),
     Program("session", Gives({"top": ("the", 4), "in the file": 8})),
     Program("fan_out", Gives({"city": "Accra", "price": 64}, together=True), _prices),
+    Program("approval", Gives(_RECEIPTS), _till, given=(f"{_TILL}:price", f"{_TILL}:pay")),
     _naughty("endless_loop", Ends(FuelExhausted), limits=Limits(fuel=500_000_000)),
     _naughty("stubborn_loop", Ends(TimeExceeded), limits=Limits(fuel=None, time=1.0)),
     _naughty("memory_bomb", Ends(MemoryExceeded), limits=Limits(memory="128 MiB")),

@@ -5,6 +5,7 @@ from typing import Any
 
 from cloche import Sandbox
 from cloche.cli.demo_catalogue import Program, demo_file
+from cloche.cli.demo_durable import run_in_two_processes
 from cloche.cli.demo_report import Report
 from cloche.runtime.errors import GuestException
 from cloche.runtime.result import Result
@@ -38,9 +39,15 @@ class DemoRunner:
 
     def _run(self, program: Program, stack: ExitStack, results: list[Result[Any]]) -> str:
         box = Sandbox(tools=program.tools(stack), limits=program.limits)
-        with box.session() as self._session:
-            self._run_cells(program, self._session, results)
+        if program.given:
+            results.append(run_in_two_processes(program, box, self._began))
+        else:
+            with box.session() as self._session:
+                self._run_cells(program, self._session, results)
         return program.expected.deviation(results[-1]) or _neighbour_problem(box, results[-1])
+
+    def _began(self, session: Session) -> None:
+        self._session = session
 
     def _run_cells(self, program: Program, session: Session, results: list[Result[Any]]) -> None:
         for name in program.files:
