@@ -28,17 +28,18 @@ class Output(io.TextIOBase):
         self.other: Output | None = None
         self._stream = stream
         # Pieces, not one text: a program that prints one character at a time would copy it all each time.
-        self._held: list[str] = []
+        self.holds: list[str] = []
+        """The pieces that are held back."""
         self._size = 0
 
     def write(self, text: Any, /) -> int:
         """Take text, and return its length. Lone surrogates are written as escapes."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        if self.other is not None and self.other._held:
+        if self.other is not None and self.other.holds:
             self.other.flush()
         if text:
-            self._held.append(text)
+            self.holds.append(text)
             self._size += len(text)
             if "\n" in text or self._size >= _BUFFER:
                 self.flush()
@@ -46,8 +47,8 @@ class Output(io.TextIOBase):
 
     def flush(self) -> None:
         """Send what is held back."""
-        if self._held:
-            held, self._held, self._size = self._held, [], 0
+        if self.holds:
+            held, self.holds, self._size = self.holds, [], 0
             self._send(held[0] if len(held) == 1 else "".join(held))
 
     def _send(self, text: str) -> None:
@@ -129,12 +130,14 @@ IN = NoInput()
 
 def restore() -> None:
     """Put the streams in place, whatever the last run left there."""
-    sys.stdout = OUT
-    sys.stderr = ERR
-    sys.stdin = IN
+    if sys.stdout is not OUT or sys.stderr is not ERR or sys.stdin is not IN:
+        sys.stdout, sys.stderr, sys.stdin = OUT, ERR, IN
 
 
 def flush() -> None:
     """Send what either stream holds back; at most one of them does."""
-    OUT.flush()
-    ERR.flush()
+    # Looked at first: most programs end with a finished line.
+    if OUT.holds:
+        OUT.flush()
+    if ERR.holds:
+        ERR.flush()

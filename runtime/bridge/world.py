@@ -69,7 +69,8 @@ class World:
 
     def end(self) -> None:
         """Keep the time that a run's fuel has made; call before its machine is closed."""
-        self._clock, self._gauge = self._simulated(), None
+        if self._gauge is not None:
+            self._clock, self._gauge = self._simulated(), None
 
     def now(self, which: int) -> int:
         """Return nanoseconds: since the epoch for clock 0, from an arbitrary start for any other."""

@@ -79,10 +79,11 @@ class Journal:
             _replay(machine, tape, entry)
 
     def _is_due(self) -> bool:
+        patience = self._patience
         return (
             self._due
-            or self._fuel > _MOST_FUEL * self._patience
-            or self._seconds > _MOST_SECONDS * self._patience
+            or self._fuel > _MOST_FUEL * patience
+            or self._seconds > _MOST_SECONDS * patience
             or self._size > _MOST_BYTES
             or len(self._entries) > _MOST_ENTRIES
         )

@@ -168,7 +168,8 @@ class Execution:
     def _drive(self, body: Body, steps: list[Step]) -> _Ending:
         fuel = self._set_limits(body.machine)
         body.host.begin(self.run, self._loop)
-        self._begin_record(body, fuel)
+        if self._guest.recorder is not None:
+            self._begin_record(body, fuel)
         # From here on an interrupt finds the machine; one that came before is found when the first step is due.
         self._body = body
         answer, error = None, None
@@ -192,7 +193,8 @@ class Execution:
             return None
         fuel = _UNLIMITED_FUEL if limits.fuel is None else max(0, limits.fuel - (carried.fuel or 0))
         machine.set_fuel(fuel)
-        self._guest.world.begin(lambda: fuel - machine.fuel_left())
+        if self._guest.world.counts_fuel:
+            self._guest.world.begin(lambda: fuel - machine.fuel_left())
         return fuel
 
     def _perform_job(self, body: Body, steps: list[Step]) -> Response:
@@ -206,7 +208,8 @@ class Execution:
         answer = check_answer(response, run.limits, run.waiting, self._job.most)
         if isinstance(answer, Waiting):
             body.host.drain()
-        run.flush()
+        if run.listener is not None:
+            run.flush()
         return answer
 
     def _last_request(self, body: Body) -> bytes:
@@ -266,7 +269,8 @@ class Execution:
             self._keep(body, ending, steps)
         usage = self._account(ending, memory)
         self.paused = isinstance(answer, Waiting)
-        self._end_record(body, ending, error, lost)
+        if self._guest.recorder is not None:
+            self._end_record(body, ending, error, lost)
         self._done(self, error if lost else None)
         return self._result(ending, error, usage, lost)
 
@@ -304,7 +308,7 @@ class Execution:
         """Return what was used, and add it to what the session has used: before anyone else may use the session."""
         run = self.run
         usage = Usage(ending.fuel, ending.seconds, memory, len(run.stdout) + len(run.stderr), run.calls_made)
-        self._guest.spent = self._guest.spent.plus(usage.since(run.carried))
+        self._guest.spent = self._guest.spent.plus(usage.since(run.carried) if run.carried.wall else usage)
         run.carried = usage
         return usage
 

@@ -74,6 +74,7 @@ class Machine:
         # The guest may serve another machine once this one is closed; this view of its memory does not.
         self._memory = self._guest.memory
         # Known beforehand: a guest that was restored must not spend more fuel than one that was asked long ago.
+        self._metered = engine.metering == "fuel"
         self._small_inbox = image.small_inbox(engine)
         self._closed = False
 
@@ -97,11 +98,15 @@ class Machine:
 
     def set_fuel(self, amount: int) -> None:
         """Set the fuel left. Raises ConfigurationError if the engine does not meter fuel."""
-        self._metered().set_fuel(amount)
+        if self._closed or not self._metered:
+            self._require_metered()
+        self._guest.set_fuel(amount)
 
     def fuel_left(self) -> int:
         """Return the fuel left. Raises ConfigurationError if the engine does not meter fuel."""
-        return self._metered().fuel_left()
+        if self._closed or not self._metered:
+            self._require_metered()
+        return self._guest.fuel_left()
 
     def set_deadline(self, seconds: float | None) -> None:
         """End the guest when it computes so many seconds from now; None for never. Holds over several steps."""
@@ -187,19 +192,14 @@ class Machine:
         watch = self.engine.watch
         watch.enter(self._control)
         try:
-            return self._response(self._run(request))
+            size = len(request)
+            self._memory.write(self._small_inbox if size <= SMALL_INBOX else self._inbox(size), request)
+            return self._response(self._guest.step(size))
         finally:
             watch.leave(self._control)
             self._host.forget()
 
-    def _run(self, request: bytes) -> int:
-        size = len(request)
-        self._memory.write(self._inbox(size), request)
-        return self._guest.step(size)
-
     def _inbox(self, size: int) -> int:
-        if size <= SMALL_INBOX and self._small_inbox:
-            return self._small_inbox
         pointer = self._guest.inbox(size)
         if not pointer:
             raise MemoryExceeded(self.memory_size(), self.memory_limit)
@@ -228,10 +228,10 @@ class Machine:
         _require_frames(_FRAMES)
         stack.require_room(self.engine.max_wasm_stack)
 
-    def _metered(self) -> Adapter:
-        if self.engine.metering != "fuel":
+    def _require_metered(self) -> None:
+        if not self._metered:
             raise ConfigurationError("metering", f"an engine metering {self.engine.metering!r} counts no fuel")
-        return self._open()
+        self._open()
 
     def _open(self) -> Adapter:
         # The engine's calls on a store that was freed would not fail but crash.

@@ -44,7 +44,10 @@ class Watch:
         self._running.add(control)
         # Not atomic, and need not be: a lost count is one of two runs at the same moment.
         self._entered += 1
-        self.look(control)
+        # Like ``look``, without its function calls: this is part of every run.
+        next_look, often = self._next_look, control.on_main or control.fired
+        if control.deadline < next_look or (often and next_look > monotonic() + HEARTBEAT):
+            self._rouse()
 
     def leave(self, control: Control) -> None:
         """Watch it no longer."""
