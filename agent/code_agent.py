@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from cloche.agent.core import Tools
-from cloche.agent.errors import StepProblem
+from cloche.agent.errors import AgentSuspended, StepProblem
 from cloche.agent.events import CodeFinished, CodeStarted
 from cloche.agent.final_answer import FINAL_ANSWER
 from cloche.agent.flow.loop import ask
 from cloche.agent.flow.run import Run
-from cloche.agent.flow.run_code import RunCode
+from cloche.agent.flow.run_code import ResumeCode, RunCode
 from cloche.agent.guest.text import setup_text
 from cloche.agent.memory.outcomes import outcomes_of
 from cloche.agent.memory.steps import ActionStep, GuestUsage, StepError
@@ -30,6 +30,7 @@ from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session import Session
 from cloche.runtime.snapshots.snapshot import Snapshot
+from cloche.runtime.suspension.suspended import Outcome, Suspended
 
 __all__ = ["CodeAgent", "MakeSandbox"]
 
@@ -100,9 +101,37 @@ class CodeAgent(MultiStepAgent):
         step.output = self._closed(step.output)
         yield from self._execute(run, step)
 
+    @property
+    def suspended(self) -> Suspended | None:
+        """The program that waits in the middle of a step for answers to its tool calls, or None."""
+        there = self._session is not None or self._saved is not None
+        return self.session.suspended if there else None
+
+    def go_on(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
+        """Go on with the program of a step. Raises AgentSuspended without replies, or if it waits again."""
+        suspended = self.suspended
+        if suspended is None:
+            raise ConfigurationError("resume", "the program that waited is gone, as the agent was closed or not saved")
+        if not run.replies:
+            raise AgentSuspended(suspended.calls)
+        try:
+            outcome: Outcome = yield ResumeCode(run, suspended, self.limits, _HIDDEN)
+        finally:
+            # It waits as before where the replies do not fit, or where it was rolled back to a snapshot.
+            step.waits = suspended.session.suspended is not None
+        yield from self._settle(run, step, outcome)
+
     def prepare(self, run: Run) -> None:
-        """Make the session, and set the variables of ``additional_args`` in it."""
+        """Make the session, and set the variables of ``additional_args`` in it.
+
+        A program that waits for answers is given up if there is a new task.
+        """
         session = self.session
+        if session.suspended is not None and self.memory.waiting is None:
+            session.suspended.cancel()
+            self.memory.give_up()
+        elif run.replies and session.suspended is None:
+            raise ConfigurationError("resume", "no program waits for an answer")
         for name, value in self._variables.items():
             session.set(name, value)
         self._variables = {}
@@ -172,8 +201,16 @@ class CodeAgent(MultiStepAgent):
     def _execute(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
         yield run.tell(CodeStarted(step.code, **run.stamp))
         limits = self._limits_left(run)
-        result: Result[Any] = yield RunCode(run, self.session, step.code, limits, _HIDDEN)
-        result = _without_exit(result) if run.answers else result
+        # Whoever waits for a managed agent would wait for days: its calls are refused instead.
+        waits = run.parent is None and self.tools.any_suspends()
+        outcome: Outcome = yield RunCode(run, self.session, step.code, limits, _HIDDEN, waits=waits)
+        yield from self._settle(run, step, outcome)
+
+    def _settle(self, run: Run, step: ActionStep, outcome: Outcome) -> Generator[Any, Any, None]:
+        step.waits = isinstance(outcome, Suspended)
+        if isinstance(outcome, Suspended):
+            raise AgentSuspended(outcome.calls)
+        result = _without_exit(outcome) if run.answers else outcome
         yield run.tell(CodeFinished(result, **run.stamp))
         self._note(run, step, result)
 

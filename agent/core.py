@@ -67,6 +67,10 @@ class AgentCore:
         """Do what makes a step: subclasses say what. Yields events and effects."""
         raise NotImplementedError
 
+    def go_on(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
+        """Go on with a step that waits for answers, which are the run's."""
+        raise NotImplementedError
+
     def prepare(self, run: Run) -> None:
         """Get ready for a run; may block."""
 

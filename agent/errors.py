@@ -12,6 +12,7 @@
         |   +-- StepsExceeded, TokensExceeded, CostExceeded, RunTimeExceeded, ToolCallsExceeded
         +-- BudgetUnmeasured      a budget is set for something that the model does not report
         +-- AgentInterrupted      the caller stopped the run
+        +-- AgentSuspended        the program waits for answers to calls: resume(approve=..., deny=..., values=...)
         +-- AgentBusy             one agent, two runs at once
         +-- StepProblem           told to the model as an observation, not raised to the caller
             +-- ReplyUnparsable   no code or no tool call where one was asked for
@@ -19,12 +20,19 @@
 A run that ends with one of these keeps its memory: ``agent.resume()`` goes on from there.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from cloche.runtime.errors import ClocheError
+
+if TYPE_CHECKING:
+    from cloche.runtime.suspension.call import SuspendedCall
 
 __all__ = [
     "AgentBusy",
     "AgentError",
     "AgentInterrupted",
+    "AgentSuspended",
     "BudgetExceeded",
     "BudgetUnmeasured",
     "CostExceeded",
@@ -150,6 +158,23 @@ class AgentInterrupted(AgentError):
 
     def __str__(self) -> str:
         return self.args[0] if self.args else "the caller interrupted the agent"
+
+
+class AgentSuspended(AgentError):
+    """The step's program waits for somebody's answer to tool calls; ``calls`` says to which.
+
+    ``agent.resume(approve=[1])`` or another answer goes on, in another process too if the agent was saved.
+    """
+
+    def __init__(self, calls: "Sequence[SuspendedCall]") -> None:
+        super().__init__(calls)
+        self.calls = tuple(calls)
+
+    def __str__(self) -> str:
+        waiting = ", ".join(f"{call.name} (call {call.id})" for call in self.calls)
+        return (
+            f"the program waits for an answer to {waiting}: agent.resume(approve=[...]), deny={{...}} or values={{...}}"
+        )
 
 
 class AgentBusy(AgentError):

@@ -25,7 +25,7 @@ __all__ = [
     "ToolCallStarted",
 ]
 
-RunState = Literal["success", "max_steps", "budget", "model_error", "interrupted", "failed"]
+RunState = Literal["success", "max_steps", "budget", "model_error", "interrupted", "suspended", "failed"]
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from cloche.agent.errors import AgentBusy
 from cloche.agent.events import AgentEvent, RunEnded, RunResult, StepEnded
 from cloche.agent.flow.drivers import adrive, drive
 from cloche.agent.flow.loop import run_flow
+from cloche.agent.flow.replies import Replies, ReplyOptions
 from cloche.agent.flow.run import Run
 from cloche.agent.memory.steps import ActionStep, FinalAnswerStep, TaskStep
 from cloche.agent.messages import Image
@@ -43,6 +44,7 @@ class _Order:
     max_steps: int | None = None
     streamed: bool = False
     parent: Run | None = None
+    replies: Replies = Replies.of()  # noqa: RUF009  (immutable)
 
 
 class MultiStepAgent(AgentCore):
@@ -89,10 +91,25 @@ class MultiStepAgent(AgentCore):
             async for event in events:
                 yield event
 
-    def resume(self, *, max_steps: int | None = None, return_full_result: bool = False) -> Any:
-        """Go on with the task of a run that was interrupted or ended by an error. Its budget begins anew."""
-        order = _Order(None, reset=False, max_steps=max_steps)
+    def resume(
+        self, *, max_steps: int | None = None, return_full_result: bool = False, **replies: Unpack[ReplyOptions]
+    ) -> Any:
+        """Go on with the task of a run that was interrupted or ended by an error. Its budget begins anew.
+
+        A run that ended with AgentSuspended, here or in the process that saved the agent, takes replies to its calls by
+        their ids: ``approve`` are the calls to make now, ``deny`` has reasons why others are refused, ``values`` what
+        they return, ``errors`` what they raise. Raises ConfigurationError for replies that nobody waits for, and
+        AgentSuspended again while calls are left without a reply.
+        """
+        order = _Order(None, reset=False, max_steps=max_steps, replies=Replies.of(**replies))
         return _outcome(_last(self._events(order)), return_full_result)
+
+    async def aresume(
+        self, *, max_steps: int | None = None, return_full_result: bool = False, **replies: Unpack[ReplyOptions]
+    ) -> Any:
+        """Like :meth:`resume`, awaiting."""
+        order = _Order(None, reset=False, max_steps=max_steps, replies=Replies.of(**replies))
+        return _outcome(await _alast(self._aevents(order)), return_full_result)
 
     async def work_for(self, parent: Run | None, task: str, variables: dict[str, Any]) -> RunResult:
         """Run for another agent: what is spent is booked on its run too, and its observers are told."""
@@ -179,7 +196,7 @@ class MultiStepAgent(AgentCore):
         steps = self.settings.max_steps if order.max_steps is None else order.max_steps
         inherited = [] if parent is None else [one for one in parent.observers if one not in self.settings.observers]
         run = Run(self.name, ledger, steps, [*self.observers(), *inherited], self._stop_working, parent)
-        run.streamed = order.streamed
+        run.streamed, run.replies = order.streamed, order.replies
         return run
 
     def _take(self, order: _Order) -> str:

@@ -5,7 +5,14 @@ from collections.abc import Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cloche.agent.errors import AgentInterrupted, BudgetExceeded, BudgetUnmeasured, ModelError, StepsExceeded
+from cloche.agent.errors import (
+    AgentInterrupted,
+    AgentSuspended,
+    BudgetExceeded,
+    BudgetUnmeasured,
+    ModelError,
+    StepsExceeded,
+)
 from cloche.agent.events import (
     ModelFinished,
     ModelStarted,
@@ -67,6 +74,9 @@ def ask(agent: "MultiStepAgent", run: Run, request: ModelRequest, purpose: str) 
 
 
 def _until_answered(agent: "MultiStepAgent", run: Run) -> Generator[Any, Any, Any]:
+    yield from _go_on(agent, run)
+    if run.answers:
+        return run.answers[0]
     begun = _last_number(agent)
     for index in range(run.max_steps):
         yield from _plan(agent, run, index)
@@ -79,6 +89,18 @@ def _until_answered(agent: "MultiStepAgent", run: Run) -> Generator[Any, Any, An
     raise StepsExceeded(run.max_steps, run.max_steps)
 
 
+def _go_on(agent: "MultiStepAgent", run: Run) -> Generator[Any, Any, None]:
+    """Go on with the step whose program waits for what this run has the answers to, if it is one."""
+    step = agent.memory.waiting
+    if step is None:
+        return
+    run.step = step.number
+    run.first_step = len(agent.memory.steps) - 1
+    agent.memory.steps.remove(step)
+    yield run.tell(StepStarted(step.number, **run.stamp))
+    yield from _one_step(agent, run, step)
+
+
 def _one_step(agent: "MultiStepAgent", run: Run, step: ActionStep) -> Generator[Any, Any, None]:
     """Perform one step. Whatever ends it, it is in the memory afterwards, unless nothing came of it at all."""
     started = time.perf_counter()
@@ -86,13 +108,16 @@ def _one_step(agent: "MultiStepAgent", run: Run, step: ActionStep) -> Generator[
         run.check_interrupted()
         run.ledger.check()
         agent.refresh_prompt()
-        yield from agent.act(run, step)
+        yield from agent.go_on(run, step) if step.waits else agent.act(run, step)
+    except AgentSuspended:
+        raise
     except BaseException as error:
         # Not only exceptions: whoever leaves a stream, or cancels a task, closes this generator.
-        _note_break(step, error)
+        if not step.waits:
+            _note_break(step, error)
         raise
     finally:
-        step.seconds = time.perf_counter() - started
+        step.seconds += time.perf_counter() - started
         if step.output or step.requests:
             step.is_final = bool(run.answers)
             agent.memory.steps.append(step)
@@ -167,6 +192,8 @@ def _state(error: Exception | None) -> State:
             return "model_error"
         case AgentInterrupted():
             return "interrupted"
+        case AgentSuspended():
+            return "suspended"
         case _:
             return "failed"
 

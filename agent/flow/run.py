@@ -10,6 +10,7 @@ from uuid import uuid4
 from cloche.agent.budgets import Ledger
 from cloche.agent.errors import AgentInterrupted
 from cloche.agent.events import AgentEvent
+from cloche.agent.flow.replies import Replies
 from cloche.agent.settings import Observer
 from cloche.host_tools.policy.scope import Scope, current_scope
 
@@ -24,7 +25,7 @@ class Run:
 
     ``stamp`` are the fields that all of its events carry. ``streamed`` says whether somebody reads its events as they
     come. ``answers`` are the final answers given; the first one counts. ``children`` are the runs of managed agents;
-    ``step`` is the number of the step that is going on.
+    ``step`` is the number of the step that is going on. ``replies`` are what the run was given for calls that wait.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Run:
         self.streamed = False
         self.first_step = 0
         self.answers: list[Any] = []
+        self.replies = Replies.of()
         self.step = 0
         self._scope = Scope(agent)
         self._stop = stop

@@ -10,23 +10,30 @@ from cloche.agent.flow.run import Run
 from cloche.agent.flow.threads import aevents_of, events_of
 from cloche.runtime.events import Event, Output, ToolFinished, ToolStarted
 from cloche.runtime.limits import Limits
-from cloche.runtime.result import Result
 from cloche.runtime.session import Session
+from cloche.runtime.suspension.suspended import Outcome, Suspended
 
-__all__ = ["RunCode"]
+__all__ = ["ResumeCode", "RunCode"]
 
 Put = Callable[[Any], object]
+Listener = Callable[[Event], None]
 
 
-class RunCode(Effect[Result[Any]]):
-    """Run a program; its output and tool calls are told as they happen. The value is the session's Result."""
+class RunCode(Effect[Outcome]):
+    """Run a program; its output and tool calls are told as they happen. The value is the session's Result.
 
-    def __init__(self, run: Run, session: Session, code: str, limits: Limits, hidden: frozenset[str]) -> None:
+    With ``waits``, it is a Suspended program where calls wait for somebody.
+    """
+
+    def __init__(
+        self, run: Run, session: Session, code: str, limits: Limits, hidden: frozenset[str], *, waits: bool = False
+    ) -> None:
         self._run = run
         self._session = session
         self._code = code
         self._limits = limits
         self._hidden = hidden
+        self._waits = waits
 
     def perform(self) -> Iterator[AgentEvent]:
         """Run it on this thread; on another one if the run is streamed. Leaving early interrupts it."""
@@ -53,14 +60,22 @@ class RunCode(Effect[Result[Any]]):
     def _work(self, put: Put) -> None:
         self._run.check_interrupted()
         with self._run.scoped():
-            self.value = self._session.run(self._code, limits=self._limits, on_event=self._listener(put))
+            self.value = self._begin(self._listener(put))
 
     async def _awork(self, put: Put) -> None:
         self._run.check_interrupted()
         with self._run.scoped():
-            self.value = await self._session.arun(self._code, limits=self._limits, on_event=self._listener(put))
+            self.value = await self._abegin(self._listener(put))
 
-    def _listener(self, put: Put) -> Callable[[Event], None]:
+    def _begin(self, listener: Listener) -> Outcome:
+        begin = self._session.start if self._waits else self._session.run
+        return begin(self._code, limits=self._limits, on_event=listener)
+
+    async def _abegin(self, listener: Listener) -> Outcome:
+        begin = self._session.astart if self._waits else self._session.arun
+        return await begin(self._code, limits=self._limits, on_event=listener)
+
+    def _listener(self, put: Put) -> Listener:
         def listen(event: Event) -> None:
             told = self._event(event)
             if told is not None:
@@ -82,6 +97,20 @@ class RunCode(Effect[Result[Any]]):
                 return ToolCallEnded(event.record, **stamp)
             case _:
                 return None
+
+
+class ResumeCode(RunCode):
+    """Go on with the program that is suspended in a session, with the run's replies to its calls."""
+
+    def __init__(self, run: Run, suspended: Suspended, limits: Limits, hidden: frozenset[str]) -> None:
+        super().__init__(run, suspended.session, "", limits, hidden, waits=True)
+        self._suspended = suspended
+
+    def _begin(self, listener: Listener) -> Outcome:
+        return self._suspended.resume(**self._run.replies.options, on_event=listener)
+
+    async def _abegin(self, listener: Listener) -> Outcome:
+        return await self._suspended.aresume(**self._run.replies.options, on_event=listener)
 
 
 def _nowhere(_: Any) -> None:

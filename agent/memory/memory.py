@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import BaseModel, Field
 
 from cloche.agent.memory.rendering import messages_of
-from cloche.agent.memory.steps import ActionStep, MemoryStep, PlanningStep, SystemPromptStep
+from cloche.agent.memory.steps import ActionStep, MemoryStep, PlanningStep, StepError, SystemPromptStep
 from cloche.agent.messages import Message, TokenUsage
 
 __all__ = ["AgentMemory"]
@@ -36,6 +36,20 @@ class AgentMemory(BaseModel):
     def actions(self) -> list[ActionStep]:
         """The action steps, oldest first."""
         return [step for step in self.steps if isinstance(step, ActionStep)]
+
+    @property
+    def waiting(self) -> ActionStep | None:
+        """The latest step, if its program waits for answers."""
+        last = self.steps[-1] if self.steps else None
+        return last if isinstance(last, ActionStep) and last.waits else None
+
+    def give_up(self) -> None:
+        """Note that programs which wait for answers never go on."""
+        for step in self.actions:
+            if step.waits:
+                step.waits = False
+                step.observation = "Error: nobody answered the calls that this program waited for, and it was given up."
+                step.error = StepError(type="GivenUp", message="nobody answered its calls", state="rolled_back")
 
     @property
     def usage(self) -> TokenUsage:

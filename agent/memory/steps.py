@@ -85,6 +85,7 @@ class ActionStep(BaseModel):
 
     ``output`` is the model's text; ``code`` the program in it (CodeAgent), ``requests`` the tool calls
     (ToolCallingAgent). ``observation`` and ``images`` are what the model sees next; a step callback may change both.
+    ``waits`` says that its program is suspended, in the agent's session, until its calls are answered.
     ``value`` is the program's last value. ``started`` is seconds since the epoch, ``seconds`` the whole step's time.
     """
 
@@ -103,6 +104,7 @@ class ActionStep(BaseModel):
     started: float = Field(default_factory=time.time)
     seconds: float = 0.0
     is_final: bool = False
+    waits: bool = False
 
 
 class FinalAnswerStep(BaseModel):

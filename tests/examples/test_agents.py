@@ -14,6 +14,10 @@ PRINTED = {
         "After 30 days a receipt needs the head of department's signature (page 1).\n"
         "step 1: ['late invoice']\nstep 2: ['receipts handed in after days']\nstep 3: []\n"
     ),
+    "approval_later": (
+        "waits: order('paper', 20)\nwaits: order('a printer', 400)\n"
+        "paper ordered for 20 euros; refused: order() is not allowed: too expensive\n"
+    ),
     "async_fan_out": "['Cairo', 'Delhi', 'Rome']\n",
     "budgeted_research": "the run used 21 tool calls and its budget is 20: raise Budget(...)\n1 step is remembered\n",
     "factorial_and_prime": "[1, 2, 3, 11]\nstep 1: NameError\nstep 2: ok\nstep 3: ok\n",

@@ -1,0 +1,194 @@
+"""Agents whose programs wait for somebody in the middle of a step."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloche import tool
+from cloche.agent import AgentSuspended, CodeAgent, MultiStepAgent, RunEnded, ScriptedModel
+from cloche.runtime.errors import ConfigurationError
+
+PAYING = """
+receipts = []
+for name, amount in [('ann', 20), ('bob', 400)]:
+    try:
+        receipts.append(pay(name, amount))
+    except PermissionError as error:
+        receipts.append(str(error))
+print(receipts)
+"""
+
+
+def code(program: str) -> str:
+    return f"I do it.\n<code>\n{program}\n</code>"
+
+
+class Till:
+    """The tool under test, and what was really paid."""
+
+    def __init__(self) -> None:
+        self.paid: list[tuple[str, int]] = []
+
+        @tool(approval=True)
+        def pay(to: str, amount: int) -> str:
+            """Pay somebody."""
+            self.paid.append((to, amount))
+            return f"paid {amount} to {to}"
+
+        self.pay = pay
+
+
+@pytest.fixture
+def till() -> Till:
+    return Till()
+
+
+def agent(till: Till, *programs: str, **options: Any) -> CodeAgent:
+    return CodeAgent([till.pay], ScriptedModel(map(code, programs)), **options)
+
+
+def suspended(one: MultiStepAgent, task: str = "Pay.") -> AgentSuspended:
+    with pytest.raises(AgentSuspended) as caught:
+        one.run(task)
+    return caught.value
+
+
+def test_a_call_is_approved_and_another_denied(till: Till) -> None:
+    with agent(till, PAYING, "final_answer(receipts)") as one:
+        error = suspended(one)
+        assert [(call.id, call.name, call.args) for call in error.calls] == [(1, "pay", ["ann", 20])]
+        assert "pay (call 1)" in str(error)
+        assert one.memory.waiting is one.memory.actions[0]
+        with pytest.raises(AgentSuspended) as caught:
+            one.resume(approve=[1])
+        assert [(call.id, call.args) for call in caught.value.calls] == [(2, ["bob", 400])]
+        assert till.paid == [("ann", 20)]
+        answer = one.resume(deny={2: "too much"})
+        assert answer == ["paid 20 to ann", "pay() is not allowed: too much"]
+        first, last = one.memory.actions
+        assert (first.number, last.number) == (1, 2)
+        assert "too much" in first.observation
+        assert not first.waits
+        assert [outcome.outcome for outcome in first.outcomes] == ["returned", "raised"]
+    assert till.paid == [("ann", 20)]
+
+
+def test_awaited_and_streamed_it_is_the_same(till: Till) -> None:
+    async def go() -> Any:
+        with pytest.raises(AgentSuspended):
+            await one.arun("Pay.")
+        with pytest.raises(AgentSuspended):
+            await one.aresume(deny={1: "no"})
+        return await one.aresume(approve=[2], return_full_result=True)
+
+    with agent(till, PAYING, "final_answer(receipts)") as one:
+        result = asyncio.run(go())
+    assert (result.state, result.output[1], len(result.steps)) == ("success", "paid 400 to bob", 3)
+    with agent(till, PAYING) as one:
+        last = list(one.run("Pay.", stream=True))[-1]
+        assert isinstance(last, RunEnded)
+        assert last.result.state == "suspended"
+        assert last.result.steps[-1].waits
+
+
+def test_replies_that_do_not_fit_change_nothing(till: Till) -> None:
+    with agent(till, PAYING, "final_answer(receipts)") as one:
+        suspended(one)
+        for replies in ({"approve": [7]}, {"values": {1: "paid, honestly"}}):
+            with pytest.raises(ConfigurationError):
+                one.resume(**replies)  # pyright: ignore
+        with pytest.raises(AgentSuspended):
+            one.resume()
+        assert till.paid == []
+        with pytest.raises(AgentSuspended):
+            one.resume(approve=[1])
+        assert till.paid == [("ann", 20)]
+
+
+def test_nobody_waits_for_replies_to_nothing(till: Till) -> None:
+    with agent(till, "final_answer(1)") as one:
+        one.run("t")
+        with pytest.raises(ConfigurationError, match="no program waits"):
+            one.resume(approve=[1])
+
+
+def test_a_new_task_gives_the_program_up(till: Till) -> None:
+    with agent(till, "x = 1", PAYING, "final_answer(x)") as one:
+        suspended(one)
+        assert one.run("Something else: what is x?", reset=False) == 1
+        waited = one.memory.actions[1]
+        assert waited.error is not None
+        assert (waited.error.type, waited.error.state) == ("GivenUp", "rolled_back")
+        assert "given up" in one.memory.messages()[-2].text or "given up" in str(one.memory.messages())
+    assert till.paid == []
+
+
+def test_a_final_answer_may_come_right_after_a_call(till: Till) -> None:
+    with agent(till, "final_answer(pay('ann', 1))") as one:
+        suspended(one)
+        assert one.resume(approve=[1]) == "paid 1 to ann"
+        assert one.memory.actions[-1].is_final
+
+
+def test_a_managed_agent_cannot_wait_and_says_so(till: Till) -> None:
+    low = agent(till, "pay('ann', 1)", "final_answer('could not')", name="low", description="Pays.")
+    with CodeAgent([], ScriptedModel([code("final_answer(await low('pay'))")]), managed_agents=[low]) as top:
+        assert top.run("t") == "could not"
+    assert "CannotSuspendHere" in low.memory.actions[0].observation
+    assert till.paid == []
+
+
+OTHER = """
+import sys
+from cloche import tool
+from cloche.agent import AgentSuspended, MultiStepAgent, ScriptedModel
+
+@tool(approval=True)
+def pay(to: str, amount: int) -> str:
+    '''Pay somebody.'''
+    print("really paying", amount, "to", to)
+    return f"paid {amount} to {to}"
+
+model = ScriptedModel(["I report.\\n<code>\\nfinal_answer([before, receipts])\\n</code>"])
+with MultiStepAgent.load(sys.argv[1], model, tools=[pay]) as agent:
+    try:
+        print(agent.resume(approve=[1]))
+    except AgentSuspended as error:
+        print([(call.name, call.args) for call in error.calls])
+        agent.save(sys.argv[1])
+"""
+
+
+def test_another_process_goes_on_in_the_middle_of_an_approval(till: Till, tmp_path: Path) -> None:
+    with agent(till, "before = 'kept'", PAYING) as one:
+        suspended(one)
+        one.save(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def other(source: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", source, str(tmp_path)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    done = other(OTHER)
+    assert done.stdout == "really paying 20 to ann\n[('pay', ['bob', 400])]\n", done.stderr
+    again = other(OTHER.replace("approve=[1]", "approve=[2]"))
+    assert again.stdout == "really paying 400 to bob\n['kept', ['paid 20 to ann', 'paid 400 to bob']]\n", again.stderr
+    assert till.paid == []
+
+
+def test_a_program_that_waits_is_still_there_after_loading_here(till: Till, tmp_path: Path) -> None:
+    with agent(till, PAYING) as one:
+        suspended(one)
+        one.save(tmp_path)
+    loaded = MultiStepAgent.load(tmp_path, ScriptedModel([code("final_answer(receipts)")]), tools=[till.pay])
+    assert isinstance(loaded, CodeAgent)
+    assert loaded.suspended is not None
+    assert [call.args for call in loaded.suspended.calls] == [["ann", 20]]
+    assert loaded.resume(errors={1: TimeoutError("nobody there")}) == []
+    assert "TimeoutError: nobody there" in loaded.memory.actions[0].observation
+    loaded.close()
