@@ -113,10 +113,17 @@ def error_text(error: BaseException | None, tool: str, most: int) -> tuple[str, 
     return type(error).__name__, _message(error)[:most]
 
 
+def _message_of_os(error: OSError) -> str:
+    # Its text holds the host's file names; a lone text in one of Python's own classes is what the tool's author wrote.
+    if isinstance(error.strerror, str):
+        return error.strerror
+    written = type(error).__module__ == "builtins" and len(error.args) == 1 and type(error.args[0]) is str
+    return error.args[0] if written else ""
+
+
 def _message(error: BaseException | None) -> str:
-    # The text of an OSError holds the host's file names.
     if isinstance(error, OSError):
-        return error.strerror if isinstance(error.strerror, str) else ""
+        return _message_of_os(error)
     try:
         return str(error)
     except Exception:

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -108,6 +109,8 @@ class Told(Exception):
         (ValueError("v"), ["ValueError", "v"]),
         (Told("for the host"), ["ValueError", "for the guest"]),
         (FileNotFoundError(2, "No such file", "/host/path"), ["FileNotFoundError", "No such file"]),
+        (PermissionError("ask the owner first"), ["PermissionError", "ask the owner first"]),
+        (shutil.SameFileError("'/host/a' and '/host/b' are the same file"), ["SameFileError", ""]),
         (SystemExit(3), ["SystemExit", "3"]),
         (KeyboardInterrupt(), ["KeyboardInterrupt", ""]),
         (GeneratorExit("g"), ["GeneratorExit", "g"]),
