@@ -80,12 +80,19 @@ def _slower(peer: str) -> Callable[[Results], float | None]:
     return lambda results: compute_ratio(results, peer)[0]
 
 
-_MS, _US, _MB = 1e-3, 1e-6, 1e6
+_MS, _US, _KB, _MB = 1e-3, 1e-6, 1e3, 1e6
 BARS = [
     Bar("new process to first result, image cached", "s", 400 * _MS, 150 * _MS, _median("process")),
     Bar("fresh isolate, x = 1, ready pool", "s", 0.5 * _MS, 0.10 * _MS, _median("fresh.ready")),
     Bar("fresh isolate, sustained, one thread", "s", None, 0.35 * _MS, _median("fresh.sustained")),
     Bar("next run in a session", "s", 50 * _US, 25 * _US, _median("session.next")),
+    Bar("snapshot of a small session", "s", None, 3 * _MS, _median("durable.snapshot")),
+    Bar("restore, to the first result", "s", None, 2 * _MS, _median("durable.restore")),
+    Bar("fork, to the first result", "s", None, 1.5 * _MS, _median("durable.fork")),
+    Bar("snapshot of a dict of 100,000 entries", "s", None, 60 * _MS, _median("durable.large")),
+    Bar("resume after 3 million turns, to the end", "s", None, 3 * _MS, _median("durable.resume")),
+    Bar("snapshot's size, x = 1", "B", None, 150 * _KB, _median("durable.size")),
+    Bar("snapshot's size, 1 MB of random bytes", "B", None, 2 * _MB, _median("durable.data")),
     Bar("tool call, two ints", "s", 10 * _US, 5 * _US, _median("tool.ints")),
     Bar("tool call, 1 MB bytes each way", "s", None, 1 * _MS, _median("tool.data")),
     Bar("ten-turn transcript, fresh session included", "s", None, 1 * _MS, _median("transcript")),

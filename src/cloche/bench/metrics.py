@@ -30,6 +30,7 @@ class Metric:
 GROUPS = {
     "start": "From nothing to a result",
     "session": "In a session",
+    "durable": "A session as bytes",
     "tool": "Calling a host function",
     "compute": "Computing",
     "crowd": "Many at once",
@@ -49,6 +50,15 @@ _ALL = [
     _metric("session.next", "next program in a session", "next", "session"),
     _metric("session.repeat", "the same program again", "again", "session"),
     _metric("transcript", "ten turns of an agent, session included", "ten turns", "session"),
+    _metric("durable.snapshot", "write a small session down, 400 kB of it changed", "snapshot", "durable"),
+    _metric("durable.restore", "from these bytes to the first result", "restore", "durable"),
+    _metric("durable.fork", "fork it, to the fork's first result", "fork", "durable"),
+    _metric("durable.large", "write a dict of 100,000 entries down", "100k entries", "durable"),
+    _metric(
+        "durable.resume", "from the bytes of a program paused after 3 million turns to its end", "resume", "durable"
+    ),
+    _metric("durable.size", "bytes of a session after x = 1", "x = 1", "durable", "B"),
+    _metric("durable.data", "the same with 1 MB of random bytes", "1 MB of data", "durable", "B"),
     _metric("tool.ints", "two ints", "2 ints", "tool"),
     _metric("tool.text", "1 kB of text, each way", "1 kB", "tool"),
     _metric("tool.data", "1 MB of bytes, each way", "1 MB", "tool"),

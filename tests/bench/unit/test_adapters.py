@@ -11,6 +11,7 @@ from cloche.bench.tasks.compute import PROGRAMS
 from cloche.bench.worker.serving import Server
 
 IN_HOUSE = ("exec", "subprocess", "restricted", "smolagents", "monty", "eryx")
+_NOT_OF_THE_BASELINE = ("throughput", "live", "memory", "durable")
 ONE = {"seconds": 0.0, "most": 1, "warm": 0}
 
 
@@ -52,9 +53,17 @@ def test_twelve_programs() -> None:
     assert len(PROGRAMS) >= 12
 
 
-@pytest.mark.parametrize("task", [name for name in TASKS if not name.startswith(("throughput", "live", "memory"))])
+@pytest.mark.parametrize("task", [name for name in TASKS if not name.startswith(_NOT_OF_THE_BASELINE)])
 def test_the_baseline_can_do_every_task(task: str) -> None:
     module, _, name = PEERS["exec"].adapter.partition(":")
     answer = Server(getattr(importlib.import_module(module), name)).answer({"task": task, "block": ONE})
     (samples,) = answer["samples"].values()
     assert samples[0] > 0
+
+
+@pytest.mark.parametrize("task", [name for name in TASKS if name.startswith("durable")])
+def test_who_cannot_write_sessions_down_says_so(task: str) -> None:
+    module, _, name = PEERS["exec"].adapter.partition(":")
+    answer = Server(getattr(importlib.import_module(module), name)).answer({"task": task, "block": ONE})
+    assert answer["error"]["type"] == "Unsupported"
+    assert "write" in answer["error"]["message"]

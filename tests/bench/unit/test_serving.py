@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cloche.bench.adapters.base import Run, Runner
+from cloche.bench.adapters.base import Kept, Run, Runner
 from cloche.bench.tasks.base import GaveUp, Sample, Task, WrongAnswer, expect
 from cloche.bench.tasks.catalogue import TASKS
 from cloche.bench.worker.blocks import Block, take_block
@@ -98,6 +98,21 @@ class Wrong(Runner):
     @contextmanager
     def session(self) -> Generator[Run, None, None]:
         yield lambda code: "wrong"
+
+    @contextmanager
+    def kept(self) -> Generator[Kept, None, None]:
+        yield Kept(lambda code: "wrong", lambda: b"wrong", self.session)
+
+    @contextmanager
+    def restored(self, data: bytes) -> Generator[Run, None, None]:
+        yield lambda code: "wrong"
+
+    @contextmanager
+    def paused(self, code: str) -> Generator[Callable[[], bytes], None, None]:
+        yield lambda: b"wrong"
+
+    def resumed(self, data: bytes, value: Any) -> Any:
+        return "wrong"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MODULES", "Run", "Runner", "Unsupported"]
+__all__ = ["MODULES", "Kept", "Run", "Runner", "Unsupported"]
 
 Run = Callable[[str], Any]
 """Runs one program in a session and returns its value."""
@@ -15,6 +16,15 @@ MODULES = ("json", "re", "datetime", "decimal", "math", "itertools", "functools"
 
 class Unsupported(Exception):
     """The peer has no such thing. The message says so in one sentence."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A session that can be written down: ``dump`` gives all of it as bytes, ``fork`` another one in its state."""
+
+    run: Run
+    dump: Callable[[], bytes]
+    fork: Callable[[], AbstractContextManager[Run]]
 
 
 class Runner:
@@ -39,6 +49,22 @@ class Runner:
     def session(self) -> AbstractContextManager[Run]:
         """Return a session; what programs define in it stays until it ends."""
         raise Unsupported("it keeps no state from one run to the next")
+
+    def kept(self) -> AbstractContextManager[Kept]:
+        """Return a session that can be written down."""
+        raise Unsupported("it cannot write a session down, as far as its adapter knows")
+
+    def restored(self, data: bytes) -> AbstractContextManager[Run]:
+        """Return a session in the state that was written down."""
+        raise Unsupported("it cannot write a session down, as far as its adapter knows")
+
+    def paused(self, code: str) -> AbstractContextManager[Callable[[], bytes]]:
+        """Run a program up to its first tool call; give the function that writes it down in the middle."""
+        raise Unsupported("it cannot write a program down in the middle, as far as its adapter knows")
+
+    def resumed(self, data: bytes, value: Any) -> Any:
+        """Let the tool call of a program that was written down return a value, and return the program's."""
+        raise Unsupported("it cannot write a program down in the middle, as far as its adapter knows")
 
     def close(self) -> None:
         """Let go of everything. Safe to call twice."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from cloche.bench.adapters.base import Run, Runner
+from cloche.bench.adapters.base import Kept, Run, Runner
 
 __all__ = ["Adapter"]
 
@@ -32,6 +32,33 @@ class Adapter(Runner):
         """Keep one worker."""
         with self._pool.checkout() as session:
             yield lambda code: session.feed_run(code, external_lookup=self.tools)
+
+    @contextmanager
+    def kept(self) -> Generator[Kept, None, None]:
+        """Keep one worker; a fork is another one that loads what the first wrote down."""
+        with self._pool.checkout() as session:
+            yield Kept(session.feed_run, session.dump, lambda: self.restored(session.dump()))
+
+    @contextmanager
+    def restored(self, data: bytes) -> Generator[Run, None, None]:
+        """Load it in another worker."""
+        with self._pool.checkout() as session:
+            session.load_session(data)
+            yield session.feed_run
+
+    @contextmanager
+    def paused(self, code: str) -> Generator[Callable[[], bytes], None, None]:
+        """Start it, which stops at each external call."""
+        with self._pool.checkout() as session:
+            now = session.feed_start(code, external_lookup=self.tools)
+            while not isinstance(now, _monty.FunctionSnapshot):
+                now = now.resume_auto()
+            yield now.dump
+
+    def resumed(self, data: bytes, value: Any) -> Any:
+        """Load it in another worker and go on."""
+        with self._pool.checkout() as session:
+            return session.load_snapshot(data).resume({"return_value": value}).output
 
     def close(self) -> None:
         """Stop the workers."""

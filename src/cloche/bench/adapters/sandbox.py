@@ -4,8 +4,8 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from cloche import Sandbox, Session, tool
-from cloche.bench.adapters.base import Run, Runner
+from cloche import Result, Sandbox, Session, Suspended, tool
+from cloche.bench.adapters.base import Kept, Run, Runner
 from cloche.runtime.wasm.engine import Metering
 
 __all__ = ["Adapter", "EpochAdapter", "PlainToolsAdapter", "UnmeteredAdapter"]
@@ -32,6 +32,34 @@ class Adapter(Runner):
         with self._box.session() as session:
             yield _runner(session)
 
+    @contextmanager
+    def kept(self) -> Generator[Kept, None, None]:
+        """Run in one guest, as ``session`` does."""
+        with self._box.session() as session:
+            yield Kept(_runner(session), lambda: bytes(session.snapshot()), lambda: _forked(session))
+
+    @contextmanager
+    def restored(self, data: bytes) -> Generator[Run, None, None]:
+        """Run in a guest of that snapshot."""
+        with self._box.restore(data) as session:
+            yield _runner(session)
+
+    @contextmanager
+    def paused(self, code: str) -> Generator[Callable[[], bytes], None, None]:
+        """Start it so that every call waits."""
+        with self._box.session() as session:
+            suspended = session.start(code, step=True)
+            assert isinstance(suspended, Suspended)
+            yield lambda: bytes(suspended.snapshot())
+
+    def resumed(self, data: bytes, value: Any) -> Any:
+        """Go on in a guest of that snapshot."""
+        with self._box.restore(data) as session:
+            assert session.suspended is not None
+            ended = session.suspended.resume({1: value})
+            assert isinstance(ended, Result)
+            return ended.unwrap()
+
 
 class PlainToolsAdapter(Adapter):
     """Tools as ``@tool`` makes them: they might block, so each run has a thread that can be left behind."""
@@ -49,6 +77,12 @@ class UnmeteredAdapter(Adapter):
     """Nothing ends a program that computes."""
 
     metering = "none"
+
+
+@contextmanager
+def _forked(session: Session) -> Generator[Run, None, None]:
+    with session.fork() as fork:
+        yield _runner(fork)
 
 
 def _runner(session: Session) -> Run:

@@ -1,6 +1,6 @@
 """Every task that runs in a peer's own process, by name."""
 
-from cloche.bench.tasks import compute, crowd, fresh, session, throughput, tools, transcript
+from cloche.bench.tasks import compute, crowd, durable, fresh, session, throughput, tools, transcript
 from cloche.bench.tasks import host_functions as host
 from cloche.bench.tasks.base import Task
 
@@ -15,6 +15,13 @@ TASKS: dict[str, Task] = {
     "fresh.imports": Task(fresh.open_paused("fresh.imports", fresh.IMPORTS)),
     "session.next": Task(session.open_next),
     "session.repeat": Task(session.open_repeat),
+    "durable.snapshot": Task(durable.open_snapshot("durable.snapshot", durable.SMALL)),
+    "durable.restore": Task(durable.open_restore),
+    "durable.fork": Task(durable.open_fork),
+    "durable.large": Task(durable.open_snapshot("durable.large", durable.LARGE)),
+    "durable.resume": Task(durable.open_resume, {"ask": host.ask}),
+    "durable.size": Task(durable.open_size("durable.size", durable.TINY)),
+    "durable.data": Task(durable.open_size("durable.data", durable.DATA)),
     "tool.ints": Task(tools.open_calls("tool.ints", "", "add(a=1, b=2)", "value", 3), {"add": host.add}),
     "tool.text": Task(
         tools.open_calls("tool.text", _TEXT, "echo_text(text=text)", "value == text", True),
