@@ -49,7 +49,7 @@ def _first_line(text: str) -> str:
 
 
 def _shown(steps: list[MemoryStep]) -> str:
-    return "\n".join(f"[{message.role}] {message.text}" for message in messages_of(steps))
+    return "\n".join(f"[{message.role}] {message.text}" for message in messages_of(steps, {}))
 
 
 def _told(step: MemoryStep) -> str:

@@ -1,11 +1,11 @@
 """The steps of an agent's runs in order."""
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PrivateAttr
 
-from cloche.agent.memory.rendering import messages_of
+from cloche.agent.memory.rendering import Shown, messages_of
 from cloche.agent.memory.steps import ActionStep, MemoryStep, PlanningStep, StepError, SystemPromptStep
 from cloche.agent.messages import Message, TokenUsage
 
@@ -18,6 +18,8 @@ class AgentMemory(BaseModel):
     system: SystemPromptStep = Field(default_factory=SystemPromptStep)
     steps: list[MemoryStep] = Field(default_factory=list[MemoryStep])
 
+    _shown: Shown = PrivateAttr(default_factory=dict[int, tuple[MemoryStep, Any, list[Message]]])
+
     def reset(self) -> None:
         """Forget all steps; the system prompt stays."""
         self.steps = []
@@ -26,7 +28,11 @@ class AgentMemory(BaseModel):
         """Return what a model is shown. ``summary`` leaves out the system prompt and earlier plans."""
         system = [] if summary else [Message.of("system", self.system.prompt)]
         steps = [step for step in self.steps if not (summary and isinstance(step, PlanningStep))]
-        return [*system, *messages_of(steps)]
+        shown = self._shown
+        if len(shown) > 2 * len(steps):
+            # Steps that were forgotten are not kept for this.
+            shown.clear()
+        return [*system, *messages_of(steps, shown)]
 
     def return_full_code(self) -> str:
         """Return the code of all steps as one program."""

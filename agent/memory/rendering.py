@@ -1,16 +1,43 @@
 """Steps as the messages that a model is shown."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from cloche.agent.memory.steps import ActionStep, FinalAnswerStep, MemoryStep, PlanningStep, TaskStep
 from cloche.agent.messages import Message, Text
 
-__all__ = ["messages_of"]
+__all__ = ["Shown", "messages_of"]
+
+Shown = dict[int, tuple[MemoryStep, Any, list[Message]]]
+"""What steps look like to the model, by their ids, with what that was made of."""
 
 
-def messages_of(steps: Iterable[MemoryStep]) -> list[Message]:
-    """Return the messages of these steps in order."""
-    return [message for step in steps for message in _messages(step)]
+def messages_of(steps: Iterable[MemoryStep], shown: Shown) -> list[Message]:
+    """Return the messages of these steps in order.
+
+    A model is shown all steps each time, so ``shown`` keeps what was made before. Steps may change: those that did are
+    made anew.
+    """
+    return [message for step in steps for message in _remembered(step, shown)]
+
+
+def _remembered(step: MemoryStep, shown: Shown) -> list[Message]:
+    if not isinstance(step, ActionStep):
+        return _messages(step)
+    known, made_of = shown.get(id(step)), _made_of(step)
+    if known is not None and known[0] is step and known[1] == made_of:
+        return known[2]
+    messages = _messages(step)
+    shown[id(step)] = (step, made_of, messages)
+    return messages
+
+
+def _made_of(step: ActionStep) -> Any:
+    # Mostly one and the same objects as before, which are compared in no time.
+    if not step.requests:
+        return step.output, step.observation, *step.images
+    outcomes = [(outcome.id, outcome.observation) for outcome in step.outcomes]
+    return step.output, step.observation, tuple(step.images), tuple(step.requests), outcomes
 
 
 def _messages(step: MemoryStep) -> list[Message]:

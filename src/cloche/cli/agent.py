@@ -4,26 +4,27 @@ import argparse
 from typing import Any
 
 from cloche.agent import AgentError, Budget, CodeAgent, MultiStepAgent, RunRecorder, ToolCallingAgent
+from cloche.agent.core import Tools
 from cloche.agent.models import LiteLLMModel, Model
+from cloche.cli.agent_approval import decided, with_approval
 from cloche.cli.agent_script import scripted_model, scripted_task
 from cloche.cli.agent_tools import agent_tools
 from cloche.cli.complaint import Complaint
 from cloche.cli.exit_codes import ExitCode
 from cloche.cli.harmless import harmless
 from cloche.cli.model_keys import MODELS_BY_KEY, model_of_environment
-from cloche.host_tools import ToolLike
 
 __all__ = ["command"]
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Work on the task, or on one after the other, and return the exit code. Raises Complaint without a model."""
-    with agent_tools(arguments) as tools, _agent(arguments, tools) as agent:
+    with agent_tools(arguments) as found, _agent(arguments, with_approval(found, arguments.approve)) as agent:
         task = arguments.task or (scripted_task() if arguments.scripted else None)
         return _work(agent, task, reset=True) if task else _converse(agent)
 
 
-def _agent(arguments: argparse.Namespace, tools: dict[str, ToolLike]) -> MultiStepAgent:
+def _agent(arguments: argparse.Namespace, tools: Tools) -> MultiStepAgent:
     options: dict[str, Any] = {
         "max_steps": arguments.max_steps,
         "planning_interval": arguments.plan,
@@ -54,7 +55,7 @@ def _no_model() -> str:
 
 def _work(agent: MultiStepAgent, task: str, *, reset: bool) -> int:
     try:
-        answer = agent.run(task, reset=reset)
+        answer = decided(agent, agent.run(task, reset=reset, return_full_result=True)).unwrap()
     except KeyboardInterrupt:
         agent.interrupt()
         raise

@@ -23,6 +23,9 @@ def add_agent(commands: Any) -> None:
     agent.add_argument(
         "--mcp", action="append", default=[], metavar="SERVER", help="an MCP server: its URL or its command; repeatable"
     )
+    agent.add_argument(
+        "--approve", action="append", default=[], metavar="TOOL", help="ask before each call of this tool; repeatable"
+    )
     agent.add_argument("--calls-tools", action="store_true", help="call tools by schema instead of writing code")
     agent.add_argument("--max-steps", type=int, default=20, metavar="N", help="default: 20")
     agent.add_argument("--max-cost", type=float, metavar="DOLLARS", help="stop when this much was spent")

@@ -81,3 +81,54 @@ def test_a_conversation_at_the_keyboard(capsys: pytest.CaptureFixture[str], monk
         assert main(["agent", "--model", "openai/local", "--api-base", server.url, "--quiet"]) == 0
     assert capsys.readouterr().out == "5\n6\n"
     assert len(server.requests[1]["messages"]) > len(server.requests[0]["messages"])
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("y", "1! + 1 = 2"), ("n", "not allowed"), (None, "not allowed")])
+def test_asks_before_calls_of_the_named_tool(
+    typed: str | None, answer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def reply(prompt: str) -> str:
+        asked.append(prompt)
+        if typed is None:
+            raise EOFError
+        return typed
+
+    monkeypatch.setattr("builtins.input", reply)
+    main(["agent", "--scripted", "--approve", "factorial"])
+    captured = capsys.readouterr()
+    assert asked[0] == "allow factorial(n=1)? [y/N] "
+    assert len(asked) >= (8 if typed == "y" else 1)
+    assert answer in captured.out + captured.err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_asks_about_a_tool_that_always_needs_approval(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "till.py").write_text(
+        "from cloche import tool\n\n\n@tool(approval=True)\ndef pay(to: str) -> str:\n"
+        '    """Pay.\n\n    Args:\n        to: Who.\n    """\n    return f"paid {to}"\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-local")
+    asked: list[str] = []
+
+    def reply(prompt: str) -> str:
+        asked.append(prompt)
+        return "y" if "ann" in prompt else "n"
+
+    monkeypatch.setattr("builtins.input", reply)
+    program = "<code>\nfirst = pay('ann\\x1b[2J')\ntry:\n    pay('bob')\nexcept PermissionError as no:\n"
+    program += "    final_answer([first, str(no)])\n</code>"
+    with chat_server(program) as server:
+        flags = ["--model", "openai/local", "--api-base", server.url, "--quiet", "--tool", "till:pay"]
+        assert main(["agent", "Pay", *flags]) == 0
+    assert asked == [r"allow pay('ann\x1b[2J')? [y/N] ", "allow pay('bob')? [y/N] "]
+    assert "the user said no" in capsys.readouterr().out
+
+
+def test_a_tool_to_approve_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["agent", "--scripted", "--approve", "nothing"]) == 2
+    assert "there are prime_checker, factorial" in capsys.readouterr().err

@@ -110,3 +110,19 @@ def test_a_value_that_holds_itself_can_be_saved() -> None:
 def test_anything_but_a_memory_is_refused(data: bytes) -> None:
     with pytest.raises(ValidationError):
         AgentMemory.model_validate_json(b"[" + data)
+
+
+def test_a_step_that_changed_is_shown_as_it_is_now_and_the_others_as_before() -> None:
+    steps = [ActionStep(number=n, output=f"o{n}", observation=f"seen {n}") for n in (1, 2)]
+    calls = ActionStep(number=3, requests=[ToolRequest(id="1", name="f")], outcomes=[ToolOutcome(id="1", name="f")])
+    memory = AgentMemory(steps=[*steps, calls])
+    before = memory.messages()
+    memory.steps[0] = steps[0]
+    steps[1].observation = "seen again"
+    calls.outcomes[0].observation = "done"
+    after = memory.messages()
+    assert [message.text for message in after[-3:]] == ["Observation:\nseen again", "", "done"]
+    assert after[1] is before[1]
+    memory.reset()
+    assert len(memory.messages()) == 1
+    assert AgentMemory.model_validate_json(memory.model_dump_json()) == memory
