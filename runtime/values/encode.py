@@ -18,6 +18,8 @@ _MAX_ITEMS: Final = 1 << 24
 _KEPT: Final = 1 << 16
 """Messages above this size leave a large buffer behind in their packer, which is then dropped."""
 
+_MAX_BLOB: Final = (1 << 32) - 1
+
 _SCALARS: Final = frozenset((type(None), bool, int, float, str, bytes))
 
 _COUNTS_FIRST: Final = sys.platform != "wasi"
@@ -31,6 +33,8 @@ def encode(value: object, *, where: str = "value", limit: int | None = None) -> 
     None for no limit other than 16 million items. Raises UnserializableError naming type and path for what cannot
     cross, is cyclic or nests deeper than 200 levels, and ValueTooLarge above the limit. The value is never changed.
     """
+    if type(value) is bytes and len(value) > _KEPT:
+        return _encode_blob(value, where, limit)
     try:
         packing = _idle.pop()
     except IndexError:
@@ -48,6 +52,14 @@ def encode(value: object, *, where: str = "value", limit: int | None = None) -> 
     if len(data) > MAX_DEPTH or (limit is not None and len(data) > limit):
         return _checked(data, value, where, limit)
     return data
+
+
+def _encode_blob(value: bytes, where: str, limit: int | None) -> bytes:
+    """Many bytes, copied once: a packer copies them into a buffer of twice their size first."""
+    size = len(value) + 5
+    if size > (_MAX_BLOB if limit is None else limit):
+        raise ValueTooLarge(f"{where}: {size:,} bytes (at most {_MAX_BLOB if limit is None else limit:,})", path=where)
+    return b"\xc6" + len(value).to_bytes(4, "big") + value
 
 
 class _Packing:
