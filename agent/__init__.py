@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from cloche.agent.models.recording import RecordingModel
     from cloche.agent.models.replay import ReplayModel
     from cloche.agent.models.scripted import ScriptedModel
+    from cloche.agent.models.transformers_model import TransformersModel
     from cloche.agent.monitoring.records import RunRecorder
     from cloche.agent.monitoring.terminal import TerminalLog
     from cloche.agent.monitoring.tracing import Tracing
@@ -81,6 +82,7 @@ _HOMES = {
     "models.recording": ("RecordingModel",),
     "models.replay": ("ReplayModel",),
     "models.scripted": ("ScriptedModel",),
+    "models.transformers_model": ("TransformersModel",),
     "monitoring.records": ("RunRecorder",),
     "monitoring.terminal": ("TerminalLog",),
     "monitoring.tracing": ("Tracing",),
@@ -142,6 +144,7 @@ __all__ = [
     "ToolCallsExceeded",
     "ToolRequest",
     "Tracing",
+    "TransformersModel",
 ]
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cloche.agent.models.recording import RecordingModel
     from cloche.agent.models.replay import ReplayModel
     from cloche.agent.models.scripted import ScriptedModel
+    from cloche.agent.models.transformers_model import TransformersModel
 
 __all__ = [
     "AsyncModel",
@@ -22,6 +23,7 @@ __all__ = [
     "ReplayModel",
     "Reply",
     "ScriptedModel",
+    "TransformersModel",
 ]
 
 _HOMES = {
@@ -30,6 +32,7 @@ _HOMES = {
     "RecordingModel": "recording",
     "ReplayModel": "replay",
     "ScriptedModel": "scripted",
+    "TransformersModel": "transformers_model",
 }
 
 

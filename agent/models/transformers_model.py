@@ -1,0 +1,100 @@
+"""A model whose weights are in this process, run by transformers."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+from cloche.agent.errors import ModelRefused
+from cloche.agent.messages import Image, TokenUsage
+from cloche.agent.models.protocol import Delta, ModelRequest, Piece, Reply, trimmed
+from cloche.agent.models.wire import assistant, completion_arguments
+from cloche.runtime.errors import ConfigurationError
+
+__all__ = ["TransformersModel"]
+
+
+class TransformersModel:
+    """A causal language model of transformers, for text without images.
+
+    ``name``        a folder, or a repository of the Hub, whose weights are loaded when it is first asked.
+    ``max_tokens``  the most that one reply may have. Default 2,048.
+    ``model``, ``tokenizer``  take the place of what would be loaded.
+    ``trust_remote_code``  whether a repository's own Python may run, with all rights of this process. Default False.
+    ``options``     go to ``AutoModelForCausalLM.from_pretrained``: ``device_map``, ``dtype`` and the like.
+
+    One request at a time: others wait. Tool calls are read from the text. Raises ConfigurationError where transformers
+    is not installed, when it is first asked.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_tokens: int = 2_048,
+        model: Any = None,
+        tokenizer: Any = None,
+        trust_remote_code: bool = False,
+        **options: Any,
+    ) -> None:
+        if (model is None) != (tokenizer is None):
+            raise ConfigurationError("model", "a model needs its tokenizer: pass both, or neither")
+        self.name = name
+        self._max_tokens = max_tokens
+        self._parts = None if model is None else (model, tokenizer)
+        self._trust = trust_remote_code
+        self._options = options
+        self._lock = threading.Lock()
+
+    def generate(self, request: ModelRequest, /) -> Reply:
+        """Return the answer. Raises ModelRefused for images, and for whatever transformers raises."""
+        with self._lock:
+            model, tokenizer = self._loaded()
+            try:
+                text, usage = self._completed(model, tokenizer, request)
+            except Exception as error:
+                raise ModelRefused(f"{type(error).__name__}: {error}") from error
+        return Reply(message=assistant(trimmed(text, request.stop), ()), usage=usage, model=self.name)
+
+    def stream(self, request: ModelRequest, /) -> Iterator[Piece]:
+        """Yield the answer in one piece, then the Reply."""
+        reply = self.generate(request)
+        yield Delta(reply.message.text)
+        yield reply
+
+    def _completed(self, model: Any, tokenizer: Any, request: ModelRequest) -> tuple[str, TokenUsage]:
+        arguments = completion_arguments(request, stream=False)
+        if any(isinstance(part, Image) for message in request.messages for part in message.content):
+            raise ValueError("this model takes no images")
+        inputs = tokenizer.apply_chat_template(
+            arguments["messages"],
+            tools=arguments.get("tools"),
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        ).to(model.device)
+        asked = len(inputs["input_ids"][0])
+        produced = model.generate(**inputs, max_new_tokens=self._max_tokens, **_stopping(tokenizer, request.stop))[0]
+        text = str(tokenizer.decode(produced[asked:], skip_special_tokens=True))
+        return text, TokenUsage(input_tokens=asked, output_tokens=len(produced) - asked)
+
+    def _loaded(self) -> tuple[Any, Any]:
+        if self._parts is None:
+            library = _transformers()
+            trust = {"trust_remote_code": self._trust}
+            model = library.AutoModelForCausalLM.from_pretrained(self.name, **trust, **self._options)
+            self._parts = (model, library.AutoTokenizer.from_pretrained(self.name, **trust))
+        return self._parts
+
+
+def _stopping(tokenizer: Any, stop: Sequence[str]) -> dict[str, Any]:
+    return {"stop_strings": list(stop), "tokenizer": tokenizer} if stop else {}
+
+
+def _transformers() -> Any:
+    try:
+        return import_module("transformers")
+    except ImportError as error:
+        problem = "TransformersModel needs transformers and torch: pip install 'cloche[transformers]'"
+        raise ConfigurationError("model", problem) from error
