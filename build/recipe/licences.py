@@ -25,7 +25,13 @@ class Package(NamedTuple):
 
     def text(self) -> str:
         """The licence in full."""
-        return "\n".join(path.read_text("utf-8", "replace").rstrip() + "\n" for path in self.files)
+        return "\n".join(_licence_in(path).rstrip() + "\n" for path in self.files)
+
+
+def _licence_in(path: Path) -> str:
+    """The file's text; of a C file, its first comment."""
+    text = path.read_text("utf-8", "replace")
+    return text.partition("*/")[0] + "*/" if path.suffix in (".c", ".h") else text
 
 
 def packages() -> list[Package]:

@@ -48,7 +48,8 @@ def _compile(job: Job, folder: Path, objects: Path, shown: Progress) -> Path:
 
 
 def _jobs(modules: list[CModule]) -> list[Job]:
-    guest = [(path, GUEST_FLAGS) for path in sorted(cpython.GUEST_C.glob("*.c"))]
+    flags = (*GUEST_FLAGS, f"-isystem{sources.unpacked('sqlite') / 'sqlite'}")
+    guest = [(path, flags) for path in sorted(cpython.GUEST_C.glob("*.c"))]
     return guest + list(chain.from_iterable(((file, m.flags) for file in m.files) for m in modules))
 
 

@@ -1,4 +1,4 @@
-"""The C modules added to CPython's own: msgpack, zlib, bz2, lzma, each a list of files and flags."""
+"""The C modules added to CPython's own: msgpack, zlib, bz2, lzma, SQLite, each a list of files and flags."""
 
 from __future__ import annotations
 
@@ -103,6 +103,20 @@ XZ_FLAGS = [
     "HAVE_MF_BT4",
     "HAVE_LZIP_DECODER",
 ]
+SQLITE_FLAGS = [
+    "SQLITE_THREADSAFE=0",
+    "SQLITE_DEFAULT_MEMSTATUS=0",
+    "SQLITE_OMIT_LOAD_EXTENSION",
+    # Else one directory per open database stands for its lock, and two readers shut each other out.
+    'SQLITE_DEFAULT_UNIX_VFS="unix"',
+    "SQLITE_EXTRA_INIT=cloche_database_start",
+    "SQLITE_TEMP_STORE=2",
+    "SQLITE_ENABLE_FTS5",
+    "SQLITE_ENABLE_MATH_FUNCTIONS",
+    "SQLITE_ENABLE_RTREE",
+    "HAVE_USLEEP=1",
+    "PY_SQLITE_HAVE_SERIALIZE",
+]
 XZ_FOLDERS = ["api", "common", "check", "lz", "rangecoder", "lzma", "delta", "simple"]
 
 
@@ -148,7 +162,14 @@ def _lzma(cpython: Path) -> CModule:
     return CModule("_lzma", tuple(files), (*include, *defines, "-DNDEBUG", "-w"), ("xz",))
 
 
+def _sqlite(cpython: Path) -> CModule:
+    library, wrapper = sources.unpacked("sqlite") / "sqlite", cpython / "Modules/_sqlite"
+    files = [*sorted(wrapper.glob("*.c")), library / "sqlite3.c"]
+    flags = (f"-I{library}", f"-I{wrapper}", *(f"-D{flag}" for flag in SQLITE_FLAGS), "-w")
+    return CModule("_sqlite3", tuple(files), flags, ("sqlite",))
+
+
 def all_modules() -> list[CModule]:
     """Every added module, its sources unpacked."""
     cpython = sources.unpacked("cpython")
-    return [_msgpack(), _zlib(cpython), _bz2(cpython), _lzma(cpython)]
+    return [_msgpack(), _zlib(cpython), _bz2(cpython), _lzma(cpython), _sqlite(cpython)]

@@ -29,7 +29,6 @@ LEFT_OUT = frozenset(
         "multiprocessing",
         "pydoc_data",
         "site-packages",
-        "sqlite3",
         "test",
         "tkinter",
         "turtle",

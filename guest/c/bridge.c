@@ -117,6 +117,12 @@ static PyObject *bridge_set_step(PyObject *module, PyObject *function) {
     Py_RETURN_NONE;
 }
 
+static PyObject *bridge_reseed(PyObject *module, PyObject *none) {
+    (void)module, (void)none;
+    cloche_database_reseed();
+    Py_RETURN_NONE;
+}
+
 static PyObject *bridge_fs_limits(PyObject *module, PyObject *args) {
     (void)module;
     unsigned int files;
@@ -145,6 +151,7 @@ static PyMethodDef methods[] = {
     {"write", bridge_write, METH_VARARGS, "write(stream: int, data: bytes): output, stream 1 or 2."},
     {"set_step", bridge_set_step, METH_O, "set_step(step): what handles the host's requests."},
     {"fs_limits", bridge_fs_limits, METH_VARARGS, "fs_limits(files, bytes): caps of the memory file system."},
+    {"reseed", bridge_reseed, METH_NOARGS, "reseed(): SQLite asks the host for new random numbers."},
     {"blocked_at", cloche_blocked_at, METH_NOARGS, "blocked_at(): the frame that called the C code above, or None."},
     {NULL, NULL, 0, NULL},
 };

@@ -9,6 +9,7 @@ PyMODINIT_FUNC PyInit__cmsgpack(void);
 PyMODINIT_FUNC PyInit_zlib(void);
 PyMODINIT_FUNC PyInit__bz2(void);
 PyMODINIT_FUNC PyInit__lzma(void);
+PyMODINIT_FUNC PyInit__sqlite3(void);
 
 /* ---- run time ---- */
 
@@ -56,7 +57,7 @@ static const struct {
     PyObject *(*init)(void);
 } builtin[] = {
     {"_cloche", cloche_bridge_module}, {"msgpack._cmsgpack", PyInit__cmsgpack}, {"zlib", PyInit_zlib},
-    {"_bz2", PyInit__bz2},             {"_lzma", PyInit__lzma},
+    {"_bz2", PyInit__bz2},             {"_lzma", PyInit__lzma},                     {"_sqlite3", PyInit__sqlite3},
 };
 
 static PyStatus configure(PyConfig *config) {

@@ -29,4 +29,5 @@ STAND_INS: dict[str, Any] = {
     "suspend": lambda _: None,
     "blocked_at": lambda: None,
     "settle": lambda _: None,
+    "reseed": lambda: None,
 }
