@@ -1,10 +1,10 @@
 """The seam to the layer above: how a run asks for its tools, and nothing about what tools are."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Any, NotRequired, Protocol, TypedDict, cast, runtime_checkable
 
-from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.converters import converter, register_converter
 
 __all__ = [
     "Dispatcher",
@@ -130,25 +130,10 @@ class NoTools:
         raise UnknownTool(name)
 
 
-_converters: list[Callable[[Any], Dispatcher]] = []
-
-
-def register_converter(convert: Callable[[Any], Dispatcher]) -> None:
-    """Let sandboxes take tools in another form, such as a list of functions; the layer above calls this on import.
-
-    ``convert`` raises ConfigurationError for what it does not understand. The latest one registered is used.
-    """
-    _converters.append(convert)
-
-
 def as_dispatcher(tools: Any) -> Dispatcher:
     """Return the dispatcher for what a caller gave as tools. Raises ConfigurationError."""
     if tools is None:
         return NoTools()
     if isinstance(tools, Dispatcher):
         return tools
-    if not _converters:
-        raise ConfigurationError(
-            "tools", f"a {type(tools).__name__} is not a Dispatcher: import cloche.host_tools to pass functions"
-        )
-    return _converters[-1](tools)
+    return converter()(tools)

@@ -109,7 +109,7 @@ SQLITE_FLAGS = [
     "SQLITE_OMIT_LOAD_EXTENSION",
     # Else one directory per open database stands for its lock, and two readers shut each other out.
     'SQLITE_DEFAULT_UNIX_VFS="unix"',
-    "SQLITE_EXTRA_INIT=cloche_database_start",
+    "SQLITE_EXTRA_INIT=cloche_sqlite_start",
     "SQLITE_TEMP_STORE=2",
     "SQLITE_ENABLE_FTS5",
     "SQLITE_ENABLE_MATH_FUNCTIONS",

@@ -22,7 +22,6 @@ LEFT_OUT = frozenset(
         "config-3.13",
         "ctypes",
         "curses",
-        "dbm",
         "ensurepip",
         "idlelib",
         "lib2to3",
@@ -46,7 +45,6 @@ LEFT_OUT = frozenset(
         "webbrowser",
         "pdb",
         "antigravity",
-        "this",
     ]
 )
 # Of these packages only some modules: `help()` needs the pager and nothing else of the interactive console.

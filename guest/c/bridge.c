@@ -119,7 +119,7 @@ static PyObject *bridge_set_step(PyObject *module, PyObject *function) {
 
 static PyObject *bridge_reseed(PyObject *module, PyObject *none) {
     (void)module, (void)none;
-    cloche_database_reseed();
+    cloche_sqlite_reseed();
     Py_RETURN_NONE;
 }
 

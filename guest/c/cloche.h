@@ -33,8 +33,8 @@ struct _object *cloche_split(struct _object *module, struct _object *args);
 struct _object *cloche_immortalize(struct _object *module, struct _object *objects);
 struct _object *cloche_settle(struct _object *module, struct _object *headroom);
 
-/* database.c: new random numbers for SQLite, from the host */
-void cloche_database_reseed(void);
+/* sqlite.c: new random numbers for SQLite, from the host */
+void cloche_sqlite_reseed(void);
 
 /* suspend.c */
 struct _object *cloche_suspend_object(void);

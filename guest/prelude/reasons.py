@@ -13,6 +13,17 @@ NO_THREADS = (
 NO_INPUT = "there is no standard input in this sandbox: pass the value in as a variable or ask through a tool"
 _NO_NATIVE = "native libraries cannot be loaded in this sandbox"
 _NO_TERMINAL = "there is no terminal or display in this sandbox"
+_NO_USERS = "there are no users or groups in this sandbox"
+_NO_DEBUGGER = (
+    "there is nobody to talk to a debugger in this sandbox, and so no doctest: print, assert, or use unittest"
+)
+_NO_HELP_TEXTS = "help on topics and keywords is not part of this image; help on modules, classes and functions works"
+_OTHER_SYSTEM = "it belongs to another operating system"
+_NO_TESTS = "Python's own tests and demos are not part of this image"
+_NOT_COMPILED = (
+    "compiled packages are not part of this image and cannot be installed at run time: use the standard library "
+    "(math, statistics, csv, sqlite3), or ask for a tool"
+)
 
 BLOCKED = {
     "ctypes": _NO_NATIVE,
@@ -38,10 +49,33 @@ BLOCKED = {
 
 ABSENT = {
     "aiohttp": NO_NETWORK,
+    "antigravity": NO_NETWORK,
     "boto3": NO_NETWORK,
+    "ftplib": NO_NETWORK,
+    "grp": _NO_USERS,
     "httpx": NO_NETWORK,
+    "imaplib": NO_NETWORK,
+    "matplotlib": _NOT_COMPILED,
+    "msvcrt": _OTHER_SYSTEM,
+    "nt": _OTHER_SYSTEM,
+    "numpy": _NOT_COMPILED,
+    "pandas": _NOT_COMPILED,
+    "pdb": _NO_DEBUGGER,
+    "poplib": NO_NETWORK,
+    "pwd": _NO_USERS,
+    "pydoc_data": _NO_HELP_TEXTS,
     "requests": NO_NETWORK,
+    "scipy": _NOT_COMPILED,
+    "smtplib": NO_NETWORK,
+    "socketserver": NO_NETWORK,
+    "test": _NO_TESTS,
+    "turtledemo": _NO_TERMINAL,
     "urllib3": NO_NETWORK,
+    "webbrowser": NO_NETWORK,
     "websockets": NO_NETWORK,
+    "winreg": _OTHER_SYSTEM,
+    "winsound": _OTHER_SYSTEM,
+    "wsgiref": NO_NETWORK,
+    "xmlrpc": NO_NETWORK,
 }
-"""Packages that an image could hold but that would be of no use; the reason is given only where they are not found."""
+"""What an image could hold but the shipped one does not; the reason is given only where it is not found."""

@@ -10,6 +10,8 @@ Each name is imported from its module when it is first used, so that importing t
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cloche.runtime.converters import register_converter
+
 if TYPE_CHECKING:
     from cloche.agent import CodeAgent, LiteLLMModel, ToolCallingAgent
     from cloche.host_tools import Tool, ToolDefinitionError, ToolRegistry, ToolRejected, tool
@@ -161,8 +163,6 @@ def __getattr__(name: str) -> Any:
     """Import a public name from its module and keep it. Raises AttributeError for any other name."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cloche' has no attribute {name!r}")
-    if name == "Sandbox":
-        import_module("cloche.runtime.dispatch").register_converter(_dispatcher)
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
@@ -171,6 +171,10 @@ def __getattr__(name: str) -> Any:
 def _dispatcher(tools: Any) -> Any:
     # Only here do the layers meet: the runtime knows no tools, and their schemas cost 0.1 s to import.
     return import_module("cloche.host_tools.registry").registry_of(tools)
+
+
+# At once, so that a Sandbox takes functions wherever it is imported from.
+register_converter(_dispatcher)
 
 
 def __dir__() -> list[str]:

@@ -106,3 +106,15 @@ def test_importing_does_not_load_what_is_not_needed() -> None:
     code = "import cloche, sys, json\n"
     code += "print(json.dumps([name for name in ('litellm', 'rich', 'httpx') if name in sys.modules]))"
     assert json.loads(finish(start(code))) == []
+
+
+DIRECT = """
+from cloche.runtime.sandbox import Sandbox
+def add(a: int, b: int) -> int:
+    return a + b
+print(Sandbox(tools=[add]).run("add(1, 2)").unwrap())
+"""
+
+
+def test_a_sandbox_takes_functions_wherever_it_is_imported_from() -> None:
+    assert finish(start(DIRECT)) == "3"

@@ -20,7 +20,7 @@ static int randomness(sqlite3_vfs *system, int n, char *to) {
 }
 
 /* Called by SQLite when it is first used: see SQLITE_EXTRA_INIT in the recipe. */
-int cloche_database_start(const char *unused) {
+int cloche_sqlite_start(const char *unused) {
     (void)unused;
     sqlite3_vfs *system = sqlite3_vfs_find(NULL);
     if (!system) return SQLITE_ERROR;
@@ -29,6 +29,6 @@ int cloche_database_start(const char *unused) {
     return system->xSetSystemCall(system, "fcntl", (sqlite3_syscall_ptr)lock_of_one_process);
 }
 
-void cloche_database_reseed(void) {
+void cloche_sqlite_reseed(void) {
     if (started) sqlite3_randomness(0, NULL);
 }
