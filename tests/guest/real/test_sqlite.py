@@ -12,6 +12,7 @@ BOX = Sandbox()
 OPEN = "import os, sqlite3\nc = sqlite3.connect({0!r})\n"
 IN_MEMORY = OPEN.format(":memory:")
 IN_FILE = OPEN.format("shop.db")
+INSERT = "c.execute('create table t (a)')\nc.execute('insert into t values ({})').rowcount"
 RANDOM = "c.execute('select hex(randomblob(16))').fetchone()[0]"
 
 
@@ -38,7 +39,7 @@ c.execute("select name, price from item order by price desc").fetchall()
 
 def test_rows_outlive_the_connection_and_the_run() -> None:
     with BOX.session() as session:
-        session.run(IN_FILE + "c.execute('create table t (a)')\nc.execute('insert into t values (7)').rowcount").unwrap()
+        session.run(IN_FILE + INSERT.format(7)).unwrap()
         session.run("c.commit()\nc.close()").unwrap()
         assert session.run(IN_FILE + "c.execute('select a from t').fetchall()").unwrap() == [(7,)]
 
@@ -232,7 +233,9 @@ said
 
 
 def test_memory_is_bounded() -> None:
-    program = IN_MEMORY + "c.execute('create table t (a)')\nwhile True: c.execute('insert into t values (zeroblob(100000))')"
+    program = (
+        IN_MEMORY + "c.execute('create table t (a)')\nwhile True: c.execute('insert into t values (?)', [b'x' * 9**6])"
+    )
     assert isinstance(BOX.run(program, limits=Limits(memory="96 MiB")).error, MemoryExceeded)
 
 
@@ -297,7 +300,7 @@ def test_random_numbers_follow_the_seed() -> None:
 
 def test_an_open_connection_is_part_of_a_snapshot() -> None:
     with BOX.session() as session:
-        session.run(IN_FILE + "c.execute('create table t (a)')\nc.execute('insert into t values (5)').rowcount").unwrap()
+        session.run(IN_FILE + INSERT.format(5)).unwrap()
         image = session.snapshot()
     with BOX.restore(image) as restored:
         assert restored.run("c.commit()\nc.execute('select a from t').fetchall()").unwrap() == [(5,)]
