@@ -32,6 +32,7 @@ def settle(headroom: int, /) -> None:
 def write(stream: int, data: bytes, /) -> None:
     """Hand a piece of output to the host: stream 1 is stdout, 2 is stderr."""
 
+def reseed() -> None: ...
 def set_step(step: Callable[[bytes], bytes], /) -> None:
     """Make ``step`` the function that answers every request."""
 
