@@ -32,7 +32,9 @@ def settle(headroom: int, /) -> None:
 def write(stream: int, data: bytes, /) -> None:
     """Hand a piece of output to the host: stream 1 is stdout, 2 is stderr."""
 
-def reseed() -> None: ...
+def reseed() -> None:
+    """Have SQLite ask the host for new random numbers, if it has drawn any."""
+
 def set_step(step: Callable[[bytes], bytes], /) -> None:
     """Make ``step`` the function that answers every request."""
 
