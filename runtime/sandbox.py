@@ -166,6 +166,33 @@ class Sandbox:
         suspension = snapshot.facts.suspension
         return Session(guest, limits, None if suspension is None else Origin(suspension, suspend))
 
+    async def arestore(
+        self,
+        snapshot: Snapshot | bytes,
+        *,
+        limits: Limits | None = None,
+        rollback: bool = True,
+        budget: Budget | None = None,
+        key: bytes | None = None,
+        tenant: str | None = None,
+        suspend: Rule | None = None,
+        recorder: Recorder | None = None,
+    ) -> Session:
+        """Like :meth:`restore`, on another thread."""
+        import asyncio
+
+        return await asyncio.to_thread(
+            self.restore,
+            snapshot,
+            limits=limits,
+            rollback=rollback,
+            budget=budget,
+            key=key,
+            tenant=tenant,
+            suspend=suspend,
+            recorder=recorder,
+        )
+
     def __repr__(self) -> str:
         return f"<Sandbox {len(self._tools.specs())} tools, {self._limits}>"
 

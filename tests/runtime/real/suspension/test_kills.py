@@ -1,4 +1,4 @@
-"""Two hundred times suspended, saved and resumed, by processes that are killed: nothing that was acknowledged is lost."""
+"""Two hundred times suspended, saved and resumed, by processes that are killed: nothing acknowledged is lost."""
 
 import os
 import random

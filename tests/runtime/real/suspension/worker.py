@@ -1,7 +1,6 @@
 """A process that goes on with a suspended program: from the file ``paused`` if there is one, else from ``code.py``.
 
-With one argument it answers one stop and saves the next; with ``all`` it goes on to the end. Each stop that is saved is
-acknowledged, by the number of lines printed so far.
+It answers one stop and saves the next, or writes the file ``result``.
 """
 
 import sys
@@ -13,15 +12,12 @@ from cloche import Result, Suspended
 from cloche.runtime.snapshots.atomic import write_atomically
 
 
-def main(folder: Path, to_the_end: bool) -> None:
+def main(folder: Path) -> None:
     """Go on from what is in the folder."""
     now = begun(folder)
-    while isinstance(now, Suspended):
+    if isinstance(now, Suspended):
         now.snapshot().save(folder / "paused")
-        write_atomically(folder / "acknowledged", str(len(now.stdout.splitlines())).encode())
-        if not to_the_end:
-            return
-        now = answered(now)
+        return
     report = repr((now.unwrap(), now.stdout, now.usage.calls))
     write_atomically(folder / "result", report.encode())
 
@@ -35,4 +31,4 @@ def begun(folder: Path) -> "Result[object] | Suspended":
     return answered(paused)
 
 
-main(Path(sys.argv[1]), len(sys.argv) > 2)
+main(Path(sys.argv[1]))
