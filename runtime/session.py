@@ -1,45 +1,30 @@
 """A guest that keeps its state from run to run."""
 
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import contextmanager
-from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from collections.abc import AsyncGenerator
+from typing import Any, overload
 
 from cloche.runtime.budget import Spent
-from cloche.runtime.errors import ConfigurationError, Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.events import Event, Finished
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.running import jobs
-from cloche.runtime.running.execution import Execution
-from cloche.runtime.running.run_state import Listener, RunState
+from cloche.runtime.running.run_state import Listener
 from cloche.runtime.running.session_guest import Guest
 from cloche.runtime.running.streaming import EventFeed
-from cloche.runtime.running.threads import guest_threads
-from cloche.runtime.running.waiting import Detached
+from cloche.runtime.sessions.contents import Contents, GuestPath
+from cloche.runtime.sessions.starting import Starts
 from cloche.runtime.sizes import parse_count
 from cloche.runtime.snapshots import taking
 from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.suspension.answers import Answer
 from cloche.runtime.suspension.pauses import Origin, Pauses
-from cloche.runtime.suspension.suspended import Control, Outcome, Suspended
-from cloche.runtime.suspension.waiting import Rule, WaitingCalls
-
-if TYPE_CHECKING:
-    import asyncio
 
 __all__ = ["GuestPath", "Session"]
-
-T = TypeVar("T")
-
-GuestPath = str | PathLike[str]
-
 
 _MOST_FORKS = 10_000
 
 
-class Session:
+class Session(Starts, Contents):
     """One interpreter in a sandbox, with the variables, functions, imports and files that its programs make.
 
     Made by :meth:`Sandbox.session`. Used by one caller at a time: another one gets SessionBusy. Each method has a twin
@@ -55,8 +40,8 @@ class Session:
         self._limits = limits
         self._busy = threading.Lock()
         self._ended = ""
-        self._current: Execution | Detached | None = None
-        self._pauses = Pauses(self, guest, Control(self._go_on, self._ago_on, self._give_up))
+        self._current = None
+        self._pauses = Pauses(self, guest, self._control())
         if origin is not None:
             self._pauses.adopt(origin)
 
@@ -90,91 +75,6 @@ class Session:
             task.cancel()
             # Waited for, so that the session can be used again right after.
             await asyncio.wait({task})
-
-    def start(
-        self,
-        code: str,
-        *,
-        limits: Limits | None = None,
-        on_event: Listener | None = None,
-        suspend: Rule | None = None,
-        step: bool = False,
-    ) -> Outcome:
-        """Run a program until it ends or has to wait; return its Result, or the Suspended program.
-
-        It waits at calls of tools that suspend or need approval, at calls for which ``suspend(name, args, kwargs)``
-        is true, and with ``step`` at every call. All other calls are made at once. While it waits, the session can do
-        nothing else: another run raises SessionSuspended. Its limits count on when it goes on; waiting costs no time.
-
-        The other arguments and errors are those of :meth:`run`. What ``suspend`` raises ends the run and is raised.
-        """
-        waiting = WaitingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
-        return self._outcome(*self._performed(self._begin(jobs.run(code), limits, on_event, None, waiting)))
-
-    async def astart(
-        self,
-        code: str,
-        *,
-        limits: Limits | None = None,
-        on_event: Listener | None = None,
-        suspend: Rule | None = None,
-        step: bool = False,
-    ) -> Outcome:
-        """Like :meth:`start`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
-        import asyncio
-
-        waiting = WaitingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
-        loop = asyncio.get_running_loop()
-        execution = self._begin(jobs.run(code), limits, on_event, loop, waiting)
-        return self._outcome(execution, await self._detach(execution).wait_async())
-
-    @property
-    def suspended(self) -> Suspended | None:
-        """The program that is suspended in this session, or None."""
-        return self._pauses.current
-
-    def set(self, name: str, value: Any) -> None:
-        """Set a variable. Raises TypeError if the value cannot cross, or the GuestError that prevented it."""
-        self._wait(jobs.set_variable(name, value)).unwrap()
-
-    async def aset(self, name: str, value: Any) -> None:
-        """Like :meth:`set`."""
-        (await self._await(jobs.set_variable(name, value))).unwrap()
-
-    def get(self, name: str) -> Any:
-        """Return a variable's value. Raises GuestException (NameError) if there is none, or UnserializableValue."""
-        return self._wait(jobs.get_variable(name)).unwrap()
-
-    async def aget(self, name: str) -> Any:
-        """Like :meth:`get`."""
-        return (await self._await(jobs.get_variable(name))).unwrap()
-
-    def put_file(self, path: GuestPath, data: bytes | str) -> None:
-        """Write a file in the guest, making its folders. A relative path lies in /work; text is written as UTF-8.
-
-        Raises GuestException (OSError) where there is no room.
-        """
-        self._wait(jobs.put_file(fspath(path), data)).unwrap()
-
-    async def aput_file(self, path: GuestPath, data: bytes | str) -> None:
-        """Like :meth:`put_file`."""
-        (await self._await(jobs.put_file(fspath(path), data))).unwrap()
-
-    def get_file(self, path: GuestPath) -> bytes:
-        """Return a file's content. Raises GuestException (FileNotFoundError or another OSError)."""
-        return jobs.as_bytes(self._wait(jobs.get_file(fspath(path))).unwrap())
-
-    async def aget_file(self, path: GuestPath) -> bytes:
-        """Like :meth:`get_file`."""
-        return jobs.as_bytes((await self._await(jobs.get_file(fspath(path)))).unwrap())
-
-    def list_files(self, path: GuestPath = "/work") -> list[str]:
-        """Return the absolute paths of all files below a folder, sorted. Raises GuestException (FileNotFoundError)."""
-        return jobs.as_paths(self._wait(jobs.list_files(fspath(path))).unwrap())
-
-    async def alist_files(self, path: GuestPath = "/work") -> list[str]:
-        """Like :meth:`list_files`."""
-        return jobs.as_paths((await self._await(jobs.list_files(fspath(path)))).unwrap())
 
     @property
     def spent(self) -> Spent:
@@ -227,191 +127,16 @@ class Session:
         forks = await asyncio.to_thread(self.fork, 1 if n is None else n)
         return forks[0] if n is None else forks
 
-    def interrupt(self) -> bool:
-        """From any thread: end the run that is going on; its error is Interrupted. Returns whether there was one."""
-        return self._interrupt(Interrupted())
-
-    def close(self) -> None:
-        """End the session and free its memory, interrupting a run that is going on. Safe to call twice."""
-        self._ended = self._ended or "it was closed"
-        if self._busy.acquire(blocking=False):
-            self._guest.close()
-            self._busy.release()
-        else:
-            self._interrupt(Interrupted("the session was closed"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         at_rest = "idle" if self._pauses.current is None else "suspended"
         state = f"ended: {self._ended}" if self._ended else "running" if self._busy.locked() else at_rest
         return f"<Session {state}, {self.spent.runs} runs>"
-
-    def _wait(self, job: jobs.MakeJob, limits: Limits | None = None, listener: Listener | None = None) -> Result[Any]:
-        return self._performed(self._begin(job, limits, listener, None))[1]
-
-    def _performed(self, execution: Execution) -> tuple[Execution, Result[Any]]:
-        return execution, self._perform(execution)
-
-    def _perform(self, execution: Execution) -> Result[Any]:
-        if self._guest.tools.blocking() or not self._guest.source.fits_here():
-            return self._detach(execution).wait()
-        try:
-            return execution.perform()
-        except BaseException:
-            # Ctrl-C between two of our own lines: never leave the session busy.
-            execution.abandon(Interrupted())
-            raise
-
-    async def _await(
-        self, job: jobs.MakeJob, limits: Limits | None = None, listener: Listener | None = None
-    ) -> Result[Any]:
-        import asyncio
-
-        execution = self._begin(job, limits, listener, asyncio.get_running_loop())
-        return await self._detach(execution).wait_async()
-
-    def _begin(
-        self,
-        make_job: jobs.MakeJob,
-        limits: Limits | None,
-        listener: Listener | None,
-        loop: "asyncio.AbstractEventLoop | None",
-        waiting: WaitingCalls | None = None,
-    ) -> Execution:
-        limits = self._limits if limits is None else self._checked(limits)
-        self._take()
-        try:
-            self._pauses.check_none()
-            job = make_job(self._guest, limits)
-            limits = self._guest.affordable(limits) if job.code is not None else limits
-            run = RunState(limits, listener, waiting or WaitingCalls.none_in(self._guest.tools))
-            execution = self._current = Execution(self._guest, job, run, self._done, loop)
-        except BaseException:
-            self._busy.release()
-            raise
-        return execution
-
-    def _begin_again(
-        self,
-        suspended: Suspended,
-        answers: dict[int, Answer],
-        listener: Listener | None,
-        loop: "asyncio.AbstractEventLoop | None",
-    ) -> Execution:
-        with self._taking():
-            self._pauses.check(suspended)
-            run = suspended.run
-            self._guest.affordable(run.limits)
-            job = jobs.resume(answers)(self._guest, run.limits)
-            execution = self._current = Execution(self._guest, job, run, self._done, loop, suspended)
-            self._pauses.current, run.listener = None, listener
-        return execution
-
-    @contextmanager
-    def _taking(self) -> Generator[None]:
-        """Take the session for one caller, who keeps it unless this raises."""
-        self._take()
-        try:
-            yield
-        except BaseException:
-            self._busy.release()
-            raise
-
-    def _take(self) -> None:
-        if not self._busy.acquire(blocking=False):
-            raise SessionBusy
-        if self._ended:
-            self._busy.release()
-            raise SessionClosed(self._ended)
-
-    def _detach(self, execution: Execution) -> Detached:
-        try:
-            detached = self._current = Detached(execution)
-        except BaseException as error:
-            execution.cancel(error)
-            raise
-        return detached
-
-    def _done(self, execution: Execution, error: BaseException | None) -> None:
-        """Take the session back from a run that was settled; ``error`` is why its guest was lost."""
-        if isinstance(error, SessionClosed):
-            self._ended = self._ended or error.reason
-        elif error is not None and not self._guest.keeps:
-            self._ended = self._ended or f"its last run was ended by {type(error).__name__} and rollback is off"
-        if self._ended:
-            self._guest.close()
-        else:
-            self._pauses.settle(execution, error)
-        self._current = None
-        self._busy.release()
-
-    def _give_up(self, suspended: Suspended) -> None:
-        with self._taking():
-            self._pauses.check(suspended)
-            self._pauses.forget()
-            self._guest.discard()
-            if not self._guest.keeps:
-                self._ended = "its suspended program was given up and rollback is off"
-                self._guest.close()
-            self._busy.release()
-
-    def _go_on(self, suspended: Suspended, answers: dict[int, Answer], listener: Listener | None) -> Outcome:
-        return self._outcome(*self._performed(self._begin_again(suspended, answers, listener, None)))
-
-    async def _ago_on(self, suspended: Suspended, answers: dict[int, Answer], listener: Listener | None) -> Outcome:
-        import asyncio
-
-        execution = self._begin_again(suspended, answers, listener, asyncio.get_running_loop())
-        return self._outcome(execution, await self._detach(execution).wait_async())
-
-    def _outcome(self, execution: Execution, result: Result[Any]) -> Outcome:
-        return execution.paused if isinstance(execution.paused, Suspended) else result
-
-    def _at_rest(self, work: Callable[[], T]) -> T:
-        """Do something with the guest while nobody runs it."""
-        if not self._busy.acquire(blocking=False):
-            raise SessionBusy
-        try:
-            if self._ended:
-                raise SessionClosed(self._ended)
-            # A guest that was rolled back repeats what it has done, for which this thread's stack may be too small.
-            return work() if self._guest.source.fits_here() else guest_threads.submit(work).result()
-        except SessionClosed as error:
-            self._ended = self._ended or error.reason
-            raise
-        finally:
-            if self._ended:
-                self._guest.close()
-            self._busy.release()
-
-    def _forks(self, n: int) -> "list[Session]":
-        checkpoint, origin = self._guest.checkpoint(), self._pauses.as_origin()
-        return [Session(taking.twin(self._guest, checkpoint), self._limits, origin) for _ in range(n)]
 
     def _snapshot(self, key: bytes | None, tenant: str | None) -> Snapshot:
         origin = self._pauses.as_origin()
         suspension = None if origin is None else origin.suspension
         return taking.take(self._guest, key=key, tenant=tenant, suspension=suspension)
 
-    def _interrupt(self, reason: Interrupted) -> bool:
-        current = self._current
-        return current is not None and current.interrupt(reason)
-
-    def _checked(self, limits: Limits) -> Limits:
-        if limits.memory != self._guest.memory:
-            raise ConfigurationError(
-                "memory",
-                f"a session's memory limit is set when it is made: pass Limits(memory={self._guest.memory}, ...)",
-            )
-        return limits
+    def _forks(self, n: int) -> "list[Session]":
+        checkpoint, origin = self._guest.checkpoint(), self._pauses.as_origin()
+        return [Session(taking.twin(self._guest, checkpoint), self._limits, origin) for _ in range(n)]

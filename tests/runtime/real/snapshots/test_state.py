@@ -206,7 +206,9 @@ def test_tools_are_the_sandboxs() -> None:
 async def in_async(session: Session) -> list[Any]:
     snapshot, twins = await session.asnapshot(), await session.afork(2)
     twin = await session.afork()
-    return [BOX.restore(snapshot).get("x"), *(each.get("x") for each in [*twins, twin])]
+    async with await BOX.arestore(snapshot) as restored:
+        there = await restored.aget("x")
+    return [there, *(each.get("x") for each in [*twins, twin])]
 
 
 def test_async_twins() -> None:
