@@ -25,11 +25,11 @@ from cloche.runtime.bridge.protocol import (
 from cloche.runtime.bridge.tape import Tape
 from cloche.runtime.bridge.tool_calls import ToolCalls, start_call
 from cloche.runtime.bridge.world import World
-from cloche.runtime.dispatch import Dispatcher
+from cloche.runtime.dispatch import Dispatcher, as_suspending
 from cloche.runtime.errors import ProtocolError
 from cloche.runtime.running.run_state import LONGEST, RunState, now
 from cloche.runtime.suspension.answers import Answer
-from cloche.runtime.suspension.waiting import HeldCall
+from cloche.runtime.suspension.waiting import HeldCall, WaitingCalls
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,10 +43,11 @@ _FRAME = 4096
 class Host:
     """Serves one guest's imports. ``begin`` comes before each run and ``end`` after it."""
 
-    __slots__ = ("_background", "_calls", "_held", "_loop", "_run", "_tape", "_tools", "_world")
+    __slots__ = ("_background", "_calls", "_held", "_loop", "_run", "_suspending", "_tape", "_tools", "_world")
 
     def __init__(self, tools: Dispatcher, world: World, tape: Tape) -> None:
         self._tools = tools
+        self._suspending = as_suspending(tools)
         self._world = world
         self._tape = tape
 
@@ -113,6 +114,10 @@ class Host:
             message = parse_call(frame)
         except ProtocolError as error:
             run.stop(error)
+        if self._held is None and self._suspending is not None and self._suspending.any_suspends():
+            # There was no such tool when the run began: what takes its place meanwhile is not called without leave.
+            run.waiting = WaitingCalls(self._tools, allowed=False)
+            self._held = Held(run.waiting, self._tool_calls())
         if self._held is not None and isinstance(message, Call | Start):
             reply = self._held.hold(message, frame)
             if reply is not None:

@@ -18,6 +18,7 @@ from cloche import (
     TimeExceeded,
     tool,
 )
+from cloche.host_tools import ToolRegistry
 
 PAID: list[tuple[str, int]] = []
 
@@ -242,3 +243,22 @@ def test_background_calls_are_finished_before() -> None:
         assert ended(paused.resume({1: "a"})).value == ("a", 5)
     again = box.restore(snapshot).suspended
     assert ended(stopped(again).resume({1: "b"})).value == ("b", 5)  # type: ignore[arg-type]
+
+
+def test_a_tool_that_takes_anothers_place_during_a_run_is_not_called_without_leave() -> None:
+    @tool
+    def lend(who: str, amount: int = 1) -> str:
+        """Pay somebody, for the time being without leave."""
+        return "lent"
+
+    @tool
+    def forbid() -> None:
+        """From now on somebody is asked."""
+        tools["lend"] = pay
+
+    tools = ToolRegistry([lend, forbid])
+    result = Sandbox(tools=tools).run("first = lend('Ann')\nforbid()\nlend('Bob')")
+    assert isinstance(result.error, GuestException)
+    assert (result.error.type_name, result.error.line) == ("CannotSuspendHere", 3)
+    assert [call.outcome for call in result.calls] == ["returned", "returned", "raised"]
+    assert PAID == []
