@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cloche.runtime.atomic import write_atomically
 from cloche.runtime.bridge.protocol import is_dict
 from cloche.runtime.errors import RecordingError
 from cloche.runtime.recording import as_json
 from cloche.runtime.recording.events import RecordedRun, run_from
-from cloche.runtime.snapshots.atomic import write_atomically
 from cloche.runtime.values import MalformedValue, decode, encode
 
 __all__ = ["FORMAT", "Recording"]

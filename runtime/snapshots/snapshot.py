@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from cloche.runtime.amounts import bytes_text
+from cloche.runtime.atomic import write_atomically
 from cloche.runtime.budget import Budget, Spent
 from cloche.runtime.errors import SnapshotCorrupt, SnapshotMismatch
 from cloche.runtime.snapshots import frame
-from cloche.runtime.snapshots.atomic import write_atomically
 from cloche.runtime.snapshots.facts import Facts
 from cloche.runtime.suspension.call import SuspendedCall, pending
 from cloche.runtime.values import MalformedValue, decode, encode

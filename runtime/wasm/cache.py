@@ -16,6 +16,7 @@ from pathlib import Path
 
 import wasmtime
 
+from cloche.runtime.atomic import PART, write_atomically
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.folder import cache_home, private_folder
 
@@ -24,7 +25,7 @@ __all__ = ["CompiledCache", "cache_key"]
 # Entries of other images, meterings and versions, 50 MB each: how many stay, and for how many days without use.
 _KEEP_MOST = 8
 _KEEP_DAYS = 30
-_OURS = (".cwasm", ".lock", ".part")
+_OURS = (".cwasm", ".lock", PART)
 
 
 def cache_key(digest: str, engine: Engine) -> str:
@@ -70,7 +71,7 @@ class CompiledCache:
     def _keep(self, key: str, module: wasmtime.Module) -> wasmtime.Module:
         content = module.serialize()
         path = self.folder / f"{key}.{hashlib.sha256(content).hexdigest()}.cwasm"
-        _write_atomically(path, content)
+        write_atomically(path, content)
         self._prune(key)
         return module
 
@@ -100,21 +101,6 @@ def _is_sound(path: Path) -> bool:
             return hashlib.file_digest(file, "sha256").hexdigest() == expected
     except OSError:
         return False
-
-
-def _write_atomically(path: Path, content: bytes | bytearray) -> None:
-    import tempfile
-
-    descriptor, part = tempfile.mkstemp(suffix=".part", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        _remove(Path(part))
-        raise
 
 
 def _last_use(path: Path) -> float:

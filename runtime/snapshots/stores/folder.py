@@ -5,8 +5,8 @@ import os
 import time
 from pathlib import Path
 
+from cloche.runtime.atomic import PART, sync_folder, write_atomically
 from cloche.runtime.errors import SnapshotNotFound
-from cloche.runtime.snapshots.atomic import PART, sync_folder, write_atomically
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.snapshots.stores.file_names import file_name, name_of
 

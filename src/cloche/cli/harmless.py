@@ -2,13 +2,9 @@
 
 import re
 
-__all__ = ["harmless", "one_line"]
+from cloche.runtime.harmful import HARMFUL
 
-# C0 but for tab and newline, DEL, C1 (0x9b starts an escape sequence in eight-bit terminals), the characters that
-# reorder or hide what surrounds them, line separators, and lone surrogates, which no output encoding accepts.
-_HARMFUL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
-)
+__all__ = ["harmless", "one_line"]
 
 
 def harmless(text: str) -> str:
@@ -16,7 +12,7 @@ def harmless(text: str) -> str:
 
     ``\r\n`` becomes a newline. The text can then be written to any terminal as it is.
     """
-    return _HARMFUL.sub(_written_out, text.replace("\r\n", "\n"))
+    return HARMFUL.sub(_written_out, text.replace("\r\n", "\n"))
 
 
 def one_line(text: str, width: int) -> str:

@@ -10,7 +10,7 @@ PART = ".part"
 """The suffix of a file that is being written."""
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | bytearray) -> None:
     """Replace a file's content, durably once this returns. Raises OSError, and the old content is there still.
 
     Only the file's owner may read it.
