@@ -83,6 +83,10 @@ class Image:
         with self._lock:
             return self._checked.setdefault(engine, CheckedTemplate(engine, loaded.module))
 
+    def pristine(self, engine: Engine) -> memoryview:
+        """Return the read-only memory of a guest as the image left it. It costs address space, not memory."""
+        return self._load(engine).template.pristine().memory.view().toreadonly()
+
     def _load(self, engine: Engine) -> _Loaded:
         loaded = self._loaded.get(engine)
         if loaded is not None:

@@ -1,7 +1,5 @@
 """Where a sandbox gets its machines: one image on one engine."""
 
-import threading
-
 from cloche.runtime.seam import Handlers
 from cloche.runtime.wasm import stack
 from cloche.runtime.wasm.engine import Engine, Metering
@@ -20,8 +18,6 @@ class ImageSource:
     def __init__(self, image: Image | None = None, metering: Metering = "fuel") -> None:
         self.engine = Engine.shared(metering)
         self.image = image if image is not None else Image.load()
-        self._lock = threading.Lock()
-        self._pristine: Machine | None = None
 
     @property
     def digest(self) -> str:
@@ -44,27 +40,8 @@ class ImageSource:
 
     def pristine(self) -> memoryview:
         """Return the read-only memory of a machine as the image left it. It costs address space, not memory."""
-        with self._lock:
-            if self._pristine is None:
-                self._pristine = self.new(_Nobody(), self.least_memory)
-            return self._pristine.view().toreadonly()
+        return self.image.pristine(self.engine)
 
     def fits_here(self) -> bool:
         """Return whether the calling thread's stack has room for a guest."""
         return stack.fits(self.engine.max_wasm_stack)
-
-
-class _Nobody:
-    """Serves a machine that is never run."""
-
-    def call(self, frame: bytes) -> bytes:
-        raise AssertionError("this machine is only looked at")
-
-    def write(self, stream: int, data: bytes) -> None:
-        raise AssertionError("this machine is only looked at")
-
-    def clock(self, which: int) -> int:
-        raise AssertionError("this machine is only looked at")
-
-    def entropy(self, size: int) -> bytes:
-        raise AssertionError("this machine is only looked at")

@@ -48,6 +48,7 @@ class UncheckedTemplate:
         self.address = native.address(self._prepared.ptr())
         self._lock = threading.Lock()
         self._shelf: Shelf[UncheckedGuest] | None = None
+        self._pristine: UncheckedGuest | None = None
         self._small_inbox: int | None = None
 
     def guest(self, control: Control, host: ImportHost, limits: StoreLimits) -> "UncheckedGuest":
@@ -75,11 +76,20 @@ class UncheckedTemplate:
                 guest.close()
         return self._small_inbox
 
+    def pristine(self) -> "UncheckedGuest":
+        """Return the one guest that is never run, to compare with and to copy from: it takes no memory of its own."""
+        if self._pristine is None:
+            with self._lock:
+                if self._pristine is None:
+                    self._pristine = UncheckedGuest(self, Control(), None, _UNUSED)
+        return self._pristine
+
     def _find_shelf(self) -> "Shelf[UncheckedGuest]":
+        pristine = self.pristine()
         if self._shelf is None:
             with self._lock:
                 if self._shelf is None:
-                    self._shelf = Shelf(UncheckedGuest(self, Control(), None, _UNUSED))
+                    self._shelf = Shelf(pristine)
         return self._shelf
 
 

@@ -155,3 +155,14 @@ def test_only_a_few_guests_idle(source: ImageSource) -> None:
     assert all(restored(each, source) for each in others)
     for each in others:
         each.close()
+
+
+def test_sandboxes_share_the_guest_that_is_never_run(source: ImageSource) -> None:
+    fresh = bytes(source.pristine())
+    machines = [machine(each) for each in (source, ImageSource(), ImageSource())]
+    for each in machines:
+        each.step(run_request("x = list(range(10_000))", "<run 1>", {}))
+        each.close()
+    first, second = source.image.pristine(source.engine), ImageSource().pristine()
+    assert first.obj is second.obj
+    assert bytes(first) == fresh
