@@ -1,5 +1,7 @@
 """Two tools for numbers."""
 
+import math
+
 from cloche import tool
 
 __all__ = ["factorial", "prime_checker"]
@@ -24,4 +26,4 @@ def factorial(n: int) -> int:
     """
     if not 0 <= n <= 1_000:
         raise ValueError(f"{n} is not from 0 to 1,000")
-    return 1 if n < 2 else n * factorial(n - 1)
+    return math.factorial(n)

@@ -54,6 +54,7 @@ def test_tools_of_numbers() -> None:
     maths = example("maths")
     program = "[n for n in range(1, 12) if prime_checker(factorial(n) + 1)]"
     assert Sandbox(tools=[maths.factorial, maths.prime_checker]).run(program).value == [1, 2, 3, 11]
+    assert Sandbox(tools=[maths.factorial]).run("factorial(1_000) // factorial(999)").value == 1_000
     assert "from 0 to 1,000" in str(Sandbox(tools=[maths.factorial]).run("factorial(-1)").error)
 
 

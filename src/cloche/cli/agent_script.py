@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from cloche.agent import ScriptedModel, ToolRequest
-from cloche.host_tools import ToolLike, tool
+from cloche.cli.demo_tools.numbers import factorial, prime_checker
+from cloche.host_tools import ToolLike
 
 __all__ = ["scripted_model", "scripted_task", "scripted_tools"]
 
@@ -34,25 +35,3 @@ def scripted_model(*, calls_tools: bool = False) -> ScriptedModel:
     primes = [ToolRequest(id=f"p{n}", name="prime_checker", arguments={"n": n}) for n in (2, 3, 7, 25, 121, 721)]
     answer = ToolRequest(id="a", name="final_answer", arguments={"answer": "1! + 1 = 2, 2! + 1 = 3, 3! + 1 = 7"})
     return ScriptedModel([numbers, primes, answer])
-
-
-@tool(blocking=False)
-def prime_checker(n: int) -> bool:
-    """Say whether a number is prime.
-
-    Args:
-        n: The number.
-    """
-    return n > 1 and all(n % divisor for divisor in range(2, int(n**0.5) + 1))
-
-
-@tool(blocking=False)
-def factorial(n: int) -> int:
-    """Return n!.
-
-    Args:
-        n: A whole number from 0 to 1,000.
-    """
-    if not 0 <= n <= 1_000:
-        raise ValueError(f"{n} is not from 0 to 1,000")
-    return 1 if n < 2 else n * factorial(n - 1)
