@@ -5,8 +5,7 @@ from cloche.host_tools.errors import ToolDefinitionError, ToolFailed, ToolReject
 from cloche.host_tools.function import FunctionTool, tool
 from cloche.host_tools.loading import from_object
 from cloche.host_tools.parameters import Parameter
-from cloche.host_tools.registry import ToolLike, ToolRegistry, registry_of
-from cloche.runtime.dispatch import register_converter
+from cloche.host_tools.registry import ToolLike, ToolRegistry
 
 __all__ = [
     "FunctionTool",
@@ -20,6 +19,3 @@ __all__ = [
     "from_object",
     "tool",
 ]
-
-# Importing this layer is what lets a Sandbox take functions and Tools as they are.
-register_converter(registry_of)

@@ -35,16 +35,15 @@ class SqlQuery(Tool):
 
         Read-only by default, by the database's own means: an authoriser in SQLite, a read-only transaction in
         PostgreSQL and MySQL, whose user should have few rights besides; other databases are refused unless
-        ``writable``. With ``writable`` each statement is committed. ``rows`` caps what is returned, ``time``
-        (seconds) ends queries in SQLite and PostgreSQL. With ``describe`` the tool's help names the tables and
-        their columns.
+        ``writable``. With ``writable`` each statement is committed, and takes as long as it takes. ``rows`` caps
+        what is returned, ``time`` (seconds) ends read-only queries in SQLite and PostgreSQL. With ``describe`` the
+        tool's help names the tables and their columns.
 
         Raises ConfigurationError where the extra ``cloche[sql]`` is not installed or the database cannot be kept
         read-only.
         """
         self._sqlalchemy: Any = need("sqlalchemy", "sql")
         self._engine: Any = self._sqlalchemy.create_engine(database) if isinstance(database, str) else database
-        self._writable = writable
         self._rows = rows
         self._time = time
         self._guard: Any = None if writable else read_only(self._engine.dialect.name)
