@@ -28,6 +28,7 @@
         |   +-- SnapshotCorrupt    (ValueError) not a snapshot, cut off or edited: problem
         |   +-- SnapshotMismatch   sound, but not for this sandbox or caller: what, found, expected
         |   +-- SnapshotNotFound   (KeyError) a store has none of that name: name
+        |   +-- SnapshotBusy       somebody else is going on with it: name, holder
         +-- RecordingError         (ValueError) a document that cannot be replayed: problem
         +-- ImageError             the guest image is missing, damaged or not loadable
         +-- BlockedTools           too many tools are stuck past their deadline: count, limit
@@ -61,6 +62,7 @@ __all__ = [
     "SessionBusy",
     "SessionClosed",
     "SessionSuspended",
+    "SnapshotBusy",
     "SnapshotCorrupt",
     "SnapshotError",
     "SnapshotMismatch",
@@ -361,6 +363,25 @@ class SnapshotNotFound(SnapshotError, KeyError):
 
     def __str__(self) -> str:
         return f"there is no snapshot named {self.name!r}"
+
+
+class SnapshotBusy(SnapshotError):
+    """A snapshot is being gone on with by somebody else, who holds its lock in the store. Nothing was run.
+
+    ``name`` is the snapshot's name, and ``holder`` the number of the process that holds it, or None.
+    """
+
+    def __init__(self, name: str, holder: int | None = None) -> None:
+        super().__init__(name, holder)
+        self.name = name
+        self.holder = holder
+
+    def __str__(self) -> str:
+        who = "somebody else" if self.holder is None else f"process {self.holder}"
+        return (
+            f"{who} is going on with {self.name!r}: wait until that is done, or end it, and look then at what the "
+            "program waits for before you answer"
+        )
 
 
 class RecordingError(CallerError, ValueError):

@@ -1,11 +1,12 @@
 """What every store of snapshots does."""
 
+from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.snapshots.snapshot import Snapshot
 
-__all__ = ["LONGEST_NAME", "SnapshotStore", "checked_name"]
+__all__ = ["LONGEST_NAME", "LockingStore", "SnapshotStore", "checked_name"]
 
 LONGEST_NAME = 200
 """Bytes of UTF-8 that a name may have."""
@@ -36,6 +37,19 @@ class SnapshotStore(Protocol):
 
     def delete(self, name: str) -> None:
         """Forget the snapshot. Raises SnapshotNotFound."""
+        ...
+
+
+@runtime_checkable
+class LockingStore(SnapshotStore, Protocol):
+    """A store that can also keep others from going on with a snapshot, as long as they take its lock too."""
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Return what holds the name's lock while it is entered, whether or not there is a snapshot of that name.
+
+        Entering raises SnapshotBusy at once where somebody else holds it, in this process or another. A process that
+        ends holds it no more. Put, get, list and delete do not look at locks. Raises ConfigurationError for the name.
+        """
         ...
 
 

@@ -5,9 +5,11 @@ from urllib.parse import quote, unquote
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.snapshots.stores.base import checked_name
 
-__all__ = ["SUFFIX", "file_name", "name_of"]
+__all__ = ["LOCK", "SUFFIX", "file_name", "name_of"]
 
 SUFFIX = ".cloche"
+LOCK = ".lock"
+"""The suffix of the file that is a snapshot's lock, after that of the snapshot's own file."""
 # File systems take 255 bytes; the rest is for the name while it is being written.
 _LONGEST = 220
 

@@ -3,12 +3,14 @@
 import contextlib
 import os
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from cloche.runtime.atomic import PART, sync_folder, write_atomically
 from cloche.runtime.errors import SnapshotNotFound
 from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.snapshots.stores.file_names import file_name, name_of
+from cloche.runtime.snapshots.stores.file_names import LOCK, file_name, name_of
+from cloche.runtime.snapshots.stores.locks import locked
 
 __all__ = ["FolderStore"]
 
@@ -17,7 +19,7 @@ _ABANDONED = 3600.0
 
 
 class FolderStore:
-    """A :class:`SnapshotStore` with one file for each snapshot.
+    """A :class:`LockingStore` with one file for each snapshot.
 
     ``folder`` is made if it is missing, for its owner only. Raises OSError.
     """
@@ -50,6 +52,10 @@ class FolderStore:
         except FileNotFoundError:
             raise SnapshotNotFound(name) from None
         sync_folder(self.folder)
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Return what holds the name's lock, a file beside the snapshot's; see :meth:`LockingStore.lock`."""
+        return locked(self.folder / f"{file_name(name)}{LOCK}", name)
 
     def __repr__(self) -> str:
         return f"<FolderStore {self.folder}>"

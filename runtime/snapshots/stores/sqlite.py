@@ -1,14 +1,17 @@
 """Snapshots as rows of a SQLite file."""
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from cloche.runtime.errors import SnapshotNotFound
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.snapshots.stores.base import checked_name
+from cloche.runtime.snapshots.stores.file_names import LOCK
+from cloche.runtime.snapshots.stores.locks import locked
 
 __all__ = ["SQLiteStore"]
 
@@ -19,7 +22,7 @@ _PATIENCE = 30.0
 
 
 class SQLiteStore:
-    """A :class:`SnapshotStore` in one SQLite file, which is made if it is missing, for its owner only.
+    """A :class:`LockingStore` in one SQLite file, which is made if it is missing, for its owner only.
 
     Raises sqlite3.Error, as every method may.
     """
@@ -55,6 +58,19 @@ class SQLiteStore:
         with self._transaction() as connection:
             if not connection.execute("DELETE FROM snapshots WHERE name = ?", (checked_name(name),)).rowcount:
                 raise SnapshotNotFound(name)
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Return what holds the name's lock; see :meth:`LockingStore.lock`.
+
+        It is a file in a folder beside the database, whose name ends in ``-locks``: SQLite's own locks are on the
+        whole database, and end with a transaction.
+        """
+        # One folder for the database, however its path is written.
+        path = self.path.resolve()
+        folder = path.with_name(f"{path.name}-locks")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # A digest: names are longer here than file systems allow.
+        return locked(folder / f"{hashlib.sha256(checked_name(name).encode()).hexdigest()}{LOCK}", name)
 
     def __repr__(self) -> str:
         return f"<SQLiteStore {self.path}>"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from cloche.cli import session_waiting
 from cloche.cli.exit_codes import ExitCode
 from cloche.cli.sandboxes import sandbox_from
-from cloche.cli.session_keeping import keep, key_from, store_from
+from cloche.cli.session_keeping import alone, keep, key_from, store_from
 from cloche.cli.session_list import session_lines
 from cloche.cli.sources import read_source
 from cloche.cli.terminal import write_event
@@ -26,27 +26,31 @@ def command(arguments: argparse.Namespace) -> int:
 def _save(arguments: argparse.Namespace) -> int:
     source, name = read_source(arguments.file), checked_name(arguments.name)
     store = store_from(arguments)
-    with sandbox_from(arguments, load_tools(arguments.tool)).session() as session:
+    sandbox = sandbox_from(arguments, load_tools(arguments.tool))
+    with alone(store, name), sandbox.session() as session:
         return _run(session, source, lambda: keep(store, name, session, arguments))
 
 
 def _resume(arguments: argparse.Namespace) -> int:
     source, name = read_source(arguments.file), checked_name(arguments.new_name or arguments.name)
-    store = store_from(arguments)
-    key = key_from(arguments)
+    store, key = store_from(arguments), key_from(arguments)
     sandbox = sandbox_from(arguments, load_tools(arguments.tool))
-    with sandbox.restore(store.get(arguments.name), key=key, tenant=arguments.tenant) as session:
-        keep_it = _nothing if arguments.no_save else lambda: keep(store, name, session, arguments)
-        return _run(session, source, keep_it)
+    kept = [] if arguments.no_save else [name]
+    with (
+        alone(store, *kept),
+        sandbox.restore(store.get(arguments.name), key=key, tenant=arguments.tenant) as session,
+    ):
+        return _run(session, source, lambda: keep(store, name, session, arguments) if kept else None)
 
 
 def _fork(arguments: argparse.Namespace) -> int:
     names = [checked_name(name) for name in arguments.new_names]
     store = store_from(arguments)
-    snapshot = store.get(arguments.name)
-    snapshot.check(key=key_from(arguments), tenant=arguments.tenant)
-    for name in names:
-        store.put(name, snapshot)
+    with alone(store, *names):
+        snapshot = store.get(arguments.name)
+        snapshot.check(key=key_from(arguments), tenant=arguments.tenant)
+        for name in names:
+            store.put(name, snapshot)
     return ExitCode.OK
 
 
@@ -58,8 +62,9 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _delete(arguments: argparse.Namespace) -> int:
     store = store_from(arguments)
-    for name in arguments.names:
-        store.delete(name)
+    with alone(store, *arguments.names):
+        for name in arguments.names:
+            store.delete(name)
     return ExitCode.OK
 
 
@@ -81,7 +86,3 @@ def _run(session: Session, source: str, keep_it: Callable[[], None]) -> int:
     result = run_interruptibly(lambda: session.run(source, on_event=write_event), interrupt=session.interrupt)
     keep_it()
     return session_waiting.show(result)
-
-
-def _nothing() -> None:
-    pass

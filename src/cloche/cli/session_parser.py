@@ -16,7 +16,8 @@ process. At the program's end the session is kept too.
 """
 _ANSWER = """\
 The program goes on from there, without running anything twice, to its end or the next calls that wait; then the
-session is kept again. Give the same --tool as when it was started. One process at a time answers a session.
+session is kept again. Give the same --tool as when it was started. One process at a time goes on with a session, in
+a folder or a SQLite file: another one is refused. Name the CALL that you mean if several people may answer.
 """
 _STORE = """\
 --store takes a folder, sqlite:FILE, redis://..., or any URL that fsspec knows, such as s3://bucket/folder;

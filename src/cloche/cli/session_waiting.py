@@ -10,7 +10,7 @@ from cloche.cli.complaint import Complaint
 from cloche.cli.exit_codes import ExitCode, exit_code
 from cloche.cli.harmless import one_line
 from cloche.cli.sandboxes import sandbox_from
-from cloche.cli.session_keeping import keep, key_from, store_from
+from cloche.cli.session_keeping import alone, keep, key_from, store_from
 from cloche.cli.session_list import call_lines
 from cloche.cli.shown import full_repr
 from cloche.cli.sources import read_source
@@ -32,12 +32,13 @@ def start(arguments: argparse.Namespace) -> int:
     source, name = read_source(arguments.file), checked_name(arguments.name)
     store = store_from(arguments)
     key_from(arguments)  # complains now, and not when there is something to lose
-    with sandbox_from(arguments, load_tools(arguments.tool)).session() as session:
+    sandbox = sandbox_from(arguments, load_tools(arguments.tool))
+    with alone(store, name), sandbox.session() as session:
         outcome = run_interruptibly(
             lambda: session.start(source, on_event=write_event, step=arguments.step), interrupt=session.interrupt
         )
         keep(store, name, session, arguments)
-        return show(outcome)
+    return show(outcome)
 
 
 def approve(arguments: argparse.Namespace) -> int:
@@ -75,16 +76,16 @@ def _show_result(result: Result[Any]) -> int:
 
 
 def _go_on(arguments: argparse.Namespace, proceed: Callable[[Suspended], Outcome]) -> int:
-    store = store_from(arguments)
-    snapshot = store.get(arguments.name)
-    tools = load_tools(arguments.tool)
-    sandbox = sandbox_from(arguments, tools)
-    with sandbox.restore(snapshot, key=key_from(arguments), tenant=arguments.tenant) as session:
-        paused = _suspended(session, arguments.name)
-        _check_tools(snapshot, tools)
-        outcome = run_interruptibly(lambda: proceed(paused), interrupt=session.interrupt)
-        keep(store, arguments.name, session, arguments)
-        return show(outcome)
+    store, tools = store_from(arguments), load_tools(arguments.tool)
+    sandbox, key = sandbox_from(arguments, tools), key_from(arguments)
+    with alone(store, arguments.name):
+        snapshot = store.get(arguments.name)
+        with sandbox.restore(snapshot, key=key, tenant=arguments.tenant) as session:
+            paused = _suspended(session, arguments.name)
+            _check_tools(snapshot, tools)
+            outcome = run_interruptibly(lambda: proceed(paused), interrupt=session.interrupt)
+            keep(store, arguments.name, session, arguments)
+    return show(outcome)
 
 
 def _suspended(session: Session, name: str) -> Suspended:
