@@ -36,12 +36,14 @@ class Arguments:
     nothing but classes (``int``, ``str | None``, ``Any``), the shape alone decides, so shapes found good are
     remembered and the next such call costs one look into a set. Otherwise the *plan*, which depends on the
     number of values and the names only, is remembered and each value is converted.
+
+    ``good`` holds those shapes: without keywords, the tuple of the values' classes.
     """
 
     def __init__(self, parameters: Sequence[Parameter], tool: str) -> None:
         self._binding = Binding(parameters)
         self._converters = {parameter.name: _converter(parameter, tool) for parameter in parameters}
-        self._good: set[tuple[Any, ...]] = set()
+        self.good: set[tuple[Any, ...]] = set()
         self._plans: dict[tuple[Any, ...], _Plan] = {}
 
     def accept(self, args: list[Any], kwargs: dict[str, Any], tool: str) -> tuple[list[Any], dict[str, Any]]:
@@ -51,12 +53,12 @@ class Arguments:
         """
         # Classes and names cannot be mistaken for each other, so one flat tuple says it all.
         shape = (*map(type, args), *kwargs, *map(type, kwargs.values())) if kwargs else tuple(map(type, args))
-        if shape in self._good:
+        if shape in self.good:
             return args, kwargs
         plan = self._plans.get((len(args), *kwargs)) or self._plan(args, kwargs, tool)
         values, exact = self._convert(plan, args, kwargs, tool)
-        if exact and plan.kept and len(self._good) < _MOST_KEPT:
-            self._good.add(shape)
+        if exact and plan.kept and len(self.good) < _MOST_KEPT:
+            self.good.add(shape)
         if not kwargs:
             return values, kwargs
         return values[: len(args)], dict(zip(kwargs, values[len(args) :], strict=True))

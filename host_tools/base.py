@@ -4,6 +4,7 @@ import inspect
 import threading
 from collections.abc import Callable
 from functools import cached_property
+from importlib import import_module
 from typing import Any, Self
 
 from cloche.host_tools.annotation_text import annotation_text
@@ -100,7 +101,9 @@ class Tool:
         ``called`` is the name it was called by (default: its own), for messages. Raises ToolRejected for wrong
         arguments, otherwise whatever the tool raises.
         """
-        args, kwargs = self._tool_arguments.accept(args, kwargs, called or self.name)
+        arguments = self._tool_arguments
+        if kwargs or tuple(map(type, args)) not in arguments.good:
+            args, kwargs = arguments.accept(args, kwargs, called or self.name)
         return self._tool_run(*args, **kwargs)
 
     def accept(self, args: list[Any], kwargs: dict[str, Any], called: str = "") -> tuple[list[Any], dict[str, Any]]:
@@ -146,6 +149,26 @@ class Tool:
         return tool_spec(name or self.name, self._tool_signature, doc, is_async=self.is_async)
 
     @staticmethod
+    def from_hub(repo_id: str, *, trust_remote_code: bool = False, **options: Any) -> "Tool":
+        """Return the tool of a repository on the Hugging Face Hub, whose code then runs on this host.
+
+        See :func:`cloche.host_tools.outside.load_tool` for what it takes and raises.
+        """
+        return _outside("hub.tools").load_tool(repo_id, trust_remote_code=trust_remote_code, **options)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def from_space(space_id: str, name: str, description: str = "", **options: Any) -> "Tool":
+        """Return an endpoint of a Gradio app as a tool; see :func:`cloche.host_tools.outside.space_tool`."""
+        return _outside("spaces.tool").space_tool(space_id, name, description, **options)  # type: ignore[no-any-return]
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Write the tool's code to a repository on the Hub and return the commit's id.
+
+        See :func:`cloche.host_tools.outside.push_tool` for what it takes and raises.
+        """
+        return _outside("hub.tools").push_tool(self, repo_id, **options)  # type: ignore[no-any-return]
+
+    @staticmethod
     def _tool_read(target: Any, function: Callable[..., Any], lead: Docstring, *, typed: bool) -> None:
         """Set on ``target``, a class or an object, everything that follows from the function."""
         name = target.name or getattr(target, "__name__", "tool")
@@ -163,6 +186,11 @@ class Tool:
                 self._tool_is_set_up = True
                 self._tool_run = self.forward
         return self._tool_run(*args, **kwargs)
+
+
+def _outside(module: str) -> Any:
+    # Imported when asked for: it builds on this module.
+    return import_module(f"cloche.host_tools.outside.{module}")
 
 
 def is_coroutine_function(function: Callable[..., Any], tool: str) -> bool:

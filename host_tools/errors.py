@@ -1,12 +1,40 @@
-"""The errors of this layer: one for the author of a tool, two for the program that calls it."""
+"""The errors of this layer: for the author of a tool, for who fetches one from elsewhere, and two for the program."""
 
 from cloche.runtime.errors import ClocheError, ConfigurationError
 
-__all__ = ["ToolDefinitionError", "ToolFailed", "ToolRejected"]
+__all__ = ["HubError", "RemoteCodeRefused", "ToolDefinitionError", "ToolFailed", "ToolRejected"]
 
 
 class ToolDefinitionError(ConfigurationError):
     """A tool cannot work as it is written; ``field`` names the tool, ``problem`` says what to write instead."""
+
+
+class RemoteCodeRefused(ConfigurationError):
+    """Something fetched from elsewhere is code, which would run on this host, and nobody said that it may.
+
+    ``source`` is where it comes from. Nothing was fetched or run.
+    """
+
+    def __init__(self, source: str, what: str = "its code") -> None:
+        problem = (
+            f"{what} would run on this host, with its rights, and not in a sandbox: read {source}, then pass "
+            "trust_remote_code=True, best with revision= the commit that was read"
+        )
+        super().__init__("trust_remote_code", problem)
+        self.args = (source, what)
+        self.source = source
+
+
+class HubError(ClocheError):
+    """The Hub or a Space could not give or take what was asked for. ``source`` names it, ``problem`` says why."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(source, problem)
+        self.source = source
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.problem}"
 
 
 class ToolRejected(ClocheError):

@@ -13,7 +13,8 @@ from cloche.host_tools.base import Tool
 from cloche.host_tools.errors import ToolDefinitionError
 from cloche.host_tools.function import FunctionTool
 from cloche.host_tools.names import check_name
-from cloche.runtime.dispatch import ToolSpec, UnknownTool
+from cloche.host_tools.waiting import answered, approved
+from cloche.runtime.dispatch import ToolSpec, UnknownTool, Waited
 
 __all__ = ["ToolLike", "ToolRegistry", "registry_of"]
 
@@ -49,8 +50,8 @@ class ToolRegistry(MutableMapping[str, Tool]):
 
     It may be changed at any time and from any thread; each change is atomic and the next run sees it. A call
     that has begun goes on with the tool it began with. Iteration goes over the tools of the moment it started.
-    ``shadow_builtins`` allows names of Python's builtins. It is a :class:`cloche.runtime.dispatch.Dispatcher`, and
-    :class:`cloche.runtime.dispatch.Suspending`.
+    ``shadow_builtins`` allows names of Python's builtins. It is a :class:`cloche.runtime.dispatch.Dispatcher`,
+    ``Suspending`` and ``Answering``.
 
     Raises ToolDefinitionError for a name or function that cannot be a tool; the registry is then as before.
     """
@@ -154,6 +155,14 @@ class ToolRegistry(MutableMapping[str, Tool]):
     def check(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         """Raise UnknownTool, or ToolRejected for arguments that do not fit, without running the tool."""
         self._find(name).accept(args, kwargs, name)
+
+    def approved(self, call: Waited) -> Any:
+        """Do what :meth:`call` does, for a call that waited and was approved."""
+        return approved(self._find(call.name), call)
+
+    def answered(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+        """Return the value or raise the error, unless the tool has something to say about its answers."""
+        return answered(self._table.tools.get(call.name), call, value, error)
 
     def _find(self, name: str) -> Tool:
         tool = self._table.tools.get(name)

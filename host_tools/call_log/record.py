@@ -16,7 +16,7 @@ class CallRecord:
     id: str
     """The same in the record of the beginning (``running``) and of the end."""
     time: float
-    """When the call began: seconds since the epoch."""
+    """When the call began: seconds since the epoch. Of one that its program was suspended for, when that was."""
     tool: str
     arguments: dict[str, Any]
     """By parameter, defaults filled in; as sent, under ``args`` and ``kwargs``, if the call was rejected,
@@ -27,11 +27,11 @@ class CallRecord:
     run: str = ""
     """The scope the call was made in; calls of one scope share it."""
     seconds: float | None = None
-    """How long it took, waiting for approval and retries included; None while it is running."""
+    """How long it took, retries and waiting for approval or an answer included; None while it is running."""
     attempts: int = 0
     """How often the tool was started: 0 if it was not, more than 1 after retries."""
     approval: str = ""
-    """Who approved or refused, as the approver said; empty where nobody was asked."""
+    """Who approved or refused, as the approver said, or ``yes`` or ``no``; empty where nobody was asked for leave."""
     error: str = ""
     """Why it was denied or rejected, or the class and text of what the tool raised."""
     value: Any = None

@@ -1,11 +1,13 @@
-"""The tools of MCP servers."""
+"""Tools that came from one place together: an MCP server, a collection on the Hub."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from cloche.host_tools.base import Tool
 from cloche.host_tools.names import safe_tool_name
+from cloche.host_tools.outside.hub.repo import HubOptions
+from cloche.host_tools.outside.hub.tools import collection_tools
 from cloche.host_tools.outside.json_shapes import as_dict
 from cloche.host_tools.outside.json_types import annotation_of
 from cloche.host_tools.outside.mcp_connection import McpConnection
@@ -23,6 +25,15 @@ class ToolCollection(ToolRegistry):
     def tools(self) -> list[Tool]:
         """The tools of this moment."""
         return list(self.values())
+
+    @classmethod
+    def from_hub(cls, slug: str, *, trust_remote_code: bool = False, **hub: Unpack[HubOptions]) -> Self:
+        """Return the tools of the Spaces in a collection on the Hub, whose code then runs on this host.
+
+        ``slug`` is ``owner/title-id``, as in the collection's address. Raises what
+        :func:`cloche.host_tools.outside.load_tool` raises, and ToolDefinitionError where two tools have one name.
+        """
+        return cls(collection_tools(slug, trust_remote_code=trust_remote_code, **hub))
 
     @classmethod
     @contextmanager

@@ -64,7 +64,11 @@ class SchemaTool(Tool):
         """Make the call."""
         names = [parameter.name for parameter in self.inputs]
         given = dict(zip(names, args, strict=False)) | kwargs
-        return self._outside_call({key: _json(key, value) for key, value in self._sent(given)})
+        return self._outside_call({key: self._outside_value(key, value) for key, value in self._sent(given)})
+
+    def _outside_value(self, key: str, value: Any) -> Any:
+        """Return an argument as ``call`` takes it: JSON data. Raises ToolRejected for what cannot be made so."""
+        return _json(key, value)
 
     def _sent(self, given: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         for field in self._outside_fields:

@@ -13,19 +13,27 @@ __all__ = ["Account"]
 
 
 class Account:
-    """Writes what becomes of one call to a log: once before the tool runs, once when all is over."""
+    """Writes what becomes of one call to a log: once before the tool runs, once when all is over.
 
-    def __init__(self, log: CallLog | None, tool: str, scope: Scope) -> None:
+    ``since`` is when it began, in seconds since the epoch, if that was not now but when its program was suspended.
+    ``approval`` says whose leave it has had already.
+    """
+
+    def __init__(
+        self, log: CallLog | None, tool: str, scope: Scope, since: float | None = None, approval: str = ""
+    ) -> None:
         self.attempts = 0
-        self.approval = ""
+        self.approval = approval
         self.redact: Collection[str] = ()
         self.arguments: Mapping[str, Any] = {}
         self._log = log
         self._tool = tool
         self._scope = scope
         self._id = uuid.uuid4().hex
-        self._time = time.time()
-        self._start = time.perf_counter()
+        now = time.time()
+        self._time = now if since is None else since
+        # A wait may be in another process, whose perf_counter is another one.
+        self._start = time.perf_counter() - max(0.0, now - self._time)
 
     def begin(self) -> None:
         """Write that the call is about to be made. What the log raises stops it."""

@@ -10,13 +10,14 @@ from typing import Any
 from cloche.host_tools.base import Tool
 from cloche.host_tools.call_log import CallLog
 from cloche.host_tools.policy.account import Account
+from cloche.host_tools.policy.answering import answer_guarded
 from cloche.host_tools.policy.rules import Policy
 from cloche.host_tools.policy.scope import Scope, current_scope
 from cloche.host_tools.policy.steps import Guarded, call_guarded, check_guarded
 from cloche.host_tools.policy.ways import Awaited, AwaitedThread, Inline, Way, finish_inline
 from cloche.host_tools.policy.wrapping import WrappedTool
 from cloche.host_tools.registry import ToolRegistry, registry_of
-from cloche.runtime.dispatch import ToolSpec, UnknownTool
+from cloche.runtime.dispatch import ToolSpec, UnknownTool, Waited
 from cloche.runtime.errors import ConfigurationError
 
 __all__ = ["GuardedTools"]
@@ -31,11 +32,12 @@ class GuardedTools:
     ``log``       where the records go; default none.
 
     Calls are counted per run: what happens in one :meth:`scope`. Outside of any, everything is one run. It is a
-    :class:`cloche.runtime.dispatch.Dispatcher` and :class:`cloche.runtime.dispatch.Suspending`, and safe to use from
-    several threads and sandboxes at once.
+    :class:`cloche.runtime.dispatch.Dispatcher`, ``Suspending`` and ``Answering``, and safe to use from several threads
+    and sandboxes at once.
 
     The policies judge a call that waits for somebody twice: when the program makes it, before anybody is asked, and in
-    full when it is approved. A call that is answered with a value is not made, so only the first of these holds for it.
+    full when it is approved. A call that is answered with a value or an error is not made and not judged again; it is
+    counted, its value is masked, and it is recorded, as are those that are denied or given up.
 
     Raises ConfigurationError for a policy whose tool does not exist.
     """
@@ -81,7 +83,7 @@ class GuardedTools:
 
         So agents, and registries of one's own, take guarded tools like any others: ``CodeAgent(tools=guarded)``.
         """
-        return iter([WrappedTool(tool, name, self.call, self.check) for name, tool in self.tools.items()])
+        return iter([WrappedTool(tool, name, self) for name, tool in self.tools.items()])
 
     def __len__(self) -> int:
         return len(self.tools)
@@ -111,9 +113,7 @@ class GuardedTools:
         Raises UnknownTool, ToolRejected, ToolDenied, ToolTimedOut, or whatever the tool or the log raises.
         """
         guarded = self._guarded(name)
-        way = _way(guarded.tool, guarded.policies)
-        steps = call_guarded(guarded, args, kwargs, way, Account(self._log, name, guarded.scope))
-        return finish_inline(steps) if isinstance(way, Inline) else steps
+        return _call(guarded, args, kwargs, Account(self._log, name, guarded.scope))
 
     def any_suspends(self) -> bool:
         """Return whether any tool suspends or needs approval."""
@@ -135,6 +135,21 @@ class GuardedTools:
         guarded = self._guarded(name)
         check_guarded(guarded, args, kwargs, Account(self._log, name, guarded.scope))
 
+    def approved(self, call: Waited) -> Any:
+        """Do what :meth:`call` does, for a call that waited for leave and has it."""
+        guarded = self._guarded(call.name)._replace(waited=call)
+        account = Account(self._log, call.name, guarded.scope, call.since, approval="yes")
+        return _call(guarded, call.args, call.kwargs, account)
+
+    def answered(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+        """Return the value, masked, or raise the error, of a call that is answered and not made, and record it.
+
+        Raises ToolDenied, UnknownTool for a tool that is gone, or what the log raises.
+        """
+        guarded = self._guarded(call.name)
+        account = Account(self._log, call.name, guarded.scope, call.since)
+        return answer_guarded(guarded, call, value, error, account)
+
     def _guarded(self, name: str) -> Guarded:
         tool = self.tools.get(name)
         if tool is None:
@@ -145,6 +160,12 @@ class GuardedTools:
     def _policies_for(self, name: str, scope: Scope) -> list[Policy]:
         own = self._policies.get(name, self._default)
         return [policy for policy in (own, scope.policies.get(name)) if policy is not None]
+
+
+def _call(guarded: Guarded, args: list[Any], kwargs: dict[str, Any], account: Account) -> Any:
+    way = _way(guarded.tool, guarded.policies)
+    steps = call_guarded(guarded, args, kwargs, way, account)
+    return finish_inline(steps) if isinstance(way, Inline) else steps
 
 
 def _way(tool: Tool, policies: Sequence[Policy]) -> Way:

@@ -16,17 +16,24 @@ from cloche.host_tools.policy.planned import PlannedCall
 from cloche.host_tools.policy.rules import Policy, Retry
 from cloche.host_tools.policy.scope import Scope
 from cloche.host_tools.policy.ways import Expired, Way
+from cloche.host_tools.waiting import Informed
+from cloche.runtime.dispatch import Waited
+from cloche.runtime.suspension.answers import CallDenied
 
-__all__ = ["Guarded", "call_guarded", "check_guarded"]
+__all__ = ["Guarded", "accepted", "call_guarded", "check_guarded", "count", "masked", "outcome_of"]
 
 
 class Guarded(NamedTuple):
-    """A tool under the name it was called by, with the policies that hold for this call."""
+    """A tool under the name it was called by, with the policies that hold for this call.
+
+    ``waited`` is the call as it was sent, if it waited for somebody who approved it.
+    """
 
     name: str
     tool: Tool
     policies: Sequence[Policy]
     scope: Scope
+    waited: Waited | None = None
 
 
 async def call_guarded(guarded: Guarded, args: list[Any], kwargs: dict[str, Any], way: Way, account: Account) -> Any:
@@ -35,12 +42,12 @@ async def call_guarded(guarded: Guarded, args: list[Any], kwargs: dict[str, Any]
     Raises ToolRejected, ToolDenied, ToolTimedOut, what the tool raises, or what the log raises.
     """
     try:
-        args, kwargs = _accepted(guarded, args, kwargs, account)
+        args, kwargs = accepted(guarded, args, kwargs, account)
         await _allow(guarded, account)
         account.begin()
-        value = _masked(guarded, await _run(guarded, args, kwargs, way, account))
+        value = masked(guarded, await _run(guarded, args, kwargs, way, account))
     except BaseException as error:
-        account.end(_outcome(error), error=error)
+        account.end(outcome_of(error), error=error)
         raise
     account.end("returned", value)
     return value
@@ -52,17 +59,18 @@ def check_guarded(guarded: Guarded, args: list[Any], kwargs: dict[str, Any], acc
     Raises ToolRejected, ToolDenied, or what the log raises.
     """
     try:
-        _accepted(guarded, args, kwargs, account)
+        accepted(guarded, args, kwargs, account)
         _judged(guarded, account)
         _left_to_make(guarded)
     except BaseException as error:
-        account.end(_outcome(error), error=error)
+        account.end(outcome_of(error), error=error)
         raise
 
 
-def _accepted(
+def accepted(
     guarded: Guarded, args: list[Any], kwargs: dict[str, Any], account: Account
 ) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments as the tool takes them, and have them on the account. Raises ToolRejected."""
     account.redact = frozenset(name for policy in guarded.policies for name in policy.redact)
     account.arguments = {"args": args, "kwargs": kwargs} if not account.redact else {}
     args, kwargs = guarded.tool.accept(args, kwargs, guarded.name)
@@ -81,7 +89,8 @@ def _judged(guarded: Guarded, account: Account) -> PlannedCall:
 async def _allow(guarded: Guarded, account: Account) -> None:
     call = _judged(guarded, account)
     # Counted before anybody is asked, so that a loop cannot wear an approver out.
-    _count(guarded)
+    count(guarded)
+    _meter(guarded)
     for policy in guarded.policies:
         if policy.approve is not None:
             approval = await ask(policy.approve, call)
@@ -108,10 +117,14 @@ def _too_many(guarded: Guarded, most: int | None) -> ToolDenied:
     return ToolDenied(guarded.name, f"one run may call it {most} time{'s' * (most != 1)}, and did")
 
 
-def _count(guarded: Guarded) -> None:
+def count(guarded: Guarded) -> None:
+    """Count one more call of the run. Raises ToolDenied if there were as many as one may make."""
     most = _most(guarded)
     if not guarded.scope.counts.take(guarded.name, most):
         raise _too_many(guarded, most)
+
+
+def _meter(guarded: Guarded) -> None:
     for meter in filter(None, (policy.rate for policy in guarded.policies)):
         wait = meter.take()
         if wait > 0:
@@ -122,6 +135,8 @@ def _count(guarded: Guarded) -> None:
 async def _run(guarded: Guarded, args: list[Any], kwargs: dict[str, Any], way: Way, account: Account) -> Any:
     def perform() -> Any:
         account.attempts += 1
+        if guarded.waited is not None and isinstance(guarded.tool, Informed):
+            return guarded.tool.invoke_approved(guarded.waited._replace(args=args, kwargs=kwargs))
         return guarded.tool.perform(args, kwargs)
 
     seconds = min((policy.timeout for policy in guarded.policies if policy.timeout is not None), default=None)
@@ -152,7 +167,8 @@ def _left(until: float | None, pause: float = 0.0) -> float | None:
     return left
 
 
-def _masked(guarded: Guarded, value: Any) -> Any:
+def masked(guarded: Guarded, value: Any) -> Any:
+    """Return what the guest gets for a value. Raises ToolDenied."""
     for policy in guarded.policies:
         if policy.mask is not None:
             try:
@@ -163,10 +179,11 @@ def _masked(guarded: Guarded, value: Any) -> Any:
     return value
 
 
-def _outcome(error: BaseException) -> Any:
+def outcome_of(error: BaseException) -> Any:
+    """Return the record's word for an exception."""
     if isinstance(error, ToolRejected):
         return "rejected"
-    if isinstance(error, ToolDenied):
+    if isinstance(error, ToolDenied | CallDenied):
         return "denied"
     if isinstance(error, ToolTimedOut):
         return "timed out"

@@ -1,0 +1,1 @@
+"""Tools on the Hugging Face Hub: their files, their code, and back."""

@@ -1,0 +1,157 @@
+"""A repository of the Hugging Face Hub: files by name, of one commit and of bounded size, and commits of new ones."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
+
+from cloche.host_tools.builtin.extras import need
+from cloche.host_tools.errors import HubError
+from cloche.runtime.amounts import bytes_text
+
+__all__ = ["LARGEST_TEXT", "HubOptions", "HubRepo", "hub_api", "hub_errors"]
+
+LARGEST_TEXT = 1 << 20
+"""Bytes of one file of code or settings."""
+
+T = TypeVar("T")
+
+
+class HubOptions(TypedDict, total=False):
+    """Where on the Hub something is, and how it is fetched.
+
+    ``revision``          branch, tag or commit; default: the main branch. Only a commit names the same code for ever.
+    ``repo_type``         ``"space"`` (default), ``"model"`` or ``"dataset"``.
+    ``token``             of the Hub; True: the one this machine is logged in with, False: none. Default: that of the
+                          login, if there is one.
+    ``cache_dir``         default: the one of huggingface_hub.
+    ``local_files_only``  use what the cache has, and ask nobody.
+    ``endpoint``          default: huggingface.co, or ``HF_ENDPOINT``.
+    """
+
+    revision: str | None
+    repo_type: Literal["space", "model", "dataset"]
+    token: str | bool | None
+    cache_dir: str | Path | None
+    local_files_only: bool
+    endpoint: str | None
+
+
+class HubRepo:
+    """A repository of which all files are read at one commit: that of the first one.
+
+    Nothing is fetched but files asked for by name, so no name of a stranger's ever becomes a path here.
+    Raises ConfigurationError where the extra ``cloche[hub]`` is not installed.
+    """
+
+    def __init__(self, repo_id: str, **options: Unpack[HubOptions]) -> None:
+        self.repo_id = repo_id
+        self.repo_type = options.get("repo_type") or "space"
+        self.commit = ""
+        """The commit that the files come from; empty until one was read."""
+        self._revision = options.get("revision")
+        self._fetching: dict[str, Any] = {
+            "repo_id": repo_id,
+            "repo_type": self.repo_type,
+            **{name: options.get(name) for name in ("token", "cache_dir", "endpoint")},
+            "local_files_only": options.get("local_files_only", False),
+        }
+        self._hub: Any = need("huggingface_hub", "hub")
+
+    @property
+    def address(self) -> str:
+        """What a reference to it is: ``hf://spaces/owner/name``, with the commit once one is known."""
+        return f"hf://{self.repo_type}s/{self.repo_id}{f'@{self.commit}' if self.commit else ''}"
+
+    def read(self, name: str, most: int = LARGEST_TEXT) -> bytes:
+        """Return a file's content. Raises HubError if there is none, or it has more than ``most`` bytes."""
+        content = self.find(name, most)
+        if content is None:
+            raise HubError(self.address, f"there is no {name} in it")
+        return content
+
+    def find(self, name: str, most: int = LARGEST_TEXT) -> bytes | None:
+        """Return a file's content, None if there is none. Raises HubError like :meth:`read`."""
+        with hub_errors(self.address):
+            return self._unless_missing(lambda: self._fetched(name, most))
+
+    def write(self, files: Mapping[str, bytes], message: str, *, private: bool | None, create_pr: bool) -> str:
+        """Commit files, into a new repository if there is none, and return the commit's id.
+
+        ``private`` is for a new one. Raises HubError.
+        """
+        api = hub_api(self._fetching["endpoint"], self._fetching["token"])
+        kind: dict[str, Any] = {"repo_type": self.repo_type}
+        sdk = {"space_sdk": "static"} if self.repo_type == "space" else {}
+        added = [self._hub.CommitOperationAdd(name, content) for name, content in files.items()]
+        with hub_errors(self.address):
+            made = api.create_repo(self.repo_id, private=private, exist_ok=True, **kind, **sdk)
+            done = api.create_commit(made.repo_id, added, commit_message=message, create_pr=create_pr, **kind)
+            return str(done.oid)
+
+    def _unless_missing(self, fetch: Callable[[], T]) -> T | None:
+        errors = self._hub.errors
+        try:
+            return fetch()
+        except errors.LocalEntryNotFoundError:
+            # Of the same family, and yet it says that nobody could be asked.
+            raise
+        except errors.EntryNotFoundError:
+            return None
+
+    def _fetched(self, name: str, most: int) -> bytes:
+        offered = self._download(name, dry_run=True)
+        self._check(name, offered.file_size, most)
+        self.commit = self.commit or str(offered.commit_hash)
+        path = Path(self._download(name))
+        # What was offered is not always what comes.
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+        self._check(name, len(content), most)
+        return content
+
+    def _download(self, name: str, **options: Any) -> Any:
+        revision = self.commit or self._revision
+        quiet = {"tqdm_class": _quiet()}
+        return self._hub.hf_hub_download(filename=name, revision=revision, **quiet, **self._fetching, **options)
+
+    def _check(self, name: str, size: int | None, most: int) -> None:
+        if size is None or size > most:
+            found = "is of unknown size" if size is None else f"has {bytes_text(size)} or more"
+            raise HubError(self.address, f"{name} {found}, and at most {bytes_text(most)} are read")
+
+
+def hub_api(endpoint: str | None, token: str | bool | None) -> Any:
+    """Return huggingface_hub's client."""
+    return need("huggingface_hub", "hub").HfApi(endpoint=endpoint, token=token, library_name="cloche")
+
+
+@contextmanager
+def hub_errors(source: str) -> Generator[None, None, None]:
+    """Make a HubError of whatever huggingface_hub raises: what it is made of, HTTP and cache alike."""
+    try:
+        yield
+    except HubError:
+        raise
+    except (OSError, ValueError, _httpx_error()) as error:
+        raise HubError(source, _reason(error)) from error
+
+
+def _httpx_error() -> Any:
+    return need("httpx", "hub").HTTPError
+
+
+def _reason(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines)}"[:500]
+
+
+def _quiet() -> Any:
+    """Return a progress bar that is never shown: a library draws nothing on its caller's terminal."""
+    base: Any = need("huggingface_hub.utils", "hub").tqdm
+
+    class Quiet(base):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "disable": True})
+
+    return Quiet
