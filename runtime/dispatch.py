@@ -2,16 +2,18 @@
 
 from collections.abc import Awaitable
 from functools import lru_cache
-from typing import Any, NotRequired, Protocol, TypedDict, cast, runtime_checkable
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, cast, runtime_checkable
 
 from cloche.runtime.converters import converter, register_converter
 
 __all__ = [
+    "Answering",
     "Dispatcher",
     "NoTools",
     "Suspending",
     "ToolSpec",
     "UnknownTool",
+    "Waited",
     "as_dispatcher",
     "as_suspending",
     "register_converter",
@@ -93,6 +95,35 @@ class Suspending(Protocol):
 
     def check(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         """Raise what :meth:`Dispatcher.call` raises for these arguments, without calling the tool."""
+        ...
+
+
+class Waited(NamedTuple):
+    """A call that waited for an answer: what the program sent, and since when, in seconds since the epoch."""
+
+    name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    since: float
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """What a dispatcher also has if it is told how calls that waited are answered, on the thread that goes on.
+
+    Without it, calls that were approved are made with :meth:`Dispatcher.call`, and values reach the program as given.
+    """
+
+    def approved(self, call: Waited) -> Any | Awaitable[Any]:
+        """Make a call that was approved; value and exceptions are those of :meth:`Dispatcher.call`."""
+        ...
+
+    def answered(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+        """Return what a call that is not made gives the program: the ``value``, or what takes its place.
+
+        Where there is an ``error`` the call is to raise it, and so does this; what else this raises, the call raises.
+        The error is a CallDenied for a call that was refused, and CancelledError for one that is given up.
+        """
         ...
 
 

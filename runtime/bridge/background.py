@@ -54,11 +54,11 @@ class Background:
         refusal = self._refusal(call)
         if refusal is not None:
             return refusal
-        record = self._calls.begin(call.name, call.args, call.kwargs, size)
+        record = self._calls.begin(call.name, call.args, call.kwargs, size, now())
         try:
             is_async = self._calls.tools.is_async(call.name)
         except UnknownTool as error:
-            return self._calls.refuse(record, error)
+            return self._calls.failed(record, error)
         task = self._tasks[call.id] = _Task(call, record)
         if is_async:
             self._perform(task)
@@ -106,12 +106,12 @@ class Background:
         return None
 
     def _perform(self, task: _Task) -> None:
-        outcome = start_call(self._calls.tools, task.call)
-        if isinstance(outcome, Settled):
-            self._run.post((task, outcome))
-        else:
+        outcome = start_call(self._calls.tools, task.call.name, task.call.args, task.call.kwargs)
+        if hasattr(outcome, "__await__"):
             task.future = start_awaiting(outcome, self._loop or background_loops.get())
             task.future.add_done_callback(lambda future: self._awaited(task, future))
+        else:
+            self._run.post((task, outcome if type(outcome) is Settled else Settled(outcome, None)))
 
     def _awaited(self, task: _Task, future: "Future[Settled]") -> None:
         if not future.cancelled():

@@ -1,12 +1,13 @@
 """Calls that wait: taken in, given up, and answered when the program goes on."""
 
 from collections.abc import Callable
-from typing import Any
 
 from cloche.runtime.bridge.loops import Settled
 from cloche.runtime.bridge.protocol import Call, Start, waits_reply
 from cloche.runtime.bridge.tool_calls import ToolCalls
-from cloche.runtime.suspension.answers import Answer, Approval, Failure
+from cloche.runtime.running.run_state import now
+from cloche.runtime.suspension.answers import Answer, Approval
+from cloche.runtime.suspension.passing import give_up, given
 from cloche.runtime.suspension.waiting import HeldCall, WaitingCalls
 
 __all__ = ["Held"]
@@ -28,12 +29,12 @@ class Held:
         except BaseException as error:
             # The caller's own rule: nothing of the guest's.
             calls.run.stop(error)
-        record = calls.begin(call.name, call.args, call.kwargs, len(frame))
+        record = calls.begin(call.name, call.args, call.kwargs, len(frame), now())
         try:
             waiting.check(call)
             self._check_room()
         except Exception as error:
-            return calls.refuse(record, error)
+            return calls.failed(record, error)
         return waits_reply(waiting.hold(call, frame, record))
 
     def withdraw(self, id_: int) -> None:
@@ -41,13 +42,14 @@ class Held:
         held = self._waiting.held.pop(id_, None)
         if held is not None:
             self._calls.drop(held.record)
+            give_up(self._calls.tools, held)
 
     def answer(self, answers: dict[int, Answer], dispatch: Callable[[HeldCall], Settled]) -> list[bytes]:
         """Take these calls out and return their outcomes, encoded; ``dispatch`` makes the calls that were approved."""
         outcomes: list[bytes] = []
         for id_, answer in answers.items():
             held = self._waiting.held[id_]
-            settled = _settled(answer) if not isinstance(answer, Approval) else dispatch(held)
+            settled = dispatch(held) if isinstance(answer, Approval) else given(self._calls.tools, held, answer)
             del self._waiting.held[id_]
             outcomes.append(self._calls.finish(held.record, settled, id_))
         return outcomes
@@ -56,7 +58,3 @@ class Held:
         most = self._calls.run.limits.pending
         if len(self._waiting.held) >= most:
             raise RuntimeError(f"{most} tool calls are pending and that is the limit: await some before starting more")
-
-
-def _settled(answer: Any) -> Settled:
-    return Settled(None, answer.error) if isinstance(answer, Failure) else Settled(answer.value, None)

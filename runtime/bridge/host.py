@@ -18,6 +18,7 @@ from cloche.runtime.bridge.protocol import (
     Withdraw,
     error_reply,
     parse_call,
+    read_usual,
     resume_request,
     wait_reply,
     waits_reply,
@@ -29,6 +30,7 @@ from cloche.runtime.dispatch import Dispatcher, as_suspending
 from cloche.runtime.errors import ProtocolError
 from cloche.runtime.running.run_state import LONGEST, RunState, now
 from cloche.runtime.suspension.answers import Answer
+from cloche.runtime.suspension.passing import approving
 from cloche.runtime.suspension.waiting import HeldCall, WaitingCalls
 
 if TYPE_CHECKING:
@@ -105,25 +107,33 @@ class Host:
         return data
 
     def _answer(self, frame: bytes) -> bytes:
-        run = self._run
-        run.check()
-        most = run.limits.argument
-        if len(frame) > most + _FRAME:
-            return error_reply("ValueError", f"the arguments take {len(frame)} bytes and the limit is {most}")
+        # The path of every tool call: what each check finds as a rule is seen here, without a call of its own.
+        run, started, size = self._run, now(), len(frame)
+        if run.stop_reason is not None or started >= run.deadline:
+            run.check()
+        if size > run.limits.argument + _FRAME:
+            return error_reply("ValueError", f"the arguments take {size} bytes and the limit is {run.limits.argument}")
         try:
-            message = parse_call(frame)
+            call = read_usual(frame)
+            if call is None or self._held is not None or self._may_wait():
+                return self._answer_any(parse_call(frame), frame)
         except ProtocolError as error:
             run.stop(error)
-        if self._held is None and self._suspending is not None and self._suspending.any_suspends():
+        return self._call(call[1], call[2], call[3], size, started)
+
+    def _may_wait(self) -> bool:
+        """Return whether any tool suspends, though none did when the run began."""
+        return self._suspending is not None and self._suspending.any_suspends()
+
+    def _answer_any(self, message: CallFrame, frame: bytes) -> bytes:
+        if self._held is None and self._may_wait():
             # There was no such tool when the run began: what takes its place meanwhile is not called without leave.
-            run.waiting = WaitingCalls(self._tools, allowed=False)
-            self._held = Held(run.waiting, self._tool_calls())
+            self._run.waiting = WaitingCalls(self._tools, allowed=False)
+            self._held = Held(self._run.waiting, self._tool_calls())
         if self._held is not None and isinstance(message, Call | Start):
             reply = self._held.hold(message, frame)
             if reply is not None:
                 return reply
-        if type(message) is Call:
-            return self._call(message, len(frame))
         return self._other(message, len(frame))
 
     def _other(self, message: CallFrame, size: int) -> bytes:
@@ -139,34 +149,44 @@ class Host:
             case Withdraw(id_):
                 self._withdraw(id_)
             case Call():
-                return self._call(message, size)
+                return self._call(message.name, message.args, message.kwargs, size, now())
         return EMPTY_REPLY
 
-    def _call(self, call: Call, size: int) -> bytes:
-        calls = self._tool_calls()
-        record = calls.begin(call.name, call.args, call.kwargs, size)
-        return calls.finish(record, self._settle(call))
+    def _call(self, name: str, args: list[Any], kwargs: dict[str, Any], size: int, started: float) -> bytes:
+        calls = self._calls or self._tool_calls()
+        record = calls.begin(name, args, kwargs, size, started)
+        outcome = self._outcome(name, args, kwargs)
+        return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)
 
-    def _settle(self, call: Call | Start) -> Settled:
-        """Call a tool and wait for it."""
+    def _outcome(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Call a tool, wait for it, and return its value; or how it settled, if it raised or was awaited."""
         run = self._run
-        run.doing = f"the tool {call.name!r}"
+        run.doing = f"the tool {name!r}"
         # After "doing" is set: whoever interrupts sets the reason first and looks at "doing" second.
         if run.stop_reason is not None:
             run.check()
-        outcome = start_call(self._tools, call)
-        settled = outcome if isinstance(outcome, Settled) else self._await(outcome)
+        outcome = start_call(self._tools, name, args, kwargs)
+        # Cheaper than isinstance(outcome, Awaitable), and than a function for it.
+        if hasattr(outcome, "__await__"):
+            outcome = self._await(outcome)
         # A tool that came back too late has an answer, but nobody to give it to.
-        run.check()
+        if run.stop_reason is not None or now() >= run.deadline:
+            run.check()
         run.doing = ""
-        return settled
+        return outcome
 
     def _dispatch(self, held: HeldCall) -> Settled:
         """Make a call that waited: what the guest sent then, read again, and nothing that was seen since."""
         call = parse_call(held.frame)
         assert isinstance(call, Call | Start)
         held.record.args, held.record.kwargs = call.args, call.kwargs
-        return self._settle(call)
+        # In this way and not with an argument more, which every call would have to carry.
+        tools, self._tools = self._tools, approving(self._tools, held)
+        try:
+            outcome = self._outcome(call.name, call.args, call.kwargs)
+        finally:
+            self._tools = tools
+        return outcome if type(outcome) is Settled else Settled(outcome, None)
 
     def _withdraw(self, id_: int) -> None:
         if self._held is not None:

@@ -30,6 +30,7 @@ __all__ = [
     "is_list",
     "parse_call",
     "parse_response",
+    "read_usual",
     "request",
     "resume_request",
     "run_request",
@@ -143,6 +144,7 @@ def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
 _KINDS = frozenset({"exception", "unserializable", "too_large"})
 _FAILURE_KEYS = frozenset({"kind", "type", "module", "message", "traceback", "line"})
 _RUN = int(Op.RUN)
+_CALL_HEAD = b"\x94\x00"
 
 
 def run_request(code: str, filename: str, options: dict[str, Any]) -> bytes:
@@ -184,13 +186,28 @@ def parse_response(data: bytes) -> Response:
 
 def parse_call(data: bytes) -> CallFrame:
     """Return what the guest asks for. Raises ProtocolError."""
-    frame = _frame(data, "call")
-    # The usual frame first, without the price of a match statement.
-    if len(frame) == 4 and frame[0] == 0:
-        _, name, args, kwargs = frame
-        if _is_call(name, args, kwargs):
-            return Call(name, args, kwargs)
+    return _parse_items(_frame(data, "call"))
+
+
+def read_usual(data: bytes) -> list[Any] | None:
+    """Return the items of CALL, the frame that nearly all are; None for another. Raises ProtocolError.
+
+    Its first two bytes say that it is a list of four items beginning with 0, so that nothing is left to look at but
+    the others. One that is written in more bytes than it takes is another.
+    """
+    if data[:2] != _CALL_HEAD:
+        return None
+    try:
+        items: list[Any] = decode(data)
+    except MalformedValue as error:
+        raise ProtocolError(f"a malformed call: {error}") from None
+    return items if _is_call(items[1], items[2], items[3]) else None
+
+
+def _parse_items(frame: list[Any]) -> CallFrame:
     match frame:
+        case [0, name, args, kwargs] if _is_call(name, args, kwargs):
+            return Call(name, args, kwargs)
         case [1, id_, name, args, kwargs] if _is_id(id_) and _is_call(name, args, kwargs):
             return Start(id_, name, args, kwargs)
         case [2, timeout] if timeout is None or _is_duration(timeout):
@@ -285,6 +302,6 @@ def _is_duration(value: Any) -> bool:
 
 
 def _is_call(name: Any, args: Any, kwargs: Any) -> bool:
-    if type(name) is not str or type(args) is not list or not is_dict(kwargs):
+    if type(name) is not str or type(args) is not list or type(kwargs) is not dict:
         return False
     return not kwargs or all(type(key) is str for key in kwargs)

@@ -68,17 +68,17 @@ class Tape:
     def record_call(self, frame: bytes, reply: bytes) -> None:
         """Record the reply to a call frame."""
         if self._recording:
-            self._add((_CALL, hash(frame), reply), len(reply))
+            self._add(_CALL, hash(frame), reply, len(reply))
 
     def record_clock(self, moment: int) -> None:
         """Record a time."""
         if self._recording:
-            self._add((_CLOCK, 0, moment), 0)
+            self._add(_CLOCK, 0, moment, 0)
 
     def record_entropy(self, data: bytes) -> None:
         """Record random bytes."""
         if self._recording:
-            self._add((_ENTROPY, len(data), data), len(data))
+            self._add(_ENTROPY, len(data), data, len(data))
 
     def replay_call(self, frame: bytes) -> bytes:
         """Return the recorded reply to this very frame. Raises ReplayMismatch."""
@@ -95,13 +95,13 @@ class Tape:
         data: bytes = self._next(_ENTROPY, size)
         return data
 
-    def _add(self, answer: _Answer, size: int) -> None:
+    def _add(self, kind: int, check: int, answer: Any, size: int) -> None:
         self._size += size + _ANSWER
         if self._size > self._most:
             self._recording = False
             self._answers = []
         else:
-            self._answers.append(answer)
+            self._answers.append((kind, check, answer))
 
     def _next(self, kind: int, check: int) -> Any:
         if self._position >= len(self._answers):

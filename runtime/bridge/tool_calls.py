@@ -1,10 +1,9 @@
 """Calling a tool for the guest: counted, recorded, and answered with bytes whatever the tool does."""
 
-from collections.abc import Awaitable
 from typing import Any
 
 from cloche.runtime.bridge.loops import Settled
-from cloche.runtime.bridge.protocol import Call, Start, error_reply, value_reply
+from cloche.runtime.bridge.protocol import error_reply, value_reply
 from cloche.runtime.dispatch import Dispatcher, UnknownTool
 from cloche.runtime.errors import CallsExceeded
 from cloche.runtime.events import ToolFinished, ToolStarted
@@ -28,33 +27,50 @@ class ToolCalls:
         self.run = run
         self._recorded = 0
 
-    def begin(self, name: str, args: list[Any], kwargs: dict[str, Any], size: int) -> ToolCallRecord:
+    def begin(self, name: str, args: list[Any], kwargs: dict[str, Any], size: int, started: float) -> ToolCallRecord:
         """Count a call and open its record. Ends the run when it is one call too many."""
         run = self.run
         run.calls_made += 1
         most = run.limits.calls
         if most is not None and run.calls_made > most:
             run.stop(CallsExceeded(run.calls_made, most))
-        record = ToolCallRecord(name, args, kwargs, started=now())
+        record = ToolCallRecord(name, args, kwargs, started)
         run.calls.append(record)
-        self._account(record, size)
+        self._recorded += size
+        if self._recorded > _RECORDED:
+            record.trim()
         if run.listener is not None:
             run.emit(ToolStarted(record))
         return record
 
     def finish(self, record: ToolCallRecord, settled: Settled, id: int | None = None) -> bytes:
         """Close the record and return the encoded reply: to CALL, or one item of WAIT's where there is an ``id``."""
-        reply = self._value_reply(record, settled.value, id) if settled.error is None else None
-        if reply is None:
-            reply = self._error_reply(record, settled.error or record.error, id)
-        self._account(record, len(reply))
+        return self.failed(record, settled.error, id) if settled.error else self.returned(record, settled.value, id)
+
+    def returned(self, record: ToolCallRecord, value: Any, id: int | None = None) -> bytes:
+        """Like :meth:`finish`, for a call that returned a value."""
+        try:
+            reply = value_reply(value, id=id, limit=self.run.limits.result)
+        except Exception as error:
+            # Not only the codec's errors: a value's own methods run while it is encoded.
+            return self.failed(record, error, id)
+        record.value = value
+        record.end("returned", now() - record.started)
+        return self._account(record, reply)
+
+    def failed(self, record: ToolCallRecord, error: BaseException, id: int | None = None) -> bytes:
+        """Like :meth:`finish`, for a call that raised, or was refused."""
+        record.error = error
+        record.end("raised", now() - record.started)
+        return self._account(record, error_reply(*error_text(error, record.name, self.run.limits.message), id=id))
+
+    def _account(self, record: ToolCallRecord, reply: bytes) -> bytes:
+        self._recorded += len(reply)
+        if self._recorded > _RECORDED:
+            record.trim()
         if self.run.listener is not None:
             self.run.emit(ToolFinished(record))
         return reply
-
-    def refuse(self, record: ToolCallRecord, error: Exception) -> bytes:
-        """Close the record of a call that was not made, and return the error reply to CALL or START."""
-        return self.finish(record, Settled(None, error))
 
     def drop(self, record: ToolCallRecord) -> None:
         """Close the record of a call that nobody waits for any more."""
@@ -62,45 +78,22 @@ class ToolCalls:
         if self.run.listener is not None:
             self.run.emit(ToolFinished(record))
 
-    def _value_reply(self, record: ToolCallRecord, value: Any, id: int | None) -> bytes | None:
-        try:
-            reply = value_reply(value, id=id, limit=self.run.limits.result)
-        except Exception as error:
-            # Not only the codec's errors: a value's own methods run while it is encoded.
-            record.error = error
-            return None
-        record.value = value
-        record.end("returned", now() - record.started)
-        return reply
 
-    def _error_reply(self, record: ToolCallRecord, error: BaseException | None, id: int | None) -> bytes:
-        record.error = error
-        record.end("raised", now() - record.started)
-        return error_reply(*error_text(error, record.name, self.run.limits.message), id=id)
-
-    def _account(self, record: ToolCallRecord, size: int) -> None:
-        self._recorded += size
-        if self._recorded > _RECORDED:
-            record.trim()
-
-
-def start_call(tools: Dispatcher, call: Call | Start) -> Settled | Awaitable[Any]:
-    """Call the tool and return what it returned or raised, or its awaitable.
+def start_call(tools: Dispatcher, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Call the tool and return its value or its awaitable; or Settled, with the error, if it raised.
 
     What a signal's handler raises while a tool runs on the main thread, such as KeyboardInterrupt, is the user's and
     goes through; anything else a tool raises is the guest's, be it SystemExit.
     """
     try:
-        value: Any = tools.call(call.name, call.args, call.kwargs)
+        return tools.call(name, args, kwargs)
     except BaseException as error:
         if is_from_signal(error):
             raise
         return Settled(None, error)
-    # Cheaper than isinstance(value, Awaitable), and this is the path of every call.
-    return value if hasattr(value, "__await__") else Settled(value, None)
 
 
-def error_text(error: BaseException | None, tool: str, most: int) -> tuple[str, str]:
+def error_text(error: BaseException, tool: str, most: int) -> tuple[str, str]:
     """Return the type name and the message that the guest may see, and no more of the exception than that."""
     if isinstance(error, UnknownTool):
         return "NameError", str(error)[:most]
@@ -121,7 +114,7 @@ def _message_of_os(error: OSError) -> str:
     return error.args[0] if written else ""
 
 
-def _message(error: BaseException | None) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, OSError):
         return _message_of_os(error)
     try:

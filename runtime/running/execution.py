@@ -103,8 +103,7 @@ class Execution:
     @property
     def is_overdue(self) -> bool:
         """Whether the guest was started and its time is over by more than any guest takes to notice."""
-        deadline = self.run.deadline
-        return self._body is not None and deadline is not None and now() > deadline + GRACE
+        return self._body is not None and now() > self.run.deadline + GRACE
 
     def perform(self) -> Result[Any]:
         """Run the guest on this thread and return the result, or raise what is not the guest's doing.

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, NoReturn
@@ -37,6 +38,7 @@ NOTHING = Usage(0, 0.0, 0, 0, 0)
 class RunState:
     """One run's account. Used by the guest's thread; only :meth:`interrupt` and :meth:`post` by others too.
 
+    ``deadline`` is a time of ``now``, infinite for none.
     ``doing`` names the tool that is being waited for, or is empty. ``stop_reason`` is what ends the run, once known.
     ``waiting`` holds the calls that wait for answers, and is None where none ever does; ``carried`` is what it had
     used when it was suspended the last time; ``record`` is where it is recorded, if it is.
@@ -79,7 +81,7 @@ class RunState:
     def start(self) -> None:
         """Begin to count the time, or go on counting."""
         self.started = now() - self.carried.wall
-        self.deadline = None if self.limits.time is None else self.started + self.limits.time
+        self.deadline = inf if self.limits.time is None else self.started + self.limits.time
 
     def stop(self, reason: BaseException) -> NoReturn:
         """End the run from inside a handler; the first reason is the one that counts."""
@@ -91,7 +93,7 @@ class RunState:
         """End the run if it was interrupted or its time is over."""
         if self.stop_reason is not None:
             raise StopRun(self.stop_reason)
-        if self.deadline is not None and now() >= self.deadline:
+        if now() >= self.deadline:
             self.stop(self.time_exceeded())
 
     def time_exceeded(self) -> TimeExceeded:
@@ -151,7 +153,7 @@ class RunState:
             self.finished.append(mail)
 
     def _next_mail(self, until: float | None) -> Any:
-        end = min(moment for moment in (until, self.deadline, now() + _LONGEST_WAIT) if moment is not None)
+        end = min(inf if until is None else until, self.deadline, now() + _LONGEST_WAIT)
         try:
             return self._mail.get(timeout=max(0.0, end - now()))
         except Empty:

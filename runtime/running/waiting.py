@@ -2,6 +2,7 @@
 
 import contextvars
 from concurrent.futures import Future
+from math import inf
 from typing import Any
 
 from cloche.runtime.errors import GuestError, Interrupted
@@ -97,4 +98,4 @@ class Detached:
 
     def _patience(self) -> float | None:
         deadline = self.execution.run.deadline
-        return None if deadline is None else max(_SHORT / 10, deadline + GRACE - now())
+        return None if deadline == inf else max(_SHORT / 10, deadline + GRACE - now())

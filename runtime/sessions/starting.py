@@ -9,6 +9,7 @@ from cloche.runtime.running.execution import Execution
 from cloche.runtime.running.run_state import Listener
 from cloche.runtime.sessions.turns import Turns
 from cloche.runtime.suspension.answers import Answer
+from cloche.runtime.suspension.passing import give_up
 from cloche.runtime.suspension.suspended import Control, Outcome, Suspended
 from cloche.runtime.suspension.waiting import Rule, WaitingCalls
 
@@ -100,6 +101,8 @@ class Starts(Turns):
                 self._ended = "its suspended program was given up and rollback is off"
                 self._guest.close()
             self._busy.release()
+        for held in suspended.held.values():
+            give_up(self._guest.tools, held)
 
     def _outcome(self, execution: Execution, result: Result[Any]) -> Outcome:
         return execution.paused if isinstance(execution.paused, Suspended) else result

@@ -47,7 +47,7 @@ def pending(suspension: dict[str, Any] | None) -> tuple[SuspendedCall, ...]:
 
 def _pending(row: object) -> SuspendedCall:
     match row:
-        case [int(id_), bytes(frame), bool(needs_approval), None | int() as line]:
+        case [int(id_), bytes(frame), bool(needs_approval), None | int() as line, None | float()]:
             return _view(id_, frame, needs_approval, line)
         case _:
             raise TypeError("a row of another shape")

@@ -1,5 +1,6 @@
 """What a suspended run is on the host's side, as plain values for a snapshot, and back."""
 
+import time
 from dataclasses import fields
 from typing import Any
 
@@ -15,7 +16,7 @@ __all__ = ["as_plain", "from_plain"]
 
 
 def as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
-    """Return all it takes to go on with the run elsewhere; ``timeless`` leaves out how long it has taken."""
+    """Return all it takes to go on with the run elsewhere; ``timeless`` leaves out all times."""
     waiting = run.waiting
     assert waiting is not None
     return {
@@ -23,7 +24,10 @@ def as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
         "carried": list(run.carried._replace(wall=0.0) if timeless else run.carried),
         "stdout": run.stdout.content(),
         "stderr": run.stderr.content(),
-        "held": [[held.id, held.frame, held.needs_approval, held.line] for held in waiting.held.values()],
+        "held": [
+            [held.id, held.frame, held.needs_approval, held.line, None if timeless else held.since]
+            for held in waiting.held.values()
+        ],
         "undelivered": list(waiting.undelivered),
         "next_id": waiting.next_id,
         "every": waiting.every,
@@ -70,14 +74,23 @@ def _carried(row: list[Any]) -> Usage:
 
 
 def _held(row: Any, waiting: WaitingCalls) -> HeldCall:
-    id_, frame, approval, line = _expect(list, row)
+    id_, frame, approval, line, since = _expect(list, row)
     call = parse_call(_expect(bytes, frame))
     if not isinstance(call, Call | Start):
         raise TypeError("a frame that is no call")
     record = ToolCallRecord(call.name, call.args, call.kwargs, started=now())
     needs_approval = _expect(bool, approval) or waiting.needs_approval(call.name)
     line = None if line is None else _expect(int, line)
-    return HeldCall(_expect(int, id_), call, frame, record, needs_approval, line)
+    return HeldCall(_expect(int, id_), call, frame, record, needs_approval, line, _since(since))
+
+
+def _since(moment: Any) -> float:
+    """Return a moment that is not in the future, whatever the other machine's clock said; now if it is not known."""
+    if moment is None:
+        return time.time()
+    if not _expect(float, moment) >= 0:
+        raise ValueError("a moment that never was")
+    return float(min(moment, time.time()))
 
 
 def _expect(kind: type[Any], value: Any) -> Any:

@@ -40,8 +40,9 @@ class Suspended:
         self.run = run
         """The account of the run; for the session."""
         self._control = control
-        self._held = dict(run.waiting.held) if run.waiting is not None else {}
-        self.calls: tuple[SuspendedCall, ...] = tuple(map(view, self._held.values()))
+        self.held = dict(run.waiting.held) if run.waiting is not None else {}
+        """The calls that it waits for, as they were sent; for the session."""
+        self.calls: tuple[SuspendedCall, ...] = tuple(map(view, self.held.values()))
 
     @property
     def session(self) -> "Session":
@@ -150,7 +151,7 @@ class Suspended:
         return ", ".join(map(str, self.calls))
 
     def _answers(self, asked: Asked) -> dict[int, Answer]:
-        return checked(asked, self._held, self.run.limits)
+        return checked(asked, self.held, self.run.limits)
 
 
 Outcome: TypeAlias = Result[Any] | Suspended

@@ -1,7 +1,8 @@
 """The calls of one run that wait for answers, and the rule by which they do."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cloche.runtime.bridge.protocol import Call, Start
@@ -33,7 +34,8 @@ class CannotWait(ClocheError):
 class HeldCall:
     """A call that waits. ``frame`` is what the guest sent, and all that it will ever be called with.
 
-    ``line`` is the program's line that it stands in, once the program is suspended.
+    ``line`` is the program's line that it stands in, once the program is suspended, and ``since`` when it began to
+    wait, in seconds since the epoch.
     """
 
     id: int
@@ -42,6 +44,7 @@ class HeldCall:
     record: ToolCallRecord
     needs_approval: bool
     line: int | None = None
+    since: float = field(default_factory=time.time)
 
 
 class WaitingCalls:

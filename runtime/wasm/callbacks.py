@@ -6,6 +6,7 @@ Signals, the one thing that can raise before a callback's first line, are kept a
 """
 
 import ctypes
+from typing import Any
 
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.control import Active, Control, here
@@ -47,7 +48,9 @@ def _halt(error: BaseException) -> int:
 def _on_call(_env: int | None, _caller: int, values: int, _count: int) -> int:
     try:
         words = _Arguments.from_address(values)
-        words[0] = _host().call(words[0], words[4], words[8], words[12])
+        # Without the help of ``_host``: where there is no guest, or no host, the attribute is what is missing.
+        guest: Any = here.guest
+        words[0] = guest.host.call(words[0], words[4], words[8], words[12])
         return 0
     except BaseException as error:
         return _halt(error)

@@ -14,7 +14,9 @@ def result(
 
 
 def call(started: float, seconds: float) -> ToolCallRecord:
-    return ToolCallRecord("f", [], {}, outcome="returned", seconds=seconds, started=started)
+    record = ToolCallRecord("f", [], {}, started)
+    record.end("returned", seconds)
+    return record
 
 
 def test_a_value() -> None:

@@ -18,8 +18,10 @@ exact = st.recursive(
 
 
 def result(value: Any = None, error: GuestError | None = None) -> Result[Any]:
-    calls = [ToolCallRecord("f", [1], {"x": {2}}, outcome="returned", value=3, seconds=0.25)]
-    return Result(value, error, "out", "err", USAGE, calls)
+    record = ToolCallRecord("f", [1], {"x": {2}})
+    record.value = 3
+    record.end("returned", 0.25)
+    return Result(value, error, "out", "err", USAGE, [record])
 
 
 @given(exact)

@@ -230,9 +230,9 @@ def test_what_is_remembered_of_calls_is_bounded() -> None:
         assert anything.invoke([value] * number, {}) == number
     arguments: object = vars(anything)["_tool_arguments"]
     remembered = vars(arguments)
-    assert 0 < len(remembered["_good"]) <= 128
+    assert 0 < len(remembered["good"]) <= 128
     assert 0 < len(remembered["_plans"]) <= 128
-    assert max(map(len, remembered["_good"])) <= 16
+    assert max(map(len, remembered["good"])) <= 16
 
 
 def test_the_arguments_given_are_not_changed() -> None:

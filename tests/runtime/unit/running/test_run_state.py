@@ -1,6 +1,7 @@
 """One run's account and its waits; events handed to another thread's loop."""
 
 import asyncio
+import math
 import threading
 import time
 
@@ -60,7 +61,7 @@ def test_mail_that_nobody_waits_for_wakes_no_one_early() -> None:
 
 def test_no_time_limit_means_no_deadline() -> None:
     run = RunState(Limits(time=None))
-    assert run.deadline is None
+    assert run.deadline == math.inf
     run.check()
     run.wait_for(lambda: True)
 
