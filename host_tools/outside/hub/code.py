@@ -46,7 +46,7 @@ def tool_from_code(where: str, source: bytes, arguments: Mapping[str, Any] | Non
 def _run(where: str, source: bytes) -> ModuleType:
     digest = hashlib.sha256(where.encode() + source).hexdigest()[:12]
     name = f"cloche_tool_{re.sub(r'[^a-zA-Z0-9]+', '_', where)[-60:]}_{digest}"
-    loader = _Given(f"<{where}>", source)
+    loader = _Given(where, source)
     spec = importlib.util.spec_from_loader(name, loader)
     module = ModuleType(name) if spec is None else importlib.util.module_from_spec(spec)
     # Dataclasses and annotations look their module up.

@@ -90,7 +90,7 @@ class HubRepo:
             return str(done.oid)
 
     def _unless_missing(self, fetch: Callable[[], T]) -> T | None:
-        errors = self._hub.errors
+        errors: Any = need("huggingface_hub.errors", "hub")
         try:
             return fetch()
         except errors.LocalEntryNotFoundError:
@@ -100,18 +100,21 @@ class HubRepo:
             return None
 
     def _fetched(self, name: str, most: int) -> bytes:
-        offered = self._download(name, dry_run=True)
+        revision = self.commit or self._revision
+        offered = self._download(name, revision, dry_run=True)
         self._check(name, offered.file_size, most)
-        self.commit = self.commit or str(offered.commit_hash)
-        path = Path(self._download(name))
+        self.commit = str(offered.commit_hash)
+        # By the same revision, which the cache then knows: it can be used without a Hub.
+        path = Path(self._download(name, revision))
+        if self.commit not in path.parts:
+            raise HubError(self.address, f"there is a newer commit since {name} was looked up: try again")
         # What was offered is not always what comes.
         with path.open("rb") as file:
             content = file.read(most + 1)
         self._check(name, len(content), most)
         return content
 
-    def _download(self, name: str, **options: Any) -> Any:
-        revision = self.commit or self._revision
+    def _download(self, name: str, revision: str | None, **options: Any) -> Any:
         quiet = {"tqdm_class": _quiet()}
         return self._hub.hf_hub_download(filename=name, revision=revision, **quiet, **self._fetching, **options)
 

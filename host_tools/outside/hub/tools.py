@@ -38,7 +38,7 @@ def load_tool(
         raise RemoteCodeRefused(f"tool.py of {repo_id}")
     repo = HubRepo(repo_id, **hub)
     source = repo.read(_CODE)
-    return set_origin(tool_from_code(repo.address, source, arguments), repo.address)
+    return set_origin(tool_from_code(f"{repo.address}/{_CODE}", source, arguments), repo.address)
 
 
 def collection_tools(slug: str, *, trust_remote_code: bool = False, **hub: Unpack[HubOptions]) -> list[Tool]:

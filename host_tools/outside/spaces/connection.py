@@ -1,21 +1,28 @@
 """A connection to a Gradio app, by gradio_client."""
 
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from cloche.host_tools.builtin.extras import need
 from cloche.host_tools.errors import HubError, ToolFailed, ToolRejected
-from cloche.host_tools.outside.hub.repo import hub_api, hub_errors
+from cloche.host_tools.outside.hub.repo import hub_api
 from cloche.host_tools.outside.json_shapes import as_dict
 from cloche.host_tools.outside.spaces.files import Folder, Purse, received
+from cloche.runtime.errors import ClocheError
 
-__all__ = ["SpaceConnection"]
+__all__ = ["SpaceConnection", "app_errors"]
 
 _LONGEST_ERROR = 4_000
 # The client waits for a silent stream a little longer than this side waits for its answer.
 _GRACE = 5.0
+# Where below its own address an app may have its endpoints; a whole address here would lead the client anywhere.
+_PREFIX = re.compile(r"(/[A-Za-z0-9_~-]+)*/?")
 
 
 class SpaceConnection:
@@ -34,7 +41,7 @@ class SpaceConnection:
         self._most = most
         self._httpx: Any = need("httpx", "gradio")
         gradio: Any = need("gradio_client", "gradio")
-        with hub_errors(source):
+        with app_errors(source):
             address = source if source.startswith(("http://", "https://")) else _host(source, token, endpoint)
             self._client: Any = _client(gradio, address, token, self._httpx.Timeout(timeout + _GRACE))
 
@@ -56,7 +63,7 @@ class SpaceConnection:
                 raise
             except FutureTimeout as error:
                 raise ToolFailed("TimeoutError", f"{name}() did not answer within {self._timeout:g} s") from error
-            except (OSError, self._httpx.HTTPError) as error:
+            except (OSError, CancelledError, self._httpx.HTTPError) as error:
                 raise ToolFailed("ConnectionError", f"the app of {name}() cannot be reached") from error
             except Exception as error:
                 # The app's own words, which its author chose, or the client's.
@@ -92,14 +99,42 @@ class SpaceConnection:
         return bytes(content)
 
 
+@contextmanager
+def app_errors(source: str) -> Generator[None, None, None]:
+    """Make a HubError of whatever comes of what an app says of itself: it may say anything."""
+    try:
+        yield
+    except ClocheError:
+        raise
+    except Exception as error:
+        raise HubError(source, f"the app cannot be used ({type(error).__name__}: {error})"[:500]) from error
+
+
 def _client(gradio: Any, address: str, token: str | None, timeout: Any) -> Any:
     class Quiet(gradio.Client):  # type: ignore[misc]
         def _telemetry_thread(self) -> None:
             """Tell nobody. The client's own switch is overruled by the default of its environment variable."""
 
+        def _get_config(self) -> Any:
+            # Before anything else is asked: this tells the client where to.
+            return _checked(super()._get_config())
+
     options: dict[str, Any] = {"verbose": False, "download_files": False, "analytics_enabled": False}
     # False, and not None, which would send the token of the machine's login to whoever runs the app.
-    return Quiet(address, token=token or False, httpx_kwargs={"timeout": timeout}, **options)
+    client = Quiet(address, token=token or False, httpx_kwargs={"timeout": timeout}, **options)
+    if urlsplit(client.src_prefixed)[:2] != urlsplit(address)[:2]:
+        raise HubError(address, f"it sends its callers elsewhere, to {client.src_prefixed[:200]!r}")
+    return client
+
+
+def _checked(config: Any) -> Any:
+    """Return what an app says of itself if it keeps to itself. Raises ValueError."""
+    version, prefix = str(as_dict(config).get("version") or "?"), str(as_dict(config).get("api_prefix") or "")
+    if not version.partition(".")[0].isdigit() or int(version.partition(".")[0]) < 4:
+        raise ValueError(f"Gradio {version[:20]} is too old to be called: the app needs Gradio 4")
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError(f"it sends its callers elsewhere, to {prefix[:200]!r}")
+    return config
 
 
 def _host(space_id: str, token: str | None, endpoint: str | None) -> str:

@@ -1,18 +1,39 @@
 """What a Gradio app says of an endpoint, as the JSON schema of a tool; and which of its values are files."""
 
-from typing import Any
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from cloche.host_tools.outside.json_shapes import as_dict, as_list
 
-__all__ = ["arguments_schema", "has_files", "is_file", "is_file_data", "result_schemas"]
+__all__ = ["SpaceParameter", "arguments_schema", "is_file", "is_file_data", "parameters_of", "result_schemas"]
+
+_FILE_HINT = "(bytes, or the URL of a file; a list of them for several)"
+# What Gradio calls a component that its author gave no label.
+_NO_LABEL = re.compile(r"parameter_\d+")
+
+
+class SpaceParameter(NamedTuple):
+    """One parameter of an endpoint; ``is_file`` says that its values are files, ``schema`` is its JSON schema."""
+
+    name: str
+    schema: dict[str, Any]
+    is_file: bool
+    required: bool
+    default: Any
+
+
+def parameters_of(endpoint: dict[str, Any]) -> Iterator[SpaceParameter]:
+    """Yield the parameters, in the order in which the app takes them."""
+    for place, described in enumerate(map(as_dict, as_list(endpoint.get("parameters")))):
+        yield _parameter(place, described)
 
 
 def arguments_schema(endpoint: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of the arguments: a property for each parameter, files as anything."""
-    parameters = as_list(endpoint.get("parameters"))
-    named = {_name(one, place): one for place, one in enumerate(map(as_dict, parameters))}
-    required = [name for name, one in named.items() if not _has_default(one)]
-    return {"type": "object", "properties": {name: _property(one) for name, one in named.items()}, "required": required}
+    known = list(parameters_of(endpoint))
+    required = [one.name for one in known if one.required]
+    return {"type": "object", "properties": {one.name: one.schema for one in known}, "required": required}
 
 
 def result_schemas(endpoint: dict[str, Any]) -> list[Any]:
@@ -32,13 +53,24 @@ def is_file_data(value: Any) -> bool:
     return isinstance(known.get("path"), str) and (kind == "gradio.FileData" or "url" in known)
 
 
-def _name(parameter: dict[str, Any], place: int) -> str:
-    return str(parameter.get("parameter_name") or f"argument_{place}")
-
-
-def _has_default(parameter: dict[str, Any]) -> bool:
+def _parameter(place: int, described: dict[str, Any]) -> SpaceParameter:
+    name = str(described.get("parameter_name") or f"argument_{place}")
+    default, kind = described.get("parameter_default"), described.get("type")
     # A file as a default is one of the app's own, or claims to be one of ours: neither can be sent.
-    return bool(parameter.get("parameter_has_default")) and not _holds_file(parameter.get("parameter_default"))
+    required = not described.get("parameter_has_default") or _holds_file(default)
+    shown = {} if required else {"default": default}
+    schema = {} if _has_files(kind) else as_dict(kind)
+    told = {**schema, **shown, "description": _description(described, _has_files(kind))}
+    return SpaceParameter(name, told, _has_files(kind), required, None if required else default)
+
+
+def _description(described: dict[str, Any], file: bool) -> str:
+    label = _NO_LABEL.sub("", str(described.get("label") or ""))
+    if file:
+        # The app's own words tell of paths, and no path of a program's is one here.
+        return f"{label} {_FILE_HINT}".strip()
+    told = str(as_dict(described.get("python_type")).get("description") or "")
+    return ": ".join(filter(None, [label, told]))
 
 
 def _holds_file(value: Any) -> bool:
@@ -48,19 +80,7 @@ def _holds_file(value: Any) -> bool:
     return any(map(_holds_file, as_list(value)))
 
 
-def _property(parameter: dict[str, Any]) -> dict[str, Any]:
-    schema = parameter.get("type")
-    label = str(parameter.get("label") or "")
-    told = str(as_dict(parameter.get("python_type")).get("description") or "")
-    default = {"default": parameter.get("parameter_default")} if _has_default(parameter) else {}
-    if has_files(schema):
-        # The app's own words tell of paths, and no path of a program's is one here.
-        return {"description": f"{label} (bytes, or the URL of a file; a list of them for several)".strip(), **default}
-    return {**as_dict(schema), "description": ": ".join(filter(None, [label, told])), **default}
-
-
-def has_files(schema: Any) -> bool:
-    """Return whether values of this schema are a file or a list of files."""
+def _has_files(schema: Any) -> bool:
     known = as_dict(schema)
     members = [known.get("items"), *as_list(known.get("anyOf")), *as_list(known.get("prefixItems"))]
-    return is_file(known) or any(has_files(member) for member in members if member)
+    return is_file(known) or any(_has_files(member) for member in members if member)

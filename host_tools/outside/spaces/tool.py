@@ -4,13 +4,13 @@ from typing import Any
 
 from cloche.host_tools.errors import HubError
 from cloche.host_tools.names import safe_tool_name
-from cloche.host_tools.outside.json_shapes import as_dict, as_list
+from cloche.host_tools.outside.json_shapes import as_dict
 from cloche.host_tools.outside.json_types import annotation_of
 from cloche.host_tools.outside.origins import set_origin
 from cloche.host_tools.outside.schema_tool import SchemaTool
-from cloche.host_tools.outside.spaces.connection import SpaceConnection
+from cloche.host_tools.outside.spaces.connection import SpaceConnection, app_errors
 from cloche.host_tools.outside.spaces.files import Folder, sent
-from cloche.host_tools.outside.spaces.shapes import arguments_schema, has_files, is_file, result_schemas
+from cloche.host_tools.outside.spaces.shapes import arguments_schema, is_file, parameters_of, result_schemas
 
 __all__ = ["SpaceTool", "space_tool"]
 
@@ -25,8 +25,7 @@ class SpaceTool(SchemaTool):
         super().__init__(safe_tool_name(name), description, schema, self._ask, returns=_returns(endpoint))
         self.api_name = api_name
         self._space = connection
-        types = [as_dict(one).get("type") for one in as_list(endpoint.get("parameters"))]
-        self._space_files = {key: has_files(kind) for key, kind in zip(schema["properties"], types, strict=True)}
+        self._space_parameters = list(parameters_of(endpoint))
 
     def close(self) -> None:
         """Disconnect from the app. Safe to call twice."""
@@ -37,7 +36,8 @@ class SpaceTool(SchemaTool):
 
     def _ask(self, arguments: dict[str, Any]) -> Any:
         def arrange(folder: Folder) -> list[Any]:
-            return [sent(arguments.get(key), folder, file=file) for key, file in self._space_files.items()]
+            known = self._space_parameters
+            return [sent(arguments.get(one.name, one.default), folder, file=one.is_file) for one in known]
 
         return self._space.call(self.api_name, arrange, self.name)
 
@@ -68,10 +68,11 @@ def space_tool(
     where the extra ``cloche[gradio]`` is not installed.
     """
     connection = SpaceConnection(source, token=token, timeout=timeout, most=most, endpoint=endpoint)
-    endpoints = connection.endpoints
-    chosen = _chosen(source, endpoints, api_name)
-    told = description or f"Asks {chosen} of the Gradio app {source}."
-    tool = SpaceTool(name, told, chosen, endpoints[chosen], connection)
+    with app_errors(source):
+        endpoints = connection.endpoints
+        chosen = _chosen(source, endpoints, api_name)
+        told = description or f"Asks {chosen} of the Gradio app {source}."
+        tool = SpaceTool(name, told, chosen, endpoints[chosen], connection)
     set_origin(tool, f"gradio:{source}#{chosen}")
     return tool
 
