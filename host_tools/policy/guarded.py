@@ -146,6 +146,9 @@ class GuardedTools:
 
         Raises ToolDenied, UnknownTool for a tool that is gone, or what the log raises.
         """
+        if error is not None and call.name not in self.tools:
+            # There is nothing to count or to mask, and no policy to say what may be recorded.
+            raise error
         guarded = self._guarded(call.name)
         account = Account(self._log, call.name, guarded.scope, call.since)
         return answer_guarded(guarded, call, value, error, account)

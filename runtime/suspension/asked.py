@@ -27,6 +27,7 @@ def checked(asked: Asked, held: Mapping[int, HeldCall], limits: Limits) -> dict[
     Raises ConfigurationError for ids that do not wait, or are given twice, or not at all, and for a value where leave
     is waited for; TypeError or ValueError for a value that cannot cross.
     """
+    _check_shapes(asked)
     answers: dict[int, Answer] = {}
     for id_, answer in _answers(asked, held):
         if id_ in answers:
@@ -50,13 +51,30 @@ def _answers(asked: Asked, held: Mapping[int, HeldCall]) -> Iterator[tuple[int, 
     for id_ in asked.approve:
         yield _find(id_, held).id, Approval()
     for id_, reason in asked.deny.items():
-        yield id_, Failure(CallDenied(_find(id_, held).call.name, reason))
+        yield id_, Failure(CallDenied(_find(id_, held).call.name, _reason(reason)))
+
+
+def _check_shapes(asked: Asked) -> None:
+    for field in ("values", "errors", "deny"):
+        given: object = getattr(asked, field)
+        if not isinstance(given, Mapping):
+            problem = f"a {type(given).__name__} does not say which call gets what: write {{1: ...}}, by the calls' ids"
+            raise ConfigurationError(field, problem)
+    ids: object = asked.approve
+    if not isinstance(ids, Iterable):
+        raise ConfigurationError("approve", f"{ids!r:.40} is not a list of ids: write [{ids!r:.40}]")
 
 
 def _find(id_: object, held: Mapping[int, HeldCall]) -> HeldCall:
     if type(id_) is not int or id_ not in held:
         raise ConfigurationError("id", f"no call has the id {id_!r:.40}: {_list(held)} waits")
     return held[id_]
+
+
+def _reason(reason: object) -> str:
+    if not isinstance(reason, str):
+        raise ConfigurationError("deny", f"a reason is text, and not a {type(reason).__name__}: write some, or ''")
+    return reason
 
 
 def _error(error: object) -> BaseException:

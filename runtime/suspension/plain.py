@@ -81,7 +81,7 @@ def _held(row: Any, waiting: WaitingCalls) -> HeldCall:
     record = ToolCallRecord(call.name, call.args, call.kwargs, started=now())
     needs_approval = _expect(bool, approval) or waiting.needs_approval(call.name)
     line = None if line is None else _expect(int, line)
-    return HeldCall(_expect(int, id_), call, frame, record, needs_approval, line, _since(since))
+    return HeldCall(_expect(int, id_), call, frame, record, needs_approval, _since(since), line)
 
 
 def _since(moment: Any) -> float:

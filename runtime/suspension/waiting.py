@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cloche.runtime.bridge.protocol import Call, Start
@@ -34,8 +34,8 @@ class CannotWait(ClocheError):
 class HeldCall:
     """A call that waits. ``frame`` is what the guest sent, and all that it will ever be called with.
 
-    ``line`` is the program's line that it stands in, once the program is suspended, and ``since`` when it began to
-    wait, in seconds since the epoch.
+    ``since`` is when it began to wait, in seconds since the epoch, and ``line`` the program's line that it stands in,
+    once the program is suspended.
     """
 
     id: int
@@ -43,8 +43,8 @@ class HeldCall:
     frame: bytes
     record: ToolCallRecord
     needs_approval: bool
+    since: float
     line: int | None = None
-    since: float = field(default_factory=time.time)
 
 
 class WaitingCalls:
@@ -81,7 +81,7 @@ class WaitingCalls:
     def hold(self, call: Call | Start, frame: bytes, record: ToolCallRecord) -> int:
         """Have a call wait and return its id."""
         id_, self.next_id = self.next_id, self.next_id + 1
-        self.held[id_] = HeldCall(id_, call, frame, record, self.needs_approval(call.name))
+        self.held[id_] = HeldCall(id_, call, frame, record, self.needs_approval(call.name), time.time())
         return id_
 
     def needs_approval(self, name: str) -> bool:

@@ -269,6 +269,22 @@ def test_each_of_several_guards_masks_and_records() -> None:
             assert ask_record.value == value
 
 
+def test_a_tool_that_is_gone_meanwhile() -> None:
+    with Sandbox(tools=TOOLS).session() as session:
+        snapshot = stopped(session.start("ask('which?')")).snapshot()
+    log = MemoryLog()
+    box = Sandbox(tools=GuardedTools([add], log=log))
+    answers: list[tuple[Callable[[Any], Any], tuple[str, str]]] = [
+        (lambda paused: paused.deny(1, "too late"), ("PermissionError", "ask() is not allowed: too late")),
+        (lambda paused: paused.resume_error(1, LookupError("gone")), ("LookupError", "gone")),
+        (lambda paused: paused.resume({1: "red"}), ("NameError", "no tool is named 'ask'")),
+    ]
+    for answer, expected in answers:
+        raised = error(answer(box.restore(snapshot).suspended))
+        assert (raised.type_name, raised.message) == expected, "a value that cannot be masked does not pass"
+    assert log.records == []
+
+
 def test_tools_without_guards_are_answered_as_ever() -> None:
     with Sandbox(tools=ToolRegistry(TOOLS)).session() as session:
         paused = stopped(session.start("[ask('which?'), pay(3)]"))
