@@ -60,7 +60,10 @@ def _check_shapes(asked: Asked) -> None:
         if not isinstance(given, Mapping):
             problem = f"a {type(given).__name__} does not say which call gets what: write {{1: ...}}, by the calls' ids"
             raise ConfigurationError(field, problem)
-    ids: object = asked.approve
+    _check_ids(asked.approve)
+
+
+def _check_ids(ids: object) -> None:
     if not isinstance(ids, Iterable):
         raise ConfigurationError("approve", f"{ids!r:.40} is not a list of ids: write [{ids!r:.40}]")
 

@@ -7,7 +7,7 @@ import pytest
 
 from cloche import GuestException, Suspended
 
-from .stopping import BOX, finish
+from .stopping import BOX, finish, moved
 
 PAGE = Path(__file__).parents[4] / "docs/limits/suspension.md"
 IMPORTS = "import asyncio, contextvars, functools, json, re\n"
@@ -25,7 +25,7 @@ WORKS, RAISES = rows("Works"), rows("Raises CannotSuspendHere")
 
 def test_the_tables_are_found() -> None:
     assert len(WORKS) == 8
-    assert len(RAISES) == 16
+    assert len(RAISES) == 19
 
 
 @pytest.mark.parametrize(("place", "example", "value"), WORKS, ids=[row[0] for row in WORKS])
@@ -73,6 +73,11 @@ def test_a_plain_call_in_a_task(end: str) -> None:
 OTHERS = {
     "the body of a class": "class C:\n    v = ask(1)",
     "an imported module": "open('/work/m.py', 'w').write('import __main__\\n__main__.ask(1)')\nimport m",
+    "an asynchronous generator": "async def g():\n    yield ask(1)\nasync for x in g():\n    pass",
+    "what is left of a generator": (
+        "def g():\n    try:\n        yield 1\n    finally:\n        ask(1)\n"
+        "it = g()\nfor x in it:\n    break\nit.close()"
+    ),
     "contextlib": (
         "import contextlib\n@contextlib.contextmanager\ndef c():\n    yield ask(1)\nwith c() as v:\n    pass"
     ),
@@ -85,6 +90,24 @@ def test_others_below_c(code: str) -> None:
         result = finish(session.start(code, step=True))
         assert isinstance(result.error, GuestException)
         assert result.error.type_name == "CannotSuspendHere"
+
+
+def test_an_asynchronous_generator_may_await() -> None:
+    code = "async def g():\n    yield await aask(1)\nout = []\nasync for x in g():\n    out.append(x)\nout"
+    with BOX.session() as session:
+        assert finish(session.start(code, step=True)).value == [10]
+
+
+def test_which_random_numbers_go_on() -> None:
+    code = (
+        "import random\nrandom.seed(5)\nown = random.Random(5)\nask(1)\n"
+        "expected = random.Random(5).random()\n[random.random() == expected, own.random() == expected]"
+    )
+    with BOX.session() as session:
+        paused = session.start(code, step=True)
+        assert isinstance(paused, Suspended)
+        assert finish(moved(paused)).value == [False, True]
+        assert finish(paused).value == [True, True]
 
 
 def test_inside_the_block_of_contextlib() -> None:
