@@ -72,8 +72,7 @@ class CodeAgent(MultiStepAgent):
         **options: Unpack[AgentOptions],
     ) -> None:
         super().__init__(tools, model, **options)
-        seconds = _SECONDS_WITH_AGENTS if self.managed_agents else _SECONDS
-        self.limits = Limits(time=seconds) if limits is None else limits
+        self.limits = default_limits(manages=bool(self.managed_agents)) if limits is None else limits
         self.imports = None if imports is None or "*" in imports else tuple(imports)
         self.tags = _checked(tags)
         self._make_sandbox = sandbox
@@ -253,6 +252,11 @@ def _without_exit(result: Result[Any]) -> Result[Any]:
     error = result.error
     ended = isinstance(error, GuestException) and error.type_name == "SystemExit"
     return replace(result, error=None) if ended else result
+
+
+def default_limits(*, manages: bool) -> Limits:
+    """Return the limits of one step of an agent that was given none, and may manage others."""
+    return Limits(time=_SECONDS_WITH_AGENTS if manages else _SECONDS)
 
 
 def limits_text(limits: Limits) -> str:

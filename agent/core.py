@@ -123,6 +123,16 @@ class AgentCore:
         """Write agent, prompts, memory and state to a folder, without model, keys and callbacks."""
         save_folder(self, folder)
 
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Write the agent to a repository on the Hugging Face Hub and return the commit's id.
+
+        See :func:`cloche.agent.sharing.push_agent` for what it takes and raises.
+        """
+        # Imported here, as all that only some programs need.
+        from cloche.agent.sharing import push_agent
+
+        return push_agent(self, repo_id, **options)
+
     def own_tools(self) -> dict[str, ToolLike]:
         """Return the tools it was given: without managed agents, and without final_answer unless that was given too."""
         taken = {FINAL_ANSWER, *self.managed_agents}

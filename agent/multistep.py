@@ -149,6 +149,16 @@ class MultiStepAgent(AgentCore):
         """Return the agent of a folder that ``save`` wrote; ``resume()`` or ``run(reset=False)`` goes on from there."""
         return load_folder(folder, model, **options)
 
+    @staticmethod
+    def from_hub(repo_id: str, model: Model, *, trust_remote_code: bool = False, **options: Any) -> "MultiStepAgent":
+        """Return the agent of a repository on the Hugging Face Hub; its tools' code runs here if it is trusted.
+
+        See :func:`cloche.agent.sharing.pull_agent` for what it takes and raises.
+        """
+        from cloche.agent.sharing import pull_agent
+
+        return pull_agent(repo_id, model, trust_remote_code=trust_remote_code, **options)
+
     def replay(self, *, detailed: bool = False) -> str:
         """Print what happened, step by step, and return it; ``detailed`` shows what the model was shown each time."""
         text = told_again(self.memory, detailed=detailed)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from cloche.agent.budgets import Budget
 from cloche.agent.memory.memory import AgentMemory
 from cloche.agent.models.protocol import Model
-from cloche.agent.prompting import PromptTemplates
-from cloche.host_tools import Tool, ToolLike, from_object
+from cloche.agent.prompting import PromptTemplates, load_prompts
+from cloche.agent.tool_references import ToolFinder, tool_reference
+from cloche.host_tools import ToolLike
 from cloche.host_tools.registry import registry_of
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cloche.agent.core import AgentCore
     from cloche.agent.multistep import MultiStepAgent
 
-__all__ = ["agent_from_dict", "agent_to_dict", "load_folder", "save_folder"]
+__all__ = ["agent_from_dict", "agent_of", "agent_to_dict", "folder_agent", "load_folder", "save_folder"]
 
 _VERSION = 1
 _PLAIN = ("name", "description", "instructions", "max_steps", "planning_interval", "observation_limit")
@@ -38,7 +39,7 @@ def agent_to_dict(agent: "AgentCore") -> dict[str, Any]:
     data |= {name: getattr(settings, name) for name in (*_PLAIN, "provide_run_summary")}
     data["budget"] = {name: getattr(settings.budget, name) for name in _BUDGET}
     data["prompts"] = agent.prompts.as_dict()
-    data["tools"] = [_reference(name, tool) for name, tool in registry_of(agent.own_tools()).items()]
+    data["tools"] = [tool_reference(name, tool) for name, tool in registry_of(agent.own_tools()).items()]
     data["managed_agents"] = [agent_to_dict(managed) for managed in agent.managed_agents.values()]
     return data | _own(agent)
 
@@ -49,6 +50,7 @@ def agent_from_dict(
     *,
     tools: Sequence[ToolLike] | Mapping[str, ToolLike] = (),
     models: Mapping[str, Model] | None = None,
+    trust_remote_code: bool = False,
     **options: Any,
 ) -> "MultiStepAgent":
     """Return the agent that the data describes.
@@ -56,18 +58,25 @@ def agent_from_dict(
     ``tools`` are taken by name before anything is imported; the others are imported by their reference, which runs
     their module: load only what you trust.
     ``models`` gives managed agents others by name, ``options`` replace settings.
-    Raises ConfigurationError for data of another version or kind, or a tool that cannot be found.
+    Tools that came from the Hub or from a Gradio app are fetched again if ``trust_remote_code``.
+    Raises ConfigurationError for data of another version or kind, or a tool that cannot be found; RemoteCodeRefused.
     """
-    given = dict(registry_of(tools))
+    return agent_of(data, model, ToolFinder(registry_of(tools), trusted=trust_remote_code), models, **options)
+
+
+def agent_of(
+    data: Mapping[str, Any], model: Model, tools: ToolFinder, models: Mapping[str, Model] | None, **options: Any
+) -> "MultiStepAgent":
+    """Return the agent that the data describes, with tools from the finder; for the modules that share agents."""
     make = _kind(data)
     managed = [
-        agent_from_dict(one, (models or {}).get(str(one.get("name")), model), tools=given, models=models)
+        agent_of(one, (models or {}).get(str(one.get("name")), model), tools, models)
         for one in data.get("managed_agents", ())
     ]
     settings = {name: data[name] for name in (*_PLAIN, "provide_run_summary") if name in data}
     settings["budget"] = Budget(**data.get("budget", {}))
-    settings["prompts"] = PromptTemplates.of(data["prompts"])
-    found = {str(one["name"]): _found(one, given) for one in data.get("tools", ())}
+    settings["prompts"] = PromptTemplates.of(data.get("prompts", {}), over=load_prompts(data["kind"], None))
+    found = {str(one["name"]): tools.find(one) for one in data.get("tools", ())}
     agent: MultiStepAgent = make(found, model, **{**settings, "managed_agents": managed, **_own_from(data), **options})
     return agent
 
@@ -87,13 +96,32 @@ def save_folder(agent: "AgentCore", folder: str | Path) -> None:
     agent.save_state(path)
 
 
-def load_folder(folder: str | Path, model: Model, **options: Any) -> "MultiStepAgent":
-    """Return the agent of a folder with memory and state; takes what :func:`agent_from_dict` takes."""
-    path = Path(folder)
+def load_folder(
+    folder: str | Path,
+    model: Model,
+    *,
+    tools: Sequence[ToolLike] | Mapping[str, ToolLike] = (),
+    trust_remote_code: bool = False,
+    **options: Any,
+) -> "MultiStepAgent":
+    """Return the agent of a folder with memory and state; takes and raises what :func:`agent_from_dict` does.
+
+    The folder may hold code of tools, as those do that :func:`push_agent` writes; it runs if ``trust_remote_code``.
+    """
+    finder = ToolFinder(registry_of(tools), Path(folder), trust_remote_code)
+    return folder_agent(Path(folder), model, finder, **options)
+
+
+def folder_agent(path: Path, model: Model, tools: ToolFinder, **options: Any) -> "MultiStepAgent":
+    """Return the agent of a folder, with tools from the finder; for the modules that share agents."""
     data = json.loads((path / "agent.json").read_text(encoding="utf-8"))
-    data["prompts"] = PromptTemplates.load(path / "prompts.yaml").as_dict()
-    agent = agent_from_dict(data, model, **options)
-    agent.memory = AgentMemory.load(path / "memory.json")
+    models: Mapping[str, Model] | None = options.pop("models", None)
+    shipped = load_prompts(str(data.get("kind")), None) if _kind(data) else None
+    if (path / "prompts.yaml").exists():
+        data["prompts"] = PromptTemplates.load(path / "prompts.yaml", over=shipped).as_dict()
+    agent = agent_of(data, model, tools, models, **options)
+    if (path / "memory.json").exists():
+        agent.memory = AgentMemory.load(path / "memory.json")
     agent.load_state(path)
     return agent
 
@@ -120,19 +148,3 @@ def _kind(data: Mapping[str, Any]) -> Any:
         raise ConfigurationError("agent", problem)
     module, name = kinds[data["kind"]]
     return getattr(import_module(f"cloche.agent.{module}"), name)
-
-
-def _reference(name: str, tool: Tool) -> dict[str, str]:
-    target: Any = getattr(tool, "__wrapped__", type(tool))
-    where = f"{getattr(target, '__module__', '')}:{getattr(target, '__qualname__', '')}"
-    return {"name": name, "from": where}
-
-
-def _found(data: Mapping[str, str], given: Mapping[str, Tool]) -> ToolLike:
-    name, where = str(data["name"]), str(data.get("from", ""))
-    if name in given:
-        return given[name]
-    if "<" in where or where.startswith("__main__"):
-        problem = f"{name!r} was defined where it cannot be imported from ({where}): pass tools=[{name}]"
-        raise ConfigurationError("tools", problem)
-    return from_object(where)

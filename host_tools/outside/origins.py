@@ -1,8 +1,9 @@
 """Where a tool was fetched from, and the same tool again: how agents that are saved name it."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from cloche.host_tools.base import Tool
+from cloche.host_tools.outside.hub.repo import HubOptions
 
 __all__ = ["from_origin", "is_origin", "origin_of", "set_origin"]
 
@@ -27,17 +28,22 @@ def is_origin(where: str) -> bool:
     return where.startswith((_HUB, _SPACE))
 
 
-def from_origin(name: str, where: str, description: str = "", *, trust_remote_code: bool = False) -> Tool:
-    """Return the tool that is there. Raises what :func:`load_tool` and :func:`space_tool` raise."""
+def from_origin(
+    name: str, where: str, description: str = "", *, trust_remote_code: bool = False, **hub: Unpack[HubOptions]
+) -> Tool:
+    """Return the tool that is there, by the Hub of ``hub``. Raises what :func:`load_tool` and :func:`space_tool` raise.
+
+    No token is sent to a Gradio app: which one it is, somebody else may have written.
+    """
     # Imported here: they note origins themselves.
     if where.startswith(_SPACE):
         from cloche.host_tools.outside.spaces.tool import space_tool
 
         source, _, api_name = where.removeprefix(_SPACE).rpartition("#")
-        return space_tool(source, name, description, api_name or None)
+        return space_tool(source, name, description, api_name or None, endpoint=hub.get("endpoint"))
     from cloche.host_tools.outside.hub.tools import load_tool
 
     kind, _, rest = where.removeprefix(_HUB).partition("/")
     repo_id, _, revision = rest.partition("@")
-    repo_type: Any = kind.removesuffix("s")
-    return load_tool(repo_id, revision=revision or None, repo_type=repo_type, trust_remote_code=trust_remote_code)
+    place: Any = {**hub, "repo_type": kind.removesuffix("s"), "revision": revision or None}
+    return load_tool(repo_id, trust_remote_code=trust_remote_code, **place)

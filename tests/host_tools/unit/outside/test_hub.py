@@ -90,15 +90,13 @@ def test_a_commit_names_the_same_code_for_ever(hub: HubServer, at: Any) -> None:
     assert load_tool("owner/shout", trust_remote_code=True, revision=first, **at)("Hey") == "HEY"
 
 
-def test_the_same_tool_again_by_its_origin(hub: HubServer, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_tool_again_by_its_origin(hub: HubServer, at: Any) -> None:
     hub.commit("owner/shout", {"tool.py": CODE})
     origin = origin_of(load_tool("owner/shout", trust_remote_code=True, **at))
     hub.commit("owner/shout", {"tool.py": "raise SystemExit"})
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(at["cache_dir"]))
-    assert from_origin("shout", origin, trust_remote_code=True)("Hey") == "HEY"
+    assert from_origin("shout", origin, trust_remote_code=True, **at)("Hey") == "HEY"
     with pytest.raises(RemoteCodeRefused):
-        from_origin("shout", origin)
+        from_origin("shout", origin, **at)
 
 
 def test_what_is_in_the_cache_needs_no_hub(hub: HubServer, at: Any) -> None:

@@ -1,0 +1,183 @@
+"""Agents on the Hugging Face Hub: a repository that holds an agent's folder, and the code of its tools."""
+
+import json
+import tempfile
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from pydantic import ValidationError
+
+from cloche.agent.models.protocol import Model
+from cloche.agent.prompting import load_prompts
+from cloche.agent.saving import agent_to_dict, folder_agent
+from cloche.agent.shape import AgentShape
+from cloche.agent.tool_references import CODE, ToolFinder, code_path, is_elsewhere
+from cloche.host_tools import HubError, RemoteCodeRefused, Tool, ToolDefinitionError, ToolLike
+from cloche.host_tools.outside.hub.repo import LARGEST_TEXT, HubOptions, HubRepo
+from cloche.host_tools.outside.hub.source import requirements_of, tool_source
+from cloche.host_tools.outside.hub.tools import hub_card
+from cloche.host_tools.outside.schema_tool import SchemaTool
+from cloche.host_tools.registry import registry_of
+from cloche.runtime.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cloche.agent.core import AgentCore
+    from cloche.agent.multistep import MultiStepAgent
+
+__all__ = ["pull_agent", "push_agent"]
+
+_AGENT = "agent.json"
+# What is remembered, and how large it may be.
+_MEMORY = {"memory.json": 64 << 20, "session.snapshot": 256 << 20}
+_MOST_TOOLS = 100
+
+
+def push_agent(
+    agent: "AgentCore",
+    repo_id: str,
+    *,
+    memory: bool = False,
+    commit_message: str = "Upload agent",
+    private: bool | None = None,
+    create_pr: bool = False,
+    **hub: Unpack[HubOptions],
+) -> str:
+    """Write an agent to a repository on the Hub, made if there is none, and return the commit's id.
+
+    It is ``agent.json``, with those prompts that differ from the shipped ones, and the code of its tools: of those that
+    stand by themselves, as in :func:`cloche.host_tools.outside.push_tool`. Tools that came from elsewhere are named by
+    where that is, and the others by ``module:name``. Models and keys are never part of it.
+    ``memory`` adds what the agent remembers and the state of its code, which hold all that it was told and found.
+    ``private`` is for a new repository; default: as the Hub does it, which is public.
+
+    Raises HubError, ConfigurationError where ``cloche[hub]`` is not installed or two tools have one name.
+    """
+    repo = HubRepo(repo_id, **hub)
+    files: dict[str, bytes] = {}
+    data = _shared(agent, files)
+    with tempfile.TemporaryDirectory(prefix="cloche-") as folder:
+        if memory:
+            agent.save(folder)
+            files |= {name: (Path(folder) / name).read_bytes() for name in _MEMORY if (Path(folder) / name).exists()}
+    files[_AGENT] = json.dumps(data, indent=1, ensure_ascii=False).encode()
+    files["requirements.txt"] = _requirements(files)
+    files["README.md"] = _card(agent, repo_id)
+    return repo.write(files, commit_message, private=private, create_pr=create_pr)
+
+
+def pull_agent(
+    repo_id: str,
+    model: Model,
+    *,
+    trust_remote_code: bool = False,
+    memory: bool = False,
+    tools: Sequence[ToolLike] | Mapping[str, ToolLike] = (),
+    **options: Any,
+) -> "MultiStepAgent":
+    """Return the agent of a repository on the Hub. ``options`` are those of :class:`HubOptions` and of the agent.
+
+    Without trust it is settings and text: its tools have to be given as ``tools``, by name, and it is refused if it
+    has templates of prompts of its own or asks for more than the default limits. With ``trust_remote_code=True`` its
+    tools' code runs on this host, and whatever it names is imported or fetched; give the ``revision`` that was read.
+    ``memory`` takes what it remembers and the state of its code too, and needs trust.
+
+    Raises RemoteCodeRefused; ConfigurationError for loose limits; HubError if a file is missing, too large, or not an
+    agent's; and what loading a tool raises.
+    """
+    hub: Any = {name: options.pop(name) for name in HubOptions.__annotations__ if name in options}
+    repo = HubRepo(repo_id, **hub)
+    if memory and not trust_remote_code:
+        raise RemoteCodeRefused(repo.address, "the state of its program")
+    shape = _shape(repo)
+    if not trust_remote_code:
+        _check(shape, repo.address, options.keys())
+    with tempfile.TemporaryDirectory(prefix="cloche-") as folder:
+        given = registry_of(tools)
+        names = dict.fromkeys(_code_paths(shape, given), LARGEST_TEXT) if trust_remote_code else {}
+        _fetch(repo, Path(folder), names, _MEMORY if memory else {})
+        finder = ToolFinder(given, Path(folder), trust_remote_code, strangers=True, hub=hub)
+        return folder_agent(Path(folder), model, finder, **options)
+
+
+def _shape(repo: HubRepo) -> AgentShape:
+    try:
+        return AgentShape.model_validate_json(repo.read(_AGENT))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise HubError(repo.address, f"{_AGENT} describes no agent: {where[:100]}: {first['msg'][:300]}") from error
+
+
+def _check(shape: AgentShape, address: str, given: Container[str]) -> None:
+    """Refuse what is more than settings and text, and was not replaced by the caller's own."""
+    for one in shape.everyone():
+        own: Container[str] = given if one is shape else ()
+        if one.prompts and "prompts" not in own:
+            # Templates are programs: a loop in one is the host's to run.
+            raise RemoteCodeRefused(address, "its templates of prompts, which prompts= does not replace,")
+        if one.looser() and "limits" not in own:
+            problem = f"{address} asks for {one.looser()}: pass limits=Limits(...), or trust_remote_code=True"
+            raise ConfigurationError("limits", problem)
+
+
+def _code_paths(shape: AgentShape, given: Container[str]) -> list[str]:
+    tools = {tool.name for one in shape.everyone() for tool in one.tools if tool.where.startswith(CODE)}
+    if len(tools) > _MOST_TOOLS:
+        raise ConfigurationError("tools", f"it has {len(tools)} tools, and the code of at most {_MOST_TOOLS} is loaded")
+    return [code_path(name) for name in sorted(tools) if name not in given]
+
+
+def _fetch(repo: HubRepo, folder: Path, needed: Mapping[str, int], wanted: Mapping[str, int]) -> None:
+    """Write files into the folder, under names that are ours; what is only wanted may be missing."""
+    (folder / CODE).mkdir()
+    (folder / _AGENT).write_bytes(repo.read(_AGENT))
+    for name, most in needed.items():
+        (folder / name).write_bytes(repo.read(name, most))
+    for name, most in wanted.items():
+        content = repo.find(name, most)
+        if content is not None:
+            (folder / name).write_bytes(content)
+
+
+def _shared(agent: "AgentCore", files: dict[str, bytes]) -> dict[str, Any]:
+    """Return an agent as data, and put the code of its tools into the files."""
+    data = agent_to_dict(agent)
+    shipped = load_prompts(agent.kind, None).as_dict()
+    data["prompts"] = {name: text for name, text in agent.prompts.as_dict().items() if text != shipped[name]}
+    tools = registry_of(agent.own_tools())
+    data["tools"] = [_with_code(one, tools[one["name"]], files) for one in data["tools"]]
+    data["managed_agents"] = [_shared(managed, files) for managed in agent.managed_agents.values()]
+    return data
+
+
+def _with_code(reference: dict[str, str], tool: Tool, files: dict[str, bytes]) -> dict[str, str]:
+    """Return a tool's reference: to its code if that can come along and would not be there anyway."""
+    where = reference["from"]
+    if is_elsewhere(where) or (where.startswith("cloche.") and not isinstance(tool, SchemaTool)):
+        return reference
+    try:
+        source = tool_source(tool).encode()
+    except ToolDefinitionError:
+        # Whoever pulls the agent imports it by its name, or gives a tool of that name.
+        return reference
+    path = code_path(reference["name"])
+    if files.setdefault(path, source) != source:
+        raise ConfigurationError(
+            "tools", f"two agents have tools {reference['name']!r} that differ: rename one of them"
+        )
+    return {"name": reference["name"], "from": path}
+
+
+def _requirements(files: Mapping[str, bytes]) -> bytes:
+    code = [content.decode() for name, content in files.items() if name.startswith(CODE)]
+    found = {package for source in code for package in requirements_of(source)} - {"cloche"}
+    return "".join(f"{name}\n" for name in ["cloche[agent,hub]", *sorted(found)]).encode()
+
+
+def _card(agent: "AgentCore", repo_id: str) -> bytes:
+    load = (
+        "from cloche.agent import LiteLLMModel, MultiStepAgent\n\n"
+        f"agent = MultiStepAgent.from_hub({repo_id!r}, LiteLLMModel(...), revision=..., trust_remote_code=True)"
+    )
+    return hub_card(repo_id.partition("/")[2] or repo_id, "agent", agent.description, load).encode()
