@@ -288,7 +288,7 @@ HARMS = {
     "except NameError as error: took = error",
     "open by another path": "took = open('/proc/self/root' + SECRET).read()",
     "open by the parent of everything": "took = open('../' * 40 + SECRET[1:]).read()",
-    "open by a link": "import os\nos.symlink(SECRET, '/tmp/cloche-link')\ntook = open('/tmp/cloche-link').read()",
+    "open by a link": "import os\nos.symlink(SECRET, TARGET)\ntook = open(TARGET).read()",
     "open by a descriptor": (
         "import os\ntook = []\nfor n in range(64):\n  try: took.append(os.readlink(f'/proc/self/fd/{n}'))\n"
         "  except OSError: pass\n"

@@ -57,6 +57,7 @@ class SpaceServer:
 
 
 def _done(app: SpaceServer, event_id: str, values: list[Any]) -> dict[str, Any]:
+    output: dict[str, Any]
     try:
         output, success = {"data": app.answer(*values)}, True
     except ValueError as error:
