@@ -28,7 +28,7 @@ class Spent(NamedTuple):
 
     def with_run(self) -> "Spent":
         """Return it with one run more."""
-        return Spent(self.runs + 1, *self[1:])
+        return Spent(self.runs + 1, self.fuel, self.time, self.output, self.calls)
 
     def plus(self, usage: Usage) -> "Spent":
         """Return it with what a run, or another request, has used."""

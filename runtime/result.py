@@ -77,7 +77,8 @@ class ToolCallRecord:
         return f"<ToolCallRecord {self.name} {self.outcome}>"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+# Not frozen, which would take longer to make than all of a short run's output.
+@dataclass(eq=False, repr=False)
 class Result(Generic[T]):
     """The outcome of one run.
 

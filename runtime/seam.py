@@ -48,12 +48,16 @@ class Machine(Protocol):
         """Whether the guest was ended or closed, so that it can do nothing more."""
         ...
 
-    def step(self, request: bytes) -> bytes:
-        """Handle one request and return the response.
+    def step(self, request: bytes, *, roomy: bool = False) -> bytes:
+        """Handle one request and return the response. ``roomy``: this thread's stack is known to have room for it.
 
         Raises Stopped, and the machine is dead, if the guest was ended; MemoryExceeded if the request found no room,
         or a CallerError if nothing was run.
         """
+        ...
+
+    def allow(self, fuel: int | None, seconds: float | None) -> None:
+        """Set the fuel left, unless it is None, and let the guest trap after so many seconds; None for never."""
         ...
 
     def set_fuel(self, amount: int) -> None:

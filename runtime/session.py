@@ -14,6 +14,7 @@ from cloche.runtime.running.session_guest import Guest
 from cloche.runtime.running.streaming import EventFeed
 from cloche.runtime.sessions.contents import Contents, GuestPath
 from cloche.runtime.sessions.starting import Starts
+from cloche.runtime.sessions.usual import UsualRuns
 from cloche.runtime.sizes import parse_count
 from cloche.runtime.snapshots import taking
 from cloche.runtime.snapshots.snapshot import Snapshot
@@ -24,7 +25,7 @@ __all__ = ["GuestPath", "Session"]
 _MOST_FORKS = 10_000
 
 
-class Session(Starts, Contents):
+class Session(UsualRuns, Starts, Contents):
     """One interpreter in a sandbox, with the variables, functions, imports and files that its programs make.
 
     Made by :meth:`Sandbox.session`. Used by one caller at a time: another one gets SessionBusy. Each method has a twin
@@ -54,6 +55,10 @@ class Session(Starts, Contents):
 
         Raises SessionBusy, SessionClosed, and BlockedTools where too many tools are stuck.
         """
+        if limits is None and on_event is None and type(code) is str:
+            result = self._run_usual(code)
+            if result is not None:
+                return result
         return self._wait(jobs.run(code), limits, on_event)
 
     async def arun(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:

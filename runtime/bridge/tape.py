@@ -3,7 +3,7 @@
 A guest is a pure function of its memory, the request, and these answers: fed with them again, it does the same.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 __all__ = ["Recording", "ReplayMismatch", "Tape"]
 
@@ -13,16 +13,13 @@ _ANSWER = 128
 
 _Answer = tuple[int, int, Any]
 
+Recording = tuple[list[_Answer] | None, int]
+"""The answers of one request, each with its kind and a check of what was asked, None if there were too many; and what
+they weigh. A plain tuple, because one is made for each run."""
+
 
 class ReplayMismatch(Exception):
     """The guest did something else than what was recorded."""
-
-
-class Recording(NamedTuple):
-    """The answers of one request, each with its kind and a check of what was asked; None if there were too many."""
-
-    answers: list[_Answer] | None
-    size: int
 
 
 class Tape:
@@ -51,7 +48,7 @@ class Tape:
     def stop(self) -> Recording:
         """End the recording and return it."""
         complete, self._recording = self._recording, False
-        return Recording(self._answers if complete else None, self._size)
+        return self._answers if complete else None, self._size
 
     def play(self, answers: list[_Answer]) -> None:
         """Begin to play answers back."""

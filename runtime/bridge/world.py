@@ -30,16 +30,17 @@ class World:
     """Clock and entropy of one session, real or repeatable.
 
     With a ``seed`` the random bytes are a fixed stream (SHAKE-256 of the seed and a counter). With a ``clock`` time
-    moves only while the guest sleeps, which takes no real time, and with the fuel that it uses if the clock has a rate.
+    moves only while the guest sleeps, which takes no real time, and with the fuel that it uses if the clock has a
+    ``rate``, in units for each second: else it is 0.
     """
 
-    __slots__ = ("_clock", "_drawn", "_gauge", "_lag", "_rate", "_seed")
+    __slots__ = ("_clock", "_drawn", "_gauge", "_lag", "_seed", "rate")
 
     def __init__(self, seed: bytes | None, clock: FuelClock | None) -> None:
         self._seed = seed
         self._drawn = 0
         self._clock = None if clock is None else clock.nanoseconds
-        self._rate = 0 if clock is None else clock.rate
+        self.rate = 0 if clock is None else clock.rate
         self._lag = 0
         self._gauge: Callable[[], int] | None = None
 
@@ -54,18 +55,13 @@ class World:
         return self._seed is not None
 
     @property
-    def counts_fuel(self) -> bool:
-        """Whether time passes with the fuel that the guest uses."""
-        return self._rate > 0
-
-    @property
     def is_repeatable(self) -> bool:
         """Whether nothing that the guest learns here differs from one time to the next."""
         return self.has_seed and self.has_fixed_clock
 
     def begin(self, gauge: Callable[[], int]) -> None:
         """Let time pass with a run's fuel; ``gauge`` returns how much it has used so far."""
-        self._gauge = gauge if self._rate else None
+        self._gauge = gauge if self.rate else None
 
     def end(self) -> None:
         """Keep the time that a run's fuel has made; call before its machine is closed."""
@@ -104,7 +100,7 @@ class World:
     def state(self) -> WorldState:
         """Return where the world is, between two runs."""
         monotonic = 0 if self.has_fixed_clock else self.now(1)
-        return WorldState(self._seed, self._drawn, self._clock, self._rate, monotonic)
+        return WorldState(self._seed, self._drawn, self._clock, self.rate, monotonic)
 
     def resume(self, state: WorldState) -> None:
         """Go on from there: with its seed and its clock if it has them, else with those that this world was made with.
@@ -114,11 +110,11 @@ class World:
         if state.seed is not None:
             self._seed, self._drawn = state.seed, state.drawn
         if state.clock is not None:
-            self._clock, self._rate = state.clock, state.rate
+            self._clock, self.rate = state.clock, state.rate
         elif not self.has_fixed_clock:
             self._lag = state.monotonic - time.monotonic_ns()
 
     def _simulated(self) -> int | None:
         if self._gauge is None or self._clock is None:
             return self._clock
-        return self._clock + self._gauge() * BILLION // self._rate
+        return self._clock + self._gauge() * BILLION // self.rate

@@ -1,7 +1,7 @@
 """Having a guest again: a copy of its memory from time to time, and the requests since then with their answers."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from cloche.runtime.bridge.tape import Recording, ReplayMismatch, Tape
 from cloche.runtime.rollback.checkpoint import Checkpoint
@@ -21,10 +21,8 @@ _SLACK_FUEL = 50_000_000
 _REPLAY_SECONDS = 60.0
 
 
-class _Entry(NamedTuple):
-    request: bytes
-    answers: list[Any]
-    response: int
+_Entry = tuple[bytes, list[Any], int]
+"""A request, the answers that it was given, and a check of the response."""
 
 
 class Journal:
@@ -46,21 +44,24 @@ class Journal:
 
     def add(self, request: bytes, recording: Recording, response: bytes) -> None:
         """Remember a request that ended well."""
-        if recording.answers is None:
+        answers, size = recording
+        if answers is None:
             self._due = True
             return
-        self._entries.append(_Entry(request, recording.answers, hash(response)))
-        self._size += recording.size + len(request)
+        self._entries.append((request, answers, hash(response)))
+        self._size += size + len(request)
 
-    def charge(self, fuel: int | None, seconds: float) -> None:
-        """Add what it would cost to do the latest requests again."""
+    def settle(
+        self, machine: Machine, pristine: Callable[[], memoryview], fuel: int | None = None, seconds: float = 0.0
+    ) -> None:
+        """Take a copy of the memory if it is time, now that the latest requests have cost so much.
+
+        ``pristine`` gives the memory of a machine as the image left it.
+        """
         if fuel is None:
             self._seconds += seconds
         else:
             self._fuel += fuel
-
-    def settle(self, machine: Machine, pristine: Callable[[], memoryview]) -> None:
-        """Take a copy of the memory if it is time. ``pristine`` gives the memory of a machine as the image left it."""
         if self._is_due():
             self._checkpoint = Checkpoint.take(machine, pristine())
             self._patience = min(_MOST_PATIENCE, 1 + self._checkpoint.weight() // _HEAVY)
@@ -97,11 +98,12 @@ class Journal:
 
 
 def _replay(machine: Machine, tape: Tape, entry: _Entry) -> None:
-    tape.play(entry.answers)
+    request, answers, check = entry
+    tape.play(answers)
     try:
-        response = machine.step(entry.request)
+        response = machine.step(request)
     finally:
         tape.replaying = False
     tape.end_play()
-    if hash(response) != entry.response:
+    if hash(response) != check:
         raise ReplayMismatch("a request was answered differently")

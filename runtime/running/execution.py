@@ -18,13 +18,13 @@ from cloche.runtime.wasm.traps import Stopped
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["GRACE", "Done", "Execution", "Job", "Overtaken", "Resumption"]
+__all__ = ["GRACE", "UNLIMITED_FUEL", "Done", "Ending", "Execution", "Job", "Overtaken", "Resumption", "as_error"]
 
 GRACE = 0.1
 """Seconds past the deadline after which a run counts as stuck."""
 
-# More than any program can use in a year, and less than the engine's signed 64-bit counter.
-_UNLIMITED_FUEL = 1 << 62
+UNLIMITED_FUEL = 1 << 62
+"""More than any program can use in a year, and less than the engine's signed 64-bit counter."""
 
 Done = Callable[["Execution", BaseException | None], None]
 """Called when a run is settled, on whichever thread: with the error if the guest was lost, else with None."""
@@ -57,19 +57,17 @@ class Job(NamedTuple):
     code: str | None = None
     resumption: Resumption | None = None
 
-    @property
-    def leading(self) -> list[bytes]:
-        """The requests before the last one."""
-        return self.requests if self.resumption is not None else self.requests[:-1]
 
-
-class _Ending(NamedTuple):
+class Ending:
     """How the guest left it: with an answer, or ended by an error."""
 
-    answer: Response | None
-    error: BaseException | None
-    seconds: float
-    fuel: int | None
+    def __init__(
+        self, answer: Response | None, error: BaseException | None, seconds: float, fuel: int | None = None
+    ) -> None:
+        self.answer = answer
+        self.error = error
+        self.seconds = seconds
+        self.fuel = fuel
 
 
 class Execution:
@@ -79,7 +77,8 @@ class Execution:
     execution is done puts something better there.
     """
 
-    __slots__ = ("_body", "_done", "_guest", "_job", "_lock", "_loop", "_settled", "paused", "run")
+    _body: Body | None = None
+    _settled = False
 
     def __init__(
         self,
@@ -95,9 +94,7 @@ class Execution:
         self._job = job
         self._done = done
         self._loop = loop
-        self._body: Body | None = None
         self._lock = threading.Lock()
-        self._settled = False
         self.paused = paused
 
     @property
@@ -105,17 +102,28 @@ class Execution:
         """Whether the guest was started and its time is over by more than any guest takes to notice."""
         return self._body is not None and now() > self.run.deadline + GRACE
 
-    def perform(self) -> Result[Any]:
+    def perform(self, *, roomy: bool = False) -> Result[Any]:
         """Run the guest on this thread and return the result, or raise what is not the guest's doing.
 
-        Raises Overtaken if the run was abandoned meanwhile.
+        ``roomy`` says that this thread's stack is known to have room for it. Raises Overtaken if the run was abandoned
+        meanwhile.
         """
-        body = self._ready()
+        try:
+            body = self._guest.ready()
+        except BaseException as error:
+            self.cancel(error)
+            raise
+        self.run.start()
         steps: list[Step] = []
-        ending = self._drive(body, steps)
+        ending = self._drive(body, steps, roomy)
         if not self._settle():
             body.machine.close()
             raise Overtaken
+        return self._conclude(body, ending, steps)
+
+    def conclude(self, body: Body, ending: Ending, steps: list[Step]) -> Result[Any]:
+        """Settle a run that was performed by somebody else, as :meth:`perform` does."""
+        self._body, self._settled = body, True
         return self._conclude(body, ending, steps)
 
     def cancel(self, error: BaseException) -> None:
@@ -145,15 +153,6 @@ class Execution:
             self._settled = True
         return self._conclude_abandoned(error)
 
-    def _ready(self) -> Body:
-        try:
-            body = self._guest.ready()
-        except BaseException as error:
-            self.cancel(error)
-            raise
-        self.run.start()
-        return body
-
     def _stop(self, reason: GuestError) -> None:
         self.run.interrupt(reason)
         if self._body is not None:
@@ -164,71 +163,71 @@ class Execution:
             first, self._settled = not self._settled, True
             return first
 
-    def _drive(self, body: Body, steps: list[Step]) -> _Ending:
-        fuel = self._set_limits(body.machine)
-        body.host.begin(self.run, self._loop)
+    def _drive(self, body: Body, steps: list[Step], roomy: bool) -> Ending:
+        run, machine = self.run, body.machine
+        fuel = self._set_limits(machine)
+        body.host.begin(run, self._loop)
         if self._guest.recorder is not None:
             self._begin_record(body, fuel)
         # From here on an interrupt finds the machine; one that came before is found when the first step is due.
         self._body = body
         answer, error = None, None
         try:
-            answer = self._perform_job(body, steps)
-        except Stopped as stopped:
-            error = error_of_stop(stopped, self.run)
-        except StopRun as stop:
-            error = stop.reason
-        except BaseException as other:
-            error = other
+            answer = self._perform_job(body, steps, roomy)
+        except BaseException as raised:
+            error = as_error(raised, run)
         body.host.end()
-        used = None if fuel is None else (self.run.carried.fuel or 0) + fuel - body.machine.fuel_left()
-        return _Ending(answer, error, now() - self.run.started, used)
+        used = None if fuel is None else (run.carried.fuel or 0) + fuel - machine.fuel_left()
+        return Ending(answer, error, now() - run.started, used)
 
     def _set_limits(self, machine: Machine) -> int | None:
         """Set the machine's limits and return the fuel it was given; None if it does not count fuel."""
-        limits, carried = self.run.limits, self.run.carried
-        machine.set_deadline(None if limits.time is None else max(0.0, limits.time - carried.wall))
-        if not self._guest.source.metered:
-            return None
-        fuel = _UNLIMITED_FUEL if limits.fuel is None else max(0, limits.fuel - (carried.fuel or 0))
-        machine.set_fuel(fuel)
-        if self._guest.world.counts_fuel:
-            self._guest.world.begin(lambda: fuel - machine.fuel_left())
+        limits, carried, guest = self.run.limits, self.run.carried, self._guest
+        fuel = None
+        if guest.metered:
+            fuel = UNLIMITED_FUEL if limits.fuel is None else max(0, limits.fuel - (carried.fuel or 0))
+        machine.allow(fuel, None if limits.time is None else max(0.0, limits.time - carried.wall))
+        if fuel is not None and guest.world.rate:
+            guest.world.begin(lambda: fuel - machine.fuel_left())
         return fuel
 
-    def _perform_job(self, body: Body, steps: list[Step]) -> Response:
-        run = self.run
+    def _perform_job(self, body: Body, steps: list[Step], roomy: bool) -> Response:
+        run, job = self.run, self._job
         if run.stop_reason is not None:
             raise StopRun(run.stop_reason)
-        for request in self._job.leading:
-            if check_finished(self._step(body, request, steps), run.limits).failure is not None:
-                raise ProtocolError("the interpreter refused its own settings")
-        response = self._step(body, self._last_request(body), steps)
-        answer = check_answer(response, run.limits, run.waiting, self._job.most)
-        if isinstance(answer, Waiting):
+        if len(job.requests) != 1 or job.resumption is not None:
+            self._prepare(body, steps)
+        last = job.requests[-1] if job.resumption is None else self._resumption(body, job.resumption)
+        answer = check_answer(self._step(body, last, steps, roomy), run.limits, run.waiting, job.most)
+        if run.waiting is not None and isinstance(answer, Waiting):
             body.host.drain()
         if run.listener is not None:
             run.flush()
         return answer
 
-    def _last_request(self, body: Body) -> bytes:
-        """Return the last request. To resume a program, calls that were approved are made now, within its limits."""
-        resumption = self._job.resumption
-        if resumption is None:
-            return self._job.requests[-1]
+    def _prepare(self, body: Body, steps: list[Step]) -> None:
+        """Make the requests that come before the last one."""
+        leading = self._job.requests if self._job.resumption is not None else self._job.requests[:-1]
+        for request in leading:
+            if check_finished(self._step(body, request, steps), self.run.limits).failure is not None:
+                raise ProtocolError("the interpreter refused its own settings")
+
+    def _resumption(self, body: Body, resumption: Resumption) -> bytes:
+        """Return the request to resume a program. Calls that were approved are made now, within its limits."""
         request = body.host.resume(*resumption)
         if self.run.record is not None and self._guest.recorder is not None:
             self._guest.recorder.resumed(self.run.record, [request])
         return request
 
-    def _step(self, body: Body, request: bytes, steps: list[Step]) -> bytes:
-        if self._guest.keeps:
-            body.tape.start()
-        response = body.machine.step(request)
-        if self._guest.keeps:
-            steps.append(Step(request, body.tape.stop(), response))
-        if self.run.record is not None and self._guest.recorder is not None:
-            self._guest.recorder.answered(self.run.record, response)
+    def _step(self, body: Body, request: bytes, steps: list[Step], roomy: bool = False) -> bytes:
+        guest, tape = self._guest, body.tape
+        if guest.keeps:
+            tape.start()
+        response = body.machine.step(request, roomy=roomy)
+        if guest.keeps:
+            steps.append((request, tape.stop(), response))
+        if self.run.record is not None and guest.recorder is not None:
+            guest.recorder.answered(self.run.record, response)
         return response
 
     def _begin_record(self, body: Body, fuel: int | None) -> None:
@@ -241,7 +240,7 @@ class Execution:
             recorder.resumed(run.record, job.requests)
         body.ear.run = run.record
 
-    def _end_record(self, body: Body | None, ending: _Ending, error: BaseException | None, lost: bool) -> None:
+    def _end_record(self, body: Body | None, ending: Ending, error: BaseException | None, lost: bool) -> None:
         record, recorder = self.run.record, self._guest.recorder
         if record is None or recorder is None:
             return
@@ -255,25 +254,25 @@ class Execution:
         record.used, record.lost = ending.fuel, lost
         recorder.end(record)
 
-    def _conclude(self, body: Body, ending: _Ending, steps: list[Step]) -> Result[Any]:
-        memory = self._guest.memory_seen = body.machine.memory_size()
-        error, answer = ending.error, ending.answer
-        if isinstance(answer, Finished) and answer.failure is not None:
+    def _conclude(self, body: Body, ending: Ending, steps: list[Step]) -> Result[Any]:
+        guest, error, answer = self._guest, ending.error, ending.answer
+        memory = guest.memory_seen = body.machine.memory_size()
+        if answer is not None and isinstance(answer, Finished) and answer.failure is not None:
             error = error_of_failure(answer.failure, self.run.limits, memory, self._job.most)
-        lost = self._is_lost(body, ending, error)
+        lost = error is not None and self._is_lost(body, ending, error)
         if lost:
-            self._guest.lose()
+            guest.lose()
             body.machine.close()
         elif answer is not None:
             self._keep(body, ending, steps)
         usage = self._account(ending, memory)
         self.paused = isinstance(answer, Waiting)
-        if self._guest.recorder is not None:
+        if guest.recorder is not None:
             self._end_record(body, ending, error, lost)
         self._done(self, error if lost else None)
         return self._result(ending, error, usage, lost)
 
-    def _is_lost(self, body: Body, ending: _Ending, error: BaseException | None) -> bool:
+    def _is_lost(self, body: Body, ending: Ending, error: BaseException) -> bool:
         if isinstance(error, MemoryExceeded) and not body.machine.dead:
             # The guest is sound, but would keep all that memory, which never shrinks, for as long as it lives.
             return self._guest.keeps
@@ -281,7 +280,7 @@ class Execution:
         harmless = isinstance(error, CallerError) and self._job.resumption is None
         return ending.answer is None and (body.machine.dead or not harmless)
 
-    def _keep(self, body: Body, ending: _Ending, steps: list[Step]) -> None:
+    def _keep(self, body: Body, ending: Ending, steps: list[Step]) -> None:
         if isinstance(ending.answer, Waiting):
             self._guest.hold(steps)
         else:
@@ -297,24 +296,31 @@ class Execution:
             record.end("abandoned", now() - record.started)
         self._guest.lose()
         self.paused = False
-        ending = _Ending(None, error, seconds, None)
+        ending = Ending(None, error, seconds)
         usage = self._account(ending, self._guest.memory_seen)
         self._end_record(self._body, ending, error, lost=True)
         self._done(self, error)
         return self._result(ending, error, usage, lost=True)
 
-    def _account(self, ending: _Ending, memory: int) -> Usage:
+    def _account(self, ending: Ending, memory: int) -> Usage:
         """Return what was used, and add it to what the session has used: before anyone else may use the session."""
         run = self.run
-        usage = Usage(ending.fuel, ending.seconds, memory, len(run.stdout) + len(run.stderr), run.calls_made)
+        usage = Usage(ending.fuel, ending.seconds, memory, run.output_bytes, run.calls_made)
         self._guest.spent = self._guest.spent.plus(usage.since(run.carried) if run.carried.wall else usage)
         run.carried = usage
         return usage
 
-    def _result(self, ending: _Ending, error: BaseException | None, usage: Usage, lost: bool) -> Result[Any]:
+    def _result(self, ending: Ending, error: BaseException | None, usage: Usage, lost: bool) -> Result[Any]:
         if error is not None and not isinstance(error, GuestError):
             raise error
         run = self.run
         value = ending.answer.value if isinstance(ending.answer, Finished) else None
         rolled_back = lost and self._guest.keeps
-        return Result(value, error, run.stdout.text(), run.stderr.text(), usage, run.calls, rolled_back)
+        return Result(value, error, *run.output(), usage, run.calls, rolled_back)
+
+
+def as_error(raised: BaseException, run: RunState) -> BaseException:
+    """Return why a guest was left other than with an answer: a GuestError, or an exception that is the caller's own."""
+    if isinstance(raised, Stopped):
+        return error_of_stop(raised, run)
+    return raised.reason if isinstance(raised, StopRun) else raised

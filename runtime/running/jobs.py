@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from cloche.runtime.bridge.protocol import Op, is_list, request, run_request, set_request
+from cloche.runtime.bridge.protocol import Op, is_list, request, set_request
 from cloche.runtime.errors import ConfigurationError, ProtocolError
 from cloche.runtime.limits import Limits
 from cloche.runtime.running.execution import Job, Resumption
@@ -36,9 +36,7 @@ def run(code: object) -> MakeJob:
     """Return the job that runs a program. Raises ConfigurationError if it is not text."""
     if not isinstance(code, str):
         raise ConfigurationError("code", f"a {type(code).__name__} is not a program: pass its source as a str")
-    return lambda guest, limits: Job(
-        [*guest.awakening(), run_request(code, guest.begin_run(), guest.run_options(limits))], code=code
-    )
+    return lambda guest, limits: Job([*guest.awakening(), guest.run_request(code, limits)], code=code)
 
 
 def resume(answers: dict[int, Answer]) -> MakeJob:

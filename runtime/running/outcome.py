@@ -1,6 +1,6 @@
 """From how a guest ended to the error that the caller sees."""
 
-from cloche.runtime.bridge.protocol import Failure, Finished, Response, Waiting, parse_response
+from cloche.runtime.bridge.protocol import FINISHED, NOTHING, Failure, Finished, Response, Waiting, parse_response
 from cloche.runtime.errors import (
     FuelExhausted,
     GuestCrashed,
@@ -31,6 +31,8 @@ def check_answer(response: bytes, limits: Limits, waiting: WaitingCalls | None, 
 
     A program is suspended only where calls of it wait, and for just those.
     """
+    if response == NOTHING:
+        return FINISHED
     cap = (limits.result if most is None else most) + _PER_CHARACTER * (limits.message + limits.traceback) + _REPORT
     if len(response) > cap:
         raise ProtocolError(f"a response of {len(response)} bytes, where {cap} is the most")

@@ -38,45 +38,49 @@ NOTHING = Usage(0, 0.0, 0, 0, 0)
 class RunState:
     """One run's account. Used by the guest's thread; only :meth:`interrupt` and :meth:`post` by others too.
 
-    ``deadline`` is a time of ``now``, infinite for none.
+    ``deadline`` is a time of ``now``, infinite for none. ``streams`` are stdout and stderr, None before anything was
+    printed.
     ``doing`` names the tool that is being waited for, or is empty. ``stop_reason`` is what ends the run, once known.
     ``waiting`` holds the calls that wait for answers, and is None where none ever does; ``carried`` is what it had
     used when it was suspended the last time; ``record`` is where it is recorded, if it is.
     """
 
-    __slots__ = (
-        "_mail",
-        "calls",
-        "calls_made",
-        "carried",
-        "deadline",
-        "doing",
-        "finished",
-        "limits",
-        "listener",
-        "record",
-        "started",
-        "stderr",
-        "stdout",
-        "stop_reason",
-        "waiting",
-    )
+    # Defaults here rather than slots set one by one: one is made for each run, and most of it is never asked for.
+    carried: Usage = NOTHING
+    record: RecordedRun | None = None
+    streams: tuple[OutputBuffer, OutputBuffer] | None = None
+    calls_made = 0
+    doing = ""
+    stop_reason: BaseException | None = None
 
     def __init__(self, limits: Limits, listener: Listener | None = None, waiting: WaitingCalls | None = None) -> None:
         self.limits = limits
         self.waiting = waiting
-        self.carried: Usage = NOTHING
-        self.record: RecordedRun | None = None
         self.listener = listener
-        self.stdout = OutputBuffer("stdout", limits.output)
-        self.stderr = OutputBuffer("stderr", limits.output)
         self.calls: list[ToolCallRecord] = []
-        self.calls_made = 0
-        self.doing = ""
-        self.stop_reason: BaseException | None = None
         self.finished: deque[Any] = deque()
         self._mail: SimpleQueue[Any] = SimpleQueue()
-        self.start()
+        self.started = now()
+        self.deadline = inf if limits.time is None else self.started + limits.time
+
+    @property
+    def stdout(self) -> OutputBuffer:
+        """What was printed."""
+        return self._open_streams()[0]
+
+    @property
+    def stderr(self) -> OutputBuffer:
+        """What was printed on the other stream."""
+        return self._open_streams()[1]
+
+    @property
+    def output_bytes(self) -> int:
+        """How much was printed on both."""
+        return 0 if self.streams is None else sum(map(len, self.streams))
+
+    def output(self) -> tuple[str, str]:
+        """Return what was printed on each."""
+        return ("", "") if self.streams is None else (self.streams[0].text(), self.streams[1].text())
 
     def start(self) -> None:
         """Begin to count the time, or go on counting."""
@@ -138,9 +142,15 @@ class RunState:
 
     def flush(self) -> None:
         """Tell the listener what is left of a character cut in two at the very end."""
-        if self.listener is not None:
-            for buffer in (self.stdout, self.stderr):
+        if self.listener is not None and self.streams is not None:
+            for buffer in self.streams:
                 self._emit_text(buffer, len(buffer), final=True)
+
+    def _open_streams(self) -> tuple[OutputBuffer, OutputBuffer]:
+        if self.streams is None:
+            most = self.limits.output
+            self.streams = OutputBuffer("stdout", most), OutputBuffer("stderr", most)
+        return self.streams
 
     def _emit_text(self, buffer: OutputBuffer, start: int, final: bool = False) -> None:
         text = buffer.newer_text(start, final)

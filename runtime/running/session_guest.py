@@ -3,11 +3,11 @@
 from typing import Any, NamedTuple
 
 from cloche.runtime.bridge.host import Host
-from cloche.runtime.bridge.protocol import Op, request
+from cloche.runtime.bridge.protocol import Op, request, run_request
 from cloche.runtime.bridge.tape import Recording, ReplayMismatch, Tape
 from cloche.runtime.bridge.world import World
 from cloche.runtime.budget import Budget, Spent
-from cloche.runtime.dispatch import Dispatcher
+from cloche.runtime.dispatch import Dispatcher, as_suspending
 from cloche.runtime.errors import ClocheError, SessionClosed
 from cloche.runtime.limits import Limits
 from cloche.runtime.recording.recorder import Ear, Recorder
@@ -28,12 +28,8 @@ class Body(NamedTuple):
     ear: Ear | None = None
 
 
-class Step(NamedTuple):
-    """A request that ended well, as the journal wants it."""
-
-    request: bytes
-    recording: Recording
-    response: bytes
+Step = tuple[bytes, Recording, bytes]
+"""A request that ended well, with what the guest was told meanwhile and its response, as the journal wants it."""
 
 
 class _Told(NamedTuple):
@@ -57,7 +53,10 @@ class _Held(NamedTuple):
 
 
 class Guest:
-    """Used by one run at a time. ``keeps`` says whether it can be rolled back, ``spent`` what it has used so far."""
+    """Used by one run at a time. ``keeps`` says whether it can be rolled back, ``spent`` what it has used so far.
+
+    ``metered`` says whether its machines count fuel; ``can_suspend`` are its tools, if they can have calls wait.
+    """
 
     def __init__(
         self,
@@ -76,6 +75,8 @@ class Guest:
         self.world = world
         self.budget = budget
         self.recorder: Recorder | None = None
+        self.metered = source.metered
+        self.can_suspend = as_suspending(tools)
         self.spent = Spent()
         self._origin: Checkpoint | None = None
         self._mark = world.mark()
@@ -118,12 +119,27 @@ class Guest:
         """
         if self.budget is not None:
             self.budget.check(self.spent)
-        self.spent = self.spent.with_run()
-        return f"<run {self.spent.runs}>"
+        spent = self.spent = self.spent.with_run()
+        return f"<run {spent.runs}>"
 
     def affordable(self, limits: Limits) -> Limits:
         """Return the limits, within what is left of the session's budget."""
         return limits if self.budget is None else self.budget.within(limits, self.spent)
+
+    def is_plain(self) -> bool:
+        """Return whether a run is nothing but one request: no budget, recorder, clock or wait has a part in it."""
+        return (
+            self._held is None
+            and self._told.awake
+            and self.budget is None
+            and self.recorder is None
+            and not self.world.rate
+            and (self.can_suspend is None or not self.can_suspend.any_suspends())
+        )
+
+    def run_request(self, code: str, limits: Limits) -> bytes:
+        """Return the next RUN. Raises BudgetSpent where nothing is left for it."""
+        return run_request(code, self.begin_run(), self.run_options(limits))
 
     def awakening(self) -> list[bytes]:
         """Return the request for new random numbers, where the guest has another one's."""
@@ -178,8 +194,7 @@ class Guest:
         if self._journal is not None:
             for step in [*held.steps, *steps] if held else steps:
                 self._journal.add(*step)
-            self._journal.charge(fuel, seconds)
-            self._journal.settle(body.machine, self.source.pristine)
+            self._journal.settle(body.machine, self.source.pristine, fuel, seconds)
 
     def lose(self) -> None:
         """Forget the machine, and everything since the program began. Closing it is up to whoever ran it."""

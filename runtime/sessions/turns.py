@@ -20,6 +20,8 @@ from cloche.runtime.suspension.waiting import WaitingCalls
 if TYPE_CHECKING:
     import asyncio
 
+    from cloche.runtime.sessions.usual import UsualRun
+
 __all__ = ["Turns"]
 
 T = TypeVar("T")
@@ -33,7 +35,7 @@ class Turns:
     _pauses: Pauses
     _busy: threading.Lock
     _ended: str
-    _current: Execution | Detached | None
+    _current: "Execution | Detached | UsualRun | None"
 
     def interrupt(self) -> bool:
         """From any thread: end the run that is going on; its error is Interrupted. Returns whether there was one."""
@@ -67,14 +69,18 @@ class Turns:
         return execution, self._perform(execution)
 
     def _perform(self, execution: Execution) -> Result[Any]:
-        if self._guest.tools.blocking() or not self._guest.source.fits_here():
+        if not self._fits_here():
             return self._detach(execution).wait()
         try:
-            return execution.perform()
+            return execution.perform(roomy=True)
         except BaseException:
             # Ctrl-C between two of our own lines: never leave the session busy.
             execution.abandon(Interrupted())
             raise
+
+    def _fits_here(self) -> bool:
+        """Return whether a run may be performed on this thread: it has room, and no tool may have to be left behind."""
+        return not self._guest.tools.blocking() and self._guest.source.fits_here()
 
     async def _await(
         self, job: jobs.MakeJob, limits: Limits | None = None, listener: Listener | None = None
@@ -92,14 +98,18 @@ class Turns:
         loop: "asyncio.AbstractEventLoop | None",
         waiting: WaitingCalls | None = None,
     ) -> Execution:
-        limits = self._limits if limits is None else self._checked(limits)
+        limits, guest = self._limits if limits is None else self._checked(limits), self._guest
         self._take()
         try:
-            self._pauses.check_none()
-            job = make_job(self._guest, limits)
-            limits = self._guest.affordable(limits) if job.code is not None else limits
-            run = RunState(limits, listener, waiting or WaitingCalls.none_in(self._guest.tools))
-            execution = self._current = Execution(self._guest, job, run, self._done, loop)
+            if self._pauses.current is not None:
+                self._pauses.check_none()
+            job = make_job(guest, limits)
+            if guest.budget is not None and job.code is not None:
+                limits = guest.affordable(limits)
+            if waiting is None and guest.can_suspend is not None:
+                waiting = WaitingCalls.none_in(guest.tools)
+            run = RunState(limits, listener, waiting)
+            execution = self._current = Execution(guest, job, run, self._done, loop)
         except BaseException:
             self._busy.release()
             raise
@@ -132,14 +142,21 @@ class Turns:
 
     def _done(self, execution: Execution, error: BaseException | None) -> None:
         """Take the session back from a run that was settled; ``error`` is why its guest was lost."""
+        self._note_loss(error)
+        if not self._ended:
+            self._pauses.settle(execution, error)
+        self._release()
+
+    def _note_loss(self, error: BaseException | None) -> None:
+        """End the session if its guest was lost for good."""
         if isinstance(error, SessionClosed):
             self._ended = self._ended or error.reason
         elif error is not None and not self._guest.keeps:
             self._ended = self._ended or f"its last run was ended by {type(error).__name__} and rollback is off"
+
+    def _release(self) -> None:
         if self._ended:
             self._guest.close()
-        else:
-            self._pauses.settle(execution, error)
         self._current = None
         self._busy.release()
 

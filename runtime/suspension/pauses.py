@@ -38,6 +38,11 @@ class Pauses:
         run = plain.from_plain(origin.suspension, self._guest.tools, self._guest.memory, origin.rule)
         self._origin, self.current = origin, self._suspended(run)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is none, and none to go back to."""
+        return self.current is None and self._origin is None
+
     def check_none(self) -> None:
         """Raise SessionSuspended if there is one."""
         if self.current is not None:

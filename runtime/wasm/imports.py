@@ -49,15 +49,16 @@ class ImportHost:
     """Serves one guest's imports from its handlers.
 
     ``max_frame`` caps, in bytes, what the guest may pass or ask for at once. ``memory`` is set once the guest exists.
-    ``in_handler`` is true while a handler runs: only then may a signal's exception be raised where it arrives.
+    ``kept`` is an answer that the guest has not taken yet. ``in_handler`` is true while a handler runs: only then may
+    a signal's exception be raised where it arrives.
     """
 
-    __slots__ = ("_handlers", "_kept", "_max_frame", "in_handler", "memory")
+    __slots__ = ("_handlers", "_max_frame", "in_handler", "kept", "memory")
 
     def __init__(self, handlers: Handlers, max_frame: int = MAX_FRAME) -> None:
         self._handlers = handlers
         self._max_frame = max_frame
-        self._kept: bytes | None = None
+        self.kept: bytes | None = None
         self.in_handler = False
         self.memory: Linear = _NoMemory()
 
@@ -70,7 +71,7 @@ class ImportHost:
         # Before the handler acts: a bad buffer must not cost a side effect.
         memory.check(response, capacity)
         frame = memory.read(request, length)
-        self._kept = None
+        self.kept = None
         self.in_handler = True
         try:
             answer = self._handlers.call(frame)
@@ -83,10 +84,10 @@ class ImportHost:
 
     def take(self, destination: int) -> None:
         """Copy the kept answer to the guest and forget it."""
-        if self._kept is None:
+        if self.kept is None:
             raise ProtocolError("no answer is kept")
-        self.memory.write(destination, self._kept)
-        self._kept = None
+        self.memory.write(destination, self.kept)
+        self.kept = None
 
     def write(self, stream: int, pointer: int, length: int) -> None:
         """Hand on a piece of stdout (1) or stderr (2)."""
@@ -113,10 +114,6 @@ class ImportHost:
             raise ValueError(f"the entropy handler returned {len(data)} bytes instead of {length}")
         self.memory.write(pointer, data)
 
-    def forget(self) -> None:
-        """Drop an answer that the guest never took."""
-        self._kept = None
-
     def _ask(self, handler: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         self.in_handler = True
         try:
@@ -127,7 +124,7 @@ class ImportHost:
     def _keep(self, answer: bytes) -> int:
         if len(answer) > _MOST_ANSWER:
             raise ValueError(f"an answer of {len(answer)} bytes cannot travel to the guest")
-        self._kept = answer
+        self.kept = answer
         return len(answer)
 
     def _check_length(self, length: int) -> None:

@@ -1,6 +1,10 @@
 """One live guest: requests in, responses out, and nothing else."""
 
+import math
 import threading
+from threading import get_ident
+from time import monotonic
+from typing import NoReturn
 
 from cloche.runtime.errors import (
     ConfigurationError,
@@ -84,17 +88,34 @@ class Machine:
         stopped = self._control.stopped
         return stopped if stopped is None or stopped.reason is None else stopped.reason
 
-    def step(self, request: bytes) -> bytes:
-        """Handle one request and return the response.
+    def step(self, request: bytes, *, roomy: bool = False) -> bytes:
+        """Handle one request and return the response. ``roomy`` says that this thread's stack is known to have room.
 
         Raises Stopped when the guest was ended, and the machine is dead then; MemoryExceeded when the request found
         no room in the guest, which lives on; SessionBusy, SessionClosed or ConfigurationError when nothing was run.
         """
-        if not signals.is_main_thread():
-            return self._take_turn(request)
+        if get_ident() != signals.main.ident:
+            return self._take_turn(request, roomy)
         self._control.on_main = True
-        with signals.Deferral(self._control, self._host):
-            return self._take_turn(request)
+        deferral = signals.Deferral(self._control, self._host)
+        try:
+            response = self._take_turn(request, roomy)
+        except BaseException as error:
+            deferral.leave(error)
+            raise
+        deferral.leave()
+        return response
+
+    def allow(self, fuel: int | None, seconds: float | None) -> None:
+        """Do :meth:`set_fuel`, unless it is None, and :meth:`set_deadline`."""
+        if fuel is not None:
+            if self._closed or not self._metered:
+                self._require_metered()
+            self._guest.set_fuel(fuel)
+        control = self._control
+        control.deadline, control.fired = math.inf if seconds is None else monotonic() + seconds, False
+        if self._turn.locked():
+            self.engine.watch.look(control)
 
     def set_fuel(self, amount: int) -> None:
         """Set the fuel left. Raises ConfigurationError if the engine does not meter fuel."""
@@ -169,11 +190,15 @@ class Machine:
         finally:
             self._turn.release()
 
-    def _take_turn(self, request: bytes) -> bytes:
+    def _take_turn(self, request: bytes, roomy: bool) -> bytes:
         if not self._turn.acquire(blocking=False):
             raise SessionBusy("this machine is already running: a handler may not step the machine that called it")
         try:
-            self._require_ready(request)
+            if self.dead or len(request) > self._max_frame:
+                self._refuse(request)
+            _require_frames(_FRAMES)
+            if not roomy:
+                stack.require_room(self.engine.max_wasm_stack)
             return self._exchange(request)
         except ProtocolError as error:
             self.dead = True
@@ -186,18 +211,22 @@ class Machine:
             self._turn.release()
 
     def _exchange(self, request: bytes) -> bytes:
-        overdue = self._control.due()
+        control, watch = self._control, self.engine.watch
+        overdue = control.due()
         if overdue is not None:
             raise overdue
-        watch = self.engine.watch
-        watch.enter(self._control)
+        watch.enter(control)
         try:
             size = len(request)
             self._memory.write(self._small_inbox if size <= SMALL_INBOX else self._inbox(size), request)
-            return self._response(self._guest.step(size))
+            packed = self._guest.step(size)
+            length = packed & 0xFFFF_FFFF
+            if not packed or length > self._max_frame:
+                raise self._useless(length)
+            return self._memory.read(packed >> 32, length)
         finally:
-            watch.leave(self._control)
-            self._host.forget()
+            watch.leave(control)
+            self._host.kept = None
 
     def _inbox(self, size: int) -> int:
         pointer = self._guest.inbox(size)
@@ -205,13 +234,10 @@ class Machine:
             raise MemoryExceeded(self.memory_size(), self.memory_limit)
         return pointer
 
-    def _response(self, packed: int) -> bytes:
-        pointer, length = packed >> 32, packed & 0xFFFF_FFFF
-        if not packed:
-            raise self._control.halt(self._speechless())
-        if length > self._max_frame:
-            raise ProtocolError(f"a response of {length} bytes is larger than {self._max_frame}")
-        return self._memory.read(pointer, length)
+    def _useless(self, length: int) -> Exception:
+        if length:
+            return ProtocolError(f"a response of {length} bytes is larger than {self._max_frame}")
+        return self._control.halt(self._speechless())
 
     def _speechless(self) -> GuestError:
         """Return why the guest could not even answer with an error: as a rule it has no memory left for it."""
@@ -220,13 +246,10 @@ class Machine:
             return MemoryExceeded(size, self.memory_limit)
         return GuestCrashed("its interpreter could not answer")
 
-    def _require_ready(self, request: bytes) -> None:
+    def _refuse(self, request: bytes) -> NoReturn:
         if self.dead:
             raise SessionClosed("its machine was closed" if self._closed else "its guest was stopped")
-        if len(request) > self._max_frame:
-            raise ConfigurationError("request", f"{len(request)} bytes are more than {self._max_frame}")
-        _require_frames(_FRAMES)
-        stack.require_room(self.engine.max_wasm_stack)
+        raise ConfigurationError("request", f"{len(request)} bytes are more than {self._max_frame}")
 
     def _require_metered(self) -> None:
         if not self._metered:

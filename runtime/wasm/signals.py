@@ -7,6 +7,7 @@ of a step the handlers are wrapped: each still runs at once, but what it raises 
 """
 
 import importlib
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from cloche.runtime.wasm.control import Control
 from cloche.runtime.wasm.imports import ImportHost
 from cloche.runtime.wasm.traps import Stopped
 
-__all__ = ["Deferral", "is_from_signal", "is_main_thread"]
+__all__ = ["Deferral", "is_from_signal", "main"]
 
 _Handler = Callable[[int, FrameType | None], object]
 
@@ -25,8 +26,23 @@ _Handler = Callable[[int, FrameType | None], object]
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGUSR1", "SIGUSR2", "SIGBREAK")
 _NUMBERS = tuple(int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name))
 # The C functions behind ``signal``: its Python layer builds enum members, ten times as slow.
-_signal: Any = importlib.import_module("_signal")
-_main = threading.main_thread()
+_module: Any = importlib.import_module("_signal")
+_signal, _getsignal = _module.signal, _module.getsignal
+
+
+class _Main:
+    """The thread on which Python runs signal handlers: in a forked child, the one that forked."""
+
+    def __init__(self) -> None:
+        self.ident = threading.main_thread().ident
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._find)
+
+    def _find(self) -> None:
+        self.ident = threading.get_ident()
+
+
+main = _Main()
 
 
 class _Latest:
@@ -44,42 +60,35 @@ def is_from_signal(error: BaseException) -> bool:
     return error is _latest.error
 
 
-def is_main_thread() -> bool:
-    """Say whether this is the thread on which Python runs signal handlers."""
-    return threading.get_ident() == _main.ident
-
-
 class Deferral:
-    """Wraps the main thread's signal handlers while it is entered, and delivers late what they raised."""
-
-    __slots__ = ("_control", "_host", "_raised", "_saved", "_wrapper")
+    """Wraps the main thread's signal handlers until :meth:`leave`, which delivers late what they raised."""
 
     def __init__(self, control: Control, host: ImportHost) -> None:
         self._control = control
         self._host = host
+        self._raised: BaseException | None = None
         self._saved: dict[int, _Handler] = {}
         self._wrapper: _Handler | None = self._handle
-        self._raised: BaseException | None = None
-
-    def __enter__(self) -> None:
         _latest.depth += 1
         for number in _NUMBERS:
-            handler = _signal.getsignal(number)
+            handler = _getsignal(number)
             if callable(handler):
                 self._saved[number] = handler
-                _signal.signal(number, self._wrapper)
+                _signal(number, self._wrapper)
 
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+    def leave(self, error: BaseException | None = None) -> None:
+        """Put the handlers back, and raise what they raised meanwhile, unless ``error`` was about that already."""
         _latest.depth -= 1
         if not _latest.depth:
             _latest.error = None
         for number, handler in self._saved.items():
             # A tool may have set its own meanwhile.
-            if _signal.getsignal(number) is self._wrapper:
-                _signal.signal(number, handler)
+            if _getsignal(number) is self._wrapper:
+                _signal(number, handler)
         # The bound method and this object hold each other.
         self._wrapper = None
-        self._deliver(error)
+        if self._raised is not None:
+            self._deliver(error)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._host.in_handler:

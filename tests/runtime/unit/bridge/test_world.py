@@ -56,7 +56,7 @@ def test_a_world_resumes_where_another_stood() -> None:
     world, other = World(b"a", FuelClock(1, rate=3)), World(None, None)
     world.random(4)
     other.resume(world.state())
-    assert (other.has_seed, other.counts_fuel, other.is_repeatable) == (True, True, True)
+    assert (other.has_seed, other.rate, other.is_repeatable) == (True, 3, True)
     assert (other.random(4), other.now(0)) == (world.random(4), world.now(0))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloche.runtime.bridge.tape import Recording, ReplayMismatch, Tape
+from cloche.runtime.bridge.tape import ReplayMismatch, Tape
 from cloche.runtime.rollback.checkpoint import PAGE, Checkpoint, changed_pieces
 from cloche.runtime.rollback.journal import Journal
 
@@ -62,9 +62,8 @@ def pristine() -> memoryview:
 
 
 def perform(journal: Journal, on: Any, request: bytes, fuel: int = 10, size: int = 0) -> None:
-    journal.add(request, Recording([], size), on.step(request))
-    journal.charge(fuel, 0.0)
-    journal.settle(on, pristine)
+    journal.add(request, ([], size), on.step(request))
+    journal.settle(on, pristine, fuel)
 
 
 def test_a_past_without_anything() -> None:
@@ -98,7 +97,7 @@ def test_dear_requests_are_kept_as_memory(options: dict[str, int]) -> None:
 
 def test_a_recording_that_gave_up_is_kept_as_memory() -> None:
     journal, first, second = Journal(), machine(), machine()
-    journal.add(b"request", Recording(None, 0), first.step(b"request"))
+    journal.add(b"request", (None, 0), first.step(b"request"))
     journal.settle(first, pristine)
     journal.restore(second, Tape(), metered=True)
     assert second.requests == []
@@ -116,16 +115,15 @@ def test_many_requests_become_a_copy() -> None:
 
 def test_without_fuel_time_counts() -> None:
     journal, first, second = Journal(), machine(), machine()
-    journal.add(b"slow", Recording([], 0), first.step(b"slow"))
-    journal.charge(None, 5.0)
-    journal.settle(first, pristine)
+    journal.add(b"slow", ([], 0), first.step(b"slow"))
+    journal.settle(first, pristine, seconds=5.0)
     journal.restore(second, Tape(), metered=False)
     assert (second.requests, second.fuel) == ([], None)
 
 
 def test_another_answer_is_a_mismatch() -> None:
     journal, second = Journal(), machine()
-    journal.add(b"request", Recording([], 0), b"something else")
+    journal.add(b"request", ([], 0), b"something else")
     with pytest.raises(ReplayMismatch, match="answered differently"):
         journal.restore(second, Tape(), metered=True)
 
@@ -133,7 +131,7 @@ def test_another_answer_is_a_mismatch() -> None:
 def test_another_question_is_a_mismatch() -> None:
     journal, second, tape = Journal(), machine(), Tape()
     second.tape, second.asks = tape, 2
-    journal.add(b"request", Recording([(1, 0, 5)], 0), b"answer to request")
+    journal.add(b"request", ([(1, 0, 5)], 0), b"answer to request")
     with pytest.raises(ReplayMismatch):
         journal.restore(second, tape, metered=True)
     assert not tape.replaying

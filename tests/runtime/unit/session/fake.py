@@ -31,7 +31,7 @@ class FakeMachine:
         self.interrupted: BaseException | None = None
         self._store({})
 
-    def step(self, request: bytes) -> bytes:
+    def step(self, request: bytes, *, roomy: bool = False) -> bytes:
         assert not self.dead
         frame: list[Any] = decode(request)
         self.requests.append(frame)
@@ -48,6 +48,9 @@ class FakeMachine:
             reason = error.reason if isinstance(error, StopRun) else error
             raise Stopped(StopKind.HOST, reason=reason) from None
         return answer if isinstance(answer, bytes) else encode(answer)
+
+    def allow(self, fuel: int | None, seconds: float | None) -> None:
+        self.fuel, self.deadline = self.fuel if fuel is None else fuel, seconds
 
     def set_fuel(self, amount: int) -> None:
         self.fuel = amount

@@ -178,8 +178,8 @@ def test_a_machine_that_cannot_be_brought_back_ends_the_session(source: FakeSour
     original = FakeSource.new
 
     def differently(handlers: Any, memory_limit: int) -> Any:
-        machine = original(source, handlers, memory_limit)
-        machine.step = lambda request: b"\x93\x00\xc0\xc0"  # type: ignore[method-assign]
+        machine: Any = original(source, handlers, memory_limit)
+        machine.step = lambda request, roomy=False: b"\x93\x00\xc0\xc0"
         return machine
 
     source.new = differently  # type: ignore[method-assign]
