@@ -80,7 +80,7 @@ def _only(where: str, module: ModuleType) -> Any:
 
 
 def _is_tool(module: ModuleType, value: Any) -> bool:
-    return isinstance(value, Tool) or (_is_foreign(type(value)) and not inspect.isclass(value))
+    return isinstance(value, Tool) or (not inspect.isclass(value) and _is_foreign(value.__class__))
 
 
 def _is_tool_class(module: ModuleType, value: Any) -> bool:

@@ -153,8 +153,7 @@ def _quiet() -> Any:
     """Return a progress bar that is never shown: a library draws nothing on its caller's terminal."""
     base: Any = need("huggingface_hub.utils", "hub").tqdm
 
-    class Quiet(base):  # type: ignore[misc]
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **{**options, "disable": True})
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        base.__init__(self, *args, **{**options, "disable": True})
 
-    return Quiet
+    return type("Quiet", (base,), {"__init__": init})

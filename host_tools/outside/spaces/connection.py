@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
-from typing import Any, cast
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 from cloche.host_tools.builtin.extras import need
 from cloche.host_tools.errors import HubError, ToolFailed, ToolRejected
@@ -86,8 +86,7 @@ class SpaceConnection:
 
     def _fetched(self, file: dict[str, Any], purse: Purse) -> bytes:
         """Return a file of the app, by its path there; the address it names could be anybody's."""
-        utils: Any = need("gradio_client.utils", "gradio")
-        address = f"{self._client.src_prefixed}file={utils.encode_file_path(file['path'])}"
+        address = f"{self._client.src_prefixed}file={quote(file['path'])}"
         request: dict[str, Any] = {"headers": self._client.headers, "cookies": self._client.cookies}
         content = bytearray()
         with self._httpx.stream("GET", address, timeout=self._timeout, follow_redirects=False, **request) as response:
@@ -111,17 +110,18 @@ def app_errors(source: str) -> Generator[None, None, None]:
 
 
 def _client(gradio: Any, address: str, token: str | None, timeout: Any) -> Any:
-    class Quiet(gradio.Client):  # type: ignore[misc]
-        def _telemetry_thread(self) -> None:
-            """Tell nobody. The client's own switch is overruled by the default of its environment variable."""
+    def tell_nobody(client: Any) -> None:
+        """Take the place of the client's telemetry, whose switch is overruled by its environment variable's default."""
 
-        def _get_config(self) -> Any:
-            # Before anything else is asked: this tells the client where to.
-            return _checked(super()._get_config())
+    def checked_config(client: Any) -> Any:
+        # Before anything else is asked: this tells the client where to.
+        return _checked(gradio.Client._get_config(client))
 
+    parts: dict[str, Any] = {"_telemetry_thread": tell_nobody, "_get_config": checked_config}
+    kind: Any = type("Client", (gradio.Client,), parts)
     options: dict[str, Any] = {"verbose": False, "download_files": False, "analytics_enabled": False}
     # False, and not None, which would send the token of the machine's login to whoever runs the app.
-    client = Quiet(address, token=token or False, httpx_kwargs={"timeout": timeout}, **options)
+    client = kind(address, token=token or False, httpx_kwargs={"timeout": timeout}, **options)
     if urlsplit(client.src_prefixed)[:2] != urlsplit(address)[:2]:
         raise HubError(address, f"it sends its callers elsewhere, to {client.src_prefixed[:200]!r}")
     return client
@@ -140,7 +140,7 @@ def _checked(config: Any) -> Any:
 def _host(space_id: str, token: str | None, endpoint: str | None) -> str:
     """Return a Space's own address. The client itself would wait for ever for one that is being built."""
     info = hub_api(endpoint, token or False).space_info(space_id)
-    stage = str(getattr(cast("Any", info.runtime), "stage", "") or "")
+    stage = str(getattr(info.runtime, "stage", "") or "")
     if not info.host or stage.endswith(("ERROR", "BUILDING", "NO_APP_FILE", "PAUSED", "DELETING", "STOPPED")):
         raise HubError(space_id, f"the Space is not running ({stage or 'no app'}): its page says why")
     return str(info.host)

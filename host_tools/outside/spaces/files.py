@@ -65,10 +65,10 @@ def sent(value: Any, folder: Folder, *, file: bool = False) -> Any:
 
     Raises ToolRejected for a file's description: those name paths, and a program's paths are not of this host.
     """
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if isinstance(value, (bytes, bytearray)):
         return folder.put(bytes(value))
     if isinstance(value, (list, tuple)):
-        return [sent(one, folder, file=file) for one in list(value)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return [sent(one, folder, file=file) for one in _parts(value)]
     if isinstance(value, dict):
         return {str(key): sent(one, folder) for key, one in _plain(value).items()}
     if file and isinstance(value, str):
@@ -88,8 +88,12 @@ def received(value: Any, fetch: Callable[[dict[str, Any]], bytes]) -> Any:
     if isinstance(value, dict):
         return {key: received(one, fetch) for key, one in as_dict(value).items()}
     if isinstance(value, tuple):
-        return tuple(received(one, fetch) for one in list(value))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return tuple(received(_parts(value), fetch))
     return [received(one, fetch) for one in as_list(value)] if isinstance(value, list) else value
+
+
+def _parts(value: Any) -> list[Any]:
+    return list(value)
 
 
 def _plain(value: Any) -> dict[Any, Any]:

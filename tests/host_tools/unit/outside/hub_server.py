@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -160,7 +160,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def hub_server() -> Iterator[HubServer]:
+def hub_server() -> Generator[HubServer, None, None]:
     """Serve a Hub until the block ends."""
     hub = HubServer()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub))

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -137,7 +137,7 @@ def _handler(app: SpaceServer) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def space_server() -> Iterator[SpaceServer]:
+def space_server() -> Generator[SpaceServer, None, None]:
     """Serve an app until the block ends."""
     app = SpaceServer()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(app))

@@ -28,7 +28,8 @@ def connect(app: SpaceServer) -> Iterator[Any]:
     made: list[SpaceTool] = []
 
     def connect(**options: Any) -> SpaceTool:
-        made.append(space_tool(app.url, "ask", **{"timeout": 30, **options}))
+        given: dict[str, Any] = {"timeout": 30, **options}
+        made.append(space_tool(app.url, "ask", **given))
         return made[-1]
 
     yield connect
