@@ -5,7 +5,6 @@ Nothing here may depend on time, chance or the machine: the same inputs give the
 
 import gc
 import os
-import random
 import signal
 import sys
 
@@ -40,9 +39,9 @@ def _stand_in() -> None:
 
 
 def _install() -> None:
-    from cloche_guest import inline, namespace, policy, refusals, streams, threads, tracebacks
+    from cloche_guest import entropy, inline, namespace, policy, refusals, sources, streams, threads, tracebacks
 
-    for part in (refusals, inline, threads, policy, namespace, tracebacks):
+    for part in (refusals, inline, threads, policy, namespace, tracebacks, sources, entropy):
         part.install()
     streams.restore()
 
@@ -70,7 +69,9 @@ def _register() -> None:
 
 
 def _come_to_rest() -> None:
-    random.seed(0)
+    from cloche_guest import entropy
+
+    entropy.rest()
     gc.collect()
     # First immortal, as a frozen object is in no list of the collector's.
     _cloche.immortalize(gc.get_objects())

@@ -51,4 +51,5 @@ def _remember(source: str, program: Program) -> None:
 
 def _program(source: str, filename: str) -> Program:
     parts = tuple(split(source, filename))
-    return Program(filename, parts, any(part.co_flags & _CO_COROUTINE for part in parts))
+    awaits = bool(parts) and parts[0].co_flags | parts[-1].co_flags
+    return Program(filename, parts, bool(awaits & _CO_COROUTINE))

@@ -3,13 +3,17 @@
 import linecache
 from collections import OrderedDict
 from itertools import count
+from typing import Any
 
-__all__ = ["forget", "is_snippet", "register"]
+from cloche_guest.patching import put
+
+__all__ = ["forget", "getlines", "install", "is_snippet", "register"]
 
 # A function defined long ago may still raise; older sources than this show no lines any more.
 _MOST = 256
 _known: OrderedDict[str, str] = OrderedDict()
 _numbers = count(1)
+_getlines = linecache.getlines
 
 
 def register(source: str, filename: str = "") -> str:
@@ -20,13 +24,8 @@ def register(source: str, filename: str = "") -> str:
     name = filename or f"<run {next(_numbers)}>"
     if _known.get(name, source) != source:
         name = f"{name} ({next(_numbers)})"
-    _known.pop(name, None)
     _known[name] = source
-    lines = source.splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
-    # No modification time: linecache never tries to compare it with a file.
-    linecache.cache[name] = (len(source), None, lines, name)
+    _known.move_to_end(name)
     if len(_known) > _MOST:
         linecache.cache.pop(_known.popitem(last=False)[0], None)
     return name
@@ -35,6 +34,23 @@ def register(source: str, filename: str = "") -> str:
 def is_snippet(filename: str) -> bool:
     """Tell whether a code object's file name is that of a snippet still kept."""
     return filename in _known
+
+
+def getlines(filename: str, module_globals: dict[str, Any] | None = None) -> list[str]:
+    """Do what ``linecache.getlines`` does. Few snippets are ever asked for, so their lines are made only here."""
+    source = _known.get(filename)
+    if source is not None and filename not in linecache.cache:
+        lines = source.splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n"):
+            lines[-1] += "\n"
+        # No modification time: linecache never tries to compare it with a file.
+        linecache.cache[filename] = (len(source), None, lines, filename)
+    return _getlines(filename, module_globals)
+
+
+def install() -> None:
+    """Have everybody find the lines of snippets."""
+    put(linecache, getlines=getlines)
 
 
 def forget() -> None:

@@ -196,6 +196,8 @@ def guest(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guest]:
         monkeypatch.setattr(sys, name, getattr(sys, name))
     namespace = importlib.import_module("cloche_guest.namespace")
     caps = importlib.import_module("cloche_guest.caps")
+    sources = importlib.import_module("cloche_guest.sources")
+    monkeypatch.setattr(linecache, "getlines", sources.getlines)
     snippet_lines, state = dict(linecache.cache), random.getstate()
     before, builtin_names = dict(namespace.NAMESPACE), dict(vars(builtins))
     monkeypatch.setitem(sys.modules, "__main__", namespace.MAIN)

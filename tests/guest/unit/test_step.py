@@ -1,5 +1,6 @@
 """The step function: every operation, and nothing but responses."""
 
+import importlib
 import random
 import sys
 from collections.abc import Callable
@@ -69,6 +70,21 @@ def test_reseeding_with_a_seed_repeats(guest: "Guest") -> None:
     unseeded = guest.run(draw)
     guest.ask(RESEED, None)
     assert guest.run(draw) != unseeded
+
+
+@pytest.mark.parametrize("choice", ["random.seed(5)", "random.setstate(random.Random(5).getstate())"])
+def test_numbers_that_the_program_chose_go_on(guest: "Guest", monkeypatch: pytest.MonkeyPatch, choice: str) -> None:
+    entropy: Any = importlib.import_module("cloche_guest.entropy")
+    for name in ("seed", "setstate"):
+        monkeypatch.setattr(random, name, vars(entropy)[f"_{name}_noted"])
+    monkeypatch.setattr(entropy, "_is_own", False)
+    guest.run(f"import random\n{choice}")
+    guest.ask(RESEED, None)
+    assert guest.run("random.random()") == random.Random(5).random()
+    guest.run("random.seed()")
+    guest.run("random.seed(5)\nrandom.seed(None)")
+    entropy.reseed(b"5")
+    assert guest.run("random.random()") == random.Random(int.from_bytes(b"5", "little")).random()
 
 
 @pytest.fixture
