@@ -1,0 +1,62 @@
+"""Agents from the Hub that work: their code in the guest, their tools here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("huggingface_hub")
+
+from tests.host_tools.unit.outside.hub_server import HubServer, hub_server
+
+from cloche.agent import CodeAgent, ModelUnavailable, MultiStepAgent, ScriptedModel
+from cloche.host_tools import tool
+
+FIRST = "<code>\nx = triple(7)\n</code>"
+THEN = "<code>\nfinal_answer(x + triple(7))\n</code>"
+
+
+@tool
+def triple(x: int) -> int:
+    """Triple a number."""
+    return 3 * x
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with hub_server() as server:
+        yield server
+
+
+@pytest.fixture
+def at(hub: HubServer, tmp_path: Path) -> dict[str, Any]:
+    return {"endpoint": hub.endpoint, "token": False, "cache_dir": tmp_path / "cache"}
+
+
+def test_a_pulled_agent_works_with_the_tools_that_came_along(at: Any) -> None:
+    with CodeAgent([triple], ScriptedModel([]), instructions="Multiply.") as agent:
+        sha = agent.push_to_hub("me/agent", **at)
+    both = "<code>\nfinal_answer(triple(14))\n</code>"
+    model = ScriptedModel([both])
+    with MultiStepAgent.from_hub("me/agent", model, trust_remote_code=True, revision=sha, **at) as pulled:
+        assert pulled.run("t") == 42
+        assert "Multiply." in pulled.memory.system.prompt
+
+
+def test_a_pulled_agent_works_with_tools_of_ones_own_and_no_trust(at: Any) -> None:
+    with CodeAgent([triple], ScriptedModel([])) as agent:
+        agent.push_to_hub("me/agent", **at)
+    own = "<code>\nfinal_answer(triple(1))\n</code>"
+    with MultiStepAgent.from_hub("me/agent", ScriptedModel([own]), tools={"triple": lambda x: -x}, **at) as pulled:
+        assert pulled.run("t") == -1
+
+
+def test_memory_and_state_go_on_elsewhere(at: Any) -> None:
+    with CodeAgent([triple], ScriptedModel([FIRST, ModelUnavailable("down")])) as agent:
+        assert agent.run("t", return_full_result=True).state == "model_error"
+        agent.push_to_hub("me/agent", memory=True, private=True, **at)
+    options: Any = {"trust_remote_code": True, "memory": True, **at}
+    with MultiStepAgent.from_hub("me/agent", ScriptedModel([THEN]), **options) as pulled:
+        assert pulled.resume() == 42
+        assert [step.number for step in pulled.memory.actions] == [1, 2]
