@@ -106,7 +106,9 @@ def _shape(repo: HubRepo) -> AgentShape:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise HubError(repo.address, f"{_AGENT} describes no agent: {where[:100]}: {first['msg'][:300]}") from error
+        raise HubError(
+            repo.address, f"{_AGENT} describes no agent of Cloche's: {where[:100]}: {first['msg'][:300]}"
+        ) from error
 
 
 def _check(shape: AgentShape, address: str, given: Container[str]) -> None:

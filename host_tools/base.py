@@ -157,9 +157,12 @@ class Tool:
         return _outside("hub.tools").load_tool(repo_id, trust_remote_code=trust_remote_code, **options)  # type: ignore[no-any-return]
 
     @staticmethod
-    def from_space(space_id: str, name: str, description: str = "", **options: Any) -> "Tool":
+    def from_space(
+        space_id: str, name: str, description: str = "", api_name: str | None = None, **options: Any
+    ) -> "Tool":
         """Return an endpoint of a Gradio app as a tool; see :func:`cloche.host_tools.outside.space_tool`."""
-        return _outside("spaces.tool").space_tool(space_id, name, description, **options)  # type: ignore[no-any-return]
+        make = _outside("spaces.tool").space_tool
+        return make(space_id, name, description, api_name, **options)  # type: ignore[no-any-return]
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Write the tool's code to a repository on the Hub and return the commit's id.

@@ -27,13 +27,13 @@ class ToolCollection(ToolRegistry):
         return list(self.values())
 
     @classmethod
-    def from_hub(cls, slug: str, *, trust_remote_code: bool = False, **hub: Unpack[HubOptions]) -> Self:
+    def from_hub(cls, collection_slug: str, *, trust_remote_code: bool = False, **hub: Unpack[HubOptions]) -> Self:
         """Return the tools of the Spaces in a collection on the Hub, whose code then runs on this host.
 
-        ``slug`` is ``owner/title-id``, as in the collection's address. Raises what
+        ``collection_slug`` is ``owner/title-id``, as in the collection's address. Raises what
         :func:`cloche.host_tools.outside.load_tool` raises, and ToolDefinitionError where two tools have one name.
         """
-        return cls(collection_tools(slug, trust_remote_code=trust_remote_code, **hub))
+        return cls(collection_tools(collection_slug, trust_remote_code=trust_remote_code, **hub))
 
     @classmethod
     @contextmanager

@@ -13,6 +13,7 @@ from cloche.host_tools.builtin.extras import need
 from cloche.host_tools.errors import HubError, ToolFailed, ToolRejected
 from cloche.host_tools.outside.hub.repo import hub_api
 from cloche.host_tools.outside.json_shapes import as_dict
+from cloche.host_tools.outside.spaces.daemons import Daemons
 from cloche.host_tools.outside.spaces.files import Folder, Purse, received
 from cloche.runtime.errors import ClocheError
 
@@ -124,6 +125,7 @@ def _client(gradio: Any, address: str, token: str | None, timeout: Any) -> Any:
     client = kind(address, token=token or False, httpx_kwargs={"timeout": timeout}, **options)
     if urlsplit(client.src_prefixed)[:2] != urlsplit(address)[:2]:
         raise HubError(address, f"it sends its callers elsewhere, to {client.src_prefixed[:200]!r}")
+    client.executor = client.helper_executor = client.stream_executor = Daemons()
     return client
 
 

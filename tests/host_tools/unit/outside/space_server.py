@@ -31,6 +31,8 @@ class SpaceServer:
         self.waiting: list[tuple[str, str, list[Any]]] = []
         self.closing = threading.Event()
         self.delay = 0.0
+        self.beats = False
+        """Whether the line is kept open without ever an answer."""
         self.redirect = ""
 
     @staticmethod
@@ -106,6 +108,8 @@ def _handler(app: SpaceServer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
             session = parse_qs(urlsplit(self.path).query)["session_hash"][0]
+            while app.beats and not app.closing.wait(0.05):
+                self._tell({"msg": "heartbeat"})
             while not app.closing.wait(0.01):
                 for one in [one for one in app.waiting if one[0] == session]:
                     app.waiting.remove(one)

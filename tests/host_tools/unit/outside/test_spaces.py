@@ -1,5 +1,8 @@
 """Gradio apps as tools, by the real client: what crosses, and what an app or a program tries in vain."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -185,6 +188,22 @@ def test_an_app_that_does_not_answer_is_given_up(app: SpaceServer, connect: Any)
     with pytest.raises(ToolFailed, match=r"within 0\.5 s") as caught:
         connect(timeout=0.5).invoke(["x"], {})
     assert caught.value.guest_type == "TimeoutError"
+
+
+def test_an_app_that_keeps_its_line_open_does_not_keep_the_process(app: SpaceServer) -> None:
+    app.beats = True
+    program = f"""
+from cloche.host_tools import ToolFailed
+from cloche.host_tools.outside import space_tool
+try:
+    space_tool({app.url!r}, "ask", timeout=0.5).invoke(["x"], {{}})
+except ToolFailed as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", program]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    assert done.stdout == "ask() did not answer within 0.5 s\n", done.stderr
 
 
 def test_no_token_is_sent_unless_it_is_given(app: SpaceServer, connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
