@@ -9,6 +9,8 @@ from cloche.host_tools.outside.json_shapes import as_dict, as_list
 __all__ = ["SpaceParameter", "arguments_schema", "is_file", "is_file_data", "parameters_of", "result_schemas"]
 
 _FILE_HINT = "(bytes, or the URL of a file; a list of them for several)"
+# Before Gradio 4.20 there was no mark.
+_OLD_FILE = {"path", "url", "orig_name", "size"}
 # What Gradio calls a component that its author gave no label.
 _NO_LABEL = re.compile(r"parameter_\d+")
 
@@ -50,7 +52,7 @@ def is_file_data(value: Any) -> bool:
     """Return whether the value is a file's description, by whatever version of Gradio."""
     known = as_dict(value)
     kind = as_dict(known.get("meta")).get("_type")
-    return isinstance(known.get("path"), str) and (kind == "gradio.FileData" or "url" in known)
+    return isinstance(known.get("path"), str) and (kind == "gradio.FileData" or known.keys() >= _OLD_FILE)
 
 
 def _parameter(place: int, described: dict[str, Any]) -> SpaceParameter:

@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("gradio_client")
 
@@ -16,6 +20,7 @@ from tests.host_tools.unit.outside.space_server import FILE, TEXT, SpaceServer, 
 
 from cloche.host_tools import HubError, Tool, ToolFailed, ToolRejected
 from cloche.host_tools.outside import SpaceTool, space_tool
+from cloche.host_tools.outside.spaces.files import Folder, sent
 
 PNG = b"\x89PNG and so on"
 
@@ -80,6 +85,15 @@ def test_files_deep_inside_and_several_parts(app: SpaceServer, connect: Any) -> 
     assert connect().invoke([[b"1", b"2", "https://example.org/3.png"]], {}) == ([{"image": b"A", "caption": None}], 3)
     assert app.uploads == [b"1", b"2"]
     assert app.calls[0][0][2]["path"] == "https://example.org/3.png"
+
+
+def test_data_that_has_a_path_is_no_file(app: SpaceServer, connect: Any) -> None:
+    data = {"path": "/a", "url": "https://example.org", "meta": {"size": 3}}
+    app.returns, app.answer = [{}], lambda text: [data]
+    assert connect().invoke(["x"], {}) == data
+    app.files["/a"] = b"A"
+    app.answer = lambda text: [{"path": "/a", "url": None, "orig_name": "a", "size": 1, "mime_type": None}]
+    assert connect().invoke(["x"], {}) == b"A"
 
 
 def test_an_address_of_a_file_is_for_the_app_to_fetch(app: SpaceServer, connect: Any) -> None:
@@ -239,3 +253,29 @@ def test_a_space_is_found_by_its_name(app: SpaceServer) -> None:
         hub.spaces["owner/app"]["runtime"]["stage"] = "BUILDING"
         with pytest.raises(HubError, match="not running"):
             space_tool("owner/app", "ask", endpoint=hub.endpoint)
+
+
+_WORDS = st.sampled_from(
+    ["path", "meta", "_type", "url", "gradio.FileData", "/etc/passwd", "https://example.org/a", "x"]
+)
+_VALUES = st.recursive(
+    st.none() | st.integers() | _WORDS | st.binary(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(value=_VALUES, file=st.booleans())
+def test_whatever_a_program_gives_only_its_own_bytes_are_uploaded(value: Any, file: bool) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            ready = sent(value, Folder(place), file=file)
+        except ToolRejected:
+            return
+        uploaded: list[str] = []
+        # The very function by which the client finds what to upload.
+        utils: Any = import_module("gradio_client.utils")
+        utils.traverse(ready, lambda found: uploaded.append(found["path"]), utils.is_file_obj_with_meta)
+        ours = [path for path in uploaded if not path.startswith("https://example.org/")]
+        assert all(Path(path).parent == Path(place) for path in ours)
+        assert len(ours) == len(list(Path(place).iterdir()))
