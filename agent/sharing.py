@@ -24,6 +24,7 @@ from cloche.runtime.errors import ConfigurationError
 if TYPE_CHECKING:
     from cloche.agent.core import AgentCore
     from cloche.agent.multistep import MultiStepAgent
+    from cloche.runtime.sandbox import Sandbox
 
 __all__ = ["pull_agent", "push_agent"]
 
@@ -73,6 +74,7 @@ def pull_agent(
     trust_remote_code: bool = False,
     memory: bool = False,
     tools: Sequence[ToolLike] | Mapping[str, ToolLike] = (),
+    tools_in: "Sandbox | None" = None,
     **options: Any,
 ) -> "MultiStepAgent":
     """Return the agent of a repository on the Hub. ``options`` are those of :class:`HubOptions` and of the agent.
@@ -80,6 +82,7 @@ def pull_agent(
     Without trust it is settings and text: its tools have to be given as ``tools``, by name, and it is refused if it
     has templates of prompts of its own or asks for more than the default limits. With ``trust_remote_code=True`` its
     tools' code runs on this host, and whatever it names is imported or fetched; give the ``revision`` that was read.
+    With ``tools_in``, a sandbox, their code runs there, each tool's in a session of its own, and needs no trust.
     ``memory`` takes what it remembers and the state of its code too, and needs trust.
 
     Raises RemoteCodeRefused; ConfigurationError for loose limits; HubError if a file is missing, too large, or not an
@@ -94,9 +97,10 @@ def pull_agent(
         _check(shape, repo.address, options.keys())
     with tempfile.TemporaryDirectory(prefix="cloche-") as folder:
         given = registry_of(tools)
-        names = dict.fromkeys(_code_paths(shape, given), LARGEST_TEXT) if trust_remote_code else {}
+        runs = trust_remote_code or tools_in is not None
+        names = dict.fromkeys(_code_paths(shape, given), LARGEST_TEXT) if runs else {}
         _fetch(repo, Path(folder), names, _MEMORY if memory else {})
-        finder = ToolFinder(given, Path(folder), trust_remote_code, strangers=True, hub=hub)
+        finder = ToolFinder(given, Path(folder), trust_remote_code, strangers=True, sandbox=tools_in, hub=hub)
         return folder_agent(Path(folder), model, finder, **options)
 
 

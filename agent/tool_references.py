@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cloche.host_tools import RemoteCodeRefused, Tool, ToolLike, from_object
 from cloche.host_tools.names import check_name
 from cloche.runtime.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cloche.runtime.sandbox import Sandbox
 
 __all__ = ["CODE", "ToolFinder", "code_path", "is_elsewhere", "tool_reference"]
 
@@ -40,6 +43,7 @@ class ToolFinder:
     ``trusted``   whether code that came along or is elsewhere may run here.
     ``strangers`` whether the references are a stranger's: the name of a module is then one of this host's functions,
                   such as ``os:system``, that somebody else chose, and needs the same trust.
+    ``sandbox``   where such code runs instead, if anywhere; no trust is needed then.
     ``hub``       how tools on the Hub are fetched: :class:`cloche.host_tools.outside.hub.repo.HubOptions`.
     """
 
@@ -47,6 +51,7 @@ class ToolFinder:
     folder: Path | None = None
     trusted: bool = False
     strangers: bool = False
+    sandbox: "Sandbox | None" = None
     hub: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def find(self, reference: Mapping[str, Any]) -> ToolLike:
@@ -54,6 +59,8 @@ class ToolFinder:
         name, where = str(reference["name"]), str(reference.get("from", ""))
         if name in self.given:
             return self.given[name]
+        if self.sandbox is not None and where.startswith((CODE, "hf://")):
+            return self._found(name, where, "")
         if not self.trusted and (self.strangers or is_elsewhere(where)):
             what = f"the tool {name!r} ({where[:200]}), which tools= does not give,"
             raise RemoteCodeRefused("agent.json and tools/", what)
@@ -65,7 +72,8 @@ class ToolFinder:
         if is_elsewhere(where):
             from cloche.host_tools.outside.origins import from_origin
 
-            return from_origin(name, where, description, trust_remote_code=self.trusted, **self.hub)
+            how: Any = {"trust_remote_code": self.trusted, "sandbox": self.sandbox, **self.hub}
+            return from_origin(name, where, description, **how)
         if "<" in where or where.startswith("__main__"):
             problem = f"{name!r} was defined where it cannot be imported from ({where}): pass tools=[{name}]"
             raise ConfigurationError("tools", problem)
@@ -73,10 +81,13 @@ class ToolFinder:
 
     def _from_code(self, name: str) -> Tool:
         from cloche.host_tools.outside.hub.code import tool_from_code
+        from cloche.host_tools.outside.hub.sealed import SealedTool
 
         path = (self.folder or Path()) / code_path(name)
         if self.folder is None or not path.is_file() or path.stat().st_size > _LARGEST_CODE:
             raise ConfigurationError("tools", f"the code of {name!r} is not there, or larger than 1 MiB: pass tools=")
+        if self.sandbox is not None:
+            return SealedTool(code_path(name), path.read_bytes(), self.sandbox)
         return tool_from_code(str(path), path.read_bytes())
 
 

@@ -18,7 +18,7 @@ class RemoteCodeRefused(ConfigurationError):
     def __init__(self, source: str, what: str = "its code") -> None:
         problem = (
             f"{what} would run on this host, with its rights, and not in a sandbox: read {source}, then pass "
-            "trust_remote_code=True, best with revision= the commit that was read"
+            "trust_remote_code=True, best with revision= the commit that was read; or give it a sandbox of its own"
         )
         super().__init__("trust_remote_code", problem)
         self.args = (source, what)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from cloche.host_tools.base import Tool
 from cloche.host_tools.names import safe_tool_name
@@ -14,6 +14,9 @@ from cloche.host_tools.outside.mcp_connection import McpConnection
 from cloche.host_tools.outside.mcp_results import value_of
 from cloche.host_tools.outside.schema_tool import SchemaTool
 from cloche.host_tools.registry import ToolRegistry
+
+if TYPE_CHECKING:
+    from cloche.runtime.sandbox import Sandbox
 
 __all__ = ["ToolCollection"]
 
@@ -27,13 +30,20 @@ class ToolCollection(ToolRegistry):
         return list(self.values())
 
     @classmethod
-    def from_hub(cls, collection_slug: str, *, trust_remote_code: bool = False, **hub: Unpack[HubOptions]) -> Self:
-        """Return the tools of the Spaces in a collection on the Hub, whose code then runs on this host.
+    def from_hub(
+        cls,
+        collection_slug: str,
+        *,
+        trust_remote_code: bool = False,
+        sandbox: "Sandbox | None" = None,
+        **hub: Unpack[HubOptions],
+    ) -> Self:
+        """Return the tools of the Spaces in a collection on the Hub; their code runs on this host, or in the sandbox.
 
         ``collection_slug`` is ``owner/title-id``, as in the collection's address. Raises what
         :func:`cloche.host_tools.outside.load_tool` raises, and ToolDefinitionError where two tools have one name.
         """
-        return cls(collection_tools(collection_slug, trust_remote_code=trust_remote_code, **hub))
+        return cls(collection_tools(collection_slug, trust_remote_code=trust_remote_code, sandbox=sandbox, **hub))
 
     @classmethod
     @contextmanager

@@ -1,9 +1,12 @@
 """Where a tool was fetched from, and the same tool again: how agents that are saved name it."""
 
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from cloche.host_tools.base import Tool
 from cloche.host_tools.outside.hub.repo import HubOptions
+
+if TYPE_CHECKING:
+    from cloche.runtime.sandbox import Sandbox
 
 __all__ = ["from_origin", "is_origin", "origin_of", "set_origin"]
 
@@ -29,7 +32,13 @@ def is_origin(where: str) -> bool:
 
 
 def from_origin(
-    name: str, where: str, description: str = "", *, trust_remote_code: bool = False, **hub: Unpack[HubOptions]
+    name: str,
+    where: str,
+    description: str = "",
+    *,
+    trust_remote_code: bool = False,
+    sandbox: "Sandbox | None" = None,
+    **hub: Unpack[HubOptions],
 ) -> Tool:
     """Return the tool that is there, by the Hub of ``hub``. Raises what :func:`load_tool` and :func:`space_tool` raise.
 
@@ -46,4 +55,4 @@ def from_origin(
     kind, _, rest = where.removeprefix(_HUB).partition("/")
     repo_id, _, revision = rest.partition("@")
     place: Any = {**hub, "repo_type": kind.removesuffix("s"), "revision": revision or None}
-    return load_tool(repo_id, trust_remote_code=trust_remote_code, **place)
+    return load_tool(repo_id, trust_remote_code=trust_remote_code, sandbox=sandbox, **place)

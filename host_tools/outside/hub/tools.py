@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from cloche.host_tools.base import Tool
 from cloche.host_tools.errors import HubError, RemoteCodeRefused
 from cloche.host_tools.outside.hub.code import tool_from_code
 from cloche.host_tools.outside.hub.repo import HubOptions, HubRepo, hub_api, hub_errors
+from cloche.host_tools.outside.hub.sealed import SealedTool
 from cloche.host_tools.outside.hub.source import requirements_of, tool_source
 from cloche.host_tools.outside.origins import set_origin
+
+if TYPE_CHECKING:
+    from cloche.runtime.sandbox import Sandbox
 
 __all__ = ["collection_tools", "hub_card", "load_tool", "push_tool"]
 
@@ -21,6 +25,7 @@ def load_tool(
     repo_id: str,
     *,
     trust_remote_code: bool = False,
+    sandbox: "Sandbox | None" = None,
     arguments: Mapping[str, Any] | None = None,
     **hub: Unpack[HubOptions],
 ) -> Tool:
@@ -30,30 +35,37 @@ def load_tool(
     first, and give the commit that was read as ``revision``. ``arguments`` are those of the tool's class, if it has
     any; for ``hub`` see :class:`HubOptions`.
 
-    Raises RemoteCodeRefused without ``trust_remote_code=True``, before anything is fetched; HubError if the file
+    With a ``sandbox`` the code runs there instead, in a session of its own that ends with the tool, and nobody has to
+    be trusted: it has the guest's packages, no network, and the sandbox's limits and tools. See :class:`SealedTool`.
+
+    Raises RemoteCodeRefused without either, before anything is fetched; HubError if the file
     cannot be had or is larger than 1 MiB; ToolDefinitionError if its code does not run or defines no tool;
     ConfigurationError where the extra ``cloche[hub]`` is not installed.
     """
-    if not trust_remote_code:
+    if sandbox is None and not trust_remote_code:
         raise RemoteCodeRefused(f"tool.py of {repo_id}")
     repo = HubRepo(repo_id, **hub)
     source = repo.read(_CODE)
+    if sandbox is not None:
+        return SealedTool(f"{repo.address}/{_CODE}", source, sandbox, arguments)
     return set_origin(tool_from_code(f"{repo.address}/{_CODE}", source, arguments), repo.address)
 
 
-def collection_tools(slug: str, *, trust_remote_code: bool = False, **hub: Unpack[HubOptions]) -> list[Tool]:
+def collection_tools(
+    slug: str, *, trust_remote_code: bool = False, sandbox: "Sandbox | None" = None, **hub: Unpack[HubOptions]
+) -> list[Tool]:
     """Return the tools of the Spaces in a collection, in its order; what is no Space is passed over.
 
     Raises what :func:`load_tool` raises, and HubError for a collection that is not there or has more than 100 Spaces.
     """
-    if not trust_remote_code:
+    if sandbox is None and not trust_remote_code:
         raise RemoteCodeRefused(f"the Spaces of the collection {slug}", "the code of each of its tools")
     with hub_errors(f"the collection {slug}"):
         found = hub_api(hub.get("endpoint"), hub.get("token")).get_collection(slug)
     spaces = [str(item.item_id) for item in found.items if item.item_type == "space"]
     if len(spaces) > _MOST_TOOLS:
         raise HubError(f"the collection {slug}", f"it has {len(spaces)} Spaces, and at most {_MOST_TOOLS} are loaded")
-    return [load_tool(repo_id, trust_remote_code=True, **hub) for repo_id in spaces]
+    return [load_tool(repo_id, trust_remote_code=trust_remote_code, sandbox=sandbox, **hub) for repo_id in spaces]
 
 
 def push_tool(

@@ -10,8 +10,10 @@ pytest.importorskip("huggingface_hub")
 
 from tests.host_tools.unit.outside.hub_server import HubServer, hub_server
 
+from cloche import Sandbox
 from cloche.agent import CodeAgent, ModelUnavailable, MultiStepAgent, ScriptedModel
 from cloche.host_tools import tool
+from cloche.host_tools.outside import SealedTool
 
 FIRST = "<code>\nx = triple(7)\n</code>"
 THEN = "<code>\nfinal_answer(x + triple(7))\n</code>"
@@ -60,3 +62,12 @@ def test_memory_and_state_go_on_elsewhere(at: Any) -> None:
     with MultiStepAgent.from_hub("me/agent", ScriptedModel([THEN]), **options) as pulled:
         assert pulled.resume() == 42
         assert [step.number for step in pulled.memory.actions] == [1, 2]
+
+
+def test_a_strangers_agent_and_its_tools_all_in_sandboxes(at: Any) -> None:
+    with CodeAgent([triple], ScriptedModel([])) as agent:
+        agent.push_to_hub("me/agent", **at)
+    model = ScriptedModel(["<code>\nfinal_answer(triple(14))\n</code>"])
+    with MultiStepAgent.from_hub("me/agent", model, tools_in=Sandbox(), **at) as pulled:
+        assert isinstance(pulled.tools["triple"], SealedTool)
+        assert pulled.run("t") == 42
