@@ -102,6 +102,20 @@ def test_what_crosses_is_what_crosses_for_programs(seal: Any) -> None:
     assert echo.invoke([{"a": b"in", "b": (1.5, None)}], {}) == [{"a": b"in", "b": (1.5, None)}, (1, 2), b"out"]
 
 
+def test_annotations_are_told_as_types_and_checked_here(seal: Any) -> None:
+    signature = "a: int | None, b: list[str], c: dict, d: 'float', e, f: NoSuchType = None"
+    many = seal(f"from __future__ import annotations\ndef many({signature}):\n    return [a, b, c, d, e, f]")
+    # One name that is not there, and nothing is known of any; without it, all is.
+    assert {one.annotation for one in many.inputs} == {Any}
+    known = seal(
+        f"from __future__ import annotations\ndef many({signature.replace('NoSuchType', 'bool')}):\n    return a"
+    )
+    assert [one.annotation for one in known.inputs] == [int | None, list[str], dict[str, Any], float, Any, bool | None]
+    assert known.invoke([None, ["x"], {}, 1.5, 2j], {}) is None
+    with pytest.raises(ToolRejected, match=r"b\[0\]"):
+        known.invoke([1, [2], {}, 1.5, 0], {})
+
+
 def test_it_may_call_the_tools_of_its_sandbox_and_no_others(seal: Any) -> None:
     @tool
     def rate(currency: str) -> float:
