@@ -1,7 +1,7 @@
 """Agents as plain data, and as folders."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ def agent_from_dict(
     data: Mapping[str, Any],
     model: Model,
     *,
-    tools: Sequence[ToolLike] | Mapping[str, ToolLike] = (),
+    tools: Iterable[ToolLike] | Mapping[str, ToolLike] = (),
     models: Mapping[str, Model] | None = None,
     trust_remote_code: bool = False,
     **options: Any,
@@ -100,7 +100,7 @@ def load_folder(
     folder: str | Path,
     model: Model,
     *,
-    tools: Sequence[ToolLike] | Mapping[str, ToolLike] = (),
+    tools: Iterable[ToolLike] | Mapping[str, ToolLike] = (),
     trust_remote_code: bool = False,
     **options: Any,
 ) -> "MultiStepAgent":

@@ -23,6 +23,7 @@ class ToolShape(BaseModel):
     name: str
     where: str = Field(default="", alias="from")
     description: str = ""
+    guarded: bool = False
 
 
 class AgentShape(BaseModel):

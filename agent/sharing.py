@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -73,7 +73,7 @@ def pull_agent(
     *,
     trust_remote_code: bool = False,
     memory: bool = False,
-    tools: Sequence[ToolLike] | Mapping[str, ToolLike] = (),
+    tools: Iterable[ToolLike] | Mapping[str, ToolLike] = (),
     tools_in: "Sandbox | None" = None,
     **options: Any,
 ) -> "MultiStepAgent":
@@ -157,10 +157,14 @@ def _shared(agent: "AgentCore", files: dict[str, bytes]) -> dict[str, Any]:
     return data
 
 
-def _with_code(reference: dict[str, str], tool: Tool, files: dict[str, bytes]) -> dict[str, str]:
-    """Return a tool's reference: to its code if that can come along and would not be there anyway."""
+def _with_code(reference: dict[str, Any], tool: Tool, files: dict[str, bytes]) -> dict[str, Any]:
+    """Return a tool's reference: to its code if that can come along and would be of use."""
     where = reference["from"]
-    if is_elsewhere(where) or (where.startswith("cloche.") and not isinstance(tool, SchemaTool)):
+    if (
+        "guarded" in reference
+        or is_elsewhere(where)
+        or (where.startswith("cloche.") and not isinstance(tool, SchemaTool))
+    ):
         return reference
     try:
         source = tool_source(tool).encode()

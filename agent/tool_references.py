@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.host_tools import RemoteCodeRefused, Tool, ToolLike, from_object
 from cloche.host_tools.names import check_name
+from cloche.host_tools.policy.wrapping import unwrapped
 from cloche.runtime.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,15 +20,20 @@ CODE = "tools/"
 _LARGEST_CODE = 1 << 20
 
 
-def tool_reference(name: str, tool: Tool) -> dict[str, str]:
-    """Return what finds the tool again: ``module:name``, or the place elsewhere that it was fetched from."""
+def tool_reference(name: str, tool: Tool) -> dict[str, Any]:
+    """Return what finds the tool again: ``module:name``, or the place elsewhere that it was fetched from.
+
+    A guarded tool is noted as such: its policies are not saved, and without them it must not come back by itself.
+    """
     from cloche.host_tools.outside.origins import origin_of
 
-    if origin := origin_of(tool):
-        return {"name": name, "from": origin, "description": tool.description}
-    target: Any = getattr(tool, "__wrapped__", type(tool))
+    inner = unwrapped(tool)
+    guarded = {"guarded": True} if inner is not tool else {}
+    if origin := origin_of(inner):
+        return {"name": name, "from": origin, "description": tool.description, **guarded}
+    target: Any = getattr(inner, "__wrapped__", type(inner))
     where = f"{getattr(target, '__module__', '')}:{getattr(target, '__qualname__', '')}"
-    return {"name": name, "from": where}
+    return {"name": name, "from": where, **guarded}
 
 
 def code_path(name: str) -> str:
@@ -59,6 +65,9 @@ class ToolFinder:
         name, where = str(reference["name"]), str(reference.get("from", ""))
         if name in self.given:
             return self.given[name]
+        if reference.get("guarded"):
+            problem = f"{name!r} had policies, which are not saved: pass tools=GuardedTools(...) with yours"
+            raise ConfigurationError("tools", problem)
         if self.sandbox is not None and where.startswith((CODE, "hf://")):
             return self._found(name, where, "")
         if not self.trusted and (self.strangers or is_elsewhere(where)):

@@ -10,6 +10,7 @@ import pytest
 
 from cloche.agent import Budget, CodeAgent, MultiStepAgent, ScriptedModel, ToolCallingAgent, ToolRequest
 from cloche.host_tools import tool
+from cloche.host_tools.policy import GuardedTools, Policy
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 
@@ -66,3 +67,13 @@ def test_a_folder_holds_agent_prompts_and_memory(tmp_path: Path) -> None:
     loaded = MultiStepAgent.load(tmp_path / "agent", MODEL)
     assert loaded.memory.messages() == one.memory.messages()
     assert loaded.prompts == one.prompts
+
+
+def test_a_guarded_tool_does_not_come_back_without_policies() -> None:
+    agent = ToolCallingAgent(GuardedTools([here], {"here": Policy(calls=1)}), MODEL)
+    data = agent.to_dict()
+    assert [(one["name"], one["guarded"]) for one in data["tools"]] == [("here", True)]
+    with pytest.raises(ConfigurationError, match="'here' had policies"):
+        MultiStepAgent.from_dict(data, MODEL)
+    again = MultiStepAgent.from_dict(data, MODEL, tools=GuardedTools([here]))
+    assert again.to_dict() == data
