@@ -160,11 +160,8 @@ def _shared(agent: "AgentCore", files: dict[str, bytes]) -> dict[str, Any]:
 def _with_code(reference: dict[str, Any], tool: Tool, files: dict[str, bytes]) -> dict[str, Any]:
     """Return a tool's reference: to its code if that can come along and would be of use."""
     where = reference["from"]
-    if (
-        "guarded" in reference
-        or is_elsewhere(where)
-        or (where.startswith("cloche.") and not isinstance(tool, SchemaTool))
-    ):
+    is_ours = where.startswith("cloche.") and not isinstance(tool, SchemaTool)
+    if "guarded" in reference or is_ours or is_elsewhere(where):
         return reference
     try:
         source = tool_source(tool).encode()
