@@ -7,15 +7,19 @@ matter of trust in the guest: the pages to restore are those that the kernel say
 """
 
 import ctypes
+from time import monotonic, sleep
 from typing import Generic, Protocol, TypeVar
 
+from cloche.runtime.wasm.background import background
 from cloche.runtime.wasm.memory import Memory
 from cloche.runtime.wasm.written import written_spans
 
-__all__ = ["IDLE_MOST", "Recyclable", "Shelf", "restore"]
+__all__ = ["IDLE_MOST", "LEISURE", "Recyclable", "Shelf", "restore"]
 
 IDLE_MOST = 4
 """Idle guests that are kept for each image and metering."""
+LEISURE = 0.001
+"""Seconds that a guest waits to be taken before it is restored in the background."""
 # A guest that wrote more than this is cheaper made anew, and would hold the memory while it idles.
 _MOST_WRITTEN = 2 << 20
 
@@ -37,6 +41,10 @@ class Recyclable(Protocol):
         """Let go of whoever was served, and of every view of the memory."""
         ...
 
+    def close(self) -> None:
+        """Free the guest."""
+        ...
+
 
 Guest = TypeVar("Guest", bound=Recyclable)
 
@@ -44,35 +52,63 @@ Guest = TypeVar("Guest", bound=Recyclable)
 class Shelf(Generic[Guest]):
     """Idle guests of one module, each as the image left it. May be shared by all threads.
 
-    ``pristine`` is a guest that is never run, to copy from: it takes address space, and no memory.
+    ``pristine`` is a guest that is never run, to copy from: it takes address space, and no memory. A guest that is put
+    back is restored by whoever takes it next; where nobody does so at once, in the background: while the process is
+    busy, a second thread would only cost it more.
     """
 
-    def __init__(self, pristine: Guest) -> None:
+    def __init__(self, pristine: Guest, leisure: float = LEISURE) -> None:
+        self._leisure = leisure
         self._source = pristine.memory.view()
         self._stack_pointer = pristine.stack_pointer()
         self._pristine = pristine
         self._idle: list[Guest] = []
-
-    def __len__(self) -> int:
-        return len(self._idle)
+        self._used: list[tuple[Guest, float]] = []
+        self._is_waited_for = False
 
     def take(self) -> Guest | None:
         """Return an idle guest, which is the caller's from now on; None if there is none."""
         try:
             return self._idle.pop()
         except IndexError:
-            return None
+            return self._take_used()
 
     def put(self, guest: Guest) -> bool:
-        """Restore a guest between two requests and keep it; False if it is not worth it, and the guest to be freed."""
-        if len(self._idle) >= IDLE_MOST:
+        """Keep a guest between two requests; False if there are enough, and the guest is to be freed."""
+        if len(self._idle) + len(self._used) >= IDLE_MOST:
             return False
         guest.vacate()
-        if not restore(guest.memory.view(), self._source):
-            return False
-        guest.set_stack_pointer(self._stack_pointer)
-        self._idle.append(guest)
+        self._used.append((guest, monotonic()))
+        if not self._is_waited_for:
+            self._is_waited_for = True
+            background.do(self._restore_at_leisure)
         return True
+
+    def _restore_at_leisure(self) -> None:
+        while self._is_waited_for:
+            sleep(self._leisure)
+            # First this, then the look: whoever puts one back meanwhile has it waited for again.
+            self._is_waited_for = False
+            for _, since in tuple(self._used):
+                if monotonic() - since >= self._leisure:
+                    self._restore_one()
+            self._is_waited_for = self._is_waited_for or bool(self._used)
+
+    def _restore_one(self) -> None:
+        guest = self._take_used()
+        if guest is not None:
+            self._idle.append(guest)
+
+    def _take_used(self) -> Guest | None:
+        try:
+            guest, _ = self._used.pop()
+        except IndexError:
+            return None
+        if not restore(guest.memory.view(), self._source):
+            guest.close()
+            return None
+        guest.set_stack_pointer(self._stack_pointer)
+        return guest
 
 
 def restore(memory: memoryview, source: memoryview) -> bool:

@@ -1,0 +1,122 @@
+"""Idle guests: restored by whoever takes them, or at leisure; with guests that are none."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from cloche.runtime.wasm import recycling
+from cloche.runtime.wasm.background import Background
+from cloche.runtime.wasm.recycling import IDLE_MOST, Shelf
+
+
+class FakeMemory:
+    def __init__(self, guest: "FakeGuest") -> None:
+        self.guest = guest
+
+    def view(self) -> Any:
+        return self.guest
+
+
+class FakeGuest:
+    """Says when it was restored, and by which thread."""
+
+    def __init__(self, restorable: bool = True) -> None:
+        self.memory: Any = FakeMemory(self)
+        self.restorable = restorable
+        self.restored_by = ""
+        self.pointer = 1
+        self.vacated = self.closed = False
+
+    def stack_pointer(self) -> int:
+        return self.pointer
+
+    def set_stack_pointer(self, address: int) -> None:
+        self.pointer = address
+
+    def vacate(self) -> None:
+        self.vacated = True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf[FakeGuest]:
+    def restore(guest: FakeGuest, source: FakeGuest) -> bool:
+        guest.restored_by = threading.current_thread().name
+        return guest.restorable
+
+    monkeypatch.setattr(recycling, "restore", restore)
+    return Shelf(FakeGuest())
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+@pytest.mark.usefixtures("shelf")
+def test_who_takes_a_guest_at_once_restores_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recycling, "background", Background())
+    shelf, guest = Shelf(FakeGuest(), leisure=3_600), FakeGuest()
+    guest.pointer = 99
+    assert shelf.put(guest)
+    assert guest.vacated
+    assert shelf.take() is guest
+    assert (guest.restored_by, guest.pointer) == (threading.current_thread().name, 1)
+    assert shelf.take() is None
+
+
+def test_a_guest_that_nobody_takes_is_restored_at_leisure(shelf: Shelf[FakeGuest]) -> None:
+    guests = [FakeGuest(), FakeGuest(), FakeGuest()]
+    for guest in guests:
+        assert shelf.put(guest)
+        until(partial(getattr, guest, "restored_by"))
+        assert guest.restored_by == "cloche-background"
+    assert {shelf.take(), shelf.take(), shelf.take()} == set(guests)
+
+
+def test_a_guest_that_cannot_be_restored_is_freed(shelf: Shelf[FakeGuest]) -> None:
+    hopeless = FakeGuest(restorable=False)
+    shelf.put(hopeless)
+    until(lambda: hopeless.closed)
+    assert shelf.take() is None
+
+
+def test_no_more_than_a_few_are_kept(shelf: Shelf[FakeGuest]) -> None:
+    guests = [FakeGuest() for _ in range(IDLE_MOST)]
+    assert all(map(shelf.put, guests))
+    one_more = FakeGuest()
+    assert not shelf.put(one_more)
+    assert not one_more.vacated
+    until(lambda: all(guest.restored_by for guest in guests))
+    assert not shelf.put(one_more)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_a_thread_of_its_own() -> None:
+    background, done = Background(), threading.Event()
+    background.do(done.set)
+    assert done.wait(60)
+    child = os.fork()
+    if not child:
+        again = threading.Event()
+        background.do(again.set)
+        os._exit(0 if again.wait(60) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_an_error_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    background, done, shown = Background(), threading.Event(), list[Any]()
+    monkeypatch.setattr(threading, "excepthook", shown.append)
+    background.do(lambda: 1 / 0)
+    background.do(done.set)
+    assert done.wait(60)
+    assert [args.exc_type for args in shown] == [ZeroDivisionError]
