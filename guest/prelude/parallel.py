@@ -8,16 +8,17 @@ from weakref import WeakKeyDictionary
 
 __all__ = ["is_proxy", "remember", "twin_of"]
 
-_twins: WeakKeyDictionary[FunctionType, Callable[..., Any]] = WeakKeyDictionary()
+_Make = Callable[[], Callable[..., Any]]
+
+_twins: WeakKeyDictionary[FunctionType, _Make | None] = WeakKeyDictionary()
 
 
-def remember(proxy: FunctionType, coroutine: FunctionType) -> None:
-    """Note that ``coroutine(...)`` runs the same tool as ``proxy(...)``, in the background."""
-    # An async tool is its own twin; holding it here would keep it for ever.
-    if proxy is not coroutine:
-        _twins[proxy] = coroutine
-    else:
-        _twins[proxy] = _itself
+def remember(proxy: FunctionType, make_twin: _Make | None) -> None:
+    """Note that a function is a tool, and how to make the coroutine function that runs the same in the background.
+
+    None for one that is a coroutine function itself. Few are ever asked for, and each would cost every isolate.
+    """
+    _twins[proxy] = make_twin
 
 
 def is_proxy(value: object) -> bool:
@@ -33,8 +34,5 @@ def twin_of(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, A
     if isinstance(function, partial):
         inner = twin_of(function.func)
         return None if inner is None else partial(inner, *function.args, **function.keywords)
-    twin = _twins.get(function) if isinstance(function, FunctionType) else None
-    return None if twin is _itself else twin
-
-
-def _itself() -> None: ...
+    make_twin = _twins.get(function) if isinstance(function, FunctionType) else None
+    return None if make_twin is None else make_twin()

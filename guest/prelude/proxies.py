@@ -1,6 +1,7 @@
 """One function per registered tool, with the tool's own name, signature and docstring."""
 
 from collections.abc import Callable
+from functools import partial
 from types import FunctionType
 from typing import Any, cast
 
@@ -19,21 +20,23 @@ def make_proxy(spec: ToolSpec) -> FunctionType:
     before anything is sent; a call that does not fit raises Python's own TypeError.
     """
     shape = signature_function(spec)
-    coroutine = _dress(_coroutine_proxy(spec["name"], shape), shape)
     if spec["async"]:
-        remember(coroutine, coroutine)
+        coroutine = _coroutine_proxy(shape)
+        remember(coroutine, None)
         return coroutine
     plain = _dress(calls.caller(spec["name"], shape), shape)
-    remember(plain, coroutine)
+    remember(plain, partial(_coroutine_proxy, shape))
     return plain
 
 
-def _coroutine_proxy(name: str, shape: FunctionType) -> Callable[..., Any]:
+def _coroutine_proxy(shape: FunctionType) -> FunctionType:
+    name = shape.__name__
+
     async def call(*args: Any, **kwargs: Any) -> Any:
         shape(*args, **kwargs)
         return await call_in_background(name, list(args), kwargs, shape)
 
-    return call
+    return _dress(call, shape)
 
 
 def _dress(call: Callable[..., Any], shape: FunctionType) -> FunctionType:

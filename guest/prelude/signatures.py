@@ -1,6 +1,5 @@
 """Functions that have a tool's signature and do nothing: CPython itself binds, and complains in its own words."""
 
-from collections.abc import Iterable
 from types import FunctionType
 from typing import Any, TypedDict
 
@@ -29,45 +28,44 @@ class _Annotation(str):
 def _nothing() -> None: ...
 
 
+_FLAGS = _nothing.__code__.co_flags
+_GLOBALS = {"__name__": "tools"}
+_PLACES = {_POSITIONAL_ONLY: 0, _POSITIONAL_OR_KEYWORD: 0, _KEYWORD_ONLY: 1, _VAR_POSITIONAL: 2, _VAR_KEYWORD: 3}
+
+
 def signature_function(spec: ToolSpec) -> FunctionType:
     """Return a function with the name, parameters, defaults, annotations and docstring of ``spec``.
 
     Calling it returns None, or raises the TypeError that a Python function of this signature raises. It serves as
     ``__wrapped__`` of the proxy, which is where ``inspect.signature`` and ``help`` find the real signature.
     """
-    params = spec["params"]
-    plain = [p for p in params if p[1] <= _POSITIONAL_OR_KEYWORD]
-    keyword = [p for p in params if p[1] == _KEYWORD_ONLY]
-    function = FunctionType(_code(spec, plain, keyword), {"__name__": "tools"}, spec["name"], _defaults(plain))
-    function.__kwdefaults__ = {p[0]: p[3] for p in keyword if p[2]}
-    function.__annotations__ = _annotations(spec)
+    # In the order of a code object's names: positional parameters, keyword-only ones, *args, **kwargs.
+    params = sorted(spec["params"], key=_place)
+    function = FunctionType(_code(spec["name"], params), _GLOBALS)
+    function.__defaults__ = tuple([p[3] for p in params if p[2] and p[1] <= _POSITIONAL_OR_KEYWORD]) or None
+    function.__kwdefaults__ = {p[0]: p[3] for p in params if p[2] and p[1] == _KEYWORD_ONLY}
+    function.__annotations__ = {p[0]: _Annotation(p[4]) for p in params if p[4]}
+    if spec["returns"]:
+        function.__annotations__["return"] = _Annotation(spec["returns"])
     function.__doc__ = spec["doc"] or None
     return function
 
 
-def _code(spec: ToolSpec, plain: list[_Param], keyword: list[_Param]) -> Any:
-    rest = [p for kind in (_VAR_POSITIONAL, _VAR_KEYWORD) for p in spec["params"] if p[1] == kind]
-    names = tuple(p[0] for p in [*plain, *keyword, *rest])
+def _place(param: _Param) -> int:
+    return _PLACES[param[1]]
+
+
+def _code(name: str, params: list[_Param]) -> Any:
+    kinds = [p[1] for p in params]
+    flags = _FLAGS | _CO_VARARGS * kinds.count(_VAR_POSITIONAL) | _CO_VARKEYWORDS * kinds.count(_VAR_KEYWORD)
+    positional_only = kinds.count(_POSITIONAL_ONLY)
     return _nothing.__code__.replace(
-        co_argcount=len(plain),
-        co_posonlyargcount=sum(p[1] == _POSITIONAL_ONLY for p in plain),
-        co_kwonlyargcount=len(keyword),
-        co_nlocals=len(names),
-        co_varnames=names,
-        co_flags=_nothing.__code__.co_flags | _flags(rest),
-        co_name=spec["name"],
-        co_qualname=spec["name"],
+        co_argcount=positional_only + kinds.count(_POSITIONAL_OR_KEYWORD),
+        co_posonlyargcount=positional_only,
+        co_kwonlyargcount=kinds.count(_KEYWORD_ONLY),
+        co_nlocals=len(kinds),
+        co_varnames=tuple([p[0] for p in params]),
+        co_flags=flags,
+        co_name=name,
+        co_qualname=name,
     )
-
-
-def _flags(rest: Iterable[_Param]) -> int:
-    return sum(_CO_VARARGS if p[1] == _VAR_POSITIONAL else _CO_VARKEYWORDS for p in rest)
-
-
-def _defaults(plain: Iterable[_Param]) -> tuple[Any, ...]:
-    return tuple(p[3] for p in plain if p[2])
-
-
-def _annotations(spec: ToolSpec) -> dict[str, str]:
-    texts = [*((p[0], p[4]) for p in spec["params"]), ("return", spec["returns"])]
-    return {name: _Annotation(text) for name, text in texts if text}
