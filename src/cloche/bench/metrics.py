@@ -47,6 +47,7 @@ _ALL = [
     _metric("fresh.ready", "fresh isolate, x = 1, after a pause", "fresh", "start"),
     _metric("fresh.sustained", "the same, back to back", "sustained", "start"),
     _metric("fresh.imports", "fresh isolate importing json, re, datetime, decimal", "imports", "start"),
+    _metric("fresh.tools", "fresh session with six host functions, x = 1, back to back", "six tools", "start"),
     _metric("session.next", "next program in a session", "next", "session"),
     _metric("session.repeat", "the same program again", "again", "session"),
     _metric("transcript", "ten turns of an agent, session included", "ten turns", "session"),

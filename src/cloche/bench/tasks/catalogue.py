@@ -9,10 +9,16 @@ __all__ = ["TASKS"]
 _TEXT = "text = 'x' * 1000"
 _DATA = "data = b'x' * 1000000"
 
+_SIX = {
+    function.__name__: function
+    for function in (host.add, host.ask, host.echo_data, host.echo_text, host.find_rows, host.look_up)
+}
+
 TASKS: dict[str, Task] = {
     "fresh.ready": Task(fresh.open_paused("fresh.ready", fresh.TRIVIAL)),
     "fresh.sustained": Task(fresh.open_sustained),
     "fresh.imports": Task(fresh.open_paused("fresh.imports", fresh.IMPORTS)),
+    "fresh.tools": Task(fresh.open_tools, _SIX),
     "session.next": Task(session.open_next),
     "session.repeat": Task(session.open_repeat),
     "durable.snapshot": Task(durable.open_snapshot("durable.snapshot", durable.SMALL)),

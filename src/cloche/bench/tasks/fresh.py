@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 from cloche.bench.adapters.base import Runner
 from cloche.bench.tasks.base import Sample, expect
-from cloche.bench.tasks.clock import seconds, seconds_each
+from cloche.bench.tasks.clock import IN_A_ROW, seconds, seconds_each, seconds_in_a_row
 
-__all__ = ["open_paused", "open_sustained"]
+__all__ = ["open_paused", "open_sustained", "open_tools"]
 
 TRIVIAL = "x = 1"
 IMPORTS = "import json, re, datetime, decimal"
@@ -39,6 +39,18 @@ def open_sustained(runner: Runner) -> Generator[Sample, None, None]:
     """Run the trivial program again and again without a pause; the refilling of pools is paid for."""
     _check(runner)
     yield lambda: {"fresh.sustained": seconds_each(lambda: runner.fresh(TRIVIAL), _BATCH)}
+
+
+@contextmanager
+def open_tools(runner: Runner) -> Generator[Sample, None, None]:
+    """The trivial program in a new session that could call host functions; its end is part of the time."""
+
+    def session() -> None:
+        with runner.session() as run:
+            run(runner.opening + TRIVIAL)
+
+    session()
+    yield lambda: {"fresh.tools": seconds_in_a_row([session] * IN_A_ROW)}
 
 
 def _check(runner: Runner) -> None:
