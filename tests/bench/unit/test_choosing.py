@@ -15,7 +15,7 @@ def test_every_metric_has_its_task() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("fresh", 3), ("fresh.ready", 1), ("tool", 4), ("memory", 2), ("compute", 12), ("live", 2), ("transcript", 1)],
+    [("fresh", 4), ("fresh.ready", 1), ("tool", 4), ("memory", 2), ("compute", 12), ("live", 2), ("transcript", 1)],
 )
 def test_names_mean_metrics(name: str, expected: int) -> None:
     assert len(chosen([name])) == expected

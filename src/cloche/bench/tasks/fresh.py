@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 from cloche.bench.adapters.base import Runner
 from cloche.bench.tasks.base import Sample, expect
@@ -45,12 +46,12 @@ def open_sustained(runner: Runner) -> Generator[Sample, None, None]:
 def open_tools(runner: Runner) -> Generator[Sample, None, None]:
     """The trivial program in a new session that could call host functions; its end is part of the time."""
 
-    def session() -> None:
+    def session(code: str) -> object:
         with runner.session() as run:
-            run(runner.opening + TRIVIAL)
+            return run(runner.opening + code)
 
-    session()
-    yield lambda: {"fresh.tools": seconds_in_a_row([session] * IN_A_ROW)}
+    expect(session(f"result = {runner.awaits}add(a=1, b=2)" + runner.value), 3)
+    yield lambda: {"fresh.tools": seconds_in_a_row([partial(session, TRIVIAL)] * IN_A_ROW)}
 
 
 def _check(runner: Runner) -> None:
