@@ -37,7 +37,7 @@ class Arguments:
     remembered and the next such call costs one look into a set. Otherwise the *plan*, which depends on the
     number of values and the names only, is remembered and each value is converted.
 
-    ``good`` holds those shapes: without keywords, the tuple of the values' classes.
+    ``good`` holds those shapes: the classes of the positional values, the names, and the classes of the named ones.
     """
 
     def __init__(self, parameters: Sequence[Parameter], tool: str) -> None:

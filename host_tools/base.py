@@ -102,7 +102,8 @@ class Tool:
         arguments, otherwise whatever the tool raises.
         """
         arguments = self._tool_arguments
-        if kwargs or tuple(map(type, args)) not in arguments.good:
+        shape = (*map(type, args), *kwargs, *map(type, kwargs.values())) if kwargs else tuple(map(type, args))
+        if shape not in arguments.good:
             args, kwargs = arguments.accept(args, kwargs, called or self.name)
         return self._tool_run(*args, **kwargs)
 

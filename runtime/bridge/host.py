@@ -115,18 +115,15 @@ class Host:
             return error_reply("ValueError", f"the arguments take {size} bytes and the limit is {run.limits.argument}")
         try:
             call = read_usual(frame)
-            if call is None or self._held is not None or self._may_wait():
+            suspending = self._suspending
+            if call is None or self._held is not None or (suspending is not None and suspending.any_suspends()):
                 return self._answer_any(parse_call(frame), frame)
         except ProtocolError as error:
             run.stop(error)
         return self._call(call[1], call[2], call[3], size, started)
 
-    def _may_wait(self) -> bool:
-        """Return whether any tool suspends, though none did when the run began."""
-        return self._suspending is not None and self._suspending.any_suspends()
-
     def _answer_any(self, message: CallFrame, frame: bytes) -> bytes:
-        if self._held is None and self._may_wait():
+        if self._held is None and self._suspending is not None and self._suspending.any_suspends():
             # There was no such tool when the run began: what takes its place meanwhile is not called without leave.
             self._run.waiting = WaitingCalls(self._tools, allowed=False)
             self._held = Held(self._run.waiting, self._tool_calls())

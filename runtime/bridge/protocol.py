@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple, TypeGuard
 
 from cloche.runtime.errors import ProtocolError
-from cloche.runtime.values import MalformedValue, decode, encode
+from cloche.runtime.values import MalformedValue, decode, encode, encode_after
 
 __all__ = [
     "ABI",
@@ -143,6 +143,7 @@ def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
     return type(value) is dict
 
 
+_TEXT = frozenset({str})
 _KINDS = frozenset({"exception", "unserializable", "too_large"})
 _FAILURE_KEYS = frozenset({"kind", "type", "module", "message", "traceback", "line"})
 _CALL_HEAD = b"\x94\x00"
@@ -235,8 +236,10 @@ def value_reply(value: Any, *, id: int | None = None, limit: int | None = None) 
     Raises the codec's errors, naming the path in ``result``; ``limit`` caps the value's encoded bytes.
     """
     # The value is encoded alone, so that errors name its own path, and put into a list by hand.
-    data = encode(value, where="result", limit=limit)
-    return b"\x92\x00" + data if id is None else b"\x93" + encode(id) + b"\x00" + data
+    before = b"\x92\x00" if id is None else b"\x93" + encode(id) + b"\x00"
+    if type(value) is bytes:
+        return encode_after(before, value, where="result", limit=limit)
+    return before + encode(value, where="result", limit=limit)
 
 
 def error_reply(type_name: str, message: str, *, id: int | None = None) -> bytes:
@@ -305,6 +308,7 @@ def _is_duration(value: Any) -> bool:
 
 
 def _is_call(name: Any, args: Any, kwargs: Any) -> bool:
-    if type(name) is not str or type(args) is not list or not is_dict(kwargs):
+    if type(name) is not str or type(args) is not list or type(kwargs) is not dict:
         return False
-    return not kwargs or all(type(key) is str for key in kwargs)
+    names: dict[Any, Any] = kwargs
+    return not names or {*map(type, names)} == _TEXT

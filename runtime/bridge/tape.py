@@ -64,8 +64,13 @@ class Tape:
 
     def record_call(self, frame: bytes, reply: bytes) -> None:
         """Record the reply to a call frame."""
+        # As in ``_add``, without the call, and without a check of a frame for which there is no room.
         if self._recording:
-            self._add(_CALL, hash(frame), reply, len(reply))
+            self._size += len(reply) + _ANSWER
+            if self._size > self._most:
+                self._give_up()
+            else:
+                self._answers.append((_CALL, hash(frame), reply))
 
     def record_clock(self, moment: int) -> None:
         """Record a time."""
@@ -95,10 +100,13 @@ class Tape:
     def _add(self, kind: int, check: int, answer: Any, size: int) -> None:
         self._size += size + _ANSWER
         if self._size > self._most:
-            self._recording = False
-            self._answers = []
+            self._give_up()
         else:
             self._answers.append((kind, check, answer))
+
+    def _give_up(self) -> None:
+        self._recording = False
+        self._answers = []
 
     def _next(self, kind: int, check: int) -> Any:
         if self._position >= len(self._answers):

@@ -55,22 +55,28 @@ class ToolCalls:
             # Not only the codec's errors: a value's own methods run while it is encoded.
             return self.failed(record, error, id)
         record.value = value
-        record.end("returned", now() - record.started)
-        return self._account(record, reply)
+        # As ``end`` and ``_account`` do, without the calls.
+        if record.outcome == "running":
+            record.outcome, record.seconds = "returned", now() - record.started
+        self._recorded += len(reply)
+        if self._recorded > _RECORDED or self.run.listener is not None:
+            self._tell(record)
+        return reply
 
     def failed(self, record: ToolCallRecord, error: BaseException, id: int | None = None) -> bytes:
         """Like :meth:`finish`, for a call that raised, or was refused."""
         record.error = error
         record.end("raised", now() - record.started)
-        return self._account(record, error_reply(*error_text(error, record.name, self.run.limits.message), id=id))
-
-    def _account(self, record: ToolCallRecord, reply: bytes) -> bytes:
+        reply = error_reply(*error_text(error, record.name, self.run.limits.message), id=id)
         self._recorded += len(reply)
+        self._tell(record)
+        return reply
+
+    def _tell(self, record: ToolCallRecord) -> None:
         if self._recorded > _RECORDED:
             record.trim()
         if self.run.listener is not None:
             self.run.emit(ToolFinished(record))
-        return reply
 
     def drop(self, record: ToolCallRecord) -> None:
         """Close the record of a call that nobody waits for any more."""

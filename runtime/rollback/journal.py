@@ -11,7 +11,7 @@ __all__ = ["Journal"]
 
 _MOST_FUEL = 100_000_000
 _MOST_SECONDS = 0.05
-_MOST_BYTES = 1 << 20
+_MOST_BYTES = 4 << 20
 _MOST_ENTRIES = 5_000
 # A copy of many bytes costs more time, and is taken less often: one more unit of patience for each of these.
 _HEAVY = 16 << 20

@@ -5,7 +5,15 @@ str, bytes, list, dict) are msgpack's own; everything else travels under the ext
 """
 
 from .decode import decode
-from .encode import encode
+from .encode import encode, encode_after
 from .errors import MalformedValue, UnserializableError, ValueCodecError, ValueTooLarge
 
-__all__ = ["MalformedValue", "UnserializableError", "ValueCodecError", "ValueTooLarge", "decode", "encode"]
+__all__ = [
+    "MalformedValue",
+    "UnserializableError",
+    "ValueCodecError",
+    "ValueTooLarge",
+    "decode",
+    "encode",
+    "encode_after",
+]

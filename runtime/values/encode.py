@@ -34,7 +34,7 @@ def encode(value: object, *, where: str = "value", limit: int | None = None) -> 
     cross, is cyclic or nests deeper than 200 levels, and ValueTooLarge above the limit. The value is never changed.
     """
     if type(value) is bytes and len(value) > _KEPT:
-        return _encode_blob(value, where, limit)
+        return _blob_head(value, where, limit) + value
     try:
         packing = _idle.pop()
     except IndexError:
@@ -54,12 +54,19 @@ def encode(value: object, *, where: str = "value", limit: int | None = None) -> 
     return data
 
 
-def _encode_blob(value: bytes, where: str, limit: int | None) -> bytes:
-    """Many bytes, copied once: a packer copies them into a buffer of twice their size first."""
+def encode_after(before: bytes, value: object, *, where: str = "value", limit: int | None = None) -> bytes:
+    """`before` and then what `encode` returns, without a second copy of many bytes."""
+    if type(value) is bytes and len(value) > _KEPT:
+        return b"".join([before, _blob_head(value, where, limit), value])
+    return before + encode(value, where=where, limit=limit)
+
+
+def _blob_head(value: bytes, where: str, limit: int | None) -> bytes:
+    """What stands before many bytes, which are copied once: a packer copies them into twice their size first."""
     size = len(value) + 5
     if size > (_MAX_BLOB if limit is None else limit):
         raise ValueTooLarge(f"{where}: {size:,} bytes (at most {_MAX_BLOB if limit is None else limit:,})", path=where)
-    return b"\xc6" + len(value).to_bytes(4, "big") + value
+    return b"\xc6" + len(value).to_bytes(4, "big")
 
 
 class _Packing:

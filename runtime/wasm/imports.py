@@ -40,6 +40,10 @@ class Linear(Protocol):
         """Return a copy of the span."""
         ...
 
+    def read_for(self, pointer: int, length: int, answer: int, capacity: int) -> bytes:
+        """Return a copy of the first span, if the second one lies inside the memory too."""
+        ...
+
     def write(self, pointer: int, data: bytes) -> None:
         """Copy ``data`` to the pointer."""
         ...
@@ -68,9 +72,8 @@ class ImportHost:
         memory = self.memory
         if length > self._max_frame:
             self._check_length(length)
-        # Before the handler acts: a bad buffer must not cost a side effect.
-        memory.check(response, capacity)
-        frame = memory.read(request, length)
+        # Both before the handler acts: a bad buffer must not cost a side effect.
+        frame = memory.read_for(request, length, response, capacity)
         self.kept = None
         self.in_handler = True
         try:
@@ -139,6 +142,9 @@ class _NoMemory:
         raise _too_early()
 
     def read(self, pointer: int, length: int) -> bytes:
+        raise _too_early()
+
+    def read_for(self, pointer: int, length: int, answer: int, capacity: int) -> bytes:
         raise _too_early()
 
     def write(self, pointer: int, data: bytes) -> None:

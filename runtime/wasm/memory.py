@@ -52,6 +52,21 @@ class Memory:
             self._end(pointer, length)
         return self._view[pointer:end].tobytes()
 
+    def read_for(self, pointer: int, length: int, answer: int, capacity: int) -> bytes:
+        """Do :meth:`read`, once the span where an answer will be written is known to lie inside the memory too."""
+        end = pointer + length
+        if (
+            pointer < 0
+            or length < 0
+            or end > self._size
+            or answer < 0
+            or capacity < 0
+            or answer + capacity > self._size
+        ):
+            self._end(answer, capacity)
+            self._end(pointer, length)
+        return self._view[pointer:end].tobytes()
+
     def write(self, pointer: int, data: bytes) -> None:
         """Copy ``data`` to ``pointer``. Raises ProtocolError outside the memory."""
         end = pointer + len(data)
