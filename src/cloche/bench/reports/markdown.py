@@ -16,6 +16,7 @@ _ROWS = {
     "fresh.ready": "fresh isolate, `x = 1`",
     "fresh.sustained": "the same, back to back",
     "session.next": "next program in a session",
+    "session.repeat": "the same program again",
     "tool.ints": "tool call, two ints",
     "tool.data": "tool call, 1 MB each way",
     "transcript": "ten turns of an agent",
