@@ -1,14 +1,11 @@
 """Agents from the Hub that work: their code in the guest, their tools here."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("huggingface_hub")
 
-from tests.host_tools.unit.outside.hub_server import HubServer, hub_server
 
 from cloche import Sandbox
 from cloche.agent import CodeAgent, ModelUnavailable, MultiStepAgent, ScriptedModel
@@ -23,17 +20,6 @@ THEN = "<code>\nfinal_answer(x + triple(7))\n</code>"
 def triple(x: int) -> int:
     """Triple a number."""
     return 3 * x
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with hub_server() as server:
-        yield server
-
-
-@pytest.fixture
-def at(hub: HubServer, tmp_path: Path) -> dict[str, Any]:
-    return {"endpoint": hub.endpoint, "token": False, "cache_dir": tmp_path / "cache"}
 
 
 def test_a_pulled_agent_works_with_the_tools_that_came_along(at: Any) -> None:

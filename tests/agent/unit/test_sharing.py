@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 pytest.importorskip("huggingface_hub")
 
-from tests.host_tools.unit.outside.hub_server import HubServer, hub_server
+from tests.host_tools.unit.outside.hub_server import HubServer
 
 from cloche.agent import Budget, CodeAgent, MultiStepAgent, PromptTemplates, ScriptedModel, ToolCallingAgent
 from cloche.host_tools import FunctionTool, HubError, RemoteCodeRefused, Tool, ToolDefinitionError, tool
@@ -21,17 +20,6 @@ from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 
 MODEL = ScriptedModel([])
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with hub_server() as server:
-        yield server
-
-
-@pytest.fixture
-def at(hub: HubServer, tmp_path: Path) -> dict[str, Any]:
-    return {"endpoint": hub.endpoint, "token": False, "cache_dir": tmp_path / "cache"}
 
 
 @tool

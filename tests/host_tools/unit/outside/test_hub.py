@@ -3,15 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 pytest.importorskip("huggingface_hub")
 
-from tests.host_tools.unit.outside.hub_server import HubServer, hub_server
+from tests.host_tools.unit.outside.hub_server import HubServer
 
 from cloche import Sandbox
 from cloche.host_tools import FunctionTool, HubError, RemoteCodeRefused, Tool, ToolDefinitionError, tool
@@ -28,18 +26,6 @@ def shout(text: str) -> str:
     return text.upper()
 '''
 LIMIT = 3
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with hub_server() as server:
-        yield server
-
-
-@pytest.fixture
-def at(hub: HubServer, tmp_path: Path) -> dict[str, Any]:
-    """Options that keep huggingface_hub on this machine and in this test's folder."""
-    return {"endpoint": hub.endpoint, "token": False, "cache_dir": tmp_path / "cache"}
 
 
 @tool
