@@ -81,8 +81,13 @@ def test_a_guest_that_nobody_takes_is_restored_at_leisure(shelf: Shelf[FakeGuest
         until(partial(getattr, guest, "restored_by"))
         assert guest.restored_by == "cloche-background"
         assert guest.is_fresh
-    taken = set[FakeGuest | None]()
-    until(lambda: taken.add(shelf.take()) or taken >= set(guests))
+    taken: list[FakeGuest | None] = []
+    until(lambda: set(guests) <= set(_and_one_more(taken, shelf)))
+
+
+def _and_one_more(taken: list[FakeGuest | None], shelf: Shelf[FakeGuest]) -> list[FakeGuest | None]:
+    taken.append(shelf.take())
+    return taken
 
 
 def test_a_guest_that_cannot_be_restored_is_freed(shelf: Shelf[FakeGuest]) -> None:
