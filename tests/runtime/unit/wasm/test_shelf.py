@@ -1,6 +1,8 @@
 """Idle guests: restored by whoever takes them, or at leisure; with guests that are none."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -107,17 +109,25 @@ def test_no_more_than_a_few_are_kept(shelf: Shelf[FakeGuest]) -> None:
     assert not shelf.put(one_more)
 
 
+FORK = """
+import os, threading
+from cloche.runtime.wasm.background import background
+done = threading.Event()
+background.do(done.set)
+assert done.wait(60)
+child = os.fork()
+if not child:
+    again = threading.Event()
+    background.do(again.set)
+    os._exit(0 if again.wait(60) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_has_a_thread_of_its_own() -> None:
-    background, done = Background(), threading.Event()
-    background.do(done.set)
-    assert done.wait(60)
-    child = os.fork()
-    if not child:
-        again = threading.Event()
-        background.do(again.set)
-        os._exit(0 if again.wait(60) else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "0"
 
 
 def test_an_error_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
