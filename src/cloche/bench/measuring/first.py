@@ -1,5 +1,6 @@
 """A new process, from its start to its first line of output."""
 
+import os
 import subprocess
 import threading
 from collections.abc import Generator
@@ -23,9 +24,12 @@ def first_results(peer: Peer, block: Block) -> dict[str, list[float]]:
 
 
 def _seconds(peer: Peer) -> float:
+    # An installed package has its bytecode; a source tree keeps it too, unless this variable forbids it.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     start = perf_counter()
     process = subprocess.Popen(
         [peer.python, "-P", str(_FOLDER / f"{peer.first}.py")],
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
