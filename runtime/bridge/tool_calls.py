@@ -45,7 +45,10 @@ class ToolCalls:
 
     def finish(self, record: ToolCallRecord, settled: Settled, id: int | None = None) -> bytes:
         """Close the record and return the encoded reply: to CALL, or one item of WAIT's where there is an ``id``."""
-        return self.failed(record, settled.error, id) if settled.error else self.returned(record, settled.value, id)
+        # Not by its truth: an exception's class may say that it is empty.
+        if settled.error is not None:
+            return self.failed(record, settled.error, id)
+        return self.returned(record, settled.value, id)
 
     def returned(self, record: ToolCallRecord, value: Any, id: int | None = None) -> bytes:
         """Like :meth:`finish`, for a call that returned a value."""
@@ -55,7 +58,7 @@ class ToolCalls:
             # Not only the codec's errors: a value's own methods run while it is encoded.
             return self.failed(record, error, id)
         record.value = value
-        # As ``end`` and ``_account`` do, without the calls.
+        # As ``end`` and ``_tell`` do, without the calls.
         if record.outcome == "running":
             record.outcome, record.seconds = "returned", now() - record.started
         self._recorded += len(reply)

@@ -103,10 +103,18 @@ class Told(Exception):
     guest_message = "for the guest"
 
 
+class Empty(Exception):
+    """An exception whose class counts what it holds, so that it passes for false."""
+
+    def __len__(self) -> int:
+        return 0
+
+
 @pytest.mark.parametrize(
     ("error", "seen"),
     [
         (ValueError("v"), ["ValueError", "v"]),
+        (Empty("e"), ["Empty", "e"]),
         (Told("for the host"), ["ValueError", "for the guest"]),
         (FileNotFoundError(2, "No such file", "/host/path"), ["FileNotFoundError", "No such file"]),
         (PermissionError("ask the owner first"), ["PermissionError", "ask the owner first"]),
