@@ -11,6 +11,7 @@ from recipe.stagehost import StageHost
 from recipe.workspace import digest_files, digest_of, fresh, step
 
 ROOT = BUILD.parent
+PRELUDE, VALUES = ROOT / "guest" / "prelude", ROOT / "runtime" / "values"
 # What makes no sense in a guest without processes, threads, sockets, a screen, or pip.
 LEFT_OUT = frozenset(
     [
@@ -73,10 +74,14 @@ def _is_wanted(parts: tuple[str, ...]) -> bool:
 
 
 def _prelude() -> Files:
-    guest = ROOT / "guest" / "prelude"
-    own = {f"lib/cloche_guest/{p.name}": p.read_bytes() for p in sorted(guest.glob("*.py"))}
-    values = ROOT / "runtime" / "values"
-    return own | {f"lib/cloche_guest/values/{p.name}": p.read_bytes() for p in sorted(values.glob("*.py"))}
+    """The prelude, and the values package that the host has too: a link in the prelude's folder leads there."""
+    own = {f"lib/cloche_guest/{p.relative_to(PRELUDE).as_posix()}": p.read_bytes() for p in _prelude_files()}
+    return own | {f"lib/cloche_guest/values/{p.name}": p.read_bytes() for p in sorted(VALUES.glob("*.py"))}
+
+
+def _prelude_files() -> list[Path]:
+    # The link is left out by name: whether rglob() follows links differs between Python versions.
+    return [path for path in sorted(PRELUDE.rglob("*.py")) if path.relative_to(PRELUDE).parts[0] != "values"]
 
 
 def _msgpack() -> Files:
@@ -163,6 +168,5 @@ def everything() -> Files:
 
 def key() -> str:
     """What the guest's files depend on."""
-    guest, values = ROOT / "guest" / "prelude", ROOT / "runtime" / "values"
-    parts = [digest_files(folder.glob("*.py"), folder) for folder in (guest, values)]
+    parts = [digest_files(_prelude_files(), PRELUDE), digest_files(VALUES.glob("*.py"), VALUES)]
     return _key(cpython.compile_key(), *parts)

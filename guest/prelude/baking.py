@@ -11,7 +11,9 @@ import sys
 import _cloche
 
 # The order matters: the import reasons and the stand-ins come before asyncio asks for ssl, sockets and select.
-from cloche_guest import absent, select_stub, socket_stub
+from cloche_guest import select_stub, socket_stub
+from cloche_guest.absent import install as install_absent
+from cloche_guest.warming import exercise, import_usual
 
 __all__ = ["main"]
 
@@ -35,14 +37,28 @@ def main(home: str = "/work") -> None:
 def _stand_in() -> None:
     sys.modules["_socket"] = socket_stub
     sys.modules["select"] = select_stub
-    absent.install()
+    install_absent()
 
 
 def _install() -> None:
-    from cloche_guest import entropy, inline, namespace, policy, refusals, sources, streams, threads, tracebacks
+    from cloche_guest import streams
+    from cloche_guest.entropy import install as install_entropy
+    from cloche_guest.inline import install_executors
+    from cloche_guest.namespace import install as install_main
+    from cloche_guest.policy import install as install_policy
+    from cloche_guest.refusals import install as install_refusals
+    from cloche_guest.sources import install as install_sources
+    from cloche_guest.threads import install as install_threads
+    from cloche_guest.tracebacks import install as install_tracebacks
 
-    for part in (refusals, inline, threads, policy, namespace, tracebacks, sources, entropy):
-        part.install()
+    install_refusals()
+    install_executors()
+    install_threads()
+    install_policy()
+    install_main()
+    install_tracebacks()
+    install_sources()
+    install_entropy()
     streams.restore()
 
 
@@ -56,10 +72,8 @@ def _settle_in(home: str) -> None:
 
 
 def _warm_up() -> None:
-    from cloche_guest import warming
-
-    warming.import_usual()
-    warming.exercise()
+    import_usual()
+    exercise()
 
 
 def _register() -> None:
@@ -69,9 +83,9 @@ def _register() -> None:
 
 
 def _come_to_rest() -> None:
-    from cloche_guest import entropy
+    from cloche_guest.entropy import rest
 
-    entropy.rest()
+    rest()
     gc.collect()
     # First immortal, as a frozen object is in no list of the collector's.
     _cloche.immortalize(gc.get_objects())

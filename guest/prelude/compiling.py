@@ -9,7 +9,7 @@ from cloche_guest.sources import register
 
 __all__ = ["Program", "compiled", "forget"]
 
-_CO_COROUTINE = 0x80
+_MAY_AWAIT = 0x80
 _MOST_CACHED = 32
 _LONGEST_CACHED = 8_192
 
@@ -52,4 +52,4 @@ def _remember(source: str, program: Program) -> None:
 def _program(source: str, filename: str) -> Program:
     parts = tuple(split(source, filename))
     awaits = bool(parts) and parts[0].co_flags | parts[-1].co_flags
-    return Program(filename, parts, bool(awaits & _CO_COROUTINE))
+    return Program(filename, parts, bool(awaits & _MAY_AWAIT))

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from cloche_guest.patching import put
 from cloche_guest.reasons import NO_PROCESSES
 
-__all__ = ["ProcessPoolExecutor", "ThreadPoolExecutor", "install"]
+__all__ = ["ProcessPoolExecutor", "ThreadPoolExecutor", "install_executors"]
 
 
 class ThreadPoolExecutor(concurrent.futures.Executor):
@@ -58,7 +58,7 @@ def _refuse() -> NoReturn:
     raise OSError(f"{NO_PROCESSES}; use concurrent.futures.ThreadPoolExecutor, which runs the work inline")
 
 
-def install() -> None:
+def install_executors() -> None:
     """Put these classes in place of the standard library's."""
     for executor in (ThreadPoolExecutor, ProcessPoolExecutor):
         executor.__module__ = "concurrent.futures"

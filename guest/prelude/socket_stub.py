@@ -7,8 +7,24 @@ import struct
 import sys
 from typing import Any, NoReturn
 
-from cloche_guest import addresses
+from cloche_guest.addresses import inet_aton, inet_ntoa, inet_ntop, inet_pton
 from cloche_guest.reasons import NO_NETWORK
+
+# fmt: off
+__all__ = [
+    "AF_INET", "AF_INET6", "AF_UNIX", "AF_UNSPEC", "AI_ADDRCONFIG", "AI_CANONNAME", "AI_NUMERICHOST", "AI_PASSIVE",
+    "EAI_AGAIN", "EAI_FAIL", "EAI_FAMILY", "EAI_NONAME", "INADDR_ANY", "INADDR_BROADCAST", "INADDR_LOOPBACK",
+    "IPPROTO_ICMP", "IPPROTO_IP", "IPPROTO_IPV6", "IPPROTO_TCP", "IPPROTO_UDP", "IPV6_V6ONLY", "MSG_DONTWAIT",
+    "MSG_OOB", "MSG_PEEK", "MSG_WAITALL", "NI_NUMERICHOST", "NI_NUMERICSERV", "SHUT_RD", "SHUT_RDWR", "SHUT_WR",
+    "SOCK_CLOEXEC", "SOCK_DGRAM", "SOCK_NONBLOCK", "SOCK_RAW", "SOCK_STREAM", "SOL_SOCKET", "SOMAXCONN",
+    "SO_BROADCAST", "SO_ERROR", "SO_KEEPALIVE", "SO_LINGER", "SO_RCVBUF", "SO_REUSEADDR", "SO_SNDBUF", "SO_TYPE",
+    "TCP_KEEPCNT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_NODELAY", "SocketType", "close", "dup", "error",
+    "gaierror", "getaddrinfo", "getdefaulttimeout", "gethostbyaddr", "gethostbyname", "gethostbyname_ex",
+    "gethostname", "getnameinfo", "getprotobyname", "getservbyname", "getservbyport", "has_ipv6", "herror", "htonl",
+    "htons", "if_nameindex", "if_nametoindex", "inet_aton", "inet_ntoa", "inet_ntop", "inet_pton", "ntohl", "ntohs",
+    "setdefaulttimeout", "sethostname", "socket", "timeout",
+]
+# fmt: on
 
 # Linux's numbers: programs print and compare them, nothing else.
 AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6 = 0, 1, 2, 10
@@ -63,8 +79,6 @@ class socket:
 
 
 SocketType = socket
-inet_aton, inet_ntoa = addresses.inet_aton, addresses.inet_ntoa
-inet_ntop, inet_pton = addresses.inet_ntop, addresses.inet_pton
 
 
 def _refuse(*args: Any, **kwargs: Any) -> NoReturn:

@@ -85,7 +85,8 @@ _PROGRAMS = (
 
 def _requests() -> None:
     """Answer the usual requests, then forget them all."""
-    from cloche_guest import compiling, sources, step
+    from cloche_guest import sources, step
+    from cloche_guest.compiling import forget as forget_programs
     from cloche_guest.namespace import NAMESPACE
     from cloche_guest.values import encode
 
@@ -99,6 +100,6 @@ def _requests() -> None:
     step.step(encode([3, no_tools]))
     NAMESPACE.clear()
     NAMESPACE.update(before)
-    compiling.forget()
+    forget_programs()
     sources.forget()
     step.forget()

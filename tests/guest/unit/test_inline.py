@@ -24,7 +24,7 @@ def inline(keep: Keep) -> None:
 
     keep(concurrent.futures)
     keep(concurrent.futures.thread)
-    inline.install()
+    inline.install_executors()
 
 
 @pytest.fixture
