@@ -1,0 +1,161 @@
+"""The journeys that a call takes through the product, traced in a process of their own: ``python -m tests.journeys``.
+
+The threads that tools and guests run on are started in the tracer's block, so that their calls are counted too. Prints
+JSON: by name of the journey, the number of Python functions called and the product's modules crossed.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.tracing import Journey, Tracer
+
+from cloche import Sandbox, Session, tool
+
+__all__ = ["CEILINGS", "JOURNEYS", "Ceiling", "check", "journeys"]
+
+ROOT = Path(__file__).parent.parent
+# Before anything is counted, caches are filled and threads are there, as in a process that has been at work.
+_WARM_UP = 4
+# The background restores guests at moments of its own: the least of several rounds is what the action itself takes.
+_ROUNDS = 3
+_STATE = "import json, re\nrows = [{'n': n, 'text': str(n)} for n in range(500)]\ntext = json.dumps(rows)"
+_STEP = "Thinking.\n<code>\nx = add(5)\nprint(x)\n</code>"
+_LAST = "Thinking.\n<code>\nfinal_answer(add(5))\n</code>"
+
+
+@tool
+def add(n: int) -> int:
+    """Return n + 1.
+
+    Args:
+        n: A whole number.
+    """
+    return n + 1
+
+
+def run(tracer: Tracer) -> Journey:
+    """One run that calls nothing."""
+    with Sandbox().session() as session:
+        return _least(lambda: tracer.journey(lambda: session.run("x = 1")))
+
+
+def run_with_tools(tracer: Tracer) -> Journey:
+    """The same where a tool could be called."""
+    with Sandbox(tools=[add]).session() as session:
+        return _least(lambda: tracer.journey(lambda: session.run("x = 1")))
+
+
+def tool_call(tracer: Tracer) -> Journey:
+    """A second call of a tool in one run."""
+    with Sandbox(tools=[add]).session() as session:
+        return _least(lambda: _one_more_call(tracer, session))
+
+
+def snapshot(tracer: Tracer) -> Journey:
+    """A snapshot of a session that holds some data and two modules more than the image does."""
+    with Sandbox().session() as session:
+        session.run(_STATE).unwrap()
+        return _least(lambda: tracer.journey(session.snapshot))
+
+
+def restore(tracer: Tracer) -> Journey:
+    """A session from that snapshot."""
+    box = Sandbox()
+    with box.session() as session:
+        session.run(_STATE).unwrap()
+        taken = session.snapshot()
+
+    def once() -> Journey:
+        restored: list[Session] = []
+        journey = tracer.journey(lambda: restored.append(box.restore(taken)))
+        restored[0].close()
+        return journey
+
+    return _least(once)
+
+
+def agent_step(tracer: Tracer) -> Journey:
+    """One more step of an agent: the model's reply, its code run, a tool called and the observation kept."""
+    return _least(lambda: _agent_run(tracer, 3).beyond(_agent_run(tracer, 2)))
+
+
+def agent_run(tracer: Tracer) -> Journey:
+    """The whole run of an agent that answers in its first step."""
+    return _least(lambda: _agent_run(tracer, 0))
+
+
+class Ceiling(NamedTuple):
+    """How much a journey may take; None where nothing is asked. It is lowered with the code, not raised with it."""
+
+    modules: int
+    functions: int | None = None
+
+
+# Behind each what is wanted of it, where it is not there yet.
+CEILINGS = {
+    "run": Ceiling(25, 75),  # 18 modules
+    "run with tools": Ceiling(28, 145),  # 18 modules
+    "tool call": Ceiling(12, 23),  # 9 modules
+    "snapshot": Ceiling(26, 970),  # 16 modules, 300 functions
+    "restore": Ceiling(29, 1_580),  # 18 modules, 400 functions
+    "agent step": Ceiling(56, 465),  # 45 modules
+    "agent run": Ceiling(83, 1_390),
+}
+JOURNEYS: dict[str, Callable[[Tracer], Journey]] = {
+    "run": run,
+    "run with tools": run_with_tools,
+    "tool call": tool_call,
+    "snapshot": snapshot,
+    "restore": restore,
+    "agent step": agent_step,
+    "agent run": agent_run,
+}
+
+
+def check(name: str, taken: tuple[int, list[str]]) -> None:
+    """Compare what :func:`journeys` found with the table, modules first."""
+    functions, modules = taken
+    assert len(modules) <= CEILINGS[name].modules, modules
+    allowed = CEILINGS[name].functions
+    assert allowed is None or functions <= allowed
+
+
+def journeys(*names: str) -> dict[str, tuple[int, list[str]]]:
+    """Take journeys in a new process and return the functions called and the modules crossed by each."""
+    command = [sys.executable, "-m", "tests.journeys", *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, tuple[int, list[str]]] = json.loads(done.stdout)
+    return found
+
+
+def _measured(names: Iterable[str]) -> dict[str, tuple[int, list[str]]]:
+    with Tracer() as tracer:
+        taken = {name: JOURNEYS[name](tracer) for name in names}
+    return {name: (journey.functions, journey.modules) for name, journey in taken.items()}
+
+
+def _least(once: Callable[[], Journey]) -> Journey:
+    for _ in range(_WARM_UP):
+        once()
+    return min((once() for _ in range(_ROUNDS)), key=lambda journey: (len(journey.modules), journey.functions))
+
+
+def _one_more_call(tracer: Tracer, session: Session) -> Journey:
+    once = tracer.journey(lambda: session.run("add(1)"))
+    return tracer.journey(lambda: session.run("add(1)\nadd(1)")).beyond(once)
+
+
+def _agent_run(tracer: Tracer, steps: int) -> Journey:
+    from cloche.agent import CodeAgent, ScriptedModel
+
+    with CodeAgent([add], ScriptedModel([_STEP] * steps + [_LAST]), verbosity=0) as agent:
+        return tracer.journey(lambda: agent.run("t"))
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measured(sys.argv[1:] or JOURNEYS), indent=1))
