@@ -5,8 +5,10 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.serving import served
 
 __all__ = ["ChatServer", "Misdeed", "chat_server"]
 
@@ -52,18 +54,12 @@ class ChatServer:
 def chat_server(*answers: Answer) -> Generator[ChatServer, None, None]:
     """Serve these answers, one per request."""
     script = ChatServer(list(answers))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(script))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    script.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    try:
-        yield script
-    finally:
-        script.released.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(_handler(script)) as port:
+        script.url = f"http://127.0.0.1:{port}/v1"
+        try:
+            yield script
+        finally:
+            script.released.set()
 
 
 def _handler(script: ChatServer) -> type[BaseHTTPRequestHandler]:

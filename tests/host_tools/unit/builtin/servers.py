@@ -1,12 +1,13 @@
 """A small real web server on this machine."""
 
 import gzip
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from http.server import BaseHTTPRequestHandler
+from typing import ClassVar
+
+from tests.serving import served
 
 __all__ = ["Site", "site"]
 
@@ -73,13 +74,6 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None: ...
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that leave early are what some tests are about."""
-
-
 @contextmanager
 def site() -> Generator[Site, None, None]:
     """Run a server until the block ends."""
@@ -87,13 +81,6 @@ def site() -> Generator[Site, None, None]:
     class Handler(_Handler):
         pass
 
-    server = _Server(("127.0.0.1", 0), Handler)
-    Handler.site = running = Site(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with served(Handler) as port:
+        Handler.site = running = Site(port)
         yield running
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

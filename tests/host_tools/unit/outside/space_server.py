@@ -4,9 +4,11 @@ import json
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.serving import served
 
 __all__ = ["FILE", "TEXT", "SpaceServer", "space_server"]
 
@@ -144,15 +146,9 @@ def _handler(app: SpaceServer) -> type[BaseHTTPRequestHandler]:
 def space_server() -> Generator[SpaceServer, None, None]:
     """Serve an app until the block ends."""
     app = SpaceServer()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(app))
-    server.daemon_threads = True
-    app.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield app
-    finally:
-        app.closing.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(_handler(app)) as port:
+        app.url = f"http://127.0.0.1:{port}"
+        try:
+            yield app
+        finally:
+            app.closing.set()
