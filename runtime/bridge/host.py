@@ -113,10 +113,11 @@ class Host:
             run.check()
         if size > run.limits.argument + _FRAME:
             return error_reply("ValueError", f"the arguments take {size} bytes and the limit is {run.limits.argument}")
+        suspending = self._suspending
+        may_wait = self._held is not None or (suspending is not None and suspending.any_suspends())
         try:
-            call = read_usual(frame)
-            suspending = self._suspending
-            if call is None or self._held is not None or (suspending is not None and suspending.any_suspends()):
+            call = None if may_wait else read_usual(frame)
+            if call is None:
                 return self._answer_any(parse_call(frame), frame)
         except ProtocolError as error:
             run.stop(error)
@@ -150,7 +151,7 @@ class Host:
         return EMPTY_REPLY
 
     def _call(self, name: str, args: list[Any], kwargs: dict[str, Any], size: int, started: float) -> bytes:
-        calls = self._calls or self._tool_calls()
+        calls = self._tool_calls()
         record = calls.begin(name, args, kwargs, size, started)
         outcome = self._outcome(name, args, kwargs)
         return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)

@@ -67,8 +67,7 @@ class UsualRuns(Turns):
             current.end()
             if isinstance(ending.answer, Finished) and ending.answer.failure is None and run.stop_reason is None:
                 return self._end_well(body, run, ending, steps)
-            execution = self._current = Execution(self._guest, Job([request], code=code), run, self._done)
-            return execution.conclude(body, ending, steps)
+            return Execution(self._guest, Job([request], code=code), run, self._done).conclude(body, ending, steps)
         except BaseException as error:
             if self._current is current:
                 # The guest could not be had, or a Ctrl-C came between two of our own lines.

@@ -91,17 +91,17 @@ class Shelf(Generic[Guest]):
             self._is_waited_for = False
             for _, since in tuple(self._used):
                 if monotonic() - since >= self._leisure:
-                    self._restore_one()
+                    self._restore_oldest()
             self._is_waited_for = self._is_waited_for or bool(self._used)
 
-    def _restore_one(self) -> None:
-        guest = self._take_used()
+    def _restore_oldest(self) -> None:
+        guest = self._take_used(0)
         if guest is not None:
             self._idle.append(guest)
 
-    def _take_used(self) -> Guest | None:
+    def _take_used(self, place: int = -1) -> Guest | None:
         try:
-            guest, _ = self._used.pop()
+            guest, _ = self._used.pop(place)
         except IndexError:
             return None
         if not restore(guest.memory.view(), self._source):
