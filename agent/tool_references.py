@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche.host_tools import RemoteCodeRefused, Tool, ToolLike, from_object
+from cloche.host_tools.base import origin_of
 from cloche.host_tools.names import check_name
 from cloche.host_tools.policy.wrapping import unwrapped
 from cloche.runtime.errors import ConfigurationError
@@ -25,8 +26,6 @@ def tool_reference(name: str, tool: Tool) -> dict[str, Any]:
 
     A guarded tool is noted as such: its policies are not saved, and without them it must not come back by itself.
     """
-    from cloche.host_tools.outside.origins import origin_of
-
     inner = unwrapped(tool)
     guarded = {"guarded": True} if inner is not tool else {}
     if origin := origin_of(inner):

@@ -16,7 +16,7 @@ from cloche.host_tools.schema import arguments_schema
 from cloche.host_tools.spec import help_text, tool_spec
 from cloche.runtime.dispatch import ToolSpec
 
-__all__ = ["Tool"]
+__all__ = ["Tool", "origin_of", "set_origin"]
 
 
 class Tool:
@@ -57,6 +57,7 @@ class Tool:
     _tool_lock: threading.Lock
     _tool_is_set_up: bool
     _tool_run: Callable[..., Any]
+    _tool_origin: str = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -155,14 +156,15 @@ class Tool:
 
         See :func:`cloche.host_tools.outside.load_tool` for what it takes and raises.
         """
-        return _outside("hub.tools").load_tool(repo_id, trust_remote_code=trust_remote_code, **options)  # type: ignore[no-any-return]
+        load = _outside("cloche.host_tools.outside.hub.tools").load_tool
+        return load(repo_id, trust_remote_code=trust_remote_code, **options)  # type: ignore[no-any-return]
 
     @staticmethod
     def from_space(
         space_id: str, name: str, description: str = "", api_name: str | None = None, **options: Any
     ) -> "Tool":
         """Return an endpoint of a Gradio app as a tool; see :func:`cloche.host_tools.outside.space_tool`."""
-        make = _outside("spaces.tool").space_tool
+        make = _outside("cloche.host_tools.outside.spaces.tool").space_tool
         return make(space_id, name, description, api_name, **options)  # type: ignore[no-any-return]
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
@@ -170,7 +172,7 @@ class Tool:
 
         See :func:`cloche.host_tools.outside.push_tool` for what it takes and raises.
         """
-        return _outside("hub.tools").push_tool(self, repo_id, **options)  # type: ignore[no-any-return]
+        return _outside("cloche.host_tools.outside.hub.tools").push_tool(self, repo_id, **options)  # type: ignore[no-any-return]
 
     @staticmethod
     def _tool_read(target: Any, function: Callable[..., Any], lead: Docstring, *, typed: bool) -> None:
@@ -194,7 +196,18 @@ class Tool:
 
 def _outside(module: str) -> Any:
     # Imported when asked for: it builds on this module.
-    return import_module(f"cloche.host_tools.outside.{module}")
+    return import_module(module)
+
+
+def set_origin(tool: Tool, origin: str) -> Tool:
+    """Note where a tool was fetched from: ``hf://spaces/owner/name@commit``, or ``gradio:owner/name#/predict``."""
+    tool._tool_origin = origin
+    return tool
+
+
+def origin_of(tool: Tool) -> str:
+    """Return where a tool was fetched from; empty if it was made here."""
+    return tool._tool_origin
 
 
 def is_coroutine_function(function: Callable[..., Any], tool: str) -> bool:

@@ -30,17 +30,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AskUser": "asking",
-    "FinalAnswer": "answering",
-    "HttpFetch": "fetching",
-    "Memo": "notes",
-    "ReadPage": "reading",
-    "RedisNotes": "note_stores",
-    "Retriever": "retrieving",
-    "SQLiteNotes": "note_stores",
-    "SharedFiles": "sharing",
-    "SqlQuery": "sql",
-    "WebSearch": "searching",
+    "AskUser": "cloche.host_tools.builtin.asking",
+    "FinalAnswer": "cloche.host_tools.builtin.answering",
+    "HttpFetch": "cloche.host_tools.builtin.fetching",
+    "Memo": "cloche.host_tools.builtin.notes",
+    "ReadPage": "cloche.host_tools.builtin.reading",
+    "RedisNotes": "cloche.host_tools.builtin.note_stores",
+    "Retriever": "cloche.host_tools.builtin.retrieving",
+    "SQLiteNotes": "cloche.host_tools.builtin.note_stores",
+    "SharedFiles": "cloche.host_tools.builtin.sharing",
+    "SqlQuery": "cloche.host_tools.builtin.sql",
+    "WebSearch": "cloche.host_tools.builtin.searching",
 }
 
 
@@ -48,4 +48,4 @@ def __getattr__(name: str) -> Any:
     """Import a tool from its module. Raises AttributeError for any other name."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

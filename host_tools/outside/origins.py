@@ -1,29 +1,18 @@
-"""Where a tool was fetched from, and the same tool again: how agents that are saved name it."""
+"""Tools by where they were fetched from: how agents that are saved name them."""
 
 from typing import TYPE_CHECKING, Any, Unpack
 
 from cloche.host_tools.base import Tool
 from cloche.host_tools.outside.hub.repo import HubOptions
+from cloche.host_tools.outside.hub.tools import load_tool
+from cloche.host_tools.outside.spaces.tool import space_tool
 
 if TYPE_CHECKING:
     from cloche.runtime.sandbox import Sandbox
 
-__all__ = ["from_origin", "is_origin", "origin_of", "set_origin"]
+__all__ = ["from_origin", "is_origin"]
 
-# No name that an author of a tool would hit upon.
-_ATTRIBUTE = "_tool_origin"
 _HUB, _SPACE = "hf://", "gradio:"
-
-
-def set_origin(tool: Tool, origin: str) -> Tool:
-    """Note where a tool came from: ``hf://spaces/owner/name@commit``, or ``gradio:owner/name#/predict``."""
-    setattr(tool, _ATTRIBUTE, origin)
-    return tool
-
-
-def origin_of(tool: Tool) -> str:
-    """Return where a tool came from; empty if it was made here."""
-    return str(getattr(tool, _ATTRIBUTE, ""))
 
 
 def is_origin(where: str) -> bool:
@@ -44,14 +33,9 @@ def from_origin(
 
     No token is sent to a Gradio app: which one it is, somebody else may have written.
     """
-    # Imported here: they note origins themselves.
     if where.startswith(_SPACE):
-        from cloche.host_tools.outside.spaces.tool import space_tool
-
         source, _, api_name = where.removeprefix(_SPACE).rpartition("#")
         return space_tool(source, name, description, api_name or None, endpoint=hub.get("endpoint"))
-    from cloche.host_tools.outside.hub.tools import load_tool
-
     kind, _, rest = where.removeprefix(_HUB).partition("/")
     repo_id, _, revision = rest.partition("@")
     place: Any = {**hub, "repo_type": kind.removesuffix("s"), "revision": revision or None}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SealedTool"]
 
-_READER = Path(__file__).parent / "inside" / "reader.py"
+_READER = Path(__file__).parent / "programs" / "reader.py"
 # Names that no tool's code has.
 _PREPARE = "import cloche_reader as _cloche_reader; _cloche_reader.prepare(globals())"
 _DESCRIBE = "_cloche_reader.describe(globals(), _cloche_given)"

@@ -4,13 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
-from cloche.host_tools.base import Tool
+from cloche.host_tools.base import Tool, set_origin
 from cloche.host_tools.errors import HubError, RemoteCodeRefused
 from cloche.host_tools.outside.hub.code import tool_from_code
 from cloche.host_tools.outside.hub.repo import HubOptions, HubRepo, hub_api, hub_errors
 from cloche.host_tools.outside.hub.sealed import SealedTool
 from cloche.host_tools.outside.hub.source import requirements_of, tool_source
-from cloche.host_tools.outside.origins import set_origin
 
 if TYPE_CHECKING:
     from cloche.runtime.sandbox import Sandbox

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from cloche.host_tools.base import set_origin
 from cloche.host_tools.errors import HubError
 from cloche.host_tools.names import safe_tool_name
 from cloche.host_tools.outside.json_shapes import as_dict
 from cloche.host_tools.outside.json_types import annotation_of
-from cloche.host_tools.outside.origins import set_origin
 from cloche.host_tools.outside.schema_tool import SchemaTool
 from cloche.host_tools.outside.spaces.connection import SpaceConnection, app_errors
 from cloche.host_tools.outside.spaces.files import Folder, sent

@@ -13,8 +13,9 @@ from tests.host_tools.unit.outside.hub_server import HubServer
 
 from cloche import Sandbox
 from cloche.host_tools import FunctionTool, HubError, RemoteCodeRefused, Tool, ToolDefinitionError, tool
+from cloche.host_tools.base import origin_of
 from cloche.host_tools.outside import ToolCollection, from_langchain, load_tool, push_tool
-from cloche.host_tools.outside.origins import from_origin, origin_of
+from cloche.host_tools.outside.origins import from_origin
 from cloche.runtime.errors import ConfigurationError
 
 CODE = '''
