@@ -201,13 +201,13 @@ def _outside(module: str) -> Any:
 
 def set_origin(tool: Tool, origin: str) -> Tool:
     """Note where a tool was fetched from: ``hf://spaces/owner/name@commit``, or ``gradio:owner/name#/predict``."""
-    tool._tool_origin = origin
+    tool._tool_origin = origin  # pyright: ignore[reportPrivateUsage]
     return tool
 
 
 def origin_of(tool: Tool) -> str:
     """Return where a tool was fetched from; empty if it was made here."""
-    return tool._tool_origin
+    return tool._tool_origin  # pyright: ignore[reportPrivateUsage]
 
 
 def is_coroutine_function(function: Callable[..., Any], tool: str) -> bool:
