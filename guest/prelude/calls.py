@@ -1,9 +1,11 @@
-"""Call frames: building them, sending them, reading the answers."""
+"""Calls of tools: frames built and sent, answers read, and the functions that stand for tools."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from itertools import count
 from types import FunctionType
 from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
 
 from _cloche import ask as _ask
 from _cloche import call as _send
@@ -13,7 +15,8 @@ from cloche_guest.tool_errors import tool_error
 from cloche_guest.values import ValueCodecError, decode, encode
 from cloche_guest.values.records import type_of
 
-__all__ = ["caller", "cancel", "outcome", "sleep", "start", "wait"]
+__all__ = ["caller", "cancel", "is_proxy", "outcome", "remember", "sleep", "start", "twin_of", "wait"]
+
 
 _CALL, _START, _WAIT, _CANCEL, _SLEEP = range(5)
 _OK, _, _WAITS = range(3)
@@ -114,3 +117,33 @@ def _labels(args: list[Any], shape: FunctionType) -> list[tuple[str, Any]]:
     rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount :]
     extra = [f"*{rest[0]}[{i}]" for i in range(len(args) - len(named))] if rest else []
     return list(zip([*named, *extra], args, strict=False))
+
+
+_Make = Callable[[], Callable[..., Any]]
+
+_twins: WeakKeyDictionary[FunctionType, _Make | None] = WeakKeyDictionary()
+
+
+def remember(proxy: FunctionType, make_twin: _Make | None) -> None:
+    """Note that a function is a tool, and how to make the coroutine function that runs the same in the background.
+
+    None for one that is a coroutine function itself. Few are ever asked for, and each would cost every isolate.
+    """
+    _twins[proxy] = make_twin
+
+
+def is_proxy(value: object) -> bool:
+    """Tell whether the value is a proxy of a tool, of this definition of the tools or an earlier one."""
+    return isinstance(value, FunctionType) and value in _twins
+
+
+def twin_of(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]] | None:
+    """Return the coroutine function that runs a plain tool in the background; None for anything else.
+
+    A ``functools.partial`` of a tool counts as the tool.
+    """
+    if isinstance(function, partial):
+        inner = twin_of(function.func)
+        return None if inner is None else partial(inner, *function.args, **function.keywords)
+    make_twin = _twins.get(function) if isinstance(function, FunctionType) else None
+    return None if make_twin is None else make_twin()

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 import _cloche
-from cloche_guest.patching import put
+from cloche_guest.unsupported.reasons import put
 
 __all__ = ["install", "reseed", "rest"]
 

@@ -1,6 +1,7 @@
 """An asyncio event loop that waits by asking the host: the bridge is its only selector.
 
 Timers sleep on the host, tools run there in parallel; there are no sockets, pipes, signals or threads to watch.
+Where nothing runs and no timer is set, no task can ever continue: the deadlock is an error in the program.
 """
 
 import asyncio
@@ -9,15 +10,47 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from types import FunctionType
-from typing import Any, NoReturn, TypeVar, TypeVarTuple
+from typing import Any, NoReturn, TypeVar, TypeVarTuple, cast
 
 from cloche_guest import calls
-from cloche_guest.parallel import twin_of
-from cloche_guest.reasons import NO_PROCESSES
-from cloche_guest.stuck import release
+from cloche_guest.calls import twin_of
 from cloche_guest.suspension import seconds_left_out
+from cloche_guest.unsupported.reasons import NO_PROCESSES
 
-__all__ = ["BridgeLoop", "call_in_background"]
+__all__ = ["DEADLOCK", "BridgeLoop", "call_in_background", "release"]
+
+
+DEADLOCK = (
+    "deadlock: every task waits for something that can never happen. "
+    "No tool call is running and no timer is set, so nothing can wake the program"
+)
+
+
+def release(main: asyncio.Future[Any] | None) -> None:
+    """Raise RuntimeError where the main task waits, so that its traceback shows that line.
+
+    Where there is no such place (run_forever, say) it is raised here, out of the loop.
+    """
+    waiter = _innermost(main)
+    if waiter is None or waiter.done():
+        _give_up()
+    try:
+        waiter.set_exception(RuntimeError(DEADLOCK))
+    except (RuntimeError, asyncio.InvalidStateError):
+        _give_up()
+
+
+def _innermost(main: asyncio.Future[Any] | None) -> asyncio.Future[Any] | None:
+    """Follow tasks that wait for tasks: only a plain future can be given an exception."""
+    waiter: Any = main
+    while isinstance(waiter, asyncio.Task):
+        waiter = getattr(cast("Any", waiter), "_fut_waiter", None)
+    return cast("asyncio.Future[Any] | None", waiter)
+
+
+def _give_up() -> NoReturn:
+    raise RuntimeError(DEADLOCK)
+
 
 _Args = TypeVarTuple("_Args")
 _Value = TypeVar("_Value")

@@ -6,11 +6,10 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NoReturn
 
+from cloche_guest.calls import twin_of
 from cloche_guest.loop import BridgeLoop
 from cloche_guest.main_task import run_main
-from cloche_guest.parallel import twin_of
-from cloche_guest.patching import put
-from cloche_guest.reasons import NO_PROCESSES
+from cloche_guest.unsupported.reasons import NO_PROCESSES, put
 
 __all__ = ["BridgePolicy", "install", "run_coroutine", "to_thread"]
 

@@ -1,13 +1,16 @@
-"""The source text of snippets, kept so that tracebacks can show their lines."""
+"""The source text of snippets, kept so that tracebacks can show their lines, and the line a program is at."""
 
 import linecache
 from collections import OrderedDict
+from inspect import currentframe
 from itertools import count
+from types import FrameType
 from typing import Any
 
-from cloche_guest.patching import put
+from cloche_guest.unsupported.reasons import put
 
-__all__ = ["forget", "getlines", "install", "is_snippet", "register"]
+__all__ = ["forget", "getlines", "install", "is_snippet", "register", "snippet_frame", "snippet_line"]
+
 
 # A function defined long ago may still raise; older sources than this show no lines any more.
 _MOST = 256
@@ -60,3 +63,16 @@ def forget() -> None:
         linecache.cache.pop(name, None)
     _known.clear()
     _numbers = count(1)
+
+
+def snippet_frame(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame of a snippet, from ``frame`` on outwards; None if there is none."""
+    while frame is not None and not is_snippet(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def snippet_line() -> int | None:
+    """Return the line, from 1, that the program is at, in whichever snippet that is."""
+    frame = snippet_frame(currentframe())
+    return None if frame is None else frame.f_lineno

@@ -7,10 +7,9 @@ from _cloche import pack, unpack
 from cloche_guest import caps, files, streams, suspension
 from cloche_guest.caps import CAPS
 from cloche_guest.entropy import reseed
-from cloche_guest.errors import ErrorReport, describe, refuse
-from cloche_guest.namespace import NAMESPACE
-from cloche_guest.snippet import latest_filename, run
-from cloche_guest.toolbox import Toolbox
+from cloche_guest.program import NAMESPACE, latest_filename, run
+from cloche_guest.tools import Toolbox
+from cloche_guest.tracebacks import ErrorReport, describe, refuse
 from cloche_guest.values import ValueCodecError, decode, encode
 
 __all__ = ["forget", "step"]

@@ -1,17 +1,63 @@
-"""Tool calls whose answers come later: the program is left where it is until the host sends them."""
+"""Tool calls whose answers come later: the program stands still until the host sends them.
 
+Built-in code on the stack cannot be left and entered again; the error then says what to write instead.
+"""
+
+import linecache
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, NamedTuple
 
 import _cloche
 from cloche_guest import streams
+from cloche_guest.sources import snippet_frame, snippet_line
 from cloche_guest.tool_errors import CannotSuspendHere
-from cloche_guest.unsuspendable import advice
 from cloche_guest.values import decode, encode
-from cloche_guest.whereabouts import snippet_line
 
-__all__ = ["answer", "collect", "expect", "forget", "has_arrived", "is_suspended", "seconds_left_out", "serve_with"]
+__all__ = [
+    "advice",
+    "answer",
+    "collect",
+    "expect",
+    "forget",
+    "has_arrived",
+    "is_suspended",
+    "seconds_left_out",
+    "serve_with",
+]
+
+
+_LONGEST = 80
+_AWAIT = (
+    "{tool}() has to wait for its answer, and a plain call inside a task cannot: "
+    "write `await asyncio.to_thread({tool}, ...)`, or await the coroutine directly instead of making a task of it"
+)
+_LOOP = (
+    "{tool}() has to wait for its answer, and cannot while built-in code calls the program back{place}: "
+    "make the calls in a plain for loop first and use their values, as in `answers = [{tool}(x) for x in items]`"
+)
+
+
+def advice(tool: str, caller: FrameType | None) -> str:
+    """Return the text of CannotSuspendHere. ``caller`` is the frame that called the built-in code, if known."""
+    if caller is not None and _module(caller).partition(".")[0] == "asyncio":
+        return _AWAIT.format(tool=tool)
+    return _LOOP.format(tool=tool, place=_place(caller))
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))
+
+
+def _place(caller: FrameType | None) -> str:
+    frame = snippet_frame(caller)
+    if frame is None:
+        return ""
+    text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return f", at line {frame.f_lineno}: `{shown}`"
+
 
 _SUSPENDED = 1
 _RESUME = 2

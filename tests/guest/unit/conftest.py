@@ -194,7 +194,7 @@ def guest(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guest]:
     """A guest with an empty namespace and fresh caps; what it changes in the interpreter is put back."""
     for name in ("stdout", "stderr", "stdin"):
         monkeypatch.setattr(sys, name, getattr(sys, name))
-    namespace = importlib.import_module("cloche_guest.namespace")
+    namespace = importlib.import_module("cloche_guest.program")
     caps = importlib.import_module("cloche_guest.caps")
     sources = importlib.import_module("cloche_guest.sources")
     monkeypatch.setattr(linecache, "getlines", sources.getlines)

@@ -20,7 +20,7 @@ Keep = Callable[[Any], None]
 
 @pytest.fixture
 def inline(keep: Keep) -> None:
-    from cloche_guest import inline
+    from cloche_guest.unsupported import threads as inline
 
     keep(concurrent.futures)
     keep(concurrent.futures.thread)
@@ -29,7 +29,7 @@ def inline(keep: Keep) -> None:
 
 @pytest.fixture
 def no_threads(keep: Keep) -> None:
-    from cloche_guest import threads
+    from cloche_guest.unsupported import threads
 
     keep(threading.Thread)
     keep(threading.Condition)
@@ -136,7 +136,7 @@ q.get(), event.wait(), threading.Event().wait(0.001), threading.local() is not N
 
 @pytest.fixture
 def refusals(keep: Keep) -> None:
-    from cloche_guest import refusals
+    from cloche_guest.unsupported import processes as refusals
 
     keep(subprocess.Popen)
     keep(builtins)
@@ -163,8 +163,8 @@ def test_input_says_why_not(guest: "Guest") -> None:
 
 @pytest.fixture
 def absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cloche_guest import absent
-    from cloche_guest.reasons import ABSENT, BLOCKED
+    from cloche_guest.unsupported import reasons as absent
+    from cloche_guest.unsupported.reasons import ABSENT, BLOCKED
 
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     monkeypatch.setattr(sys, "modules", sys.modules)
@@ -195,7 +195,7 @@ def test_other_imports_are_as_ever(guest: "Guest") -> None:
 
 
 def test_reasons_for_packages_come_last(guest: "Guest", monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    from cloche_guest.absent import Absent
+    from cloche_guest.unsupported.reasons import Absent
 
     monkeypatch.setattr(
         sys, "meta_path", [*sys.meta_path, Absent({"httpx_of_the_test": "no network", "here_too": "no"})]

@@ -103,7 +103,7 @@ class RateLimited(Exception):
 
 
 def test_an_unknown_error_is_a_tool_error(guest: "Guest", host: "FakeHost", tool: Tool, monkeypatch: Any) -> None:
-    from cloche_guest import namespace
+    from cloche_guest import program as namespace
 
     def fail() -> None:
         raise RateLimited("slow down")

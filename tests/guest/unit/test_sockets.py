@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche_guest import addresses, select_stub, socket_stub
+from cloche_guest.unsupported import select as select_stub
+from cloche_guest.unsupported import sockets as addresses
+from cloche_guest.unsupported import sockets as socket_stub
 
 FAMILIES = (real.AF_INET, real.AF_INET6)
 

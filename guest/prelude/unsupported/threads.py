@@ -1,14 +1,16 @@
-"""Executors that run the work at once, on the only thread there is."""
+"""One thread is all there is: pools run their work inline, and threads say that they cannot start."""
 
 import concurrent.futures
 import concurrent.futures.thread
+import queue
+import threading
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from cloche_guest.patching import put
-from cloche_guest.reasons import NO_PROCESSES
+from cloche_guest.unsupported.reasons import NO_PROCESSES, NO_THREADS, put
 
-__all__ = ["ProcessPoolExecutor", "ThreadPoolExecutor", "install_executors"]
+__all__ = ["ProcessPoolExecutor", "ThreadPoolExecutor", "install", "install_executors"]
 
 
 class ThreadPoolExecutor(concurrent.futures.Executor):
@@ -64,3 +66,31 @@ def install_executors() -> None:
         executor.__module__ = "concurrent.futures"
     put(concurrent.futures, ThreadPoolExecutor=ThreadPoolExecutor, ProcessPoolExecutor=ProcessPoolExecutor)
     put(concurrent.futures.thread, ThreadPoolExecutor=ThreadPoolExecutor)
+
+
+def install() -> None:
+    """Make ``threading.Thread.start`` raise, and endless waits on conditions, events and queues too."""
+    put(threading.Thread, start=_cannot_start)
+    put(threading.Condition, wait=_wait)
+    # The C class waits where no Python code can see it.
+    put(queue, SimpleQueue=vars(queue)["_PySimpleQueue"])
+
+
+def _cannot_start(thread: threading.Thread) -> NoReturn:
+    raise RuntimeError(NO_THREADS)
+
+
+def _wait(condition: threading.Condition, timeout: float | None = None) -> bool:
+    """Stand in for Condition.wait: nobody else can notify, so only time can pass."""
+    if not _owned(condition):
+        raise RuntimeError("cannot wait on un-acquired lock")
+    if timeout is None:
+        raise RuntimeError(f"deadlock: waiting for another thread, but {NO_THREADS}")
+    if timeout > 0:
+        time.sleep(timeout)
+    return False
+
+
+def _owned(condition: Any) -> bool:
+    owned: bool = condition._is_owned()
+    return owned

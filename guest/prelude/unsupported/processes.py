@@ -5,8 +5,7 @@ import errno
 import subprocess
 from typing import Any, NoReturn
 
-from cloche_guest.patching import put
-from cloche_guest.reasons import NO_INPUT, NO_PROCESSES
+from cloche_guest.unsupported.reasons import NO_INPUT, NO_PROCESSES, put
 
 __all__ = ["install"]
 

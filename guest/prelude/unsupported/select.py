@@ -3,9 +3,10 @@
 import time
 from typing import Any
 
-from cloche_guest.reasons import NO_NETWORK
+from cloche_guest.unsupported.reasons import NO_NETWORK
 
 __all__ = ["error", "select"]
+
 
 error = OSError
 

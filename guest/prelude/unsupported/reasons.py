@@ -1,6 +1,19 @@
-"""Why something of the standard library is not there: texts for the errors of code that reaches for it."""
+"""What the sandbox cannot have: the reasons, imports that fail with them, and how stand-ins are put in place."""
 
-__all__ = ["ABSENT", "BLOCKED", "NO_INPUT", "NO_NETWORK", "NO_PROCESSES", "NO_THREADS"]
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+__all__ = ["ABSENT", "BLOCKED", "NO_INPUT", "NO_NETWORK", "NO_PROCESSES", "NO_THREADS", "Absent", "install", "put"]
+
+
+def put(owner: object, **parts: object) -> None:
+    """Set attributes of a module or class, whatever the types it declares for them."""
+    for name, part in parts.items():
+        setattr(owner, name, part)
+
 
 NO_NETWORK = "there is no network in this sandbox: the program reaches the outside only through its registered tools"
 NO_PROCESSES = (
@@ -79,3 +92,28 @@ ABSENT = {
     "xmlrpc": NO_NETWORK,
 }
 """What an image could hold but the shipped one does not; the reason is given only where it is not found."""
+
+
+class Absent(MetaPathFinder):
+    """Answers the import of a listed module with the reason it is not there; all others are left to the next finder.
+
+    The error is a ModuleNotFoundError, so that ``try: import ssl`` in the standard library goes its other way.
+    """
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        self._reasons = reasons
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
+    ) -> ModuleSpec | None:
+        """Raise for a listed module, else return None."""
+        reason = self._reasons.get(fullname)
+        if reason is None:
+            return None
+        raise ModuleNotFoundError(f"No module named {fullname!r}: {reason}", name=fullname)
+
+
+def install() -> None:
+    """Put the reasons in place: what can never be before all finders, what is only not found after them."""
+    sys.meta_path.insert(0, Absent(BLOCKED))
+    sys.meta_path.append(Absent(ABSENT))
