@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recipe import bake, cpython, link
-from recipe.errors import BuildError
 from recipe.fetch import downloads, fetch
 from recipe.inputs import load
+from recipe.workspace import BuildError
 
 
 def fetch_all() -> Path:

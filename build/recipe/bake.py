@@ -12,12 +12,11 @@ import shutil
 from pathlib import Path
 
 from recipe import licences, link, stdlib, wasmfile
-from recipe.errors import BuildError
 from recipe.inputs import BUILD, load
 from recipe.progress import progress
 from recipe.stagehost import StageHost
 from recipe.wasmfile import Section
-from recipe.workspace import digest_of, step
+from recipe.workspace import BuildError, digest_of, step
 
 ABI = 1
 EXPORTS = frozenset({"memory", "__stack_pointer", "cloche_inbox", "cloche_step"})

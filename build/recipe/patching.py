@@ -1,17 +1,20 @@
 """Patches of the sources: unified diffs in `build/patches/<input>/`, applied in the order of their names.
 
 Each begins with a line `Why: ...`. They are applied here, without the `patch` program: hunks must match
-exactly, so a patch that no longer fits its pinned source is an error and never a guess.
+exactly, so a patch that no longer fits its pinned source is an error and never a guess. What CPython generates
+from a patched file is generated again.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipe.errors import BuildError
 from recipe.inputs import BUILD
+from recipe.workspace import BuildError
 
 HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@")
 
@@ -87,3 +90,15 @@ def apply(patch: Path, tree: Path) -> None:
     for target, text in changed.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
+
+
+GENERATOR = "Tools/cases_generator/tier1_generator.py"
+SOURCE, RESULT = "Python/bytecodes.c", "Python/generated_cases.c.h"
+
+
+def regenerate(tree: Path) -> None:
+    """Write `Python/generated_cases.c.h`. Raises `BuildError` with what the generator says."""
+    argv: list[str | Path] = [sys.executable, tree / GENERATOR, "-o", tree / RESULT, tree / SOURCE]
+    done = subprocess.run(argv, check=False, cwd=tree, capture_output=True, text=True)
+    if done.returncode:
+        raise BuildError(f"{GENERATOR} does not take the patched {SOURCE}:\n{done.stderr}")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from recipe.errors import BuildError
+from recipe.workspace import BuildError
 
 TAIL = 20
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from recipe import cases, inputs
-from recipe.errors import BuildError
+from recipe import inputs
+from recipe import patching as cases
 from recipe.fetch import fetch
 from recipe.patching import apply, patches_for, reasons
 from recipe.progress import progress
-from recipe.workspace import digest_of, fresh, step
+from recipe.workspace import BuildError, digest_of, fresh, step
 
 
 def _unpack(archive: Path, folder: Path) -> None:

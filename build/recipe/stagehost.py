@@ -8,7 +8,7 @@ from typing import Any
 
 import wasmtime as wt
 
-from recipe.errors import BuildError
+from recipe.workspace import BuildError
 
 NOTHING = b"\x92\x00\xc0"
 """The reply to every call: a value of None."""

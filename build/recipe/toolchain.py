@@ -9,8 +9,7 @@ from pathlib import Path
 
 import ziglang
 
-from recipe.errors import BuildError
-from recipe.workspace import cache_root
+from recipe.workspace import BuildError, cache_root
 
 TARGET = "wasm32-wasi"
 CFLAGS = ("-DNDEBUG", "-O3", "-g0", "-msimd128")

@@ -1,4 +1,4 @@
-"""Where steps keep their work: one folder per step and content hash, so nothing is done twice."""
+"""Where steps keep their work: one folder per step and content hash, so nothing is done twice; and how a step fails."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+
+class BuildError(Exception):
+    """A step of the build failed; the message says which, why, and what to do."""
 
 
 def cache_root() -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from recipe import fetch, inputs
-from recipe.errors import BuildError
 from recipe.inputs import Input
+from recipe.workspace import BuildError
 
 DATA = b"the right bytes"
 RIGHT = hashlib.sha256(DATA).hexdigest()

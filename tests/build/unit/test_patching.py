@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from recipe import patching
-from recipe.errors import BuildError
 from recipe.inputs import BUILD
+from recipe.workspace import BuildError
 
 SOURCE = "".join(f"line {n}\n" for n in range(1, 21))
 PATCH = """\
