@@ -14,11 +14,11 @@ from cloche.agent.saving import agent_to_dict, folder_agent
 from cloche.agent.shape import AgentShape
 from cloche.agent.tool_references import CODE, ToolFinder, code_path, is_elsewhere
 from cloche.host_tools import HubError, RemoteCodeRefused, Tool, ToolDefinitionError, ToolLike
-from cloche.host_tools.outside.hub.repo import LARGEST_TEXT, HubOptions, HubRepo
-from cloche.host_tools.outside.hub.source import requirements_of, tool_source
-from cloche.host_tools.outside.hub.tools import hub_card
-from cloche.host_tools.outside.schema_tool import SchemaTool
+from cloche.host_tools.external.hub.repo import LARGEST_TEXT, HubOptions, HubRepo
+from cloche.host_tools.external.hub.source import requirements_of, tool_source
+from cloche.host_tools.external.hub.tools import hub_card
 from cloche.host_tools.registry import registry_of
+from cloche.host_tools.schema_tool import SchemaTool
 from cloche.runtime.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def push_agent(
     """Write an agent to a repository on the Hub, made if there is none, and return the commit's id.
 
     It is ``agent.json``, with those prompts that differ from the shipped ones, and the code of its tools: of those that
-    stand by themselves, as in :func:`cloche.host_tools.outside.push_tool`. Tools that came from elsewhere are named by
+    stand by themselves, as in :func:`cloche.host_tools.external.push_tool`. Tools that came from elsewhere are named by
     where that is, and the others by ``module:name``. Models and keys are never part of it.
     ``memory`` adds what the agent remembers and the state of its code, which hold all that it was told and found.
     ``private`` is for a new repository; default: as the Hub does it, which is public.

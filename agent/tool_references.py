@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche.host_tools import RemoteCodeRefused, Tool, ToolLike, from_object
-from cloche.host_tools.base import origin_of
 from cloche.host_tools.names import check_name
-from cloche.host_tools.policy.wrapping import unwrapped
+from cloche.host_tools.policy.guarded import unwrapped
+from cloche.host_tools.tools import origin_of
 from cloche.runtime.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class ToolFinder:
     ``strangers`` whether the references are a stranger's: the name of a module is then one of this host's functions,
                   such as ``os:system``, that somebody else chose, and needs the same trust.
     ``sandbox``   where such code runs instead, if anywhere; no trust is needed then.
-    ``hub``       how tools on the Hub are fetched: :class:`cloche.host_tools.outside.hub.repo.HubOptions`.
+    ``hub``       how tools on the Hub are fetched: :class:`cloche.host_tools.external.hub.repo.HubOptions`.
     """
 
     given: Mapping[str, Tool]
@@ -78,7 +78,7 @@ class ToolFinder:
         if where.startswith(CODE):
             return self._from_code(name)
         if is_elsewhere(where):
-            from cloche.host_tools.outside.origins import from_origin
+            from cloche.host_tools.external.origins import from_origin
 
             how: Any = {"trust_remote_code": self.trusted, "sandbox": self.sandbox, **self.hub}
             return from_origin(name, where, description, **how)
@@ -88,8 +88,8 @@ class ToolFinder:
         return from_object(where)
 
     def _from_code(self, name: str) -> Tool:
-        from cloche.host_tools.outside.hub.code import tool_from_code
-        from cloche.host_tools.outside.hub.sealed import SealedTool
+        from cloche.host_tools.external.hub.code import tool_from_code
+        from cloche.host_tools.external.hub.sealed import SealedTool
 
         path = (self.folder or Path()) / code_path(name)
         if self.folder is None or not path.is_file() or path.stat().st_size > _LARGEST_CODE:
@@ -101,6 +101,6 @@ class ToolFinder:
 
 def is_elsewhere(where: str) -> bool:
     """Return whether this reference is to code that came along, or to a place elsewhere."""
-    from cloche.host_tools.outside.origins import is_origin
+    from cloche.host_tools.external.origins import is_origin
 
     return where.startswith(CODE) or is_origin(where)

@@ -6,7 +6,7 @@ import sys
 from models import code, model_or
 
 from cloche.agent import CodeAgent
-from cloche.host_tools.outside import ToolCollection
+from cloche.host_tools.external import ToolCollection
 
 SERVER = {
     "command": sys.executable,

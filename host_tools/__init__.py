@@ -1,11 +1,10 @@
 """Tools: typed functions and objects of the host that a program in the sandbox may call."""
 
-from cloche.host_tools.base import Tool
 from cloche.host_tools.errors import HubError, RemoteCodeRefused, ToolDefinitionError, ToolFailed, ToolRejected
-from cloche.host_tools.function import FunctionTool, tool
 from cloche.host_tools.loading import from_object
-from cloche.host_tools.parameters import Parameter
 from cloche.host_tools.registry import ToolLike, ToolRegistry
+from cloche.host_tools.signature import Parameter
+from cloche.host_tools.tools import FunctionTool, Tool, tool
 
 __all__ = [
     "FunctionTool",

@@ -5,9 +5,8 @@ import inspect
 from types import ModuleType
 from typing import Any
 
-from cloche.host_tools.base import Tool
 from cloche.host_tools.errors import ToolDefinitionError
-from cloche.host_tools.function import FunctionTool
+from cloche.host_tools.tools import FunctionTool, Tool
 
 __all__ = ["from_object"]
 

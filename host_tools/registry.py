@@ -1,4 +1,4 @@
-"""The tools of a sandbox: a mapping that may change while sandboxes use it."""
+"""The tools that a sandbox offers, by the names that programs call them by; it may change at any time."""
 
 import inspect
 import itertools
@@ -7,16 +7,44 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Mu
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self, cast, runtime_checkable
 
-from cloche.host_tools.base import Tool
 from cloche.host_tools.errors import ToolDefinitionError
-from cloche.host_tools.function import FunctionTool
 from cloche.host_tools.names import check_name
-from cloche.host_tools.waiting import answered, approved
+from cloche.host_tools.tools import FunctionTool, Tool
 from cloche.runtime.dispatch import ToolSpec, UnknownTool, Waited
 
-__all__ = ["ToolLike", "ToolRegistry", "registry_of"]
+__all__ = ["Informed", "ToolLike", "ToolRegistry", "answered", "approved", "registry_of"]
+
+
+@runtime_checkable
+class Informed(Protocol):
+    """What a tool has beside the methods of :class:`Tool` if it takes part in how its calls are answered."""
+
+    def invoke_approved(self, call: Waited) -> Any:
+        """Do what :meth:`Tool.invoke` does, for a call that waited and was approved."""
+        ...
+
+    def accept_answer(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+        """Return or raise what the program gets; see :meth:`cloche.runtime.dispatch.Answering.answered`."""
+        ...
+
+
+def approved(tool: Tool, call: Waited) -> Any:
+    """Make a call that was approved; an async tool gives an awaitable."""
+    if isinstance(tool, Informed):
+        return tool.invoke_approved(call)
+    return tool.invoke(call.args, call.kwargs, call.name)
+
+
+def answered(tool: Tool | None, call: Waited, value: Any, error: BaseException | None) -> Any:
+    """Return or raise what the program gets from a call that is answered; ``tool`` is None if it is gone meanwhile."""
+    if isinstance(tool, Informed):
+        return tool.accept_answer(call, value, error)
+    if error is not None:
+        raise error
+    return value
+
 
 ToolLike = Tool | Callable[..., Any]
 """What can be registered: a Tool, or a plain function, whose parameters without annotation accept anything."""
@@ -211,4 +239,4 @@ def _adapted(tool: Any) -> Tool | None:
     if inspect.isroutine(tool) or inspect.isclass(tool):
         return None
     # Imported here: it builds on this module.
-    return cast("Tool | None", import_module("cloche.host_tools.outside.frameworks").adapted(tool))
+    return cast("Tool | None", import_module("cloche.host_tools.frameworks").adapted(tool))

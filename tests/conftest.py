@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.host_tools.unit.outside.hub_server import HubServer
+    from tests.host_tools.unit.external.hub_server import HubServer
 
 
 @pytest.fixture
 def hub() -> "Iterator[HubServer]":
     """A Hub of this test's own, on this machine."""
     # Imported here: it needs a package that other tests do without.
-    from tests.host_tools.unit.outside.hub_server import hub_server
+    from tests.host_tools.unit.external.hub_server import hub_server
 
     with hub_server() as server:
         yield server

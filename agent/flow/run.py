@@ -12,7 +12,7 @@ from cloche.agent.errors import AgentInterrupted
 from cloche.agent.events import AgentEvent
 from cloche.agent.flow.replies import Replies
 from cloche.agent.settings import Observer
-from cloche.host_tools.policy.scope import Scope, current_scope
+from cloche.host_tools.policy.policy import Scope, current_scope
 
 __all__ = ["Run"]
 

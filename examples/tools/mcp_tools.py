@@ -4,7 +4,7 @@ import os
 import sys
 
 from cloche import Sandbox
-from cloche.host_tools.outside import ToolCollection
+from cloche.host_tools.external import ToolCollection
 
 SERVER = {
     "command": sys.executable,

@@ -4,16 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cloche.host_tools.builtin.answering import FinalAnswer
-    from cloche.host_tools.builtin.asking import AskUser
-    from cloche.host_tools.builtin.fetching import HttpFetch
-    from cloche.host_tools.builtin.note_stores import RedisNotes, SQLiteNotes
-    from cloche.host_tools.builtin.notes import Memo
-    from cloche.host_tools.builtin.reading import ReadPage
-    from cloche.host_tools.builtin.retrieving import Retriever
-    from cloche.host_tools.builtin.searching import WebSearch
-    from cloche.host_tools.builtin.sharing import SharedFiles
+    from cloche.host_tools.builtin.files import SharedFiles
+    from cloche.host_tools.builtin.notes import Memo, RedisNotes, SQLiteNotes
+    from cloche.host_tools.builtin.retrieval import Retriever
     from cloche.host_tools.builtin.sql import SqlQuery
+    from cloche.host_tools.builtin.user import AskUser, FinalAnswer
+    from cloche.host_tools.builtin.web import HttpFetch, ReadPage, WebSearch
 
 __all__ = [
     "AskUser",
@@ -30,17 +26,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AskUser": "cloche.host_tools.builtin.asking",
-    "FinalAnswer": "cloche.host_tools.builtin.answering",
-    "HttpFetch": "cloche.host_tools.builtin.fetching",
+    "AskUser": "cloche.host_tools.builtin.user",
+    "FinalAnswer": "cloche.host_tools.builtin.user",
+    "HttpFetch": "cloche.host_tools.builtin.web",
     "Memo": "cloche.host_tools.builtin.notes",
-    "ReadPage": "cloche.host_tools.builtin.reading",
-    "RedisNotes": "cloche.host_tools.builtin.note_stores",
-    "Retriever": "cloche.host_tools.builtin.retrieving",
-    "SQLiteNotes": "cloche.host_tools.builtin.note_stores",
-    "SharedFiles": "cloche.host_tools.builtin.sharing",
+    "ReadPage": "cloche.host_tools.builtin.web",
+    "RedisNotes": "cloche.host_tools.builtin.notes",
+    "Retriever": "cloche.host_tools.builtin.retrieval",
+    "SQLiteNotes": "cloche.host_tools.builtin.notes",
+    "SharedFiles": "cloche.host_tools.builtin.files",
     "SqlQuery": "cloche.host_tools.builtin.sql",
-    "WebSearch": "cloche.host_tools.builtin.searching",
+    "WebSearch": "cloche.host_tools.builtin.web",
 }
 
 

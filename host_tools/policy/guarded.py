@@ -1,26 +1,129 @@
-"""Tools under policies, as a sandbox takes them."""
+"""Tools under policies, as a sandbox takes them: every call is made, answered or refused by the steps of :mod:`.steps`."""
 
+import asyncio
 import difflib
 import inspect
 import itertools
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
 
-from cloche.host_tools.base import Tool
 from cloche.host_tools.call_log import CallLog
 from cloche.host_tools.policy.account import Account
-from cloche.host_tools.policy.answering import answer_guarded
-from cloche.host_tools.policy.rules import Policy
-from cloche.host_tools.policy.scope import Scope, current_scope
-from cloche.host_tools.policy.steps import Guarded, call_guarded, check_guarded
-from cloche.host_tools.policy.ways import Awaited, AwaitedThread, Inline, Way, finish_inline
-from cloche.host_tools.policy.wrapping import WrappedTool
-from cloche.host_tools.registry import ToolRegistry, registry_of
+from cloche.host_tools.policy.execution import (
+    AwaitedExecution,
+    CallExecution,
+    InlineExecution,
+    ThreadExecution,
+    finish_inline,
+)
+from cloche.host_tools.policy.policy import Policy, Scope, current_scope
+from cloche.host_tools.policy.steps import GuardedCall, accepted, call_guarded, check_guarded, count, masked, outcome_of
+from cloche.host_tools.registry import ToolRegistry, answered, registry_of
+from cloche.host_tools.tools import Tool
 from cloche.runtime.dispatch import ToolSpec, UnknownTool, Waited
 from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.suspension.answers import CallDenied
 
-__all__ = ["GuardedTools"]
+__all__ = ["Guard", "GuardedTools", "WrappedTool", "answer_guarded", "unwrapped"]
+
+
+class Guard(Protocol):
+    """What every call of a wrapped tool goes through; the methods are those of a dispatcher."""
+
+    def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Make a call, checked or not."""
+        ...
+
+    def check(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """Raise what ``call`` would for a call that is not made yet."""
+        ...
+
+    def approved(self, call: Waited) -> Any:
+        """Make a call that waited and was approved."""
+        ...
+
+    def answered(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+        """Return or raise what a call gives that was answered."""
+        ...
+
+
+class WrappedTool(Tool):
+    """Looks like ``inner``, and each call of it goes through ``guard``."""
+
+    def __init__(self, inner: Tool, name: str, guard: Guard) -> None:
+        self.inner = inner
+        self.name = name
+        self.description = inner.description
+        self.is_async = inner.is_async
+        # Without these, a registry would make calls at once that have to wait for somebody's leave.
+        self.suspend, self.approval = inner.suspend, inner.approval
+        # A policy may wait for somebody, whatever the tool itself does.
+        self.blocking = not inner.is_async
+        self._tool_signature = inner._tool_signature  # pyright: ignore[reportPrivateUsage]
+        self._tool_arguments = inner._tool_arguments  # pyright: ignore[reportPrivateUsage]
+        self._tool_docstring = inner._tool_docstring  # pyright: ignore[reportPrivateUsage]
+        self._tool_documentation = inner._tool_documentation  # pyright: ignore[reportPrivateUsage]
+        self._guard = guard
+
+    def accept(self, args: list[Any], kwargs: dict[str, Any], called: str = "") -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments if tool and policies take them; the policies see them again when the call is made."""
+        self._guard.check(self.name, args, kwargs)
+        return super().accept(args, kwargs, called)
+
+    def invoke(self, args: list[Any], kwargs: dict[str, Any], called: str = "") -> Any:
+        """Make the call if the policies allow it. Policies and records know the tool by its own name."""
+        return self._guard.call(self.name, args, kwargs)
+
+    def perform(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Make the call if the policies allow it."""
+        return self._guard.call(self.name, args, kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the call if the policies allow it."""
+        return self._guard.call(self.name, list(args), kwargs)
+
+    def invoke_approved(self, call: Waited) -> Any:
+        """Make a call that was approved, if the policies allow it."""
+        return self._guard.approved(call._replace(name=self.name))
+
+    def accept_answer(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+        """Return or raise what the policies let through of an answer."""
+        return self._guard.answered(call._replace(name=self.name), value, error)
+
+
+def unwrapped(tool: Tool) -> Tool:
+    """Return the tool itself, without what guards it."""
+    while isinstance(tool, WrappedTool):
+        tool = tool.inner
+    return tool
+
+
+def answer_guarded(
+    guarded: GuardedCall, call: Waited, value: Any, error: BaseException | None, account: Account
+) -> Any:
+    """Return what the guest gets for an answer, or raise the error. The account is closed in any case.
+
+    The policies judged the call before anybody was asked, and do not judge it again. Raises ToolDenied for one that
+    is too many or cannot be masked, or what the log raises.
+    """
+    try:
+        _describe(guarded, call, account)
+        if not isinstance(error, asyncio.CancelledError):
+            count(guarded)
+        value = masked(guarded, answered(guarded.tool, call, value, error))
+    except BaseException as raised:
+        account.approval = "no" if isinstance(raised, CallDenied) else ""
+        account.end(outcome_of(raised), error=raised)
+        raise
+    account.end("returned", value)
+    return value
+
+
+def _describe(guarded: GuardedCall, call: Waited, account: Account) -> None:
+    # A tool that takes other arguments by now is not called: what was sent is recorded then.
+    with suppress(Exception):
+        accepted(guarded._replace(tool=unwrapped(guarded.tool)), call.args, call.kwargs, account)
 
 
 class GuardedTools:
@@ -153,29 +256,29 @@ class GuardedTools:
         account = Account(self._log, call.name, guarded.scope, call.since)
         return answer_guarded(guarded, call, value, error, account)
 
-    def _guarded(self, name: str) -> Guarded:
+    def _guarded(self, name: str) -> GuardedCall:
         tool = self.tools.get(name)
         if tool is None:
             raise UnknownTool(name)
         scope = current_scope.get() or self._whole
-        return Guarded(name, tool, self._policies_for(name, scope), scope)
+        return GuardedCall(name, tool, self._policies_for(name, scope), scope)
 
     def _policies_for(self, name: str, scope: Scope) -> list[Policy]:
         own = self._policies.get(name, self._default)
         return [policy for policy in (own, scope.policies.get(name)) if policy is not None]
 
 
-def _call(guarded: Guarded, args: list[Any], kwargs: dict[str, Any], account: Account) -> Any:
+def _call(guarded: GuardedCall, args: list[Any], kwargs: dict[str, Any], account: Account) -> Any:
     way = _way(guarded.tool, guarded.policies)
     steps = call_guarded(guarded, args, kwargs, way, account)
-    return finish_inline(steps) if isinstance(way, Inline) else steps
+    return finish_inline(steps) if isinstance(way, InlineExecution) else steps
 
 
-def _way(tool: Tool, policies: Sequence[Policy]) -> Way:
+def _way(tool: Tool, policies: Sequence[Policy]) -> CallExecution:
     if tool.is_async:
-        return Awaited()
+        return AwaitedExecution()
     asks_async = any(inspect.iscoroutinefunction(policy.approve) for policy in policies)
-    return AwaitedThread() if asks_async else Inline()
+    return ThreadExecution() if asks_async else InlineExecution()
 
 
 def _check_names(policies: Mapping[str, Policy], tools: ToolRegistry) -> None:

@@ -1,29 +1,81 @@
 """The steps of one guarded call, in order: check, judge, count, ask, record, run, mask, record."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from cloche.host_tools.base import Tool
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.policy.account import Account
-from cloche.host_tools.policy.asking import ask
-from cloche.host_tools.policy.denial import ToolDenied, ToolTimedOut
-from cloche.host_tools.policy.judging import judge
-from cloche.host_tools.policy.planned import PlannedCall
-from cloche.host_tools.policy.rules import Policy, Retry
-from cloche.host_tools.policy.scope import Scope
-from cloche.host_tools.policy.ways import Expired, Way
-from cloche.host_tools.waiting import Informed
+from cloche.host_tools.policy.execution import CallExecution, Expired
+from cloche.host_tools.policy.policy import (
+    Approval,
+    Approver,
+    PlannedCall,
+    Policy,
+    Retry,
+    Scope,
+    ToolDenied,
+    ToolTimedOut,
+)
+from cloche.host_tools.registry import Informed
+from cloche.host_tools.tools import Tool
 from cloche.runtime.dispatch import Waited
 from cloche.runtime.suspension.answers import CallDenied
 
-__all__ = ["Guarded", "accepted", "call_guarded", "check_guarded", "count", "masked", "outcome_of"]
+__all__ = ["GuardedCall", "accepted", "ask", "call_guarded", "check_guarded", "count", "judge", "masked", "outcome_of"]
 
 
-class Guarded(NamedTuple):
+_LONGEST_REASON = 500
+
+
+def judge(call: PlannedCall, policy: Policy) -> None:
+    """Raise ToolDenied unless every constraint allows the call."""
+    for name, constraint in policy.arguments.items():
+        _require(call, f"argument {name!r}: ", constraint, _argument(call, name))
+    if policy.check is not None:
+        _require(call, "", policy.check, call)
+
+
+def _require(call: PlannedCall, where: str, rule: Any, subject: Any) -> None:
+    try:
+        verdict = rule(subject)
+    except Exception as error:
+        # A rule that fails has not allowed anything, and what it says may be the host's own affairs.
+        raise ToolDenied(call.tool, f"{where}the policy could not decide") from error
+    if verdict is not True:
+        reason = verdict[:_LONGEST_REASON] if isinstance(verdict, str) else "the policy forbids it"
+        raise ToolDenied(call.tool, where + reason)
+
+
+def _argument(call: PlannedCall, name: str) -> Any:
+    arguments: Mapping[str, Any] = call.arguments
+    if name not in arguments:
+        # Left out of **kwargs, or misspelt in the policy: neither was looked at, so neither is allowed.
+        raise ToolDenied(call.tool, f"argument {name!r} has to be given: a policy depends on it")
+    return arguments[name]
+
+
+async def ask(approver: Approver, call: PlannedCall) -> Approval:
+    """Return the approver's decision; one that fails to decide has refused, with its exception as the cause."""
+    try:
+        answer = approver(call)
+        if isinstance(answer, Awaitable):
+            answer = await answer
+    except Exception as error:
+        raise ToolDenied(call.tool, "nobody could be asked for approval") from error
+    return _decision(answer)
+
+
+def _decision(answer: Any) -> Approval:
+    # Nothing but a plain yes is a yes: not a non-empty string, nor an object that happens to be true.
+    if isinstance(answer, Approval):
+        return answer if answer.allowed is True else Approval(False, answer.by, answer.reason)
+    return Approval(answer is True, "", answer if isinstance(answer, str) else "")
+
+
+class GuardedCall(NamedTuple):
     """A tool under the name it was called by, with the policies that hold for this call.
 
     ``waited`` is the call as it was sent, if it waited for somebody who approved it.
@@ -36,7 +88,9 @@ class Guarded(NamedTuple):
     waited: Waited | None = None
 
 
-async def call_guarded(guarded: Guarded, args: list[Any], kwargs: dict[str, Any], way: Way, account: Account) -> Any:
+async def call_guarded(
+    guarded: GuardedCall, args: list[Any], kwargs: dict[str, Any], way: CallExecution, account: Account
+) -> Any:
     """Make the call if every policy allows it and return what the guest gets. The account is closed in any case.
 
     Raises ToolRejected, ToolDenied, ToolTimedOut, what the tool raises, or what the log raises.
@@ -53,7 +107,7 @@ async def call_guarded(guarded: Guarded, args: list[Any], kwargs: dict[str, Any]
     return value
 
 
-def check_guarded(guarded: Guarded, args: list[Any], kwargs: dict[str, Any], account: Account) -> None:
+def check_guarded(guarded: GuardedCall, args: list[Any], kwargs: dict[str, Any], account: Account) -> None:
     """Raise what :func:`call_guarded` would raise before anybody is asked. Only that is recorded, and nothing counted.
 
     Raises ToolRejected, ToolDenied, or what the log raises.
@@ -68,7 +122,7 @@ def check_guarded(guarded: Guarded, args: list[Any], kwargs: dict[str, Any], acc
 
 
 def accepted(
-    guarded: Guarded, args: list[Any], kwargs: dict[str, Any], account: Account
+    guarded: GuardedCall, args: list[Any], kwargs: dict[str, Any], account: Account
 ) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments as the tool takes them, and have them on the account. Raises ToolRejected."""
     account.redact = frozenset(name for policy in guarded.policies for name in policy.redact)
@@ -78,7 +132,7 @@ def accepted(
     return args, kwargs
 
 
-def _judged(guarded: Guarded, account: Account) -> PlannedCall:
+def _judged(guarded: GuardedCall, account: Account) -> PlannedCall:
     scope = guarded.scope
     call = PlannedCall(guarded.name, MappingProxyType(dict(account.arguments)), scope.agent, scope.step, scope.run)
     for policy in guarded.policies:
@@ -86,7 +140,7 @@ def _judged(guarded: Guarded, account: Account) -> PlannedCall:
     return call
 
 
-async def _allow(guarded: Guarded, account: Account) -> None:
+async def _allow(guarded: GuardedCall, account: Account) -> None:
     call = _judged(guarded, account)
     # Counted before anybody is asked, so that a loop cannot wear an approver out.
     count(guarded)
@@ -103,28 +157,28 @@ def _noted(before: str, by: str) -> str:
     return f"{before}, {by}" if before else by
 
 
-def _most(guarded: Guarded) -> int | None:
+def _most(guarded: GuardedCall) -> int | None:
     return min((policy.calls for policy in guarded.policies if policy.calls is not None), default=None)
 
 
-def _left_to_make(guarded: Guarded) -> None:
+def _left_to_make(guarded: GuardedCall) -> None:
     most = _most(guarded)
     if most is not None and guarded.scope.counts.made(guarded.name) >= most:
         raise _too_many(guarded, most)
 
 
-def _too_many(guarded: Guarded, most: int | None) -> ToolDenied:
+def _too_many(guarded: GuardedCall, most: int | None) -> ToolDenied:
     return ToolDenied(guarded.name, f"one run may call it {most} time{'s' * (most != 1)}, and did")
 
 
-def count(guarded: Guarded) -> None:
+def count(guarded: GuardedCall) -> None:
     """Count one more call of the run. Raises ToolDenied if there were as many as one may make."""
     most = _most(guarded)
     if not guarded.scope.counts.take(guarded.name, most):
         raise _too_many(guarded, most)
 
 
-def _meter(guarded: Guarded) -> None:
+def _meter(guarded: GuardedCall) -> None:
     for meter in filter(None, (policy.rate for policy in guarded.policies)):
         wait = meter.take()
         if wait > 0:
@@ -132,7 +186,9 @@ def _meter(guarded: Guarded) -> None:
             raise ToolDenied(guarded.name, f"at most {rate} are allowed; try again in {wait:.3g} s")
 
 
-async def _run(guarded: Guarded, args: list[Any], kwargs: dict[str, Any], way: Way, account: Account) -> Any:
+async def _run(
+    guarded: GuardedCall, args: list[Any], kwargs: dict[str, Any], way: CallExecution, account: Account
+) -> Any:
     def perform() -> Any:
         account.attempts += 1
         if guarded.waited is not None and isinstance(guarded.tool, Informed):
@@ -147,7 +203,7 @@ async def _run(guarded: Guarded, args: list[Any], kwargs: dict[str, Any], way: W
         raise ToolTimedOut(guarded.name, seconds or 0.0) from None
 
 
-async def _attempts(perform: Callable[[], Any], way: Way, retry: Retry | None, until: float | None) -> Any:
+async def _attempts(perform: Callable[[], Any], way: CallExecution, retry: Retry | None, until: float | None) -> Any:
     for pause in retry.pauses if retry is not None else ():
         try:
             return await way.call(perform, _left(until))
@@ -167,7 +223,7 @@ def _left(until: float | None, pause: float = 0.0) -> float | None:
     return left
 
 
-def masked(guarded: Guarded, value: Any) -> Any:
+def masked(guarded: GuardedCall, value: Any) -> Any:
     """Return what the guest gets for a value. Raises ToolDenied."""
     for policy in guarded.policies:
         if policy.mask is not None:

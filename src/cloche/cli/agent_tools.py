@@ -10,7 +10,7 @@ from cloche.cli.agent_script import scripted_tools
 from cloche.cli.complaint import Complaint
 from cloche.cli.tool_flags import load_tools
 from cloche.host_tools import ToolLike
-from cloche.host_tools.outside import ToolCollection
+from cloche.host_tools.external import ToolCollection
 
 __all__ = ["agent_tools"]
 

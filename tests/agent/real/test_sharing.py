@@ -10,7 +10,7 @@ pytest.importorskip("huggingface_hub")
 from cloche import Sandbox
 from cloche.agent import CodeAgent, ModelUnavailable, MultiStepAgent, ScriptedModel
 from cloche.host_tools import tool
-from cloche.host_tools.outside import SealedTool
+from cloche.host_tools.external import SealedTool
 
 FIRST = "<code>\nx = triple(7)\n</code>"
 THEN = "<code>\nfinal_answer(x + triple(7))\n</code>"

@@ -10,12 +10,12 @@ import pytest
 
 pytest.importorskip("huggingface_hub")
 
-from tests.host_tools.unit.outside.hub_server import HubServer
+from tests.host_tools.unit.external.hub_server import HubServer
 
 from cloche.agent import Budget, CodeAgent, MultiStepAgent, PromptTemplates, ScriptedModel, ToolCallingAgent
 from cloche.host_tools import FunctionTool, HubError, RemoteCodeRefused, Tool, ToolDefinitionError, tool
 from cloche.host_tools.builtin import AskUser
-from cloche.host_tools.outside import load_tool
+from cloche.host_tools.external import load_tool
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 
@@ -139,7 +139,7 @@ def test_tools_are_named_by_where_they_are_from(hub: HubServer, at: Any) -> None
     ToolCallingAgent({"shout": shout, "ask": AskUser(), "offset": offset}, MODEL).push_to_hub("me/agent", **at)
     named = {one["name"]: one["from"] for one in json.loads(hub.files("me/agent")["agent.json"])["tools"]}
     assert named["shout"] == f"hf://spaces/owner/shout@{sha}"
-    assert named["ask"] == "cloche.host_tools.builtin.asking:AskUser"
+    assert named["ask"] == "cloche.host_tools.builtin.user:AskUser"
     # It uses something of its module, so that its code alone would be of no use.
     assert named["offset"].endswith(":offset")
     hub.commit("owner/shout", {"tool.py": "raise SystemExit"})

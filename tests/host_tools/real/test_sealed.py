@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.host_tools.unit.outside.hub_server import HubServer, hub_server
+from tests.host_tools.unit.external.hub_server import HubServer, hub_server
 
 from cloche import Sandbox
 from cloche.host_tools import ToolDefinitionError, ToolFailed, ToolRejected, tool
-from cloche.host_tools.outside import SealedTool, ToolCollection, load_tool
+from cloche.host_tools.external import SealedTool, ToolCollection, load_tool
 from cloche.runtime.errors import SessionClosed
 from cloche.runtime.limits import Limits
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ForwardRef, List, Literal, NewType, Optional,
 import pytest
 from pydantic import Field
 
-from cloche.host_tools.annotation_text import annotation_text
+from cloche.host_tools.display import annotation_text
 
 T = TypeVar("T")
 

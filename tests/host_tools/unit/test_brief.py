@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from cloche.host_tools.brief import brief, brief_with_type
+from cloche.host_tools.display import brief, brief_with_type
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from cloche.host_tools.docstrings import Docstring, parse_docstring
+from cloche.host_tools.signature import Docstring, parse_docstring
 
 TEXT = """Look up the weather.
 

@@ -3,7 +3,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from cloche.host_tools.exact import exact_types, is_exact
+from cloche.host_tools.convert import exact_types, is_exact
 
 
 @pytest.mark.parametrize("annotation", [Any, object])

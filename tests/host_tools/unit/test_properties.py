@@ -10,9 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from cloche.host_tools import ToolRegistry, ToolRejected
 from cloche.host_tools.arguments import Arguments
-from cloche.host_tools.brief import brief_with_type
-from cloche.host_tools.exact import exact_types
-from cloche.host_tools.parameters import Kind, Parameter
+from cloche.host_tools.convert import exact_types
+from cloche.host_tools.display import brief_with_type
+from cloche.host_tools.signature import Kind, Parameter
 
 NAMES = ["a", "b", "c", "d"]
 KINDS = {

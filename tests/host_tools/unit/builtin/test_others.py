@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from cloche.host_tools import Tool, ToolRegistry, ToolRejected
 from cloche.host_tools.builtin import AskUser, FinalAnswer, Retriever, SharedFiles, WebSearch
-from cloche.host_tools.builtin.bm25 import Bm25
-from cloche.host_tools.builtin.searching import Hit
+from cloche.host_tools.builtin.retrieval import Bm25
+from cloche.host_tools.builtin.web import Hit
 from cloche.runtime.errors import ConfigurationError
 
 

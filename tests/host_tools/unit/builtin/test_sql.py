@@ -12,7 +12,7 @@ import sqlalchemy
 
 from cloche.host_tools import ToolRejected
 from cloche.host_tools.builtin import SqlQuery
-from cloche.host_tools.builtin.sql_guard import read_only
+from cloche.host_tools.builtin.sql import read_only
 from cloche.runtime.errors import ConfigurationError
 
 

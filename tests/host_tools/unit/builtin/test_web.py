@@ -16,10 +16,7 @@ import httpx
 
 from cloche.host_tools import ToolRejected
 from cloche.host_tools.builtin import HttpFetch, ReadPage
-from cloche.host_tools.builtin.web.addresses import AddressRules
-from cloche.host_tools.builtin.web.connecting import CheckedNetwork
-from cloche.host_tools.builtin.web.errors import WebError, WebRefused
-from cloche.host_tools.builtin.web.rules import AllowList
+from cloche.host_tools.builtin._network import AddressRules, AllowList, CheckedNetwork, WebError, WebRefused
 from cloche.runtime.errors import ConfigurationError
 
 from .servers import Site

@@ -281,7 +281,7 @@ def test_the_default_holds_for_tools_without_a_policy_of_their_own() -> None:
 
 def test_a_rate_denies_and_says_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("cloche.host_tools.policy.rate.monotonic", lambda: now[0])
+    monkeypatch.setattr("cloche.host_tools.policy.policy.monotonic", lambda: now[0])
     tools, _ = guarded(Policy(rate=Rate(2, 10)))
 
     tools.call("pay", ["ann", 1], {})

@@ -1,1 +1,0 @@
-"""The web, as far as tools may reach it: addresses, connections, requests."""

@@ -1,0 +1,177 @@
+"""One argument on its way in: the value that came over the bridge, turned into what the annotation asks for.
+
+Three parts: the annotations whose check is one look at the value's class (the fast path of every call); values of the guest's own classes
+as plain dicts and text; and pydantic for all else.
+"""
+
+import dataclasses
+import types
+from collections.abc import Callable, Container
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from inspect import signature
+from pathlib import PurePath
+from typing import Annotated, Any, Union, cast, get_args, get_origin
+from uuid import UUID
+
+from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+__all__ = ["Converter", "exact_types", "has_guest_classes", "is_exact", "without_guest_classes"]
+
+
+# Pydantic's lax mode returns an exact instance of these unchanged. Decimal is not among them: it refuses
+# nan and infinity; nor is any class whose contents have to be looked at.
+_SIMPLE: frozenset[Any] = frozenset(
+    {bool, bytes, complex, date, datetime, dict, float, frozenset, int, list, set, str, time, timedelta, tuple, UUID}
+    | {type(None)}
+)
+
+
+class _Everything(Container[type]):
+    """The classes that ``Any`` accepts."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+_EVERYTHING = _Everything()
+
+
+def exact_types(annotation: Any) -> Container[type]:
+    """Return the classes whose direct instances the annotation accepts as they are (often none).
+
+    Instances of subclasses are not meant: ``True`` is no exact ``int``.
+    """
+    if annotation is Any or annotation is object:
+        return _EVERYTHING
+    if is_exact(annotation):
+        return frozenset[type]({annotation or type(None)})
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return frozenset[type]()
+    # Of the members of a union pydantic prefers the one whose class is the value's own, so this is its choice too.
+    simple: list[type] = [part for part in get_args(annotation) if _is_simple(part)]
+    return frozenset(simple)
+
+
+def is_exact(annotation: Any) -> bool:
+    """Return whether the annotation is one of the classes above, None, ``object`` or ``Any``."""
+    return annotation is None or annotation is Any or annotation is object or _is_simple(annotation)
+
+
+def _is_simple(annotation: Any) -> bool:
+    # Only classes are looked up: what stands in an Annotated need not be hashable.
+    return isinstance(annotation, type) and annotation in _SIMPLE
+
+
+_LISTS = frozenset({list, tuple})
+_DICTS = frozenset({dict})
+
+
+def has_guest_classes(value: Any) -> bool:
+    """Return whether a record or a path stands anywhere in a decoded value.
+
+    Records come from dataclasses of the guest, and from results of other tools that the program passes on; on
+    this side they are instances of classes made for the purpose, which no annotation names. Paths arrive as pure
+    ones, since they name nothing on this side, and ``Path`` does not accept these.
+    """
+    if type(value) in _DICTS:
+        return any(map(has_guest_classes, value.values()))
+    if type(value) in _LISTS:
+        return any(map(has_guest_classes, value))
+    return _is_record(value) or isinstance(value, PurePath)
+
+
+def without_guest_classes(value: Any) -> Any:
+    """Return the value with dicts for records and text for paths, however deep. Containers are copied."""
+    if type(value) in _DICTS:
+        return {key: without_guest_classes(item) for key, item in value.items()}
+    if type(value) in _LISTS:
+        return type(value)(map(without_guest_classes, value))
+    if _is_record(value):
+        return {field.name: without_guest_classes(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def _is_record(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+_CONTAINERS = {
+    kind
+    for kind in ("dict", "frozenset", "list", "set", "tuple")
+    if "fail_fast" in signature(getattr(core_schema, f"{kind}_schema")).parameters
+}
+_SCHEMAS = frozenset({dict})
+_INNER = ("items_schema", "keys_schema", "schema", "values_schema")
+
+
+class Converter:
+    """Checks and converts values for one annotation, in pydantic's lax mode.
+
+    So an int serves as a float, a dict as a dataclass, model or ``TypedDict``, a value as its ``Enum`` member,
+    text as ``datetime``, ``Path`` or number; a bool serves as an int because in Python it is one.
+    ``exact`` holds the classes whose direct instances need no work at all. Making one raises pydantic's
+    own error (``PydanticUserError`` or a subclass) if the annotation cannot be validated.
+    """
+
+    def __init__(self, annotation: Any) -> None:
+        self.annotation = annotation
+        self.exact = exact_types(annotation)
+        if not is_exact(annotation):
+            # Built now, so that what cannot work is reported where the tool is written. The look at the schema
+            # makes pydantic raise for types that it would otherwise leave half-built.
+            _ = self.adapter.core_schema["type"]
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """Pydantic's adapter; for the exact annotations made at first need."""
+        return TypeAdapter(cast("Any", Annotated[self.annotation, _FirstErrorOnly()]))
+
+    def convert(self, value: Any) -> Any:
+        """Return, for a value that is not exact, the one for the tool.
+
+        Raises ``pydantic.ValidationError``, or what a custom validator raises; validators run twice on a value
+        with records or paths in it.
+        """
+        try:
+            return self._validate(value)
+        except ValidationError:
+            if not has_guest_classes(value):
+                raise
+        return self._validate(without_guest_classes(value))
+
+    @cached_property
+    def _validate(self) -> Callable[[Any], Any]:
+        # The adapter's own method only adds a layer of keyword arguments, half a microsecond per value.
+        return self.adapter.validator.validate_python
+
+
+class _FirstErrorOnly:
+    """Makes containers stop at their first bad item.
+
+    Pydantic collects every error: a list of a million wrong items, one byte each on the wire, took 1 GB
+    of host memory and 7 s to describe.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return cast("CoreSchema", _stop_early(handler(source)))
+
+
+def _stop_early(schema: Any) -> Any:
+    """Return a copy: the schema of a class is shared with everybody else who uses that class."""
+    if type(schema) not in _SCHEMAS:
+        return schema
+    changed: dict[str, Any] = dict(schema)
+    for key in _INNER:
+        if key in changed:
+            changed[key] = _each(changed[key])
+    if changed.get("type") == "union":
+        changed["choices"] = _each(changed["choices"])
+    if changed.get("type") in _CONTAINERS:
+        changed["fail_fast"] = True
+    return changed
+
+
+def _each(schema: Any) -> Any:
+    return _stop_early(schema) if type(schema) in _SCHEMAS else [_stop_early(part) for part in schema]

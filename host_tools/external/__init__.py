@@ -1,0 +1,20 @@
+"""Tools made elsewhere: MCP servers, the Hugging Face Hub, Gradio apps, LangChain, smolagents."""
+
+from cloche.host_tools.external.hub.sealed import SealedTool
+from cloche.host_tools.external.hub.tools import load_tool, push_tool
+from cloche.host_tools.external.mcp import ToolCollection
+from cloche.host_tools.external.spaces.tool import SpaceTool, space_tool
+from cloche.host_tools.frameworks import from_langchain, from_smolagents
+from cloche.host_tools.schema_tool import SchemaTool
+
+__all__ = [
+    "SchemaTool",
+    "SealedTool",
+    "SpaceTool",
+    "ToolCollection",
+    "from_langchain",
+    "from_smolagents",
+    "load_tool",
+    "push_tool",
+    "space_tool",
+]
