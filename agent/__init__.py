@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cloche.agent.budgets import Budget
+    from cloche.agent.base import MultiStepAgent
     from cloche.agent.code_agent import CodeAgent
     from cloche.agent.errors import (
         AgentBusy,
@@ -36,22 +36,20 @@ if TYPE_CHECKING:
     from cloche.agent.events import AgentEvent, RunEnded, RunResult, StepEnded, TextDelta
     from cloche.agent.memory import ActionStep, AgentMemory, FinalAnswerStep, PlanningStep, SystemPromptStep, TaskStep
     from cloche.agent.messages import Image, Message, TokenUsage, ToolRequest
+    from cloche.agent.models.base import AsyncModel, Delta, Model, ModelRequest, Reply
     from cloche.agent.models.fallback import FallbackModel
-    from cloche.agent.models.litellm_model import LiteLLMModel
-    from cloche.agent.models.protocol import AsyncModel, Delta, Model, ModelRequest, Reply
-    from cloche.agent.models.recording import RecordingModel
-    from cloche.agent.models.replay import ReplayModel
-    from cloche.agent.models.scripted import ScriptedModel
-    from cloche.agent.models.transformers_model import TransformersModel
+    from cloche.agent.models.litellm import LiteLLMModel
+    from cloche.agent.models.scripted import RecordingModel, ReplayModel, ScriptedModel
+    from cloche.agent.models.transformers import TransformersModel
     from cloche.agent.monitoring.records import RunRecorder
+    from cloche.agent.monitoring.spans import Tracing
     from cloche.agent.monitoring.terminal import TerminalLog
-    from cloche.agent.monitoring.tracing import Tracing
-    from cloche.agent.multistep import MultiStepAgent
     from cloche.agent.prompting import PromptTemplates
+    from cloche.agent.settings import RunBudget
     from cloche.agent.tool_agent import ToolCallingAgent
 
 _HOMES = {
-    "budgets": ("Budget",),
+    "base": ("MultiStepAgent",),
     "code_agent": ("CodeAgent",),
     "errors": (
         "AgentBusy",
@@ -74,20 +72,19 @@ _HOMES = {
         "ToolCallsExceeded",
     ),
     "events": ("AgentEvent", "RunEnded", "RunResult", "StepEnded", "TextDelta"),
-    "memory": ("ActionStep", "AgentMemory", "FinalAnswerStep", "PlanningStep", "SystemPromptStep", "TaskStep"),
+    "memory": ("AgentMemory",),
     "messages": ("Image", "Message", "TokenUsage", "ToolRequest"),
     "models.fallback": ("FallbackModel",),
-    "models.litellm_model": ("LiteLLMModel",),
-    "models.protocol": ("AsyncModel", "Delta", "Model", "ModelRequest", "Reply"),
-    "models.recording": ("RecordingModel",),
-    "models.replay": ("ReplayModel",),
-    "models.scripted": ("ScriptedModel",),
-    "models.transformers_model": ("TransformersModel",),
+    "models.litellm": ("LiteLLMModel",),
+    "models.base": ("AsyncModel", "Delta", "Model", "ModelRequest", "Reply"),
+    "models.scripted": ("RecordingModel", "ReplayModel", "ScriptedModel"),
+    "models.transformers": ("TransformersModel",),
     "monitoring.records": ("RunRecorder",),
+    "monitoring.spans": ("Tracing",),
     "monitoring.terminal": ("TerminalLog",),
-    "monitoring.tracing": ("Tracing",),
-    "multistep": ("MultiStepAgent",),
     "prompting": ("PromptTemplates",),
+    "settings": ("RunBudget",),
+    "steps": ("ActionStep", "FinalAnswerStep", "PlanningStep", "SystemPromptStep", "TaskStep"),
     "tool_agent": ("ToolCallingAgent",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
@@ -101,7 +98,6 @@ __all__ = [
     "AgentMemory",
     "AgentSuspended",
     "AsyncModel",
-    "Budget",
     "BudgetExceeded",
     "BudgetUnmeasured",
     "CodeAgent",
@@ -127,6 +123,7 @@ __all__ = [
     "ReplayModel",
     "Reply",
     "ReplyUnparsable",
+    "RunBudget",
     "RunEnded",
     "RunRecorder",
     "RunResult",

@@ -1,13 +1,31 @@
-"""Functions to call after steps, by the step's type."""
+"""Functions of users, called after steps or to check an answer, with as many arguments as they take."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cloche.agent.calling import call_with_what_it_takes
-from cloche.agent.memory.steps import ActionStep
 from cloche.agent.settings import Callbacks
+from cloche.agent.steps import ActionStep
 
-__all__ = ["CallbackTable"]
+__all__ = ["CallbackTable", "call_with_what_it_takes"]
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def call_with_what_it_takes(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function with the first of these arguments, as many as it has places for."""
+    return function(*arguments[: _places(function, len(arguments))])
+
+
+def _places(function: Callable[..., Any], most: int) -> int:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return most
+    if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
+        return most
+    return sum(parameter.kind in _POSITIONAL for parameter in parameters)
 
 
 class CallbackTable:

@@ -8,21 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from cloche.agent.core import Tools
+from cloche.agent.base import MultiStepAgent, Tools
 from cloche.agent.errors import AgentSuspended, StepProblem
 from cloche.agent.events import CodeFinished, CodeStarted
-from cloche.agent.final_answer import FINAL_ANSWER
-from cloche.agent.flow.loop import ask
-from cloche.agent.flow.run import Run
-from cloche.agent.flow.run_code import ResumeCode, RunCode
-from cloche.agent.guest.text import setup_text
-from cloche.agent.memory.outcomes import outcomes_of
-from cloche.agent.memory.steps import ActionStep, GuestUsage, StepError
-from cloche.agent.models.protocol import Model, ModelRequest
-from cloche.agent.multistep import MultiStepAgent
-from cloche.agent.observations import error_of, observation_of
+from cloche.agent.guest import setup_text
+from cloche.agent.loop.loop import ask
+from cloche.agent.loop.run import Run
+from cloche.agent.loop.run_code import ResumeCode, RunCode
+from cloche.agent.models.base import Model, ModelRequest
+from cloche.agent.observations import error_of, observation_of, outcomes_of
 from cloche.agent.parsing import CodeTags, find_code
 from cloche.agent.settings import AgentOptions
+from cloche.agent.steps import ActionStep, GuestUsage, StepError
+from cloche.agent.toolset import FINAL_ANSWER
 from cloche.host_tools import ToolRegistry
 from cloche.runtime.errors import ConfigurationError, GuestException
 from cloche.runtime.limits import Limits

@@ -113,7 +113,7 @@ class BudgetExceeded(AgentError):
         self.limit = limit
 
     def __str__(self) -> str:
-        return f"the run used {self.used:,.6g} {self.unit} and its budget is {self.limit:,.6g}: raise Budget(...)"
+        return f"the run used {self.used:,.6g} {self.unit} and its budget is {self.limit:,.6g}: raise RunBudget(...)"
 
 
 class StepsExceeded(BudgetExceeded):

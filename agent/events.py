@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cloche.agent.memory.steps import ActionStep, PlanningStep
 from cloche.agent.messages import TokenUsage
+from cloche.agent.steps import ActionStep, PlanningStep
 from cloche.runtime.result import Result, ToolCallRecord
 
 __all__ = [

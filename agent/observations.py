@@ -1,4 +1,4 @@
-"""What a model is shown of a program's run, or of a tool's."""
+"""What is kept of a program's run or of a tool's call, and what a model is shown of it."""
 
 import difflib
 import json
@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from cloche.agent.memory.steps import StepError
-from cloche.agent.truncation import shorten
+from cloche.agent.steps import StepError, ToolOutcome
+from cloche.agent.values import plain, shorten
 from cloche.runtime.errors import GuestError, GuestException, UnserializableValue
 from cloche.runtime.result import Result, ToolCallRecord
 
-__all__ = ["error_of", "near", "observation_of", "shown"]
+__all__ = ["error_of", "near", "observation_of", "outcomes_of", "shown"]
+
 
 State = Literal["kept", "rolled_back", "unchanged"]
 _NAME = re.compile(r"name '(\w+)' is not defined")
@@ -116,3 +117,30 @@ def _not_undone(calls: Sequence[ToolCallRecord]) -> str:
     made = Counter(call.name for call in calls)
     listed = ", ".join(f"{name} ({count} times)" if count > 1 else name for name, count in made.items())
     return f" Tool calls that were made are not undone: {listed}." if made else ""
+
+
+_MOST = 200
+
+
+def outcomes_of(records: Iterable[ToolCallRecord], limit: int) -> list[ToolOutcome]:
+    """Return what a step keeps of a program's tool calls: the first 200 of them, with values shortened."""
+    return [_outcome(record, limit) for record, _ in zip(records, range(_MOST), strict=False)]
+
+
+def _outcome(record: ToolCallRecord, limit: int) -> ToolOutcome:
+    told = f"{type(record.error).__name__}: {record.error}" if record.error is not None else _text(record.value)
+    return ToolOutcome.model_construct(
+        id="",
+        name=record.name,
+        arguments=plain({"args": record.args, "kwargs": record.kwargs}),
+        outcome=record.outcome,
+        observation=shorten(told, limit),
+        seconds=record.seconds,
+    )
+
+
+def _text(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"<a {type(value).__name__}>"

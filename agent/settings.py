@@ -1,20 +1,114 @@
-"""How an agent behaves, apart from its tools and its model."""
+"""How an agent behaves, and what a run of it may spend."""
 
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from cloche.agent.budgets import Budget
+from cloche.agent.errors import (
+    BudgetUnmeasured,
+    CostExceeded,
+    RunTimeExceeded,
+    TokensExceeded,
+    ToolCallsExceeded,
+)
 from cloche.agent.events import AgentEvent
+from cloche.agent.messages import TokenUsage
 from cloche.host_tools.names import check_name
 from cloche.runtime.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from cloche.agent.multistep import MultiStepAgent
+    from cloche.agent.base import MultiStepAgent
     from cloche.agent.prompting import PromptTemplates
 
-__all__ = ["AgentOptions", "Callbacks", "Observer", "Settings"]
+__all__ = ["AgentOptions", "Callbacks", "Ledger", "Observer", "RunBudget", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunBudget:
+    """What one run may use, sub-agents included; None is no limit, which is the default of all but ``max_steps``.
+
+    ``tokens``      of prompts and replies together.
+    ``cost``        US dollars; the model has to know its price.
+    ``seconds``     of wall time.
+    ``tool_calls``  calls of tools, final_answer not counted.
+
+    A model call that is under way when a budget runs out is paid for: the next one is not made.
+    """
+
+    tokens: int | None = None
+    cost: float | None = None
+    seconds: float | None = None
+    tool_calls: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "cost", "seconds", "tool_calls"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
+                raise ConfigurationError(name, f"{value!r} is no amount: give a number, or None for no limit")
+
+
+class Ledger:
+    """One run's account. What a sub-agent spends is booked on its parent's too. Safe to use from several threads."""
+
+    def __init__(self, budget: RunBudget, parent: "Ledger | None" = None) -> None:
+        self.budget = budget
+        self.parent = parent
+        self.usage = TokenUsage()
+        self.tool_calls = 0
+        self.started = time.perf_counter()
+        self._lock = threading.Lock()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.perf_counter() - self.started
+
+    def spend(self, usage: TokenUsage | None) -> None:
+        """Book a model call. Raises BudgetUnmeasured if a budget counts what the model does not report."""
+        self._check_measured(usage)
+        if usage is not None:
+            with self._lock:
+                self.usage += usage
+        if self.parent is not None:
+            self.parent.spend(usage)
+
+    def call(self, count: int) -> None:
+        """Book tool calls."""
+        with self._lock:
+            self.tool_calls += count
+        if self.parent is not None:
+            self.parent.call(count)
+
+    def check(self) -> None:
+        """Raise the BudgetExceeded of whatever has been used up, here or by the agents above."""
+        budget, cost = self.budget, self.usage.cost or 0.0
+        if budget.tokens is not None and self.usage.total >= budget.tokens:
+            raise TokensExceeded(self.usage.total, budget.tokens)
+        if budget.cost is not None and cost >= budget.cost:
+            raise CostExceeded(cost, budget.cost)
+        if budget.seconds is not None and self.seconds >= budget.seconds:
+            raise RunTimeExceeded(self.seconds, budget.seconds)
+        if budget.tool_calls is not None and self.tool_calls > budget.tool_calls:
+            raise ToolCallsExceeded(self.tool_calls, budget.tool_calls)
+        if self.parent is not None:
+            self.parent.check()
+
+    def seconds_left(self) -> float | None:
+        """Return how long the run may still take; None if nothing limits it."""
+        above = None if self.parent is None else self.parent.seconds_left()
+        own = None if self.budget.seconds is None else self.budget.seconds - self.seconds
+        return min((left for left in (own, above) if left is not None), default=None)
+
+    def _check_measured(self, usage: TokenUsage | None) -> None:
+        if usage is None and self.budget.tokens is not None:
+            raise BudgetUnmeasured("RunBudget(tokens=...) is set, but the model does not report its tokens")
+        if self.budget.cost is not None and (usage is None or usage.cost is None):
+            problem = "RunBudget(cost=...) is set, but the model's price is not known: pass its price to the model"
+            raise BudgetUnmeasured(problem)
+
 
 Callbacks = Sequence[Callable[..., Any]] | Mapping[type[Any], Callable[..., Any] | Sequence[Callable[..., Any]]]
 """Functions for action steps, or a mapping from a type of step to the function or functions for it."""
@@ -35,7 +129,7 @@ class AgentOptions(TypedDict, total=False):
     step_callbacks: Callbacks
     final_answer_checks: Sequence[Callable[..., Any]]
     output_type: Any
-    budget: Budget
+    budget: RunBudget
     prompts: "PromptTemplates | str | Path | None"
     observers: Sequence[Observer]
     verbosity: int
@@ -73,7 +167,7 @@ class Settings:
     step_callbacks: Callbacks = ()
     final_answer_checks: Sequence[Callable[..., Any]] = ()
     output_type: Any = None
-    budget: Budget = field(default_factory=Budget)
+    budget: RunBudget = field(default_factory=RunBudget)
     prompts: "PromptTemplates | str | Path | None" = None
     observers: Sequence[Observer] = ()
     verbosity: int = 0
@@ -83,8 +177,8 @@ class Settings:
     def __post_init__(self) -> None:
         # The runtime has budgets of its own, of the same name.
         kind = type(self.budget)
-        if kind is not Budget:
-            problem = f"{kind.__module__}.{kind.__name__} is not an agent's: use cloche.agent.Budget"
+        if kind is not RunBudget:
+            problem = f"{kind.__module__}.{kind.__name__} is not an agent's: use cloche.agent.RunBudget"
             raise ConfigurationError("budget", problem)
         if self.name:
             check_name(self.name)

@@ -3,19 +3,18 @@
 from collections.abc import Generator
 from typing import Any
 
+from cloche.agent.base import MultiStepAgent
 from cloche.agent.errors import StepProblem
-from cloche.agent.final_answer import FINAL_ANSWER
-from cloche.agent.flow.call_tools import CallTools
-from cloche.agent.flow.loop import ask
-from cloche.agent.flow.run import Run
-from cloche.agent.memory.plain import plain
-from cloche.agent.memory.steps import ActionStep, StepError, ToolOutcome
+from cloche.agent.loop.call_tools import CallTools
+from cloche.agent.loop.loop import ask
+from cloche.agent.loop.run import Run
 from cloche.agent.messages import Image, ToolRequest
-from cloche.agent.models.protocol import ModelRequest, Reply
-from cloche.agent.multistep import MultiStepAgent
+from cloche.agent.models.base import ModelRequest, Reply
 from cloche.agent.observations import near, shown
 from cloche.agent.parsing import find_tool_calls
-from cloche.agent.truncation import shorten
+from cloche.agent.steps import ActionStep, StepError, ToolOutcome
+from cloche.agent.toolset import FINAL_ANSWER
+from cloche.agent.values import plain, shorten
 from cloche.host_tools import Tool
 from cloche.runtime.dispatch import UnknownTool
 from cloche.runtime.result import ToolCallRecord

@@ -3,7 +3,7 @@
 from models import code, model_or
 
 from cloche import tool
-from cloche.agent import Budget, BudgetExceeded, CodeAgent
+from cloche.agent import BudgetExceeded, CodeAgent, RunBudget
 
 LINES = [code("I search again and again.", "for n in range(100): search(f'query {n}')")]
 
@@ -20,7 +20,7 @@ def search(query: str) -> str:
 
 def main() -> None:
     """Run until the budget is used up; the memory stays."""
-    budget = Budget(tokens=50_000, seconds=60, tool_calls=20)
+    budget = RunBudget(tokens=50_000, seconds=60, tool_calls=20)
     with CodeAgent([search], model_or(LINES), budget=budget) as agent:
         try:
             print(agent.run("Find out everything."))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cloche.agent.observations import observation_of
-from cloche.agent.stubs import stubs
+from cloche.agent.prompting import stubs
 from cloche.host_tools import ToolLike
 from cloche.host_tools.registry import registry_of
 from cloche.runtime.limits import Limits

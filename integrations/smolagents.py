@@ -5,7 +5,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from cloche.agent.guest.text import setup_text
+from cloche.agent.guest import setup_text
 from cloche.agent.observations import error_of, observation_of
 from cloche.host_tools import FunctionTool, Tool, ToolRegistry
 from cloche.runtime.limits import Limits

@@ -4,13 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cloche.agent.models.base import AsyncModel, Delta, Model, ModelRequest, Reply
     from cloche.agent.models.fallback import FallbackModel
-    from cloche.agent.models.litellm_model import LiteLLMModel
-    from cloche.agent.models.protocol import AsyncModel, Delta, Model, ModelRequest, Reply
-    from cloche.agent.models.recording import RecordingModel
-    from cloche.agent.models.replay import ReplayModel
-    from cloche.agent.models.scripted import ScriptedModel
-    from cloche.agent.models.transformers_model import TransformersModel
+    from cloche.agent.models.litellm import LiteLLMModel
+    from cloche.agent.models.scripted import RecordingModel, ReplayModel, ScriptedModel
+    from cloche.agent.models.transformers import TransformersModel
 
 __all__ = [
     "AsyncModel",
@@ -28,15 +26,15 @@ __all__ = [
 
 _HOMES = {
     "FallbackModel": "fallback",
-    "LiteLLMModel": "litellm_model",
-    "RecordingModel": "recording",
-    "ReplayModel": "replay",
+    "LiteLLMModel": "litellm",
+    "RecordingModel": "scripted",
+    "ReplayModel": "scripted",
     "ScriptedModel": "scripted",
-    "TransformersModel": "transformers_model",
+    "TransformersModel": "transformers",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'cloche.agent.models' has no attribute {name!r}")
-    return getattr(import_module(f"cloche.agent.models.{_HOMES.get(name, 'protocol')}"), name)
+    return getattr(import_module(f"cloche.agent.models.{_HOMES.get(name, 'base')}"), name)

@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from cloche.agent.errors import ModelError
-from cloche.agent.models.protocol import AsyncModel, Delta, Model, ModelRequest, Piece, Reply
-from cloche.agent.models.threaded import in_thread, stream_in_thread
+from cloche.agent.models.base import AsyncModel, Delta, Model, ModelRequest, Piece, Reply, in_thread, stream_in_thread
 from cloche.runtime.errors import ConfigurationError
 
 __all__ = ["FallbackModel"]

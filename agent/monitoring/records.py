@@ -20,10 +20,9 @@ from cloche.agent.events import (
     StepStarted,
     ToolCallEnded,
 )
-from cloche.agent.memory.outcomes import outcomes_of
-from cloche.agent.memory.plain import plain
 from cloche.agent.messages import TokenUsage
-from cloche.agent.truncation import shorten
+from cloche.agent.observations import outcomes_of
+from cloche.agent.values import plain, shorten
 
 __all__ = ["RunRecorder"]
 

@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-from cloche.agent import AgentError, Budget, CodeAgent, MultiStepAgent, RunRecorder, ToolCallingAgent
-from cloche.agent.core import Tools
+from cloche.agent import AgentError, CodeAgent, MultiStepAgent, RunBudget, RunRecorder, ToolCallingAgent
+from cloche.agent.base import Tools
 from cloche.agent.models import LiteLLMModel, Model
 from cloche.cli.agent_approval import decided, with_approval
 from cloche.cli.agent_script import scripted_model, scripted_task
@@ -28,7 +28,7 @@ def _agent(arguments: argparse.Namespace, tools: Tools) -> MultiStepAgent:
     options: dict[str, Any] = {
         "max_steps": arguments.max_steps,
         "planning_interval": arguments.plan,
-        "budget": Budget(cost=arguments.max_cost),
+        "budget": RunBudget(cost=arguments.max_cost),
         "observers": [RunRecorder(arguments.record)] if arguments.record else [],
         "verbosity": 0 if arguments.quiet else 2,
     }

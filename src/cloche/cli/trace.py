@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from cloche.agent.trace import RecordError, TracedRun, as_html, as_text, read_record
+from cloche.agent.monitoring import RecordError, TracedRun, as_html, as_text, read_record
 from cloche.cli.complaint import Complaint
 from cloche.cli.exit_codes import ExitCode
 

@@ -10,14 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from cloche.agent import (
-    Budget,
-    CodeAgent,
-    ModelUnavailable,
-    RunTimeExceeded,
-    ScriptedModel,
-    ToolCallsExceeded,
-)
+from cloche.agent import CodeAgent, ModelUnavailable, RunBudget, RunTimeExceeded, ScriptedModel, ToolCallsExceeded
 from cloche.agent.memory import ActionStep
 from cloche.host_tools import tool
 from cloche.runtime.errors import ConfigurationError
@@ -241,11 +234,11 @@ def test_other_tags() -> None:
 
 def test_budgets_reach_into_the_program() -> None:
     with (
-        agent(["for _ in range(9): factorial(1)"], budget=Budget(tool_calls=3)) as one,
+        agent(["for _ in range(9): factorial(1)"], budget=RunBudget(tool_calls=3)) as one,
         pytest.raises(ToolCallsExceeded),
     ):
         one.run("t")
-    with agent(["while True: pass"], budget=Budget(seconds=0.3)) as one, pytest.raises(RunTimeExceeded):
+    with agent(["while True: pass"], budget=RunBudget(seconds=0.3)) as one, pytest.raises(RunTimeExceeded):
         one.run("t")
 
 
@@ -257,12 +250,12 @@ def test_a_budget_of_tool_calls_is_exact() -> None:
         """Count."""
         made.append(n)
 
-    with agent(["for n in range(9): count(n)"], [count], budget=Budget(tool_calls=3)) as one:
+    with agent(["for n in range(9): count(n)"], [count], budget=RunBudget(tool_calls=3)) as one:
         result = one.run("t", return_full_result=True)
     assert made == [0, 1, 2]
     assert isinstance(result.error, ToolCallsExceeded)
     assert one.memory.actions[0].error is not None
-    with agent(["count(1)\nfinal_answer(2)"], [count], budget=Budget(tool_calls=1)) as one:
+    with agent(["count(1)\nfinal_answer(2)"], [count], budget=RunBudget(tool_calls=1)) as one:
         assert one.run("t") == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from cloche.agent import AgentInterrupted, CodeAgent, Delta, Message, ModelRequest, Reply, ScriptedModel
 from cloche.agent.events import AgentEvent, CodeStarted, Printed, RunEnded
-from cloche.agent.models.protocol import Piece
+from cloche.agent.models.base import Piece
 from cloche.host_tools import tool
 from cloche.runtime.limits import Limits
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from cloche.agent import (
-    Budget,
     CodeAgent,
     CostExceeded,
     LiteLLMModel,
@@ -21,11 +20,12 @@ from cloche.agent import (
     ModelTimeout,
     ModelUnavailable,
     Reply,
+    RunBudget,
     RunRecorder,
     ToolCallingAgent,
 )
 from cloche.agent.events import AgentEvent, RunEnded, TextDelta
-from cloche.agent.models import pacing
+from cloche.agent.models import litellm
 from cloche.host_tools import tool
 
 from .chat_server import Answer, ChatServer, Misdeed, chat_server
@@ -42,7 +42,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "_FIRST", 0.001)
+    monkeypatch.setattr(litellm, "_FIRST", 0.001)
 
 
 def model(server: ChatServer, **options: Any) -> LiteLLMModel:
@@ -256,7 +256,7 @@ def test_nothing_is_lost_when_the_model_stays_away() -> None:
 
 
 def test_money_is_counted_and_bounded() -> None:
-    budget = Budget(cost=0.0002)
+    budget = RunBudget(cost=0.0002)
     with chat_server(code("1"), code("2"), code("3")) as server:
         agent = CodeAgent([], model(server), budget=budget)
         with agent, pytest.raises(CostExceeded):
@@ -274,7 +274,7 @@ def test_keys_reach_no_prompt_and_no_record(tmp_path: Any) -> None:
 
 
 def test_requests_keep_to_their_rate() -> None:
-    pace = pacing.Pace(60)
+    pace = litellm.Pace(60)
     waits = [pace.take() for _ in range(3)]
     assert waits[0] == 0
     assert waits[1] == pytest.approx(1, abs=0.2)

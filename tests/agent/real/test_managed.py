@@ -7,10 +7,10 @@ from typing import Any
 
 from cloche.agent import (
     ActionStep,
-    Budget,
     CodeAgent,
     ModelRequest,
     ModelUnavailable,
+    RunBudget,
     ScriptedModel,
     TokensExceeded,
     ToolCallingAgent,
@@ -93,14 +93,14 @@ def test_what_they_spend_counts_for_the_manager_and_its_budget_binds_them() -> N
     assert maths.memory.usage.total > 0
 
     spender = specialist(lambda request: code("1"), max_steps=1000)
-    with manager([code("await maths('x')"), code("final_answer(1)")], spender, budget=Budget(tokens=3000)) as boss:
+    with manager([code("await maths('x')"), code("final_answer(1)")], spender, budget=RunBudget(tokens=3000)) as boss:
         result = boss.run("t", return_full_result=True)
     assert isinstance(result.error, TokensExceeded)
     assert len(spender.memory.actions) < 20
 
 
 def test_each_has_a_budget_of_its_own() -> None:
-    maths = specialist(lambda request: code("1"), budget=Budget(tokens=1))
+    maths = specialist(lambda request: code("1"), budget=RunBudget(tokens=1))
     program = "try:\n    await maths('x')\nexcept Exception as error:\n    final_answer(type(error).__name__)"
     with manager([code(program)], maths) as boss:
         assert boss.run("t") == "TokensExceeded"

@@ -19,7 +19,7 @@ from cloche.agent import (
     Tracing,
 )
 from cloche.agent.models.scripted import Line
-from cloche.agent.trace import RecordError, as_html, as_text, read_record
+from cloche.agent.monitoring import RecordError, as_html, as_text, read_record
 from cloche.cli import main
 from cloche.host_tools import tool
 

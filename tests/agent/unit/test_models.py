@@ -19,7 +19,7 @@ from cloche.agent.models import (
     Reply,
     ScriptedModel,
 )
-from cloche.agent.models.protocol import Piece
+from cloche.agent.models.base import Piece
 from cloche.runtime.errors import ConfigurationError
 
 REQUEST = ModelRequest((Message.of("user", "hello there"),), stop=("END",))

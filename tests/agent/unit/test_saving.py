@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloche.agent import Budget, CodeAgent, MultiStepAgent, ScriptedModel, ToolCallingAgent, ToolRequest
+from cloche.agent import CodeAgent, MultiStepAgent, RunBudget, ScriptedModel, ToolCallingAgent, ToolRequest
 from cloche.host_tools import tool
 from cloche.host_tools.policy import GuardedTools, Policy
 from cloche.runtime.errors import ConfigurationError
@@ -24,7 +24,7 @@ def here(x: int) -> int:
 
 
 def manager(**options: Any) -> CodeAgent:
-    low = ToolCallingAgent([here], MODEL, name="low", description="Low.", budget=Budget(tokens=7))
+    low = ToolCallingAgent([here], MODEL, name="low", description="Low.", budget=RunBudget(tokens=7))
     settings: dict[str, Any] = {"instructions": "Be brief.", "planning_interval": 3, "max_steps": 5, **options}
     return CodeAgent(
         {"spread": json.dumps}, MODEL, managed_agents=[low], imports=["math"], limits=Limits(time=3), **settings

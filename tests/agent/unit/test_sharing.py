@@ -12,7 +12,7 @@ pytest.importorskip("huggingface_hub")
 
 from tests.host_tools.unit.external.hub_server import HubServer
 
-from cloche.agent import Budget, CodeAgent, MultiStepAgent, PromptTemplates, ScriptedModel, ToolCallingAgent
+from cloche.agent import CodeAgent, MultiStepAgent, PromptTemplates, RunBudget, ScriptedModel, ToolCallingAgent
 from cloche.host_tools import FunctionTool, HubError, RemoteCodeRefused, Tool, ToolDefinitionError, tool
 from cloche.host_tools.builtin import AskUser
 from cloche.host_tools.external import load_tool
@@ -33,7 +33,7 @@ def offset(x: int) -> int:
 
 
 def manager(**options: Any) -> CodeAgent:
-    low = ToolCallingAgent([double], MODEL, name="low", description="Low.", budget=Budget(tokens=7))
+    low = ToolCallingAgent([double], MODEL, name="low", description="Low.", budget=RunBudget(tokens=7))
     return CodeAgent([double], MODEL, managed_agents=[low], instructions="Be brief.", imports=["math"], **options)
 
 

@@ -2,7 +2,7 @@
 
 import ast
 
-from cloche.agent.stubs import stub
+from cloche.agent.prompting import stub
 from cloche.host_tools import FunctionTool
 
 

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 
 from cloche.agent import (
     AgentBusy,
-    Budget,
     Image,
     ModelRefused,
     ModelUnavailable,
     ReplyUnparsable,
+    RunBudget,
     ScriptedModel,
     StepsExceeded,
     TokensExceeded,
@@ -210,13 +210,13 @@ def test_if_that_fails_too_the_steps_error_is_raised() -> None:
 
 
 def test_budgets_end_a_run_with_typed_errors_and_keep_the_memory() -> None:
-    one = agent([call("add", a=1, b=1), answer("never")], budget=Budget(tokens=10))
+    one = agent([call("add", a=1, b=1), answer("never")], budget=RunBudget(tokens=10))
     with pytest.raises(TokensExceeded):
         one.run("t")
     assert [step.kind for step in one.memory.steps] == ["task", "action"]
     calls = [call("add", str(number), a=1, b=1) for number in range(3)]
     with pytest.raises(ToolCallsExceeded):
-        agent([calls, answer("never")], budget=Budget(tool_calls=2)).run("t")
+        agent([calls, answer("never")], budget=RunBudget(tool_calls=2)).run("t")
 
 
 def test_a_failing_model_loses_nothing_and_the_run_can_go_on() -> None:
@@ -352,7 +352,7 @@ def test_agents_need_a_model_and_sound_settings() -> None:
         ToolCallingAgent([add])
     with pytest.raises(ConfigurationError, match="max_steps"):
         agent([], max_steps=0)
-    with pytest.raises(ConfigurationError, match=r"use cloche\.agent\.Budget"):
+    with pytest.raises(ConfigurationError, match=r"use cloche\.agent\.RunBudget"):
         agent([], budget=5)
     with pytest.raises(ConfigurationError, match="name and a description"):
         agent([], managed_agents=[agent([])])

@@ -7,7 +7,7 @@ from typing import Any, Self
 import pytest
 
 from cloche.agent import CodeAgent, Image, Message, ModelRefused, ModelRequest, TransformersModel
-from cloche.agent.models.protocol import Delta
+from cloche.agent.models.base import Delta
 from cloche.runtime.errors import ConfigurationError
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche.agent.truncation import shorten
+from cloche.agent.values import shorten
 
 
 def test_short_text_is_left_alone() -> None:

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from cloche.agent import AgentError, RunResult
 from cloche.agent.events import AgentEvent, StepEnded
-from cloche.agent.memory.steps import ActionStep
+from cloche.agent.steps import ActionStep
 from cloche.cli.demo_team.team import TASK, live_model, team
 from cloche.cli.harmless import one_line
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cloche.agent.final_answer import final_answer_tool
+from cloche.agent.toolset import final_answer_tool
 from cloche.host_tools import ToolRegistry, ToolRejected, tool
 from cloche.host_tools.call_log import MemoryLog
 from cloche.host_tools.policy import GuardedTools, PlannedCall, Policy, ToolDenied, at_most

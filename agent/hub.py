@@ -3,16 +3,17 @@
 import json
 import tempfile
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cloche.agent.models.protocol import Model
+from cloche.agent.code_agent import default_limits
+from cloche.agent.models.base import Model
 from cloche.agent.prompting import load_prompts
-from cloche.agent.saving import agent_to_dict, folder_agent
-from cloche.agent.shape import AgentShape
-from cloche.agent.tool_references import CODE, ToolFinder, code_path, is_elsewhere
+from cloche.agent.saving import CODE, ToolFinder, agent_to_dict, code_path, folder_agent, is_elsewhere
+from cloche.agent.settings import RunBudget
 from cloche.host_tools import HubError, RemoteCodeRefused, Tool, ToolDefinitionError, ToolLike
 from cloche.host_tools.external.hub.repo import LARGEST_TEXT, HubOptions, HubRepo
 from cloche.host_tools.external.hub.source import requirements_of, tool_source
@@ -20,13 +21,74 @@ from cloche.host_tools.external.hub.tools import hub_card
 from cloche.host_tools.registry import registry_of
 from cloche.host_tools.schema_tool import SchemaTool
 from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.limits import Limits
 
 if TYPE_CHECKING:
-    from cloche.agent.core import AgentCore
-    from cloche.agent.multistep import MultiStepAgent
+    from cloche.agent.base import AgentCore, MultiStepAgent
     from cloche.runtime.sandbox import Sandbox
 
-__all__ = ["pull_agent", "push_agent"]
+__all__ = ["AgentShape", "ToolShape", "pull_agent", "push_agent"]
+
+
+_LIMITS = {field.name for field in fields(Limits)}
+_BUDGET = {field.name for field in fields(RunBudget)}
+
+
+class ToolShape(BaseModel):
+    """A tool by reference; see :class:`cloche.agent.saving.ToolFinder`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str
+    where: str = Field(default="", alias="from")
+    description: str = ""
+    guarded: bool = False
+
+
+class AgentShape(BaseModel):
+    """An agent as data, as :func:`cloche.agent.saving.agent_to_dict` makes it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: int
+    kind: Literal["code", "tool_calling"]
+    name: str = ""
+    description: str = ""
+    instructions: str = ""
+    max_steps: int = 20
+    planning_interval: int | None = None
+    observation_limit: int = 20_000
+    provide_run_summary: bool = False
+    budget: dict[str, float | int | None] = {}
+    prompts: dict[str, str] = {}
+    tools: list[ToolShape] = []
+    managed_agents: "list[AgentShape]" = []
+    limits: dict[str, float | int | None] = {}
+    imports: list[str] | None = None
+    tags: list[str] = []
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        unknown = sorted((self.limits.keys() - _LIMITS) | (self.budget.keys() - _BUDGET))
+        if unknown:
+            raise ValueError(f"there is no limit or budget {unknown[0]!r}")
+        if self.kind == "code" and (not self.limits or len(self.tags) != 2):
+            raise ValueError("an agent that writes code has limits, and two tags")
+        return self
+
+    def everyone(self) -> "list[AgentShape]":
+        """Return this agent and all that it manages, directly or not."""
+        return [self, *(one for managed in self.managed_agents for one in managed.everyone())]
+
+    def looser(self) -> str:
+        """Name a limit that is looser than the default one, with its value; empty if there is none."""
+        defaults = default_limits(manages=bool(self.managed_agents))
+        for name, value in self.limits.items():
+            most = getattr(defaults, name)
+            if most is not None and (value is None or value > most):
+                return f"{name}={value} (default {most})"
+        return ""
+
 
 _AGENT = "agent.json"
 # What is remembered, and how large it may be.

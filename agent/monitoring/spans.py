@@ -18,11 +18,11 @@ from cloche.agent.events import (
     ToolCallEnded,
     ToolCallStarted,
 )
-from cloche.agent.memory.plain import plain
-from cloche.agent.truncation import shorten
+from cloche.agent.values import plain, shorten
 from cloche.runtime.errors import ConfigurationError
 
 __all__ = ["Tracing"]
+
 
 _LONGEST = 8_000
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cloche.agent.errors import ModelRefused
 from cloche.agent.messages import Image, TokenUsage
-from cloche.agent.models.protocol import Delta, ModelRequest, Piece, Reply, trimmed
+from cloche.agent.models.base import Delta, ModelRequest, Piece, Reply, trimmed
 from cloche.agent.models.wire import assistant, completion_arguments
 from cloche.runtime.errors import ConfigurationError
 

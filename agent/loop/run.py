@@ -2,19 +2,44 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from dataclasses import dataclass
+from typing import Any, Self, TypedDict, TypeVar, Unpack
 from uuid import uuid4
 
-from cloche.agent.budgets import Ledger
 from cloche.agent.errors import AgentInterrupted
 from cloche.agent.events import AgentEvent
-from cloche.agent.flow.replies import Replies
-from cloche.agent.settings import Observer
+from cloche.agent.settings import Ledger, Observer
 from cloche.host_tools.policy.policy import Scope, current_scope
 
-__all__ = ["Run"]
+__all__ = ["CallReplies", "CallReplyOptions", "Run"]
+
+
+class CallReplyOptions(TypedDict, total=False):
+    """The replies to calls, by their ids; see :meth:`cloche.agent.base.MultiStepAgent.resume`."""
+
+    approve: Iterable[int]
+    deny: Mapping[int, str]
+    values: Mapping[int, Any]
+    errors: Mapping[int, BaseException]
+
+
+@dataclass(frozen=True, slots=True)
+class CallReplies:
+    """Replies as keywords of :meth:`cloche.runtime.suspension.suspended.Suspended.resume`; none where it is empty."""
+
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, **options: Unpack[CallReplyOptions]) -> Self:
+        """Return these replies."""
+        approve = tuple(options.get("approve", ()))
+        return cls({name: value for name, value in {**options, "approve": approve}.items() if value})
+
+    def __bool__(self) -> bool:
+        return bool(self.options)
+
 
 T = TypeVar("T")
 E = TypeVar("E", bound=AgentEvent)
@@ -47,7 +72,7 @@ class Run:
         self.streamed = False
         self.first_step = 0
         self.answers: list[Any] = []
-        self.replies = Replies.of()
+        self.replies = CallReplies.of()
         self.step = 0
         self._scope = Scope(agent)
         self._stop = stop

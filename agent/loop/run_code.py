@@ -5,15 +5,15 @@ from contextlib import aclosing
 from typing import Any
 
 from cloche.agent.events import AgentEvent, Printed, ToolCallEnded, ToolCallStarted
-from cloche.agent.flow.effects import Effect
-from cloche.agent.flow.run import Run
-from cloche.agent.flow.threads import aevents_of, events_of
+from cloche.agent.loop.effects import Effect, aevents_of, events_of
+from cloche.agent.loop.run import Run
 from cloche.runtime.events import Event, Output, ToolFinished, ToolStarted
 from cloche.runtime.limits import Limits
 from cloche.runtime.session import Session
 from cloche.runtime.suspension.suspended import Outcome, Suspended
 
 __all__ = ["ResumeCode", "RunCode"]
+
 
 Put = Callable[[Any], object]
 Listener = Callable[[Event], None]

@@ -24,25 +24,24 @@ from cloche.agent.events import (
     StepStarted,
 )
 from cloche.agent.events import RunState as State
-from cloche.agent.flow.drivers import Flow
-from cloche.agent.flow.effects import AskModel, Call
-from cloche.agent.flow.run import Run
-from cloche.agent.memory.steps import ActionStep, FinalAnswerStep, PlanningStep, StepError, TaskStep
+from cloche.agent.loop.effects import AskModel, CallFunction, Loop
+from cloche.agent.loop.run import Run
 from cloche.agent.messages import Message
-from cloche.agent.models.protocol import ModelRequest, Reply
+from cloche.agent.models.base import ModelRequest, Reply
+from cloche.agent.steps import ActionStep, FinalAnswerStep, PlanningStep, StepError, TaskStep
 
 if TYPE_CHECKING:
-    from cloche.agent.multistep import MultiStepAgent
+    from cloche.agent.base import MultiStepAgent
 
-__all__ = ["ask", "run_flow"]
+__all__ = ["ask", "run_loop"]
 
 
-def run_flow(agent: "MultiStepAgent", run: Run, task: str) -> Flow:
+def run_loop(agent: "MultiStepAgent", run: Run, task: str) -> Loop:
     """Yield everything of one run; its RunEnded comes last, whatever happens except that nobody listens any more."""
     yield run.tell(RunStarted(task, run.parent.id if run.parent else "", _name(agent.model), **run.stamp))
     output, error = None, None
     try:
-        yield Call(lambda: agent.prepare(run), blocks=True)
+        yield CallFunction(lambda: agent.prepare(run), blocks=True)
         output = yield from _until_answered(agent, run)
     except Exception as problem:
         error = problem
@@ -138,7 +137,7 @@ def _note_break(step: ActionStep, error: BaseException) -> None:
 def _call_back(agent: "MultiStepAgent", step: Any) -> Generator[Any, Any, None]:
     for value in agent.callbacks.call(step, agent):
         if hasattr(value, "__await__"):
-            yield Call(partial(_itself, value), blocks=False)
+            yield CallFunction(partial(_itself, value), blocks=False)
 
 
 def _itself(value: Any) -> Any:

@@ -9,15 +9,15 @@ from time import perf_counter
 from typing import Any
 
 from cloche.agent.events import AgentEvent, ToolCallEnded, ToolCallStarted
-from cloche.agent.flow.effects import Effect
-from cloche.agent.flow.run import Run
-from cloche.agent.flow.threads import aevents_of, events_of, finished
-from cloche.agent.models.threaded import in_thread
+from cloche.agent.loop.effects import Effect, aevents_of, events_of, finished
+from cloche.agent.loop.run import Run
+from cloche.agent.models.base import in_thread
 from cloche.host_tools import ToolRegistry
 from cloche.runtime.errors import ClocheError
 from cloche.runtime.result import CallOutcome, ToolCallRecord
 
-__all__ = ["CallTools", "CannotWait"]
+__all__ = ["ApprovalUnavailable", "CallTools"]
+
 
 Put = Callable[[Any], object]
 _MOST_THREADS = 16
@@ -73,7 +73,7 @@ class CallTools(Effect[list[ToolCallRecord]]):
     def _made(self, record: ToolCallRecord) -> Any:
         # Nothing here can wait for days, and a call that needs somebody's leave is not made without it.
         if self._tools.suspends(record.name):
-            raise CannotWait(record.name)
+            raise ApprovalUnavailable(record.name)
         return self._tools.call(record.name, [], record.kwargs)
 
     def _is_quick(self, name: str) -> bool:
@@ -81,7 +81,7 @@ class CallTools(Effect[list[ToolCallRecord]]):
         return tool is None or tool.is_async or not tool.blocking
 
 
-class CannotWait(ClocheError):
+class ApprovalUnavailable(ClocheError):
     """A tool that waits for somebody's answer was called by an agent that cannot wait."""
 
     guest_type = "PermissionError"

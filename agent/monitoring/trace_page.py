@@ -5,9 +5,10 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from cloche.agent.trace.reading import Entry, TracedRun
+from cloche.agent.monitoring.traces import Entry, TracedRun
 
 __all__ = ["as_html"]
+
 
 _KINDS = ("model", "code", "tool")
 
@@ -15,7 +16,7 @@ _KINDS = ("model", "code", "tool")
 def as_html(runs: Iterable[TracedRun]) -> str:
     """Return the page. All text in it is escaped, and the page may neither run scripts nor load anything."""
     sections = "\n".join(_section(top) for top in runs) or "<p>The record is empty.</p>"
-    page = files("cloche.agent.trace").joinpath("page.html").read_text(encoding="utf-8")
+    page = files("cloche.agent.monitoring").joinpath("page.html").read_text(encoding="utf-8")
     return page.replace("{{ sections }}", sections)
 
 

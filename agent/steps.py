@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, PlainSerializer
 
-from cloche.agent.memory.plain import plain
 from cloche.agent.messages import Image, TokenUsage, ToolRequest
+from cloche.agent.values import plain
 
 __all__ = [
     "ActionStep",
@@ -19,6 +19,7 @@ __all__ = [
     "TaskStep",
     "ToolOutcome",
 ]
+
 
 Loose = Annotated[Any, PlainSerializer(plain)]
 """Any value; what JSON cannot hold is written as text."""

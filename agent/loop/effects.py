@@ -1,0 +1,247 @@
+"""What an agent's loop asks to be done, and the two drivers that do it: blocking, or awaiting."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from cloche.agent.events import AgentEvent, TextDelta
+from cloche.agent.models.base import (
+    AsyncModel,
+    Delta,
+    ModelRequest,
+    Piece,
+    Reply,
+    in_thread,
+    last_reply,
+    stream_in_thread,
+)
+
+if TYPE_CHECKING:
+    from cloche.agent.loop.run import Run
+
+__all__ = [
+    "AskModel",
+    "CallFunction",
+    "Effect",
+    "Loop",
+    "Work",
+    "adrive",
+    "aevents_of",
+    "drive",
+    "events_of",
+    "finished",
+]
+
+
+Put = Callable[[Any], object]
+Work = Callable[[Put], object]
+"""Does something and puts events meanwhile."""
+
+
+def events_of(work: Work) -> Iterator[Any]:
+    """Do ``work`` on another thread and yield what it puts; at its end raise what it raised."""
+    queue: SimpleQueue[Any] = SimpleQueue()
+    context = contextvars.copy_context()
+    end = _End()
+    threading.Thread(target=end.perform, args=(context, work, queue.put), daemon=True, name="cloche-agent").start()
+    while (item := queue.get()) is not end:
+        yield item
+    if end.error is not None:
+        raise end.error
+
+
+async def aevents_of(work: Callable[[Put], Any]) -> AsyncGenerator[Any, None]:
+    """Await ``work(put)`` and yield what it puts, from whichever thread; leaving early cancels it."""
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    end = _End()
+    task = asyncio.ensure_future(work(lambda item: loop.call_soon_threadsafe(queue.put_nowait, item)))
+
+    # After everything that was put before: both go through the loop's one queue.
+    def put_end(_: object) -> None:
+        loop.call_soon(queue.put_nowait, end)
+
+    task.add_done_callback(put_end)
+    try:
+        while (item := await queue.get()) is not end:
+            yield item
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def finished(value: Any) -> Any:
+    """Return the value, awaited if it is awaitable; also where a loop runs on this thread, as in a notebook."""
+    if not hasattr(value, "__await__"):
+        return value
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_awaited(value))
+    with ThreadPoolExecutor(1, thread_name_prefix="cloche-await") as pool:
+        return pool.submit(contextvars.copy_context().run, asyncio.run, _awaited(value)).result()
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+class _End:
+    """Put behind the last event."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def perform(self, context: contextvars.Context, work: Work, put: Put) -> None:
+        try:
+            context.run(work, put)
+        except BaseException as error:
+            self.error = error
+        put(self)
+
+
+T = TypeVar("T")
+
+
+class Effect(Generic[T]):
+    """Something to do. Performed once; its outcome is then in ``value``.
+
+    Both ways of performing it yield events, only where the run is streamed, after observers have seen them.
+    """
+
+    value: T
+
+    def perform(self) -> Iterator[AgentEvent]:
+        """Do it, blocking this thread."""
+        raise NotImplementedError
+
+    def aperform(self) -> AsyncGenerator[AgentEvent, None]:
+        """Do it, awaiting."""
+        raise NotImplementedError
+
+
+class CallFunction(Effect[T]):
+    """Call a function that may block for a while, or whose result is to be awaited."""
+
+    def __init__(self, function: Callable[[], Any], *, blocks: bool = True) -> None:
+        self._function = function
+        self._blocks = blocks
+
+    def perform(self) -> Iterator[AgentEvent]:
+        """Call it; a result that is awaitable gets an event loop of its own."""
+        self.value = finished(self._function())
+        return iter(())
+
+    async def aperform(self) -> AsyncGenerator[AgentEvent, None]:
+        """Call it, on another thread if it blocks."""
+        value = await in_thread(self._function) if self._blocks else self._function()
+        self.value = await value if hasattr(value, "__await__") else value
+        # What makes this an async generator: a call has no events of its own.
+        nothing: tuple[AgentEvent, ...] = ()
+        for event in nothing:
+            yield event
+
+
+class AskModel(Effect[Reply]):
+    """Ask the run's model."""
+
+    def __init__(self, run: "Run", model: Any, request: ModelRequest) -> None:
+        self._run = run
+        self._model = model
+        self._request = request
+
+    def perform(self) -> Iterator[AgentEvent]:
+        """Ask, and yield the text as it comes if the run is streamed."""
+        if not self._run.streamed:
+            self.value = self._model.generate(self._request)
+            return
+        piece: Piece | None = None
+        for piece in self._model.stream(self._request):
+            self._run.check_interrupted()
+            if isinstance(piece, Delta):
+                yield self._run.tell(self._event(piece))
+        self.value = last_reply(piece)
+
+    async def aperform(self) -> AsyncGenerator[AgentEvent, None]:
+        """Like :meth:`perform`; an interrupt ends the waiting at once."""
+        if not self._run.streamed:
+            self.value = await self._run.interruptible(self._asked())
+            return
+        pieces = self._pieces()
+        piece: Piece | None = None
+        while (found := await self._run.interruptible(_next(pieces))) is not None:
+            piece = found
+            if isinstance(piece, Delta):
+                yield self._run.tell(self._event(piece))
+        self.value = last_reply(piece)
+
+    async def _asked(self) -> Reply:
+        if isinstance(self._model, AsyncModel):
+            return await self._model.agenerate(self._request)
+        return await in_thread(lambda: self._model.generate(self._request))
+
+    def _pieces(self) -> AsyncIterator[Piece]:
+        if isinstance(self._model, AsyncModel):
+            return self._model.astream(self._request)
+        return stream_in_thread(lambda: self._model.stream(self._request))
+
+    def _event(self, delta: Delta) -> TextDelta:
+        return TextDelta(delta.text, delta.restart, **self._run.stamp)
+
+
+async def _next(pieces: AsyncIterator[Piece]) -> Piece | None:
+    return await anext(pieces, None)
+
+
+Loop = Generator[AgentEvent | Effect[Any], Any, Any]
+"""An agent's loop: yields events and effects, and is sent back each effect's value, or thrown what it raised."""
+
+
+def drive(flow: Loop) -> Iterator[AgentEvent]:
+    """Perform a loop on this thread and yield its events. Leaving early closes it."""
+    try:
+        item = next(flow)
+        while True:
+            if not isinstance(item, Effect):
+                yield item
+                item = flow.send(None)
+                continue
+            try:
+                yield from item.perform()
+            except Exception as error:
+                item = flow.throw(error)
+            else:
+                item = flow.send(item.value)
+    except StopIteration:
+        return
+    finally:
+        flow.close()
+
+
+async def adrive(flow: Loop) -> AsyncGenerator[AgentEvent, None]:
+    """Like :func:`drive`, awaiting. Being cancelled closes the loop."""
+    try:
+        item = next(flow)
+        while True:
+            if not isinstance(item, Effect):
+                yield item
+                item = flow.send(None)
+                continue
+            try:
+                async with aclosing(item.aperform()) as events:
+                    async for event in events:
+                        yield event
+            except Exception as error:
+                item = flow.throw(error)
+            else:
+                item = flow.send(item.value)
+    except StopIteration:
+        return
+    finally:
+        flow.close()

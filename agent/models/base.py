@@ -1,0 +1,169 @@
+"""What an agent needs of a model: two methods; and models without async methods, awaited all the same."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from cloche.agent.errors import ModelReplyInvalid
+from cloche.agent.messages import Message, TokenUsage
+
+__all__ = [
+    "AsyncModel",
+    "Delta",
+    "Model",
+    "ModelRequest",
+    "Piece",
+    "Reply",
+    "in_thread",
+    "last_reply",
+    "stream_in_thread",
+    "trimmed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """What is asked of a model.
+
+    ``stop``    texts at which the model ends its reply; they are not part of it.
+    ``tools``   JSON schemas of tools, as ``{"name", "description", "parameters"}``.
+    """
+
+    messages: tuple[Message, ...]
+    stop: tuple[str, ...] = ()
+    tools: tuple[dict[str, Any], ...] = ()
+
+
+class Reply(BaseModel):
+    """A model's whole answer. ``usage`` is None where the model does not report it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    message: Message
+    usage: TokenUsage | None = None
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer that is being written. ``restart`` takes back all pieces before it: it begins anew."""
+
+    text: str = ""
+    restart: bool = False
+
+
+Piece = Delta | Reply
+
+
+class Model(Protocol):
+    """Any model. Both methods raise ModelError, and may be called from several threads at once."""
+
+    def generate(self, request: ModelRequest, /) -> Reply:
+        """Return the answer."""
+        ...
+
+    def stream(self, request: ModelRequest, /) -> Iterator[Piece]:
+        """Yield the answer as it is written: any number of Deltas, then one Reply, which is the whole of it."""
+        ...
+
+
+@runtime_checkable
+class AsyncModel(Protocol):
+    """A model that can also be awaited. Agents use this where it is there, and a thread where it is not."""
+
+    async def agenerate(self, request: ModelRequest, /) -> Reply:
+        """Return the answer."""
+        ...
+
+    def astream(self, request: ModelRequest, /) -> AsyncIterator[Piece]:
+        """Yield the answer as it is written, a Reply last."""
+        ...
+
+
+def last_reply(piece: Piece | None) -> Reply:
+    """Return the Reply that ends a stream. Raises ModelReplyInvalid for a stream that ended before it."""
+    if isinstance(piece, Reply):
+        return piece
+    raise ModelReplyInvalid("the model's answer broke off before its end")
+
+
+def trimmed(text: str, stop: tuple[str, ...]) -> str:
+    """Return the text up to the first stop text: not every provider keeps to them."""
+    ends = [end for end in (text.find(mark) for mark in stop) if end >= 0]
+    return text[: min(ends)] if ends else text
+
+
+T = TypeVar("T")
+_END = object()
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """Await a blocking call. Being cancelled leaves the thread to itself; its outcome is dropped."""
+    # Not the loop's executor: it has few threads, and a hundred agents may wait for a model at once.
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    context = contextvars.copy_context()
+    _start(lambda: context.run(_settle, future, call))
+    return await future
+
+
+async def stream_in_thread(make: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+    """Iterate over a blocking iterator. Leaving early ends it at its next item."""
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    left = threading.Event()
+    _start(lambda: _feed(make, lambda item: _call_soon(loop, queue.put_nowait, item), left))
+    try:
+        while (item := await queue.get()) is not _END:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        left.set()
+
+
+def _start(work: Callable[[], object]) -> None:
+    threading.Thread(target=work, daemon=True, name="cloche-model").start()
+
+
+def _settle(future: "asyncio.Future[Any]", call: Callable[[], Any]) -> None:
+    loop = future.get_loop()
+    try:
+        value = call()
+    except BaseException as error:
+        _call_soon(loop, _set_error, future, error)
+    else:
+        _call_soon(loop, _set_result, future, value)
+
+
+def _set_result(future: "asyncio.Future[Any]", value: Any) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _set_error(future: "asyncio.Future[Any]", error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _feed(make: Callable[[], Iterator[Any]], put: Callable[[Any], None], left: threading.Event) -> None:
+    try:
+        for item in make():
+            put(item)
+            if left.is_set():
+                return
+    except BaseException as error:
+        put(error)
+    put(_END)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(callback, *args)
+    except RuntimeError:
+        # The loop was closed while the model was still thinking: nobody waits for the answer.
+        return

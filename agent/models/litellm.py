@@ -1,0 +1,329 @@
+"""Any model that LiteLLM reaches: keys, retries, pace, prices, and its errors as ours."""
+
+import asyncio
+import functools
+import math
+import os
+import random
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+from cloche.agent.errors import (
+    ModelError,
+    ModelRateLimited,
+    ModelRefused,
+    ModelReplyInvalid,
+    ModelTimeout,
+    ModelUnavailable,
+)
+from cloche.agent.messages import TokenUsage
+from cloche.agent.models.base import Delta, ModelRequest, Piece, Reply
+from cloche.agent.models.wire import StreamParts, completion_arguments, reply_of
+from cloche.runtime.errors import ConfigurationError
+
+__all__ = ["Attempts", "LiteLLMModel", "Pace", "Price", "Secret", "litellm_module", "model_error", "priced"]
+
+
+@functools.cache
+def litellm_module() -> Any:
+    """Return the module, set up to be quiet and to fetch nothing by itself. Raises ConfigurationError if missing."""
+    # Otherwise it downloads its table of prices while it is imported.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    try:
+        import litellm as module
+    except ImportError as error:
+        raise ConfigurationError("model", "LiteLLMModel needs litellm: pip install 'cloche[agent]'") from error
+    module.suppress_debug_info = True
+    module.drop_params = True
+    return module
+
+
+_SHORTEST = 4
+
+
+class Secret:
+    """Holds a key. Its repr, its text and pickles of it do not."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key or ""
+
+    def reveal(self) -> str:
+        """Return the key."""
+        return self._key
+
+    def hidden_in(self, text: str) -> str:
+        """Return the text with the key in it replaced by ``***``: providers repeat keys in their errors."""
+        return text.replace(self._key, "***") if len(self._key) >= _SHORTEST else text
+
+    def __bool__(self) -> bool:
+        return bool(self._key)
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._key else "Secret()"
+
+    def __reduce__(self) -> tuple[type["Secret"], tuple[None]]:
+        return (Secret, (None,))
+
+
+_FIRST = 0.5
+_MAX_WAIT = 30.0
+
+
+class Attempts:
+    """Counts one request's failures and says how long to wait after each.
+
+    The waits double from half a second to thirty, each shortened by up to a half at random, so that many agents do not
+    come back at once. A provider's own word on when to come back is kept to, up to a minute.
+    """
+
+    def __init__(self, retries: int) -> None:
+        self._left = retries
+        self._wait = _FIRST
+
+    def delay(self, error: ModelError) -> float:
+        """Return the seconds to wait before asking again, or raise the error if asking again is no use or too often."""
+        if not error.retryable or self._left <= 0:
+            raise error
+        self._left -= 1
+        asked = error.retry_after if isinstance(error, ModelRateLimited) else None
+        wait, self._wait = self._wait, min(_MAX_WAIT, 2 * self._wait)
+        return min(asked, 2 * _MAX_WAIT) if asked is not None else wait * random.uniform(0.5, 1)
+
+
+class Pace:
+    """Spreads requests evenly: so many per minute. Safe to use from several threads."""
+
+    def __init__(self, per_minute: float | None) -> None:
+        if per_minute is not None and not per_minute > 0:
+            raise ConfigurationError(
+                "requests_per_minute", f"{per_minute!r} is no rate: give a number above 0, or None"
+            )
+        self._gap = 0.0 if per_minute is None else 60.0 / per_minute
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def take(self) -> float:
+        """Take the next place and return how many seconds to wait for it."""
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._next)
+            self._next = start + self._gap
+        return start - now
+
+
+Price = tuple[float, float]
+"""US dollars for a million tokens of prompt and of reply."""
+
+_MILLION = 1_000_000
+
+
+def priced(reply: Reply, model: str, price: Price | None) -> Reply:
+    """Return the reply with its cost, or without one where nobody knows the price."""
+    usage = reply.usage
+    if usage is None or usage.cost is not None:
+        return reply
+    cost = _known(usage, model) if price is None else _from(price, usage)
+    return reply if cost is None else reply.model_copy(update={"usage": usage.model_copy(update={"cost": cost})})
+
+
+def _from(price: Price, usage: TokenUsage) -> float:
+    return (usage.input_tokens * price[0] + usage.output_tokens * price[1]) / _MILLION
+
+
+def _known(usage: TokenUsage, model: str) -> float | None:
+    try:
+        parts = litellm_module().cost_per_token(
+            model=model, prompt_tokens=usage.input_tokens, completion_tokens=usage.output_tokens
+        )
+    except Exception:  # LiteLLM raises its own classes, and plain Exception, for models it has no price of
+        return None
+    return float(sum(parts))
+
+
+_MAX_ERROR_TEXT = 2_000
+_BUSY = {408: ModelTimeout, 409: ModelUnavailable, 425: ModelUnavailable, 429: ModelRateLimited}
+
+
+def model_error(error: Exception, key: Secret) -> ModelError:
+    """Return the ModelError for what a request raised; no text of it holds the key. Raises a ConfigurationError on."""
+    if isinstance(error, ModelError):
+        return error
+    if isinstance(error, ConfigurationError):
+        raise error
+    text = key.hidden_in(str(error))[:_MAX_ERROR_TEXT] or type(error).__name__
+    status = getattr(error, "status_code", None)
+    status = status if isinstance(status, int) and 400 <= status < 600 else None
+    kind = _kind(error, status)
+    return ModelRateLimited(text, status, _retry_after(error)) if kind is ModelRateLimited else kind(text, status)
+
+
+def _kind(error: Exception, status: int | None) -> type[ModelError]:
+    name = type(error).__name__
+    if "Timeout" in name or isinstance(error, TimeoutError):
+        return ModelTimeout
+    if isinstance(error, ConnectionError) or "Connection" in name or name in ("ReadError", "RemoteProtocolError"):
+        return ModelUnavailable
+    if "RateLimit" in name:
+        return ModelRateLimited
+    if isinstance(error, ValueError) and status is None:
+        return ModelReplyInvalid
+    if status is None or status >= 500:
+        return ModelUnavailable
+    return _BUSY.get(status, ModelRefused)
+
+
+def _retry_after(error: Any) -> float | None:
+    headers: Any = getattr(getattr(error, "response", None), "headers", None)
+    try:
+        seconds = float(headers["retry-after"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+T = TypeVar("T")
+
+
+class LiteLLMModel:
+    """A model by its LiteLLM name, such as ``"openai/gpt-5-mini"``, ``"anthropic/..."`` or ``"ollama_chat/qwen3"``.
+
+    ``api_base``, ``api_key``   default: what LiteLLM finds in the environment. The key is shown nowhere.
+    ``timeout``                 seconds for one request; default 120.
+    ``retries``                 how often a request that may still succeed is repeated; default 3, with growing waits.
+    ``requests_per_minute``     how often a request is begun at most; default: no limit.
+    ``price``                   US dollars for a million tokens of (prompt, reply), where LiteLLM does not know it.
+    ``router``                  a ``litellm.Router`` to send requests through.
+
+    Other keywords (``temperature``, ``max_tokens``, ...) go into each request. Safe to use from several threads.
+    Raises ModelError from its methods; ConfigurationError where litellm is not installed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        api_base: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 120.0,
+        retries: int = 3,
+        requests_per_minute: float | None = None,
+        price: Price | None = None,
+        router: Any = None,
+        **options: Any,
+    ) -> None:
+        self.name = name
+        self.options = options
+        self.api_base = api_base
+        self.timeout = timeout
+        self.retries = retries
+        self._key = Secret(api_key)
+        self._pace = Pace(requests_per_minute)
+        self._price = price
+        self._router = router
+
+    def generate(self, request: ModelRequest, /) -> Reply:
+        """Return the answer, after as many retries as allowed."""
+        return self._persist(lambda: self._reply(self._send(request, stream=False)))
+
+    def stream(self, request: ModelRequest, /) -> Iterator[Piece]:
+        """Yield the answer as it is written; a connection that breaks is begun anew, after a Delta that says so."""
+        attempts = Attempts(self.retries)
+        while True:
+            try:
+                self._wait()
+                yield from self._stream_once(request)
+                return
+            except Exception as error:
+                time.sleep(attempts.delay(self._error(error)))
+                yield Delta(restart=True)
+
+    async def agenerate(self, request: ModelRequest, /) -> Reply:
+        """Like :meth:`generate`."""
+        return await self._apersist(lambda: self._areply(request))
+
+    async def astream(self, request: ModelRequest, /) -> AsyncIterator[Piece]:
+        """Like :meth:`stream`."""
+        attempts = Attempts(self.retries)
+        while True:
+            try:
+                await asyncio.sleep(self._pace.take())
+                async for piece in self._astream_once(request):
+                    yield piece
+                return
+            except Exception as error:
+                await asyncio.sleep(attempts.delay(self._error(error)))
+                yield Delta(restart=True)
+
+    def __repr__(self) -> str:
+        return f"LiteLLMModel({self.name!r})"
+
+    def _persist(self, ask: Callable[[], T]) -> T:
+        attempts = Attempts(self.retries)
+        while True:
+            try:
+                self._wait()
+                return ask()
+            except Exception as error:
+                time.sleep(attempts.delay(self._error(error)))
+
+    async def _apersist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        attempts = Attempts(self.retries)
+        while True:
+            try:
+                await asyncio.sleep(self._pace.take())
+                return await ask()
+            except Exception as error:
+                await asyncio.sleep(attempts.delay(self._error(error)))
+
+    def _wait(self) -> None:
+        time.sleep(self._pace.take())
+
+    async def _areply(self, request: ModelRequest) -> Reply:
+        return self._reply(await self._asend(request, stream=False))
+
+    def _stream_once(self, request: ModelRequest) -> Iterator[Piece]:
+        parts = StreamParts(self.name, request.stop)
+        for chunk in self._send(request, stream=True):
+            if text := parts.add(chunk):
+                yield Delta(text)
+        yield self._priced(parts.reply())
+
+    async def _astream_once(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
+        parts = StreamParts(self.name, request.stop)
+        async for chunk in await self._asend(request, stream=True):
+            if text := parts.add(chunk):
+                yield Delta(text)
+        yield self._priced(parts.reply())
+
+    def _send(self, request: ModelRequest, *, stream: bool) -> Any:
+        target = self._router or litellm_module()
+        return target.completion(**self._arguments(request, stream))
+
+    async def _asend(self, request: ModelRequest, *, stream: bool) -> Any:
+        target = self._router or litellm_module()
+        return await target.acompletion(**self._arguments(request, stream))
+
+    def _arguments(self, request: ModelRequest, stream: bool) -> dict[str, Any]:
+        return completion_arguments(request, stream) | {
+            "model": self.name,
+            "timeout": self.timeout,
+            # Ours are the only retries: LiteLLM's and its clients' would multiply them.
+            "num_retries": 0,
+            "max_retries": 0,
+            **({"api_base": self.api_base} if self.api_base else {}),
+            **({"api_key": self._key.reveal()} if self._key else {}),
+            **self.options,
+        }
+
+    def _reply(self, response: Any) -> Reply:
+        return self._priced(reply_of(response))
+
+    def _priced(self, reply: Reply) -> Reply:
+        return priced(reply, self.name, self._price)
+
+    def _error(self, error: Exception) -> ModelError:
+        return model_error(error, self._key)
