@@ -17,14 +17,14 @@ guest: $(READY) ## the guest image, from pinned sources
 	@$(RECIPE) all
 
 bench: guest ## what isolation costs here, with ratios
-	$(BIN)/python -m benchmarks
+	$(BIN)/cloche bench --bars
 
 lint: $(READY) ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: $(READY) ## mypy and pyright, both strict
-	$(BIN)/mypy src/cloche src/cloche_guest build/recipe benchmarks tests
+	$(BIN)/mypy src/cloche src/cloche_guest build/recipe tests
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 package: guest ## sdist, the wheel from it, and an import in a clean environment

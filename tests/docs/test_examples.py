@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from cloche.cli.parser import build_parser
+from cloche.cli.main import build_parser
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]

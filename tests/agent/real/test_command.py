@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cloche.cli import main
-from cloche.cli.model_keys import MODELS_BY_KEY
+from cloche.cli.flags import MODELS_BY_KEY
+from cloche.cli.main import main
 
 from .chat_server import chat_server
 
@@ -48,7 +48,7 @@ def test_steps_are_shown_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_tools_of_an_mcp_server(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mcp")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-local")
-    serve = f"import sys; sys.path[:0] = {sys.path!r}; from cloche.cli import main; main(['mcp'])"
+    serve = f"import sys; sys.path[:0] = {sys.path!r}; from cloche.cli.main import main; main(['mcp'])"
     program = "<code>\nfinal_answer(callable(run_python))\n</code>"
     with chat_server(program) as chat:
         flags = [

@@ -20,7 +20,7 @@ from cloche.agent import (
 )
 from cloche.agent.models.scripted import Line
 from cloche.agent.monitoring import RecordError, as_html, as_text, read_record
-from cloche.cli import main
+from cloche.cli.main import main
 from cloche.host_tools import tool
 
 EVIL = "<script>alert(1)</script>\x1b[31m\u202e"

@@ -2,14 +2,14 @@
 
 import pytest
 
-from cloche.bench.adapters.sandbox import Adapter
+from cloche.bench.adapters.sandbox import ClocheAdapter
 from cloche.bench.tasks.catalogue import TASKS
 from cloche.bench.worker.serving import Server
 
 
 @pytest.mark.parametrize("task", [name for name in TASKS if name.startswith("durable")])
 def test_every_task_gives_a_number_and_a_right_answer(task: str) -> None:
-    server = Server(Adapter)
+    server = Server(ClocheAdapter)
     answer = server.answer({"task": task, "block": {"seconds": 0.0, "most": 1, "warm": 0}})
     server.close()
     assert "error" not in answer
@@ -18,7 +18,7 @@ def test_every_task_gives_a_number_and_a_right_answer(task: str) -> None:
 
 
 def test_what_is_written_down_is_all_there() -> None:
-    adapter = Adapter({})
+    adapter = ClocheAdapter({})
     with adapter.kept() as kept:
         kept.run("rows = [1, 2]\nnext_row = iter(rows)\nnext(next_row)")
         data = kept.dump()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cloche.bench.results import load
-from cloche.cli import main
+from cloche.cli.main import main
 
 NAMES = ["process", "fresh.ready", "session.next", "tool", "transcript", "compute.dicts", "memory", "throughput.2"]
 

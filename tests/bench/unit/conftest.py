@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from cloche.bench.metrics import METRICS
-from cloche.bench.results import Absent, Failure, Machine, Measurement, PeerFacts, Results
+from cloche.bench.results import AbsentPeer, FailedMeasurement, MachineFacts, Measurement, PeerFacts, Results
 
 MakeResults = Callable[..., Results]
 
@@ -28,18 +28,20 @@ def make_results() -> MakeResults:
             quick=False,
             seconds=12.0,
             baseline="exec",
-            machine=Machine(system="Linux 6", processor="abacus", cores=2, memory=8 << 30, python="CPython", load=0.5),
+            machine=MachineFacts(
+                system="Linux 6", processor="abacus", cores=2, memory=8 << 30, python="CPython", load=0.5
+            ),
             peers=[
                 PeerFacts(name=name, title=title or name, isolation="glass", python="CPython 3.13.5", versions={})
                 for name in names
             ],
-            absent=[Absent(name="missing-peer", reason="not installed: No module named 'missing'")],
+            absent=[AbsentPeer(name="missing-peer", reason="not installed: No module named 'missing'")],
             measurements=[
                 Measurement(metric=metric, peer=peer, unit=METRICS[metric].unit, rounds=rounds)
                 for (metric, peer), rounds in found.items()
             ],
             failures=[
-                Failure(metric=metric, peer=peer, type=kind, message=message)
+                FailedMeasurement(metric=metric, peer=peer, type=kind, message=message)
                 for (metric, peer), (kind, message) in failures.items()
             ],
         )

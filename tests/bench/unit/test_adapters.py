@@ -5,7 +5,7 @@ import pytest
 
 from cloche.bench.adapters.base import Runner, Unsupported
 from cloche.bench.peers import PEERS
-from cloche.bench.tasks import host_functions as host
+from cloche.bench.tasks import tools as host
 from cloche.bench.tasks.catalogue import TASKS
 from cloche.bench.tasks.compute import PROGRAMS
 from cloche.bench.worker.serving import Server

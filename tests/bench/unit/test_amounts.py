@@ -1,6 +1,6 @@
 import pytest
 
-from cloche.bench.amounts import amount
+from cloche.bench.reports.cells import amount
 
 
 @pytest.mark.parametrize(

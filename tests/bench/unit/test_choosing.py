@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from cloche.bench.metrics import METRICS, chosen
-from cloche.bench.native import native_peer
-from cloche.bench.peers import PEERS, choose, takes_part
+from cloche.bench.peers import PEERS, choose, native_peer, takes_part
 from cloche.bench.tasks.catalogue import TASKS
 
 

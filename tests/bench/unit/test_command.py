@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cloche.bench.results import Results, save
-from cloche.cli import main
+from cloche.cli.main import main
 
 MakeResults = Callable[..., Results]
 

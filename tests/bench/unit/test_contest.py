@@ -7,7 +7,7 @@ from cloche.bench.measuring.contest import Contest
 from cloche.bench.measuring.plan import Plan, Step
 from cloche.bench.measuring.process import Failed, WorkerProcess
 from cloche.bench.peers import Peer
-from cloche.bench.worker.blocks import Block
+from cloche.bench.worker.serving import Block
 
 BLOCK: Block = {"seconds": 0.0, "most": 1, "warm": 0}
 FAKES = """

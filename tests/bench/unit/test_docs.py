@@ -6,7 +6,7 @@ import pytest
 from cloche.bench.metrics import METRICS, chosen
 from cloche.bench.peers import choose
 from cloche.bench.tasks.crowd import SESSIONS
-from cloche.cli.parser import build_parser
+from cloche.cli.main import build_parser
 
 TEXT = (Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\$ cloche (bench[^#\n]*)", TEXT, re.MULTILINE)

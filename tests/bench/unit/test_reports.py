@@ -11,7 +11,7 @@ from cloche.bench.bars import BARS, compute_ratio, verdicts
 from cloche.bench.compare import changes
 from cloche.bench.metrics import METRICS
 from cloche.bench.reports.cells import cell, failures_in_words, last_line
-from cloche.bench.reports.chart import Mark, Row, chart
+from cloche.bench.reports.chart import ChartMark, Row, chart
 from cloche.bench.reports.markdown import BEGIN, END, comparison
 from cloche.bench.reports.page import page
 from cloche.bench.reports.terminal import show, show_bars, show_changes
@@ -79,7 +79,7 @@ def test_what_peers_say_is_shown_and_stays_text(results: Results) -> None:
 
 
 def test_an_axis_is_logarithmic() -> None:
-    rows = [Row(str(value), [Mark(value, value, value, 0, "")]) for value in (1.0, 10.0, 100.0, 1000.0)]
+    rows = [Row(str(value), [ChartMark(value, value, value, 0, "")]) for value in (1.0, 10.0, 100.0, 1000.0)]
     places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', chart("t", rows, "s"))]
     steps = [after - before for before, after in pairwise(places)]
     assert steps[0] > 0
@@ -87,7 +87,9 @@ def test_an_axis_is_logarithmic() -> None:
 
 
 def test_every_mark_and_tick_is_inside_the_chart() -> None:
-    rows = [Row("r", [Mark(value, value / 3, value * 3, place, "")]) for place, value in enumerate((2e-7, 3.3, 4e4))]
+    rows = [
+        Row("r", [ChartMark(value, value / 3, value * 3, place, "")]) for place, value in enumerate((2e-7, 3.3, 4e4))
+    ]
     text = chart("t", rows, "s", crowded=True)
     _, _, width, height = (float(part) for part in re.search(r'viewBox="([^"]+)"', text)[1].split())  # type: ignore[index]
     across = [float(value) for value in re.findall(r'(?:x|x1|x2|cx)="([\d.]+)"', text)]
@@ -98,7 +100,7 @@ def test_every_mark_and_tick_is_inside_the_chart() -> None:
 
 def test_nothing_to_draw_is_no_chart() -> None:
     assert chart("t", [Row("only words", [], "no")], "s") == ""
-    assert chart("t", [Row("zero", [Mark(0.0, 0.0, 0.0, 0, "")])], "s") == ""
+    assert chart("t", [Row("zero", [ChartMark(0.0, 0.0, 0.0, 0, "")])], "s") == ""
 
 
 def test_the_terminal_shows_everything(results: Results) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from cloche.bench.results import Bad, Results, load, save
+from cloche.bench.results import NoResults, Results, load, save
 
 MakeResults = Callable[..., Results]
 
@@ -33,7 +33,7 @@ def test_lookups(results: Results) -> None:
 def test_a_file_without_results_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "strange.json"
     path.write_text(text)
-    with pytest.raises(Bad, match=r"strange\.json holds no results"):
+    with pytest.raises(NoResults, match=r"strange\.json holds no results"):
         load(path)
 
 

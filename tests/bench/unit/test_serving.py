@@ -9,8 +9,7 @@ import pytest
 from cloche.bench.adapters.base import Kept, Run, Runner
 from cloche.bench.tasks.base import GaveUp, Sample, Task, WrongAnswer, expect
 from cloche.bench.tasks.catalogue import TASKS
-from cloche.bench.worker.blocks import Block, take_block
-from cloche.bench.worker.serving import Server, serve
+from cloche.bench.worker.serving import Block, Server, serve, take_block
 
 ONE: Block = {"seconds": 0.0, "most": 1, "warm": 0}
 
@@ -76,7 +75,9 @@ def test_a_peer_without_sessions_says_so_itself() -> None:
 def test_serving_begins_with_versions_and_answers_each_line() -> None:
     answers = StringIO()
     request = json.dumps({"task": "fresh.ready", "block": ONE})
-    serve("cloche.bench.adapters.inprocess:Adapter", ["pydantic", "no-such-package"], StringIO(f"{request}\n"), answers)
+    serve(
+        "cloche.bench.adapters.cpython:ExecAdapter", ["pydantic", "no-such-package"], StringIO(f"{request}\n"), answers
+    )
     hello, answer = (json.loads(line) for line in answers.getvalue().splitlines())
     assert hello["python"].startswith("CPython")
     assert list(hello["versions"]) == ["pydantic"]

@@ -16,9 +16,16 @@ PLACES = {
     "runtime": "cloche/runtime",
     "host_tools": "cloche/host_tools",
     "agent": "cloche/agent",
+    "cli": "cloche/cli",
+    "bench": "cloche/bench",
+    "integrations": "cloche/integrations",
     "src/cloche": "cloche",
 }
-LINKS = {"src/cloche/runtime", "src/cloche/host_tools", "src/cloche/agent", "src/cloche_guest", "guest/prelude/values"}
+LINKS = {
+    *(f"src/cloche/{folder}" for folder in PLACES if folder != "src/cloche"),
+    "src/cloche_guest",
+    "guest/prelude/values",
+}
 LICENCES = ["LICENSE", "NOTICE"]
 NEVER_IMPORTED = {"rich", "litellm", "httpx", "pydantic", "wasmtime", "msgpack", "asyncio", "ctypes"}
 

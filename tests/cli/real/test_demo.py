@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from cloche.agent import LiteLLMModel, ModelUnavailable
-from cloche.cli import demo_catalogue
-from cloche.cli.command import main
-from cloche.cli.demo_expectations import Gives
-from cloche.cli.model_keys import MODELS_BY_KEY
+from cloche.cli.demo import catalogue as demo_catalogue
+from cloche.cli.demo.catalogue import Gives
+from cloche.cli.flags import MODELS_BY_KEY
+from cloche.cli.main import main
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from cloche import Sandbox, tool
-from cloche.cli.demo_catalogue import PROGRAMS, Program
-from cloche.cli.demo_durable import run_in_two_processes
-from cloche.cli.demo_expectations import Gives
-from cloche.cli.demo_runner import DemoRunner
+from cloche.cli.demo.catalogue import PROGRAMS, DemoProgram, Gives
+from cloche.cli.demo.runner import DemoRunner, run_in_two_processes
 from cloche.runtime.session import Session
 
 
@@ -19,12 +17,12 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def program() -> Program:
+def program() -> DemoProgram:
     (found,) = [program for program in PROGRAMS if program.given]
     return found
 
 
-def test_the_tools_of_the_second_process_are_called_after_the_pause_only(program: Program) -> None:
+def test_the_tools_of_the_second_process_are_called_after_the_pause_only(program: DemoProgram) -> None:
     here: list[str] = []
 
     @tool
@@ -46,7 +44,7 @@ def test_the_tools_of_the_second_process_are_called_after_the_pause_only(program
     assert (result.usage.calls, len(sessions)) == (4, 1)
 
 
-def test_a_first_process_that_does_not_wait_is_a_surprise(program: Program) -> None:
+def test_a_first_process_that_does_not_wait_is_a_surprise(program: DemoProgram) -> None:
     wrong = dataclasses.replace(program, given=program.given[:1], expected=Gives(None))
     report = DemoRunner().run(wrong)
     assert "the first process ended with 1" in str(report.crash)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cloche.cli.image_files import image_folder
+from cloche.cli.info import image_folder
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

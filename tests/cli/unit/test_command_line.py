@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cloche.cli import main
-from cloche.cli.parser import build_parser
+from cloche.cli.main import build_parser, main
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -125,7 +124,7 @@ def test_without_rich_it_says_what_to_install(
 
 def test_the_documented_exit_codes_are_all_of_them() -> None:
     from cloche.cli.exit_codes import ExitCode
-    from cloche.cli.parser import EXIT_CODES
+    from cloche.cli.main import EXIT_CODES
 
     documented = {int(line.split()[0]) for line in EXIT_CODES.splitlines()[1:]}
     assert documented == set(ExitCode)

@@ -1,6 +1,6 @@
 from typing import Any
 
-from cloche.cli.demo_expectations import Ends, Gives, Raises
+from cloche.cli.demo.catalogue import Ends, Gives, Raises
 from cloche.runtime.errors import FuelExhausted, GuestError, GuestException, LimitExceeded, TimeExceeded
 from cloche.runtime.result import Result, ToolCallRecord, Usage
 

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cloche.cli.demo_catalogue import PROGRAMS
-from cloche.cli.demo_report import Report
-from cloche.cli.demo_table import demo_table, outcome_text
+from cloche.cli.demo.catalogue import PROGRAMS
+from cloche.cli.demo.runner import Report
+from cloche.cli.demo.show import demo_table, outcome_text
 from cloche.runtime.errors import GuestError, GuestException
 from cloche.runtime.result import Result, Usage
 

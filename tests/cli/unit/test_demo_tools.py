@@ -5,11 +5,8 @@ from typing import cast
 
 import pytest
 
-from cloche.cli.demo_catalogue import PROGRAMS, demo_file
-from cloche.cli.demo_tools.database import Database
-from cloche.cli.demo_tools.memo import Memo
-from cloche.cli.demo_tools.numbers import convert, factorial, prime_checker
-from cloche.cli.demo_tools.waiting import Desk, Prices
+from cloche.cli.demo.catalogue import PROGRAMS, demo_file
+from cloche.cli.demo.tools import Database, DemoNotes, Desk, Prices, convert, factorial, prime_checker
 from cloche.host_tools import ToolRegistry
 
 
@@ -23,7 +20,7 @@ def test_numbers() -> None:
 
 
 def test_memos_do_not_share_notes() -> None:
-    one, other = ToolRegistry(Memo().tools()), ToolRegistry(Memo().tools())
+    one, other = ToolRegistry(DemoNotes().tools()), ToolRegistry(DemoNotes().tools())
     one.call("memo_set", ["a", "1"], {})
     assert one.call("memo_list", [], {}) == ["a"]
     assert one.call("memo_get", ["a"], {}) == "1"
@@ -86,7 +83,7 @@ def test_every_program_is_there_and_named_once() -> None:
 def test_no_program_is_forgotten() -> None:
     from importlib import resources
 
-    folder = resources.files("cloche.cli").joinpath("demo_programs")
+    folder = resources.files("cloche.cli.demo").joinpath("programs")
     assert {path.name for path in folder.iterdir() if path.name.endswith(".py")} == {
         f"{program.name}.py" for program in PROGRAMS
     }

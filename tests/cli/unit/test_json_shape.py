@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche.cli.json_shape import json_value, result_json
+from cloche.cli.output import json_value, result_json
 from cloche.runtime.errors import FuelExhausted, GuestError, GuestException
 from cloche.runtime.result import Result, ToolCallRecord, Usage
 

@@ -3,7 +3,7 @@ from dataclasses import fields
 
 import pytest
 
-from cloche.cli.limit_flags import add_limit_flags, limit_value, limits_from
+from cloche.cli.flags import add_limit_flags, limit_value, limits_from
 from cloche.runtime.limits import Limits
 
 

@@ -3,7 +3,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche.cli.shown import brief_repr, full_repr
+from cloche.cli.output import brief_repr, full_repr
 
 values = st.recursive(
     st.none() | st.integers() | st.text() | st.binary() | st.floats(),

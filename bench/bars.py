@@ -1,0 +1,105 @@
+"""What Cloche sets itself: the bars, and whether they are met."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cloche.bench.metrics import METRICS
+from cloche.bench.peers import DEFAULT, NATIVE
+from cloche.bench.results import Results
+from cloche.bench.statistics import geometric_mean, ratio, summary_of
+
+__all__ = ["BARS", "Bar", "Verdict", "compute_ratio", "native_of", "verdicts"]
+
+
+_COMPUTE = [name for name, metric in METRICS.items() if metric.group == "compute"]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One number that must not be exceeded.
+
+    ``must`` is what a release has to reach, ``goal`` where it wants to be; None where there is no such bar.
+    ``unit`` is the metric's, or ``x`` for a ratio to native CPython.
+    """
+
+    title: str
+    unit: str
+    must: float | None
+    goal: float | None
+    measure: Callable[[Results], float | None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a bar; ``measured`` is None if it could not be measured here."""
+
+    bar: Bar
+    measured: float | None
+
+    @property
+    def must_met(self) -> bool | None:
+        """Whether the bar is met; None where there is none or nothing was measured."""
+        return _met(self.measured, self.bar.must)
+
+    @property
+    def goal_met(self) -> bool | None:
+        """The same of the goal."""
+        return _met(self.measured, self.bar.goal)
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Return what became of every bar."""
+    return [Verdict(bar, bar.measure(results)) for bar in BARS]
+
+
+def native_of(results: Results) -> str:
+    """Return the peer that compute is compared with: a native CPython of the guest's version if one was there."""
+    return NATIVE if any(peer.name == NATIVE for peer in results.peers) else "exec"
+
+
+def compute_ratio(results: Results, peer: str, base: str | None = None) -> tuple[float | None, int]:
+    """Return the geometric mean of a peer's times in terms of native ones, and over how many programs."""
+    base = base or native_of(results)
+    found = [value for name in _COMPUTE if (value := ratio(results, name, peer, base))]
+    return geometric_mean(found), len(found)
+
+
+def _met(measured: float | None, bar: float | None) -> bool | None:
+    return None if measured is None or bar is None else measured <= bar
+
+
+def _median(metric: str) -> Callable[[Results], float | None]:
+    def measure(results: Results) -> float | None:
+        found = summary_of(results, metric, DEFAULT)
+        return None if found is None else found.median
+
+    return measure
+
+
+def _slower(peer: str) -> Callable[[Results], float | None]:
+    return lambda results: compute_ratio(results, peer)[0]
+
+
+_MS, _US, _KB, _MB = 1e-3, 1e-6, 1e3, 1e6
+BARS = [
+    Bar("new process to first result, image cached", "s", 400 * _MS, 150 * _MS, _median("process")),
+    Bar("fresh isolate, x = 1, ready pool", "s", 0.5 * _MS, 0.10 * _MS, _median("fresh.ready")),
+    Bar("fresh isolate, sustained, one thread", "s", None, 0.35 * _MS, _median("fresh.sustained")),
+    Bar("next run in a session, the same text", "s", 50 * _US, 25 * _US, _median("session.repeat")),
+    Bar("next run in a session, a new text", "s", None, 25 * _US, _median("session.next")),
+    Bar("snapshot of a small session", "s", None, 3 * _MS, _median("durable.snapshot")),
+    Bar("restore, to the first result", "s", None, 2 * _MS, _median("durable.restore")),
+    Bar("fork, to the first result", "s", None, 1.5 * _MS, _median("durable.fork")),
+    Bar("snapshot of a dict of 100,000 entries", "s", None, 60 * _MS, _median("durable.large")),
+    Bar("resume after 3 million turns, to the end", "s", None, 3 * _MS, _median("durable.resume")),
+    Bar("snapshot's size, x = 1", "B", None, 150 * _KB, _median("durable.size")),
+    Bar("snapshot's size, 1 MB of random bytes", "B", None, 2 * _MB, _median("durable.data")),
+    Bar("tool call, two ints", "s", 10 * _US, 5 * _US, _median("tool.ints")),
+    Bar("tool call, 1 MB bytes each way", "s", None, 1 * _MS, _median("tool.data")),
+    Bar("ten-turn transcript, fresh session included", "s", None, 1 * _MS, _median("transcript")),
+    Bar("compute, default metering, to native", "x", 3.5, 2.6, _slower("cloche")),
+    Bar("compute, epochs, to native", "x", 3.2, None, _slower("cloche-epoch")),
+    Bar("compute, no metering, to native", "x", 2.7, None, _slower("cloche-none")),
+    Bar("private memory per idle session", "B", 0.5 * _MB, None, _median("memory.idle")),
+    Bar("1,000 live sessions, above base", "B", None, 400 * _MB, _median("live.memory")),
+]

@@ -1,0 +1,65 @@
+"""What this machine is, and which Cloche is measured on it."""
+
+import json
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from cloche.bench.results import MachineFacts
+
+__all__ = ["cloche_version", "describe", "image_digest"]
+
+
+def cloche_version() -> str:
+    """Return the package's version, or ``"(not installed)"`` when it runs from its sources."""
+    try:
+        return version("cloche")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def image_digest() -> str:
+    """Return the SHA-256 that the guest image's manifest states, or an empty text."""
+    from cloche.runtime.wasm.image import DEFAULT_IMAGE
+
+    try:
+        facts: Any = json.loads(DEFAULT_IMAGE.with_suffix(".json").read_text(encoding="utf-8"))
+        return str(facts["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def describe() -> MachineFacts:
+    """Return the facts that numbers depend on."""
+    return MachineFacts(
+        system=f"{platform.system()} {platform.release()}",
+        processor=f"{_processor()} ({platform.machine()})",
+        cores=_cores(),
+        memory=_memory(),
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    )
+
+
+def _cores() -> int:
+    """Return the cores that this process may use, which containers make fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else "unknown processor"
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0

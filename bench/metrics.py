@@ -1,0 +1,91 @@
+"""What is measured: every metric, by name."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cloche.bench.tasks.compute import PROGRAMS
+
+__all__ = ["GROUPS", "METRICS", "Metric", "Unit", "chosen"]
+
+
+Unit = Literal["s", "B", "1/s"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that peers are compared by. ``task`` is what measures it; ``brief`` fits a table's head."""
+
+    name: str
+    title: str
+    brief: str
+    group: str
+    task: str
+    unit: Unit = "s"
+
+    @property
+    def lower_is_better(self) -> bool:
+        """False for rates only."""
+        return self.unit != "1/s"
+
+
+GROUPS = {
+    "start": "From nothing to a result",
+    "session": "In a session",
+    "durable": "A session as bytes",
+    "tool": "Calling a host function",
+    "compute": "Computing",
+    "crowd": "Many at once",
+}
+"""The groups' titles, by name."""
+
+
+def _metric(name: str, title: str, brief: str, group: str, unit: Unit = "s", task: str = "") -> Metric:
+    return Metric(name, title, brief, group, task or name, unit)
+
+
+_ALL = [
+    _metric("process", "new process to its first result", "process", "start"),
+    _metric("fresh.ready", "fresh isolate, x = 1, after a pause", "fresh", "start"),
+    _metric("fresh.sustained", "the same, back to back", "sustained", "start"),
+    _metric("fresh.imports", "fresh isolate importing json, re, datetime, decimal", "imports", "start"),
+    _metric("fresh.tools", "fresh session with six host functions, x = 1, back to back", "six tools", "start"),
+    _metric("session.next", "next program in a session", "next", "session"),
+    _metric("session.repeat", "the same program again", "again", "session"),
+    _metric("transcript", "ten turns of an agent, session included", "ten turns", "session"),
+    _metric("durable.snapshot", "write a small session down, 400 kB of it changed", "snapshot", "durable"),
+    _metric("durable.restore", "from these bytes to the first result", "restore", "durable"),
+    _metric("durable.fork", "fork it, to the fork's first result", "fork", "durable"),
+    _metric("durable.large", "write a dict of 100,000 entries down", "100k entries", "durable"),
+    _metric(
+        "durable.resume", "from the bytes of a program paused after 3 million turns to its end", "resume", "durable"
+    ),
+    _metric("durable.size", "bytes of a session after x = 1", "x = 1", "durable", "B"),
+    _metric("durable.data", "the same with 1 MB of random bytes", "1 MB of data", "durable", "B"),
+    _metric("tool.ints", "two ints", "2 ints", "tool"),
+    _metric("tool.text", "1 kB of text, each way", "1 kB", "tool"),
+    _metric("tool.data", "1 MB of bytes, each way", "1 MB", "tool"),
+    _metric("tool.rows", "10,000 rows of four fields, to the guest", "10k rows", "tool"),
+    *(_metric(f"compute.{name}", name.replace("_", " "), name, "compute") for name in PROGRAMS),
+    _metric("throughput.1", "fresh runs per second, one thread", "1 thread", "crowd", "1/s"),
+    _metric("throughput.2", "fresh runs per second, two threads", "2 threads", "crowd", "1/s"),
+    _metric("memory.idle", "private memory of an idle session", "idle", "crowd", "B", "memory"),
+    _metric("memory.working", "the same, after 1 MB of work", "1 MB used", "crowd", "B", "memory"),
+    _metric("live.memory", "1,000 live sessions: memory", "1,000 live", "crowd", "B", "live"),
+    _metric("live.open", "1,000 live sessions: time to open", "to open", "crowd", "s", "live"),
+]
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def chosen(names: list[str]) -> list[Metric]:
+    """Return the metrics that the names mean, each a metric, a group or a beginning such as ``fresh``; all for none.
+
+    Raises ValueError, naming the one that means nothing.
+    """
+    for name in names:
+        if not any(_means(name, metric) for metric in _ALL):
+            raise ValueError(f"nothing is named {name!r}; there are {', '.join([*GROUPS, *METRICS])}")
+    return [metric for metric in _ALL if not names or any(_means(name, metric) for name in names)]
+
+
+def _means(name: str, metric: Metric) -> bool:
+    return name in (metric.name, metric.group, metric.task) or metric.name.startswith(f"{name}.")

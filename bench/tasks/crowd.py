@@ -1,0 +1,158 @@
+"""Many at once: fresh isolates from several threads, a thousand sessions, and the memory that they take."""
+
+import gc
+import os
+import re
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from time import perf_counter
+
+from cloche.bench.adapters.base import Run, Runner, Unsupported
+from cloche.bench.tasks.base import GaveUp, Sample, expect
+from cloche.bench.tasks.fresh import TRIVIAL
+
+__all__ = ["open_live", "open_memory", "open_threads", "private_bytes"]
+
+
+_PROC = Path("/proc")
+_DIRTY = re.compile(rb"^(?:Private_Dirty|Private_Hugetlb|Swap):\s+(\d+) kB", re.MULTILINE)
+
+
+def private_bytes() -> int:
+    """Return the bytes written by this process and all below it, swapped ones included; shared pages do not count.
+
+    Raises Unsupported where the system does not tell (only Linux does).
+    """
+    if not (_PROC / "self" / "smaps_rollup").exists():
+        raise Unsupported("private memory is measured on Linux only")
+    return sum(_dirty(process) for process in _family(os.getpid()))
+
+
+def _dirty(process: int) -> int:
+    try:
+        rollup = (_PROC / str(process) / "smaps_rollup").read_bytes()
+    except OSError:  # it ended meanwhile
+        return 0
+    return sum(int(kilobytes) for kilobytes in _DIRTY.findall(rollup)) * 1024
+
+
+def _family(root: int) -> set[int]:
+    parents = _parents()
+    family = {root}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def _parents() -> dict[int, int]:
+    found: dict[int, int] = {}
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            try:
+                # The name in parentheses may hold anything; the parent is the second field after it.
+                found[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    return found
+
+
+_COUNTING = 0.5
+
+
+def open_threads(threads: int) -> Callable[[Runner], AbstractContextManager[Sample]]:
+    """Return a task's opener: that many threads run the trivial program in fresh isolates for half a second."""
+
+    @contextmanager
+    def opened(runner: Runner) -> Generator[Sample, None, None]:
+        with ThreadPoolExecutor(threads) as pool:
+            yield lambda: {f"throughput.{threads}": _rate(runner, pool, threads)}
+
+    return opened
+
+
+def _rate(runner: Runner, pool: ThreadPoolExecutor, threads: int) -> float:
+    start = perf_counter()
+    counting = [pool.submit(_count, runner, start + _COUNTING) for _ in range(threads)]
+    return sum(count.result() for count in counting) / (perf_counter() - start)
+
+
+def _count(runner: Runner, until: float) -> int:
+    count = 0
+    while perf_counter() < until:
+        runner.fresh(TRIVIAL)
+        count += 1
+    return count
+
+
+SESSIONS = 1_000
+_FEW = 25
+_SECONDS = 20.0
+_BYTES = 3 << 30
+_WORKING_SET = "data = 'x' * 1000000"
+
+
+@contextmanager
+def open_memory(runner: Runner) -> Generator[Sample, None, None]:
+    """Private memory of a session that ran one small program, and again after it made a million characters."""
+    _settle(runner)
+
+    def sample() -> dict[str, float]:
+        with ExitStack() as stack:
+            base = private_bytes()
+            sessions = _open(runner, stack, _FEW)
+            idle = private_bytes() - base
+            for run in sessions:
+                run(_WORKING_SET)
+            working = private_bytes() - base
+            return {"memory.idle": idle / len(sessions), "memory.working": working / len(sessions)}
+
+    yield sample
+
+
+@contextmanager
+def open_live(runner: Runner) -> Generator[Sample, None, None]:
+    """A thousand sessions, all alive: each answers at the end. Memory above base, and the seconds to open them."""
+    _settle(runner)
+
+    def sample() -> dict[str, float]:
+        with ExitStack() as stack:
+            base, start = private_bytes(), perf_counter()
+            sessions = _open(runner, stack, SESSIONS)
+            opened = perf_counter() - start
+            used = private_bytes() - base
+            if len(sessions) < SESSIONS:
+                raise GaveUp(f"{len(sessions)} sessions took {opened:.0f} s and {used / 1e9:.2f} GB; stopped there")
+            for number, run in enumerate(sessions):
+                expect(run("result = x" + runner.value), number)
+            return {"live.memory": float(used), "live.open": opened}
+
+    yield sample
+
+
+def _settle(runner: Runner) -> None:
+    """What only the first session costs is not a session's cost."""
+    with runner.session() as run:
+        run("x = 1")
+    gc.collect()
+
+
+def _open(runner: Runner, stack: ExitStack, count: int) -> list[Run]:
+    sessions: list[Run] = []
+    enough = _enough()
+    while len(sessions) < count and not (sessions and enough(len(sessions))):
+        run = stack.enter_context(runner.session())
+        run(f"x = {len(sessions)}")
+        sessions.append(run)
+    return sessions
+
+
+def _enough() -> Callable[[int], bool]:
+    until, base = perf_counter() + _SECONDS, private_bytes()
+
+    def enough(count: int) -> bool:
+        # Adding up the memory of many processes takes long, so it is not done for each session.
+        return perf_counter() > until or (count % 20 == 0 and private_bytes() - base > _BYTES)
+
+    return enough

@@ -1,0 +1,58 @@
+"""Programs in one session: the next one, the same again, and ten turns of an agent."""
+
+import itertools
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from cloche.bench.adapters.base import Runner
+from cloche.bench.tasks.base import IN_A_ROW, Sample, WrongAnswer, expect, seconds, seconds_in_a_row
+
+__all__ = ["open_next", "open_repeat", "open_transcript"]
+
+
+@contextmanager
+def open_next(runner: Runner) -> Generator[Sample, None, None]:
+    """A program that the session has not seen before, as every turn of an agent is one."""
+    texts = (f"x = {number}" for number in itertools.count())
+    with runner.session() as run:
+        run("x = 41")
+        expect(run("result = x + 1" + runner.value), 42)
+        yield lambda: {"session.next": seconds_in_a_row(partial(run, next(texts)) for _ in range(IN_A_ROW))}
+
+
+@contextmanager
+def open_repeat(runner: Runner) -> Generator[Sample, None, None]:
+    """The same text each time, which a peer may have kept compiled."""
+    with runner.session() as run:
+        run("x = 1")
+        yield lambda: {"session.repeat": seconds_in_a_row([partial(run, "x = 1")] * IN_A_ROW)}
+
+
+_FILE = Path(__file__).parents[1] / "programs" / "transcript.txt"
+_RESULT = [25, 60, 60, 12, 50]
+
+
+@contextmanager
+def open_transcript(runner: Runner) -> Generator[Sample, None, None]:
+    """The session's making and ending are part of the time."""
+    turns = _turns(runner)
+    expect(_play(runner, turns), _RESULT)
+    yield lambda: {"transcript": seconds(_play, runner, turns)}
+
+
+def _turns(runner: Runner) -> list[str]:
+    text = _FILE.read_text(encoding="utf-8").replace("AWAIT ", runner.awaits)
+    first, *others = text.split("# turn\n")[1:]
+    turns = [runner.opening + first, *others]
+    if len(turns) != 10:
+        raise WrongAnswer(f"the transcript has {len(turns)} turns instead of 10")
+    return turns[:-1] + [turns[-1] + runner.value]
+
+
+def _play(runner: Runner, turns: list[str]) -> object:
+    with runner.session() as run:
+        for turn in turns[:-1]:
+            run(turn)
+        return run(turns[-1])

@@ -1,1 +1,0 @@
-"""What isolation costs: ``python -m benchmarks`` is ``cloche bench`` with the bars."""

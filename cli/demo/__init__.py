@@ -1,0 +1,1 @@
+"""Programs as a model writes them, good and naughty, and a team of agents."""

@@ -1,0 +1,169 @@
+"""What the flags shared by several commands mean: limits, tools, the sandbox, the model."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from cloche import Sandbox
+from cloche.cli.exit_codes import CommandError
+from cloche.host_tools import ToolRegistry, from_object
+from cloche.runtime.limits import LimitChanges, Limits
+
+__all__ = [
+    "MODELS_BY_KEY",
+    "add_limit_flags",
+    "limit_value",
+    "limits_from",
+    "load_tools",
+    "model_of_environment",
+    "sandbox_from",
+]
+
+
+_UNLIMITED = {"none", "off", "unlimited"}
+_LIFTABLE = {"fuel", "time", "calls"}
+_HELP = {
+    "fuel": "units of fuel, roughly WebAssembly instructions (default 5e9)",
+    "memory": "linear memory, the interpreter's 30 MB included (default 256 MiB)",
+    "time": "seconds of wall time, tool calls included (default 10)",
+    "output": "bytes on stdout, and as many on stderr (default 1 MiB)",
+    "calls": "tool calls (default 1000)",
+    "result": "encoded bytes of the value (default 4 MiB)",
+    "argument": "encoded bytes of one call's arguments (default 4 MiB)",
+    "files": "files and folders the program may add (default 10000)",
+    "file_bytes": "bytes in those files (default 64 MiB)",
+    "message": "characters of an exception's message (default 16384)",
+    "traceback": "characters of a traceback (default 65536)",
+    "pending": "tool calls waiting at once (default 256)",
+}
+_SIZES = {"memory", "output", "result", "argument", "file_bytes"}
+
+
+def add_limit_flags(parser: argparse.ArgumentParser) -> None:
+    """Add one flag for each limit to a command."""
+    group = parser.add_argument_group(
+        "limits of one run", "counts like 5_000_000 or 5e6, sizes like '64 MiB'; 'none' lifts fuel, time or calls"
+    )
+    for name, text in _HELP.items():
+        flag = f"--{name.replace('_', '-')}"
+        group.add_argument(
+            flag, dest=f"limit_{name}", metavar=_metavar(name), default=_ABSENT, help=text, type=_reader(name)
+        )
+
+
+def limits_from(arguments: argparse.Namespace) -> Limits:
+    """Return the limits that the flags ask for. Raises ConfigurationError naming the limit."""
+    given = {name: getattr(arguments, f"limit_{name}", _ABSENT) for name in _HELP}
+    changes: Any = {name: value for name, value in given.items() if value is not _ABSENT}
+    return Limits(**changes)
+
+
+def limit_value(name: str, text: str) -> LimitChanges:
+    """Return one change to the limits, from a limit's name and text. Raises ValueError naming what is wrong."""
+    field = name.replace("-", "_")
+    if field not in _HELP:
+        raise ValueError(f"there is no limit {name!r}; the limits are {', '.join(_HELP)}")
+    changes: Any = {field: _read(field, text)}
+    Limits(**changes)
+    return cast("LimitChanges", changes)
+
+
+# None lifts a limit, so a flag that was not given needs another mark.
+_ABSENT = argparse.SUPPRESS
+
+
+def _metavar(name: str) -> str:
+    return "SIZE" if name in _SIZES else "SECONDS" if name == "time" else "N"
+
+
+def _reader(name: str) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            return dict(limit_value(name, text))[name]
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
+def _read(name: str, text: str) -> int | float | str | None:
+    if name in _LIFTABLE and text.lower() in _UNLIMITED:
+        return None
+    if name == "time":
+        return _number(text)
+    if name in _SIZES:
+        return text.replace("_", "")
+    number = _number(text)
+    if number != int(number):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(number)
+
+
+def _number(text: str) -> float:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if number != number or number in (float("inf"), float("-inf")):
+        raise ValueError(f"{text[:60]!r} is not a number")
+    return number
+
+
+def load_tools(references: Iterable[str]) -> ToolRegistry:
+    """Return the tools behind ``module:function`` references; modules in the current folder are found too.
+
+    Raises Complaint if a module does not import, or has no such tool.
+    """
+    if "" not in sys.path:
+        # An installed script has its own folder there instead of the caller's.
+        sys.path.insert(0, "")
+    registry = ToolRegistry()
+    for reference in references:
+        _add(registry, reference)
+    return registry
+
+
+def _add(registry: ToolRegistry, reference: str) -> None:
+    try:
+        registry.add(from_object(reference))
+    except (ValueError, SystemExit) as error:
+        # ToolDefinitionError is a ValueError; SystemExit is a module that ends the process when imported.
+        text = str(error) if isinstance(error, ValueError) else f"importing {reference!r} tried to exit"
+        raise CommandError(text) from error
+
+
+def sandbox_from(arguments: argparse.Namespace, tools: ToolRegistry) -> Sandbox:
+    """Return a sandbox with these tools and the limits, metering and seed of the flags.
+
+    Raises ConfigurationError for limits that cannot work together.
+    """
+    return Sandbox(tools=tools, limits=limits_from(arguments), metering=arguments.metering, seed=_seed(arguments.seed))
+
+
+def _seed(text: str | None) -> int | str | None:
+    """Return the number that the text is, so that ``--seed 7`` is ``Sandbox(seed=7)``; else the text."""
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        return text
+
+
+MODELS_BY_KEY = {
+    "OPENAI_API_KEY": "openai/gpt-5-mini",
+    "ANTHROPIC_API_KEY": "anthropic/claude-sonnet-4-5",
+    "GEMINI_API_KEY": "gemini/gemini-2.5-flash",
+    "MISTRAL_API_KEY": "mistral/mistral-large-latest",
+    "HF_TOKEN": "huggingface/Qwen/Qwen3-Coder-480B-A35B-Instruct",
+}
+"""A model for each variable that may hold a key, by LiteLLM's names."""
+
+
+def model_of_environment() -> str | None:
+    """Return the name of the first model whose key is set, None if there is none."""
+    return next((model for key, model in MODELS_BY_KEY.items() if os.environ.get(key)), None)

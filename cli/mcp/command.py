@@ -1,0 +1,67 @@
+"""``cloche mcp``: the sandbox as an MCP server."""
+
+import argparse
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+from cloche.cli.exit_codes import CommandError, ExitCode
+from cloche.cli.flags import load_tools, sandbox_from
+from cloche.cli.mcp.service import OpenSessions, Service
+from cloche.host_tools import ToolRegistry
+
+__all__ = ["add_mcp", "command"]
+
+
+_DESCRIPTION = """\
+Serve the sandbox to an MCP client, over standard input and output: run_python, sessions and their files, within
+these limits. A client's settings name the command, as in {"command": "cloche", "args": ["mcp", "--time", "30"]}.
+"""
+
+
+def add_mcp(commands: Any, add_sandbox_flags: Callable[[argparse.ArgumentParser], None]) -> None:
+    """Add the command to the parser's subcommands."""
+    mcp = commands.add_parser("mcp", help="serve the sandbox to an MCP client", description=_DESCRIPTION)
+    mcp.add_argument("--http", type=int, metavar="PORT", help="serve streamable HTTP at this port of 127.0.0.1 instead")
+    mcp.add_argument("--sessions", type=_count, default=16, metavar="N", help="sessions open at once (default 16)")
+    mcp.add_argument(
+        "--idle", type=_seconds, default=3_600.0, metavar="SECONDS", help="close sessions unused so long (default 3600)"
+    )
+    add_sandbox_flags(mcp)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is less than 0")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0 seconds")
+    return number
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Serve until the client leaves. Raises Complaint or CallerError for what cannot be served."""
+    if importlib.util.find_spec("mcp") is None:
+        raise CommandError("this command needs the MCP SDK: pip install 'cloche[mcp]'")
+    from cloche.cli.mcp.server import make_server
+
+    tools = load_tools(arguments.tool)
+    sandbox = sandbox_from(arguments, tools)
+    # So that an image that cannot be used is told now, and the first client does not wait for its compilation.
+    sandbox.run("")
+    sessions = OpenSessions(sandbox, arguments.sessions, arguments.idle)
+    server = make_server(Service(sandbox, sessions), _described(tools))
+    if arguments.http is None:
+        server.run("stdio")
+    else:
+        server.run("streamable-http", host="127.0.0.1", port=arguments.http)
+    return ExitCode.OK
+
+
+def _described(tools: ToolRegistry) -> str:
+    return f"Programs can call these functions of the host: {', '.join(tools)}." if tools else ""

@@ -1,0 +1,161 @@
+"""The server's tools, as the MCP SDK takes them, and their results as a model reads them."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import fields
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import Field
+
+from cloche.cli.info import cloche_version
+from cloche.cli.mcp.service import FileContent, Service, ServiceError
+from cloche.cli.output import error_text, full_repr, result_json
+from cloche.runtime.result import Result
+
+__all__ = ["make_server", "result_text"]
+
+
+_LONGEST = 50_000
+
+
+def result_text(result: Result[Any]) -> str:
+    """Return what was printed, then the value or the error; each cut with a note of how much is missing."""
+    parts = [_cut(result.stdout), _titled("stderr", _cut(result.stderr))]
+    if result.error is not None:
+        parts.append(error_text(result.error))
+    elif result.value is not None:
+        parts.append(_titled("value", _cut(full_repr(result.value))))
+    if result.rolled_back:
+        parts.append("The session is back where it was before this run.")
+    return "\n".join(filter(None, parts)) or "The program ran to its end, printed nothing and has no value."
+
+
+def _titled(title: str, text: str) -> str:
+    return f"{title}: {text}" if text else ""
+
+
+def _cut(text: str) -> str:
+    text = text.rstrip("\n")
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n[cut: {len(text) - _LONGEST} more characters]"
+
+
+_INSTRUCTIONS = """\
+Runs Python 3.13 programs in a sealed interpreter: no network, no processes, no files but its own in /work and /tmp.
+run_python without a session starts from nothing each time; open_session keeps variables and files between runs.
+"""
+_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_ACTS = ToolAnnotations(destructive_hint=False, open_world_hint=False)
+
+_Session = Annotated[str, Field(description="the id that open_session returned")]
+_Path = Annotated[str, Field(description="absolute, or relative to /work")]
+
+
+def make_server(service: Service, tools: str = "") -> MCPServer[Any]:
+    """Return a server for the service. ``tools`` says which host tools programs can call, for the description."""
+    server: MCPServer[Any] = MCPServer(
+        "cloche",
+        instructions=_INSTRUCTIONS + tools,
+        version=cloche_version(),
+        lifespan=_lifespan(service),
+        log_level="WARNING",
+    )
+    _add_running(server, service, tools)
+    _add_sessions(server, service)
+    _add_files(server, service)
+    return server
+
+
+def _lifespan(service: Service) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            service.sessions.close_all()
+
+    return lifespan
+
+
+def _add_running(server: MCPServer[Any], service: Service, tools: str) -> None:
+    async def run_python(
+        code: Annotated[str, Field(description="the program; the value of its last expression is returned")],
+        session: Annotated[str | None, Field(description="run in this session; default: a fresh interpreter")] = None,
+        time: Annotated[float | None, Field(description="seconds it may take, if less than the limit")] = None,
+    ) -> CallToolResult:
+        try:
+            result = await service.run(code, session, time)
+        except ServiceError as error:
+            raise ToolError(str(error)) from error
+        text = TextContent(type="text", text=result_text(result))
+        return CallToolResult(content=[text], structured_content=result_json(result), is_error=not result.ok)
+
+    description = f"Run a Python program in a sandbox and return its output and value. {tools}".strip()
+    server.add_tool(run_python, description=description, annotations=_ACTS)
+
+
+# Coroutine functions even where nothing is awaited: the SDK would call plain ones on other threads.
+def _add_sessions(server: MCPServer[Any], service: Service) -> None:
+    async def open_session() -> dict[str, str]:
+        """Open a session, in which variables, functions, imports and files are kept from run to run."""
+        return {"session": _told(service.sessions.open)}
+
+    async def close_session(session: _Session) -> dict[str, str]:
+        """Close a session and forget what is in it."""
+        _told(lambda: service.sessions.close(session))
+        return {"closed": session}
+
+    async def list_sessions() -> list[str]:
+        """Return the ids of the open sessions."""
+        return service.sessions.names()
+
+    async def limits() -> dict[str, Any]:
+        """Return the limits of each run: fuel, seconds, bytes and counts; null is no limit."""
+        given = service.sandbox.limits
+        return {limit.name: getattr(given, limit.name) for limit in fields(given)}
+
+    server.add_tool(open_session, annotations=_ACTS)
+    server.add_tool(close_session, annotations=_ACTS)
+    server.add_tool(list_sessions, annotations=_READS)
+    server.add_tool(limits, annotations=_READS)
+
+
+def _add_files(server: MCPServer[Any], service: Service) -> None:
+    async def put_file(
+        session: _Session,
+        path: _Path,
+        text: Annotated[str | None, Field(description="the content, if it is text")] = None,
+        data: Annotated[str | None, Field(description="the content in base64, if it is not")] = None,
+    ) -> dict[str, Any]:
+        """Write a file in a session."""
+        try:
+            return {"path": path, "size": await service.put_file(session, path, text, data)}
+        except ServiceError as error:
+            raise ToolError(str(error)) from error
+
+    async def get_file(session: _Session, path: _Path) -> FileContent:
+        """Return a file of a session, as text if it is UTF-8 and as base64 if not."""
+        try:
+            return await service.get_file(session, path)
+        except ServiceError as error:
+            raise ToolError(str(error)) from error
+
+    async def list_files(session: _Session, path: _Path = "/work") -> list[str]:
+        """Return the paths of all files below a folder of a session."""
+        try:
+            return await service.list_files(session, path)
+        except ServiceError as error:
+            raise ToolError(str(error)) from error
+
+    server.add_tool(put_file, annotations=_ACTS)
+    server.add_tool(get_file, annotations=_READS)
+    server.add_tool(list_files, annotations=_READS)
+
+
+def _told(do: Callable[[], Any]) -> Any:
+    try:
+        return do()
+    except ServiceError as error:
+        raise ToolError(str(error)) from error

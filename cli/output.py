@@ -1,0 +1,162 @@
+"""What a run prints: events, values and errors as text for a terminal, and whole results as JSON."""
+
+import importlib.util
+import math
+import reprlib
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+from cloche.cli.exit_codes import CommandError
+from cloche.cli.harmless import harmless, one_line
+from cloche.runtime.errors import GuestError, GuestException, LimitExceeded
+from cloche.runtime.events import Event, Output
+from cloche.runtime.result import Result, ToolCallRecord
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["brief_repr", "error_text", "full_repr", "json_value", "make_console", "result_json", "write_event"]
+
+
+def make_console(*, stderr: bool = False) -> "Console":
+    """Return a console on stdout or stderr that interprets no markup, emoji or highlighting in what it is given.
+
+    Raises Complaint, saying what to install, if rich is missing.
+    """
+    if importlib.util.find_spec("rich") is None:
+        raise CommandError("this command needs rich: pip install 'cloche[cli]'  (run and info work without it)")
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def full_repr(value: object) -> str:
+    """Return the value's repr, harmless to show; abridged only where Python refuses to write it out."""
+    try:
+        return harmless(repr(value))
+    except (ValueError, RecursionError):
+        # Python writes no int of more than 4,300 digits.
+        return harmless(_ABRIDGED.repr(value))
+
+
+def brief_repr(value: object, width: int) -> str:
+    """Return the value's repr on one line of at most ``width`` characters, at a cost that does not grow with it."""
+    return one_line(_ABRIDGED.repr(value), width)
+
+
+class _Abridged(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 12
+        self.maxstring = self.maxother = 200
+        self.maxlong = 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Return the digits, or how many bits a very long one has."""
+        return f"<int of {x.bit_length()} bits>" if x.bit_length() > 1024 else super().repr_int(x, level)
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        """Return the repr of the first bytes: repr of all of them may be four times the value's size."""
+        return repr(x) if len(x) <= self.maxstring else f"{x[: self.maxstring]!r}..."
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        """Return the repr of anything else, or its type where that fails."""
+        try:
+            return super().repr_instance(x, level)
+        except RecursionError:
+            return f"<{type(x).__name__}>"
+
+
+_ABRIDGED = _Abridged()
+
+
+def write_event(event: Event) -> None:
+    """Write a program's output to stdout or stderr, harmless to terminals, and flush it; other events are nothing.
+
+    What the streams raise, such as BrokenPipeError, comes out.
+    """
+    if isinstance(event, Output):
+        stream = sys.stdout if event.stream == "stdout" else sys.stderr
+        stream.write(harmless(event.text))
+        stream.flush()
+
+
+def error_text(error: GuestError) -> str:
+    """Return an error as a person reads it: the guest's traceback if it has one, else its type and message."""
+    if isinstance(error, GuestException) and error.traceback:
+        return harmless(error.traceback.rstrip())
+    return harmless(f"{type(error).__name__}: {error}")
+
+
+# Longer ints than these cannot be written in decimal, nor read back by most.
+_MOST_BITS = 8_192
+
+
+def result_json(result: Result[Any]) -> dict[str, Any]:
+    """Return the whole result as plain JSON data."""
+    return {
+        **_valued("value", result.value),
+        "value_type": type(result.value).__name__,
+        "stdout": result.stdout,
+        "stderr": result.stderr,
+        "error": None if result.error is None else error_json(result.error),
+        "usage": result.usage._asdict(),
+        "calls": [_call_json(call) for call in result.calls],
+        "rolled_back": result.rolled_back,
+    }
+
+
+def error_json(error: GuestError) -> dict[str, Any]:
+    """Return an error; ``exception``, ``line`` and ``traceback`` are the guest's, ``used`` and ``limit`` a limit's."""
+    raised = error if isinstance(error, GuestException) else None
+    limit = error if isinstance(error, LimitExceeded) else None
+    return {
+        "type": type(error).__name__,
+        "message": raised.message if raised else str(error),
+        "exception": raised.type_name if raised else None,
+        "line": raised.line if raised else None,
+        "traceback": raised.traceback if raised else None,
+        "used": limit.used if limit else None,
+        "limit": limit.limit if limit else None,
+    }
+
+
+def json_value(value: object) -> Any:
+    """Return the value as JSON data; tuples become lists. Raises TypeError for what JSON cannot hold exactly."""
+    if value is None or type(value) in (bool, str):
+        return value
+    if type(value) is int and value.bit_length() <= _MOST_BITS:
+        return value
+    if type(value) is float and math.isfinite(value):
+        return value
+    if type(value) in (list, tuple):
+        return [json_value(item) for item in cast("list[object]", value)]
+    if type(value) is dict:
+        return _object(cast("dict[object, object]", value))
+    raise TypeError(f"JSON has no {type(value).__name__}")
+
+
+def _object(value: dict[object, object]) -> dict[str, Any]:
+    if any(type(key) is not str for key in value):
+        raise TypeError("JSON has no keys but strings")
+    return {str(key): json_value(item) for key, item in value.items()}
+
+
+def _valued(name: str, value: object) -> dict[str, Any]:
+    """Return a value under its name, and ``<name>_repr``: None, or its text where JSON cannot hold it."""
+    try:
+        return {name: json_value(value), f"{name}_repr": None}
+    except (TypeError, RecursionError):
+        return {name: None, f"{name}_repr": full_repr(value)}
+
+
+def _call_json(call: ToolCallRecord) -> dict[str, Any]:
+    return {
+        "name": call.name,
+        **_valued("args", call.args),
+        **_valued("kwargs", call.kwargs),
+        **_valued("value", call.value),
+        "outcome": call.outcome,
+        "error": None if call.error is None else f"{type(call.error).__name__}: {call.error}",
+        "seconds": call.seconds,
+    }

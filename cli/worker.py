@@ -1,0 +1,42 @@
+"""Guests run beside the main thread, so that Ctrl-C reaches the person's wish and not the middle of a guest."""
+
+from collections.abc import Callable
+from concurrent.futures import wait
+from typing import Generic, TypeVar
+
+from cloche.runtime.running.threads import guest_threads
+
+__all__ = ["Worker", "run_interruptibly"]
+
+
+T = TypeVar("T")
+
+# Python delivers Ctrl-C between two bytecodes of the main thread, so the main thread waits in short pieces.
+_PIECE = 0.1
+
+
+class Worker(Generic[T]):
+    """One call in a thread that fits a guest, begun at once."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._future = guest_threads.submit(function)
+
+    def wait(self, seconds: float = _PIECE) -> bool:
+        """Wait at most so long; return whether the call has ended."""
+        return bool(wait([self._future], seconds).done)
+
+    def outcome(self) -> T:
+        """Wait for the end; return the call's value or raise its exception."""
+        while not self.wait():
+            pass
+        return self._future.result()
+
+
+def run_interruptibly(function: Callable[[], T], interrupt: Callable[[], object]) -> T:
+    """Return what the function returns; each Ctrl-C meanwhile calls ``interrupt``, which should make it end."""
+    worker = Worker(function)
+    while True:
+        try:
+            return worker.outcome()
+        except KeyboardInterrupt:
+            interrupt()

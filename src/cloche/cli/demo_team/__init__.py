@@ -1,1 +1,0 @@
-"""A manager and two specialists, each with programs in a guest of its own."""

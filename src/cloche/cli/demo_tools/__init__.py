@@ -1,1 +1,0 @@
-"""The host tools of the demo: small, typed, with data of their own."""
