@@ -3,16 +3,13 @@
 import hashlib
 import json
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import wasmtime
 
 from cloche.runtime.errors import ImageError
-from cloche.runtime.wasm.adapter import Template
 from cloche.runtime.wasm.cache import CompiledCache
-from cloche.runtime.wasm.checked import CheckedTemplate
 from cloche.runtime.wasm.door import check_door
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.memory import PAGE
@@ -21,13 +18,6 @@ from cloche.runtime.wasm.unchecked import UncheckedTemplate
 __all__ = ["DEFAULT_IMAGE", "Image"]
 
 DEFAULT_IMAGE = Path(__file__).parents[1] / "image" / "cloche.wasm"
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    module: wasmtime.Module
-    minimum_memory: int
-    template: UncheckedTemplate
 
 
 class Image:
@@ -45,8 +35,7 @@ class Image:
         self.path = path
         self._cache = cache
         self._lock = threading.Lock()
-        self._loaded: dict[Engine, _Loaded] = {}
-        self._checked: dict[Engine, Template] = {}
+        self._templates: dict[Engine, UncheckedTemplate] = {}
         self.digest = _digest(path)
 
     @classmethod
@@ -65,42 +54,34 @@ class Image:
 
     def module(self, engine: Engine) -> wasmtime.Module:
         """Return the compiled module: from the cache, or compiled now, which takes seconds for the shipped image."""
-        return self._load(engine).module
+        return self.template(engine).module
 
     def minimum_memory(self, engine: Engine) -> int:
         """Return the bytes of memory that a fresh guest has."""
-        return self._load(engine).minimum_memory
+        return self.template(engine).min_memory
 
     def small_inbox(self, engine: Engine) -> int:
         """Return the address at which every guest takes its small requests; 0 if guests must be asked."""
-        return self._load(engine).template.small_inbox()
+        return self.template(engine).small_inbox()
 
-    def template(self, engine: Engine, *, checked: bool = False) -> Template:
-        """Return what makes guests of this image, through the unchecked calls or wasmtime's public API."""
-        loaded = self._load(engine)
-        if not checked:
-            return loaded.template
+    def template(self, engine: Engine) -> UncheckedTemplate:
+        """Return what makes guests of this image, loaded at the first call."""
+        template = self._templates.get(engine)
+        if template is not None:
+            return template
         with self._lock:
-            return self._checked.setdefault(engine, CheckedTemplate(engine, loaded.module))
+            if engine not in self._templates:
+                self._templates[engine] = self._load(engine)
+            return self._templates[engine]
 
     def pristine(self, engine: Engine) -> memoryview:
         """Return the read-only memory of a guest as the image left it. It costs address space, not memory."""
-        return self._load(engine).template.pristine().memory.view().toreadonly()
+        return self.template(engine).pristine().memory.view().toreadonly()
 
-    def _load(self, engine: Engine) -> _Loaded:
-        loaded = self._loaded.get(engine)
-        if loaded is not None:
-            return loaded
-        with self._lock:
-            if engine not in self._loaded:
-                self._loaded[engine] = self._prepare(engine)
-            return self._loaded[engine]
-
-    def _prepare(self, engine: Engine) -> _Loaded:
+    def _load(self, engine: Engine) -> UncheckedTemplate:
         cache = self._cache or CompiledCache()
         module = cache.module(engine, self.digest, lambda: self._compile(engine))
-        minimum = check_door(module)
-        return _Loaded(module, minimum * PAGE, UncheckedTemplate(engine, module))
+        return UncheckedTemplate(engine, module, check_door(module) * PAGE)
 
     def _compile(self, engine: Engine) -> wasmtime.Module:
         content = self.path.read_bytes()

@@ -17,12 +17,13 @@ from cloche.runtime.errors import (
 )
 from cloche.runtime.seam import Handlers
 from cloche.runtime.wasm import signals, stack
-from cloche.runtime.wasm.adapter import Adapter, StoreLimits
+from cloche.runtime.wasm.adapter import StoreLimits
 from cloche.runtime.wasm.control import Control
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.image import Image
 from cloche.runtime.wasm.imports import MAX_FRAME, ImportHost
 from cloche.runtime.wasm.traps import Stopped
+from cloche.runtime.wasm.unchecked import UncheckedGuest
 from cloche.runtime.wasm.written import Span, written_spans
 
 __all__ = ["TABLE_ELEMENTS", "Machine"]
@@ -43,7 +44,7 @@ class Machine:
     """One instance of an image, served by ``handlers``. Used by one thread at a time, except :meth:`interrupt`.
 
     ``memory_limit`` caps linear memory and ``table_elements`` the tables; ``max_frame`` caps, in bytes, a request, a
-    response, and whatever the guest passes to a handler. ``checked`` goes through wasmtime's public API, for tests.
+    response, and whatever the guest passes to a handler.
     Fuel starts out practically unlimited and there is no deadline.
 
     After :class:`Stopped` the machine is dead: its memory may be in any state. Close it and make another.
@@ -60,10 +61,9 @@ class Machine:
         *,
         max_frame: int = MAX_FRAME,
         table_elements: int = TABLE_ELEMENTS,
-        checked: bool = False,
     ) -> None:
         engine.require_usable()
-        self._template = image.template(engine, checked=checked)
+        self._template = image.template(engine)
         _check_limits(memory_limit, table_elements, image.minimum_memory(engine))
         self.engine = engine
         self.memory_limit = memory_limit
@@ -72,7 +72,7 @@ class Machine:
         self._turn = threading.Lock()
         self._control = Control()
         self._host = ImportHost(handlers, max_frame)
-        self._guest: Adapter = self._template.guest(
+        self._guest = self._template.guest(
             self._control, self._host, StoreLimits(memory_limit, table_elements, _TABLES)
         )
         # The guest may serve another machine once this one is closed; this view of its memory does not.
@@ -256,7 +256,7 @@ class Machine:
             raise ConfigurationError("metering", f"an engine metering {self.engine.metering!r} counts no fuel")
         self._open()
 
-    def _open(self) -> Adapter:
+    def _open(self) -> UncheckedGuest:
         # The engine's calls on a store that was freed would not fail but crash.
         if self._closed:
             raise SessionClosed("its machine was closed")

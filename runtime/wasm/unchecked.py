@@ -13,11 +13,12 @@ from functools import partial
 import wasmtime
 
 from cloche.runtime.errors import ImageError
-from cloche.runtime.wasm import epochs, native
-from cloche.runtime.wasm.adapter import FUEL_FULL, Adapter, StoreLimits
+from cloche.runtime.wasm import native
+from cloche.runtime.wasm.adapter import FUEL_FULL, StoreLimits
 from cloche.runtime.wasm.callbacks import CALLBACKS, Served
 from cloche.runtime.wasm.control import Control, here
 from cloche.runtime.wasm.engine import Engine
+from cloche.runtime.wasm.epochs import arm
 from cloche.runtime.wasm.imports import IMPORTS, ImportHost
 from cloche.runtime.wasm.memory import Memory
 from cloche.runtime.wasm.recycling import Shelf
@@ -37,10 +38,15 @@ _UNUSED = StoreLimits(1 << 32, (1 << 32) - 1, 4)
 
 
 class UncheckedTemplate:
-    """A module with its imports resolved, from which guests are made cheaply. May be shared by all threads."""
+    """A module with its imports resolved, from which guests are made cheaply. May be shared by all threads.
 
-    def __init__(self, engine: Engine, module: wasmtime.Module) -> None:
+    ``min_memory`` is the bytes of memory that a fresh guest has.
+    """
+
+    def __init__(self, engine: Engine, module: wasmtime.Module, min_memory: int) -> None:
         self.engine = engine
+        self.module = module
+        self.min_memory = min_memory
         linker = wasmtime.Linker(engine.wasmtime)
         for name, (parameters, results) in IMPORTS.items():
             _define(linker, name, parameters, results)
@@ -59,9 +65,9 @@ class UncheckedTemplate:
         idle.serve(control, host, limits)
         return idle
 
-    def release(self, guest: Adapter, *, sound: bool) -> None:
+    def release(self, guest: "UncheckedGuest", *, sound: bool) -> None:
         """Take back a guest: a sound one, which ended all it was asked for, may serve again."""
-        if not (sound and isinstance(guest, UncheckedGuest) and self._find_shelf().put(guest)):
+        if not (sound and self._find_shelf().put(guest)):
             guest.close()
 
     def small_inbox(self) -> int:
@@ -217,7 +223,7 @@ class UncheckedGuest(Served):
     def _prepare(self, limits: StoreLimits) -> None:
         self._limit(limits)
         if self._engine.interruptible:
-            epochs.arm(self._store, self._context)
+            arm(self._store, self._context)
 
     def _instantiate(self, template: UncheckedTemplate) -> None:
         before, here.guest = here.guest, self

@@ -4,22 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.runtime.checked import CheckedImage
 
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.seam import Handlers
-from cloche.runtime.wasm.machine import Machine
+from cloche.runtime.wasm.image import DEFAULT_IMAGE
 from cloche.runtime.wasm.source import ImageSource
 
 from .functions import Functions
 
 
-class CheckedSource(ImageSource):
-    """Makes machines that go through wasmtime's public API only."""
-
-    def new(self, handlers: Handlers, memory_limit: int) -> Machine:
-        return Machine(self.image, self.engine, handlers, memory_limit, checked=True)
+def checked_source() -> ImageSource:
+    return ImageSource(CheckedImage(DEFAULT_IMAGE))
 
 
 def add(a: int, b: int) -> int:
@@ -63,4 +60,4 @@ def test_both_ways_do_the_same(code: str) -> None:
         with box.session() as session:
             return [seen(session.run(step)) for step in ("kept = 41", "kept = 0\n" + code, "kept", code)]
 
-    assert run(CheckedSource) == run(ImageSource)
+    assert run(checked_source) == run(ImageSource)

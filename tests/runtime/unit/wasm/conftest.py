@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import wasmtime
+from tests.runtime.checked import CheckedImage
 
 from cloche.runtime.wasm.cache import CompiledCache
 from cloche.runtime.wasm.engine import Engine
@@ -29,6 +30,11 @@ def image(toy_wasm: bytes, tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 
 @pytest.fixture(scope="session")
+def checked_image(image: Image) -> Image:
+    return CheckedImage(image.path, CompiledCache(image.path.parent / "compiled"))
+
+
+@pytest.fixture(scope="session")
 def engine() -> Engine:
     return Engine.shared("fuel")
 
@@ -44,12 +50,13 @@ def checked(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def make(image: Image, engine: Engine, handlers: FakeHandlers, checked: bool) -> Iterator[Maker]:
+def make(image: Image, checked_image: Image, engine: Engine, handlers: FakeHandlers, checked: bool) -> Iterator[Maker]:
     """Make toy machines, through the unchecked calls and again through wasmtime's public API."""
     machines: list[Machine] = []
 
     def make_machine(memory_limit: int = 1 << 20, max_frame: int = 1 << 16, engine: Engine = engine) -> Machine:
-        machine = Machine(image, engine, handlers, memory_limit, max_frame=max_frame, checked=checked)
+        made_of = checked_image if checked else image
+        machine = Machine(made_of, engine, handlers, memory_limit, max_frame=max_frame)
         machines.append(machine)
         return machine
 

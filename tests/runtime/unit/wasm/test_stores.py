@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import wasmtime
+from tests.runtime.checked import CheckedImage
 
 from cloche.runtime.errors import ConfigurationError, ImageError
 from cloche.runtime.wasm.cache import CompiledCache
@@ -35,10 +36,10 @@ def test_no_size_of_memory_means_no_limit(image: Image, engine: Engine, memory: 
         Machine(image, engine, FakeHandlers(), memory)
 
 
-def module(text: str, folder: Path) -> Image:
+def module(text: str, folder: Path, checked: bool) -> Image:
     path = folder / "module.wasm"
     path.write_bytes(wasmtime.wat2wasm(text))
-    return Image(path, CompiledCache(folder / "compiled"))
+    return (CheckedImage if checked else Image)(path, CompiledCache(folder / "compiled"))
 
 
 DOOR = """
@@ -70,7 +71,7 @@ REFUSED = {
 def test_images_that_are_refused(name: str, tmp_path: Path, engine: Engine, checked: bool) -> None:
     text = f"(module {REFUSED[name]})"
     with pytest.raises(ImageError):
-        Machine(module(text, tmp_path), engine, FakeHandlers(), 1 << 20, checked=checked)
+        Machine(module(text, tmp_path, checked), engine, FakeHandlers(), 1 << 20)
 
 
 def test_a_start_function_that_calls_the_host(tmp_path: Path, engine: Engine, checked: bool) -> None:
@@ -78,7 +79,7 @@ def test_a_start_function_that_calls_the_host(tmp_path: Path, engine: Engine, ch
     text += "(func $s (call $w (i32.const 1) (i32.const 0) (i32.const 5))) (start $s))"
     handlers = FakeHandlers()
     with pytest.raises(ImageError):
-        Machine(module(text, tmp_path), engine, handlers, 1 << 20, checked=checked)
+        Machine(module(text, tmp_path, checked), engine, handlers, 1 << 20)
     assert handlers.written == []
 
 

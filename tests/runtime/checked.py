@@ -1,4 +1,4 @@
-"""A guest reached through wasmtime-py's public API only: slow, and the yardstick for the unchecked one.
+"""A guest reached through wasmtime-py's public API only: slow, and the yardstick for the product's unchecked calls.
 
 An exception must not cross WebAssembly: wasmtime-py keeps it in a module-wide variable, which threads would share.
 Here a callback keeps the real exception on the guest's control and raises an empty marker in its place, so the worst
@@ -13,15 +13,18 @@ from typing import Any
 import wasmtime
 
 from cloche.runtime.errors import ImageError
-from cloche.runtime.wasm import epochs, native
-from cloche.runtime.wasm.adapter import FUEL_FULL, Adapter, StoreLimits
-from cloche.runtime.wasm.control import Active, Control, here
+from cloche.runtime.wasm import native
+from cloche.runtime.wasm.adapter import FUEL_FULL, StoreLimits
+from cloche.runtime.wasm.control import Control, here
 from cloche.runtime.wasm.engine import Engine
+from cloche.runtime.wasm.epochs import arm
+from cloche.runtime.wasm.image import Image
 from cloche.runtime.wasm.imports import IMPORTS, ImportHost
 from cloche.runtime.wasm.memory import Memory
 from cloche.runtime.wasm.traps import Stopped, kind_of, trap_text
+from cloche.runtime.wasm.unchecked import UncheckedGuest, UncheckedTemplate
 
-__all__ = ["CheckedGuest", "CheckedTemplate"]
+__all__ = ["CheckedImage"]
 
 _LOW_32 = 0xFFFF_FFFF
 _LOW_64 = 0xFFFF_FFFF_FFFF_FFFF
@@ -31,93 +34,99 @@ class _Marker(Exception):
     """Says that the control knows why the guest must end."""
 
 
-class CheckedTemplate:
+class CheckedImage(Image):
+    """An image whose guests go through wasmtime's public API."""
+
+    def _load(self, engine: Engine) -> UncheckedTemplate:
+        loaded = super()._load(engine)
+        return _CheckedTemplate(engine, loaded.module, loaded.min_memory)
+
+
+class _CheckedTemplate(UncheckedTemplate):
     """A module from which guests are made."""
 
-    def __init__(self, engine: Engine, module: wasmtime.Module) -> None:
-        self.engine = engine
-        self.module = module
-
-    def guest(self, control: Control, host: ImportHost, limits: StoreLimits) -> "CheckedGuest":
+    def guest(self, control: Control, host: ImportHost, limits: StoreLimits) -> UncheckedGuest:
         """Return a fresh guest. Raises ImageError if the module cannot be instantiated within the limits."""
-        return CheckedGuest(self, control, host, limits)
+        return _CheckedGuest(self, control, host, limits)
 
-    def release(self, guest: Adapter, *, sound: bool) -> None:
+    def release(self, guest: UncheckedGuest, *, sound: bool) -> None:
         """Free a guest."""
         guest.close()
 
 
-class CheckedGuest(Active):
+class _CheckedGuest(UncheckedGuest):
     """One instance in one store. Used by one thread at a time; :meth:`close` frees it."""
 
-    def __init__(self, template: CheckedTemplate, control: Control, host: ImportHost, limits: StoreLimits) -> None:
-        super().__init__(control)
-        self._store = wasmtime.Store(template.engine.wasmtime)
-        self._prepare(template.engine, limits)
+    def __init__(self, template: _CheckedTemplate, control: Control, host: ImportHost, limits: StoreLimits) -> None:
+        self.control, self.host = control, host
+        self._wasm_store = wasmtime.Store(template.engine.wasmtime)
+        self._prepare_store(template.engine, limits)
         linker = wasmtime.Linker(template.engine.wasmtime)
         for name, (parameters, results) in IMPORTS.items():
             linker.define_func("cloche", name, _type(parameters, results), _guarded(control, getattr(host, name)))
-        self._exports = self._instantiate(linker, template.module)
-        self.memory = host.memory = _memory(self._store, self._export("memory", wasmtime.Memory))
+        self._exports = self._start(linker, template.module)
+        self.memory = host.memory = _memory(self._wasm_store, self._exported("memory", wasmtime.Memory))
 
     def inbox(self, size: int) -> int:
         """Call ``cloche_inbox``. Raises Stopped."""
-        return self._enter("cloche_inbox", size) & _LOW_32
+        return self._call("cloche_inbox", size) & _LOW_32
 
     def step(self, size: int) -> int:
         """Call ``cloche_step`` and return its 64 bits. Raises Stopped."""
-        return self._enter("cloche_step", size) & _LOW_64
+        return self._call("cloche_step", size) & _LOW_64
 
     def set_fuel(self, amount: int) -> None:
         """Set the fuel left. Only with metering by fuel."""
-        self._store.set_fuel(amount)
+        self._wasm_store.set_fuel(amount)
 
     def fuel_left(self) -> int:
         """Return the fuel left. Only with metering by fuel."""
-        return self._store.get_fuel()
+        return self._wasm_store.get_fuel()
 
     def stack_pointer(self) -> int:
         """Return the guest's own stack pointer, an address in its memory."""
-        value: int = self._export("__stack_pointer", wasmtime.Global).value(self._store)
+        value: int = self._exported("__stack_pointer", wasmtime.Global).value(self._wasm_store)
         return value & _LOW_32
 
     def set_stack_pointer(self, address: int) -> None:
         """Set the guest's own stack pointer."""
-        self._export("__stack_pointer", wasmtime.Global).set_value(self._store, ctypes.c_int32(address).value)
+        self._exported("__stack_pointer", wasmtime.Global).set_value(self._wasm_store, ctypes.c_int32(address).value)
 
     def close(self) -> None:
         """Free the guest and its memory. Safe to call twice."""
-        self.memory.close()
-        self._store.close()
+        # It has no memory if it could not be instantiated.
+        if hasattr(self, "memory"):
+            self.memory.close()
+        self._wasm_store.close()
 
-    def _prepare(self, engine: Engine, limits: StoreLimits) -> None:
-        self._store.set_limits(limits.memory, limits.table_elements, 1, limits.tables, 1)
+    def _prepare_store(self, engine: Engine, limits: StoreLimits) -> None:
+        self._wasm_store.set_limits(limits.memory, limits.table_elements, 1, limits.tables, 1)
         if engine.interruptible:
-            store: Any = self._store
-            epochs.arm(native.address(store.ptr()), native.address(store._context()))
+            store: Any = self._wasm_store
+            arm(native.address(store.ptr()), native.address(store._context()))
         if engine.metering == "fuel":
             self.set_fuel(FUEL_FULL)
 
-    def _instantiate(self, linker: wasmtime.Linker, module: wasmtime.Module) -> Any:
+    def _start(self, linker: wasmtime.Linker, module: wasmtime.Module) -> Any:
         before, here.guest = here.guest, self
         try:
-            return linker.instantiate(self._store, module).exports(self._store)
+            return linker.instantiate(self._wasm_store, module).exports(self._wasm_store)
         except (wasmtime.WasmtimeError, wasmtime.Trap, _Marker) as error:
             raise ImageError(f"the guest image cannot be started: {self.control.stopped or error}") from None
         finally:
             here.guest = before
 
-    def _export(self, name: str, kind: type[Any]) -> Any:
+    def _exported(self, name: str, kind: type[Any]) -> Any:
         found = self._exports.get(name)
         if not isinstance(found, kind):
             raise ImageError(f"the guest image does not export {name}")
         return found
 
-    def _enter(self, name: str, argument: int) -> int:
-        function = self._export(name, wasmtime.Func)
+    def _call(self, name: str, argument: int) -> int:
+        function = self._exported(name, wasmtime.Func)
         before, here.guest = here.guest, self
         try:
-            result: int = function(self._store, argument)
+            result: int = function(self._wasm_store, argument)
             return result
         except (wasmtime.WasmtimeError, wasmtime.Trap, _Marker) as error:
             raise self.control.stopped or _stopped(error) from None
