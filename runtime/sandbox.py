@@ -16,8 +16,8 @@ from cloche.runtime.running.run_state import Listener
 from cloche.runtime.running.session_guest import Guest
 from cloche.runtime.seam import MachineSource
 from cloche.runtime.session import Session
-from cloche.runtime.snapshots import taking
 from cloche.runtime.snapshots.snapshot import Snapshot
+from cloche.runtime.snapshots.taking import restore_guest
 from cloche.runtime.suspension.pauses import Origin
 from cloche.runtime.suspension.waiting import Rule
 from cloche.runtime.wasm.engine import Metering
@@ -162,7 +162,7 @@ class Sandbox:
         limits, guest = self._new_guest(limits, rollback, budget)
         if recorder is not None:
             guest.record(recorder, bytes(snapshot))
-        taking.restore(guest, snapshot)
+        restore_guest(guest, snapshot)
         suspension = snapshot.facts.suspension
         return Session(guest, limits, None if suspension is None else Origin(suspension, suspend))
 

@@ -8,7 +8,7 @@ from cloche.runtime.budget import Spent
 from cloche.runtime.events import Event, Finished
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
-from cloche.runtime.running import jobs
+from cloche.runtime.running import jobs as requests
 from cloche.runtime.running.run_state import Listener
 from cloche.runtime.running.session_guest import Guest
 from cloche.runtime.running.streaming import EventFeed
@@ -16,8 +16,8 @@ from cloche.runtime.sessions.contents import Contents, GuestPath
 from cloche.runtime.sessions.starting import Starts
 from cloche.runtime.sessions.usual import UsualRuns
 from cloche.runtime.sizes import parse_count
-from cloche.runtime.snapshots import taking
 from cloche.runtime.snapshots.snapshot import Snapshot
+from cloche.runtime.snapshots.taking import make_twin, take_snapshot
 from cloche.runtime.suspension.pauses import Origin, Pauses
 
 __all__ = ["GuestPath", "Session"]
@@ -59,11 +59,11 @@ class Session(UsualRuns, Starts, Contents):
             result = self._run_usual(code)
             if result is not None:
                 return result
-        return self._wait(jobs.run(code), limits, on_event)
+        return self._wait(requests.run(code), limits, on_event)
 
     async def arun(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
         """Like :meth:`run`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
-        return await self._await(jobs.run(code), limits, on_event)
+        return await self._await(requests.run(code), limits, on_event)
 
     async def stream(self, code: str, *, limits: Limits | None = None) -> AsyncGenerator[Event, None]:
         """Run a program and yield its events as they happen, Finished last. Leaving the iteration ends the run."""
@@ -140,8 +140,8 @@ class Session(UsualRuns, Starts, Contents):
     def _snapshot(self, key: bytes | None, tenant: str | None) -> Snapshot:
         origin = self._pauses.as_origin()
         suspension = None if origin is None else origin.suspension
-        return taking.take(self._guest, key=key, tenant=tenant, suspension=suspension)
+        return take_snapshot(self._guest, key=key, tenant=tenant, suspension=suspension)
 
     def _forks(self, n: int) -> "list[Session]":
         checkpoint, origin = self._guest.checkpoint(), self._pauses.as_origin()
-        return [Session(taking.twin(self._guest, checkpoint), self._limits, origin) for _ in range(n)]
+        return [Session(make_twin(self._guest, checkpoint), self._limits, origin) for _ in range(n)]

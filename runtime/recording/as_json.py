@@ -15,17 +15,17 @@ from typing import Any
 from cloche.runtime.bridge.protocol import is_dict, is_list
 from cloche.runtime.values import MalformedValue, ValueCodecError, decode, encode
 
-__all__ = ["dumps", "loads"]
+__all__ = ["json_of", "plain_of"]
 
 _MESSAGE, _TEXT, _BYTES = "$message", "$text", "$bytes"
 
 
-def dumps(document: Any) -> str:
+def json_of(document: Any) -> str:
     """Return the JSON of dicts, lists, text, ints, bools, None and bytes."""
     return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def loads(data: bytes) -> Any:
+def plain_of(data: bytes) -> Any:
     """Return the document. Raises ValueError."""
     try:
         return json.loads(data, object_hook=_restored)

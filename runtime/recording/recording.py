@@ -8,7 +8,7 @@ from typing import Any
 from cloche.runtime.atomic import write_atomically
 from cloche.runtime.bridge.protocol import is_dict
 from cloche.runtime.errors import RecordingError
-from cloche.runtime.recording import as_json
+from cloche.runtime.recording.as_json import json_of, plain_of
 from cloche.runtime.recording.events import RecordedRun, run_from
 from cloche.runtime.values import MalformedValue, decode, encode
 
@@ -49,13 +49,13 @@ class Recording:
 
     def to_json(self) -> str:
         """Return the document as JSON, with the same content: messages are spelled out where JSON can hold them."""
-        return as_json.dumps(self._as_plain())
+        return json_of(self._as_plain())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Recording":
         """Return the recording of a document in either form. Raises RecordingError."""
         try:
-            plain = as_json.loads(data) if data[:1] in (b"{", b" ", b"\n") else decode(data)
+            plain = plain_of(data) if data[:1] in (b"{", b" ", b"\n") else decode(data)
             return cls._from_plain(plain)
         except (MalformedValue, ValueError) as error:
             raise RecordingError(f"this is not a recording: {error}") from None

@@ -11,8 +11,7 @@ from cloche.runtime.recording.events import Asked, RecordedRun
 from cloche.runtime.recording.recording import Recording
 from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.seam import Machine, MachineSource
-from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.snapshots.taking import checkpoint_of
+from cloche.runtime.snapshots.snapshot import Snapshot, checkpoint_of
 from cloche.runtime.wasm.source import ImageSource
 from cloche.runtime.wasm.traps import StopKind, Stopped
 

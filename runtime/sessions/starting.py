@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
-from cloche.runtime.running import jobs
+from cloche.runtime.running import jobs as requests
 from cloche.runtime.running.execution import Execution
 from cloche.runtime.running.run_state import Listener
 from cloche.runtime.sessions.turns import Turns
@@ -40,7 +40,7 @@ class Starts(Turns):
         The other arguments and errors are those of :meth:`run`. What ``suspend`` raises ends the run and is raised.
         """
         waiting = WaitingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
-        return self._outcome(*self._performed(self._begin(jobs.run(code), limits, on_event, None, waiting)))
+        return self._outcome(*self._performed(self._begin(requests.run(code), limits, on_event, None, waiting)))
 
     async def astart(
         self,
@@ -56,7 +56,7 @@ class Starts(Turns):
 
         waiting = WaitingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
         loop = asyncio.get_running_loop()
-        execution = self._begin(jobs.run(code), limits, on_event, loop, waiting)
+        execution = self._begin(requests.run(code), limits, on_event, loop, waiting)
         return self._outcome(execution, await self._detach(execution).wait_async())
 
     @property
@@ -78,7 +78,7 @@ class Starts(Turns):
             self._pauses.check(suspended)
             run = suspended.run
             self._guest.affordable(run.limits)
-            job = jobs.resume(answers)(self._guest, run.limits)
+            job = requests.resume(answers)(self._guest, run.limits)
             execution = self._current = Execution(self._guest, job, run, self._done, loop, suspended)
             self._pauses.current, run.listener = None, listener
         return execution

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from cloche.runtime.errors import ConfigurationError, Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
-from cloche.runtime.running import jobs
+from cloche.runtime.running import jobs as requests
 from cloche.runtime.running.execution import Execution
 from cloche.runtime.running.run_state import Listener, RunState
 from cloche.runtime.running.session_guest import Guest
@@ -62,7 +62,9 @@ class Turns:
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
-    def _wait(self, job: jobs.MakeJob, limits: Limits | None = None, listener: Listener | None = None) -> Result[Any]:
+    def _wait(
+        self, job: requests.MakeJob, limits: Limits | None = None, listener: Listener | None = None
+    ) -> Result[Any]:
         return self._performed(self._begin(job, limits, listener, None))[1]
 
     def _performed(self, execution: Execution) -> tuple[Execution, Result[Any]]:
@@ -83,7 +85,7 @@ class Turns:
         return not self._guest.tools.blocking() and self._guest.source.fits_here()
 
     async def _await(
-        self, job: jobs.MakeJob, limits: Limits | None = None, listener: Listener | None = None
+        self, job: requests.MakeJob, limits: Limits | None = None, listener: Listener | None = None
     ) -> Result[Any]:
         import asyncio
 
@@ -92,7 +94,7 @@ class Turns:
 
     def _begin(
         self,
-        make_job: jobs.MakeJob,
+        make_job: requests.MakeJob,
         limits: Limits | None,
         listener: Listener | None,
         loop: "asyncio.AbstractEventLoop | None",

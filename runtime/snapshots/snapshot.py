@@ -6,14 +6,20 @@ from typing import Any
 
 from cloche.runtime.amounts import bytes_text
 from cloche.runtime.atomic import write_atomically
+from cloche.runtime.bridge.protocol import ABI
 from cloche.runtime.budget import Budget, Spent
 from cloche.runtime.errors import SnapshotCorrupt, SnapshotMismatch
-from cloche.runtime.snapshots import frame
+from cloche.runtime.rollback.checkpoint import Checkpoint
+from cloche.runtime.seam import MachineSource
+from cloche.runtime.snapshots.delta import MalformedDelta, unpack
 from cloche.runtime.snapshots.facts import Facts
+from cloche.runtime.snapshots.frame import check_seal, frame, parse
 from cloche.runtime.suspension.call import SuspendedCall, pending
 from cloche.runtime.values import MalformedValue, decode, encode
 
-__all__ = ["Snapshot"]
+__all__ = ["Snapshot", "checkpoint_of"]
+
+_WASM_PAGE = 1 << 16
 
 
 class Snapshot:
@@ -31,7 +37,7 @@ class Snapshot:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._frame = frame.parse(data)
+        self._frame = parse(data)
         self._facts = _facts(self._frame.header)
 
     @classmethod
@@ -51,7 +57,7 @@ class Snapshot:
     @classmethod
     def make(cls, facts: Facts, body: bytes, key: bytes | None = None) -> "Snapshot":
         """Return a snapshot of these parts, sealed if there is a key; for the layers below only."""
-        return cls(frame.frame(encode(facts.as_plain(), where="snapshot"), body, key))
+        return cls(frame(encode(facts.as_plain(), where="snapshot"), body, key))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the snapshot to a file, of which there is the old or the new content at any time. Raises OSError."""
@@ -62,7 +68,7 @@ class Snapshot:
 
         A snapshot without a tenant is nobody's in particular, and fits only where none is asked for.
         """
-        frame.check_seal(self._data, self.is_sealed, key)
+        check_seal(self._data, self.is_sealed, key)
         if self._facts.tenant != tenant:
             raise SnapshotMismatch("tenant", _whose(self._facts.tenant), _whose(tenant))
 
@@ -142,6 +148,22 @@ class Snapshot:
     def __repr__(self) -> str:
         notes = [f"{self.spent.runs} runs", *["suspended"] * self.is_suspended, *["sealed"] * self.is_sealed]
         return f"<Snapshot {bytes_text(len(self))}, {', '.join(notes)}>"
+
+
+def checkpoint_of(snapshot: Snapshot, source: MachineSource) -> Checkpoint:
+    """Return the memory of a snapshot of this image. Raises SnapshotMismatch or SnapshotCorrupt."""
+    facts = snapshot.facts
+    if facts.abi != ABI:
+        raise SnapshotMismatch("abi", f"version {facts.abi}", f"version {ABI}")
+    if facts.image != source.digest:
+        raise SnapshotMismatch("image", facts.image[:12], f"{source.digest[:12]} (SHA-256)")
+    if facts.size < source.least_memory or facts.size % _WASM_PAGE or facts.stack_pointer > facts.size:
+        raise SnapshotCorrupt("it was made by something else: its memory has an impossible size")
+    try:
+        pieces = unpack(snapshot.body, source.pristine(), facts.size)
+    except MalformedDelta as error:
+        raise SnapshotCorrupt(f"it was made by something else: {error}") from None
+    return Checkpoint(pieces, facts.size, facts.stack_pointer)
 
 
 def _facts(header: bytes) -> Facts:

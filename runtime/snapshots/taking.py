@@ -6,21 +6,18 @@ from typing import Any
 from cloche.runtime.bridge.protocol import ABI
 from cloche.runtime.bridge.world import World
 from cloche.runtime.dispatch import Dispatcher
-from cloche.runtime.errors import SnapshotCorrupt, SnapshotMismatch
+from cloche.runtime.errors import SnapshotMismatch
 from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.running.session_guest import Guest
-from cloche.runtime.seam import MachineSource
-from cloche.runtime.snapshots.delta import MalformedDelta, pack, unpack
+from cloche.runtime.snapshots.delta import pack
 from cloche.runtime.snapshots.facts import Facts, Told
-from cloche.runtime.snapshots.snapshot import Snapshot
+from cloche.runtime.snapshots.snapshot import Snapshot, checkpoint_of
 from cloche.runtime.values import encode
 
-__all__ = ["checkpoint_of", "restore", "take", "twin"]
-
-_WASM_PAGE = 1 << 16
+__all__ = ["make_twin", "restore_guest", "take_snapshot"]
 
 
-def take(
+def take_snapshot(
     guest: Guest, *, key: bytes | None = None, tenant: str | None = None, suspension: dict[str, Any] | None = None
 ) -> Snapshot:
     """Return a snapshot of a guest that stands still. Raises SessionClosed if it cannot be brought back to do so."""
@@ -29,7 +26,7 @@ def take(
     return Snapshot.make(_facts(guest, checkpoint, tenant, suspension), body, key)
 
 
-def restore(guest: Guest, snapshot: Snapshot) -> None:
+def restore_guest(guest: Guest, snapshot: Snapshot) -> None:
     """Let a guest that has not run yet go on from a snapshot.
 
     Raises SnapshotMismatch or SnapshotCorrupt, before anything is loaded.
@@ -44,23 +41,7 @@ def restore(guest: Guest, snapshot: Snapshot) -> None:
     guest.resume_at(checkpoint, facts.told.caps, facts.told.tools == _fingerprint(guest.tools))
 
 
-def checkpoint_of(snapshot: Snapshot, source: MachineSource) -> Checkpoint:
-    """Return the memory of a snapshot of this image. Raises SnapshotMismatch or SnapshotCorrupt."""
-    facts = snapshot.facts
-    if facts.abi != ABI:
-        raise SnapshotMismatch("abi", f"version {facts.abi}", f"version {ABI}")
-    if facts.image != source.digest:
-        raise SnapshotMismatch("image", facts.image[:12], f"{source.digest[:12]} (SHA-256)")
-    if facts.size < source.least_memory or facts.size % _WASM_PAGE or facts.stack_pointer > facts.size:
-        raise SnapshotCorrupt("it was made by something else: its memory has an impossible size")
-    try:
-        pieces = unpack(snapshot.body, source.pristine(), facts.size)
-    except MalformedDelta as error:
-        raise SnapshotCorrupt(f"it was made by something else: {error}") from None
-    return Checkpoint(pieces, facts.size, facts.stack_pointer)
-
-
-def twin(guest: Guest, checkpoint: Checkpoint) -> Guest:
+def make_twin(guest: Guest, checkpoint: Checkpoint) -> Guest:
     """Return another guest in the state of this one. Raises SessionClosed if there is no room for it."""
     world = World(None, None)
     world.resume(guest.world.state())

@@ -6,7 +6,7 @@ from cloche.runtime.errors import NotSuspended, SessionSuspended
 from cloche.runtime.running.execution import Execution
 from cloche.runtime.running.run_state import RunState
 from cloche.runtime.running.session_guest import Guest
-from cloche.runtime.suspension import plain
+from cloche.runtime.suspension.plain import run_as_plain, run_from_plain
 from cloche.runtime.suspension.suspended import Control, Suspended
 from cloche.runtime.suspension.waiting import Rule
 
@@ -35,7 +35,7 @@ class Pauses:
 
     def adopt(self, origin: Origin) -> None:
         """Have a program suspended that was so in a snapshot. Raises SnapshotCorrupt."""
-        run = plain.from_plain(origin.suspension, self._guest.tools, self._guest.memory, origin.rule)
+        run = run_from_plain(origin.suspension, self._guest.tools, self._guest.memory, origin.rule)
         self._origin, self.current = origin, self._suspended(run)
 
     @property
@@ -75,7 +75,7 @@ class Pauses:
             return None
         run = self.current.run
         rule = None if run.waiting is None else run.waiting.rule
-        return Origin(plain.as_plain(run, timeless=self._guest.world.is_repeatable), rule)
+        return Origin(run_as_plain(run, timeless=self._guest.world.is_repeatable), rule)
 
     def _suspended(self, run: RunState) -> Suspended:
         return Suspended(self._session, run, self._control)

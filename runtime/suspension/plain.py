@@ -12,10 +12,10 @@ from cloche.runtime.result import ToolCallRecord, Usage
 from cloche.runtime.running.run_state import RunState, now
 from cloche.runtime.suspension.waiting import HeldCall, Rule, WaitingCalls
 
-__all__ = ["as_plain", "from_plain"]
+__all__ = ["run_as_plain", "run_from_plain"]
 
 
-def as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
+def run_as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
     """Return all it takes to go on with the run elsewhere; ``timeless`` leaves out all times."""
     waiting = run.waiting
     assert waiting is not None
@@ -34,7 +34,7 @@ def as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
     }
 
 
-def from_plain(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: Rule | None) -> RunState:
+def run_from_plain(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: Rule | None) -> RunState:
     """Return the run. A tool that needs approval now or did then needs it. Raises SnapshotCorrupt."""
     try:
         return _run(plain, tools, memory, rule)

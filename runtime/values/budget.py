@@ -7,10 +7,10 @@ with the slot that holds the object and the room that tables keep free.
 import re
 from typing import Final
 
-from . import codes
+from .codes import PATH
 from .errors import MalformedValue
 
-DEFAULT: Final = 512 << 20
+DEFAULT_BUDGET: Final = 512 << 20
 """Bytes that a decoded message may take where the caller does not say."""
 
 WORST: Final = 128
@@ -27,7 +27,7 @@ _LENGTH_BYTES: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0x
 _COUNT_BYTES: Final = {0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
 
 
-def check(data: bytes, budget: int) -> None:
+def check_budget(data: bytes, budget: int) -> None:
     """Raise MalformedValue if decoding `data` could take more than `budget` bytes; a quick look, then a scan."""
     if len(data) * WORST > budget:
         Scan(data, budget).run()
@@ -89,7 +89,7 @@ class Scan:
 
     def _extension(self, size: int) -> int:
         code = self._data[self._at : self._at + 1]
-        factor = 40 if code == bytes([codes.PATH]) else 2
+        factor = 40 if code == bytes([PATH]) else 2
         return self._skip(size + 1, 300 + factor * size)
 
     def _number(self, width: int) -> int:

@@ -3,7 +3,7 @@
 from typing import Any, Final, Literal
 
 from . import arrays, codes
-from . import budget as budgets
+from .budget import DEFAULT_BUDGET, check_budget
 from .codes import MAX_DEPTH
 from .depth import is_too_deep
 from .errors import MalformedValue
@@ -19,7 +19,7 @@ _DEFAULT_RECORDS: Final[Records] = "typed" if __name__.startswith("cloche_guest.
 """This package is installed twice, once for each end."""
 
 
-def decode(data: bytes | memoryview, *, records: Records = _DEFAULT_RECORDS, budget: int = budgets.DEFAULT) -> Any:
+def decode(data: bytes | memoryview, *, records: Records = _DEFAULT_RECORDS, budget: int = DEFAULT_BUDGET) -> Any:
     """The value that `data` holds.
 
     `records` says how dataclasses and models arrive: "dict" (the host's default) as plain dicts, "typed" (the guest's)
@@ -56,7 +56,7 @@ def _on_plain_extension(code: int, data: bytes) -> Any:
 
 def _check_bulk(data: bytes, budget: int) -> None:
     """What a message too long to be harmless must pass before it is parsed."""
-    budgets.check(data, budget // 2)  # the other half is for arrays that become lists
+    check_budget(data, budget // 2)  # the other half is for arrays that become lists
     if is_too_deep(data):
         raise MalformedValue(f"nested more than {MAX_DEPTH} levels deep")
 

@@ -13,7 +13,7 @@ from cloche.runtime.dispatch import Answering, Waited
 from cloche.runtime.errors import ConfigurationError, SnapshotCorrupt
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session import Session
-from cloche.runtime.suspension import plain
+from cloche.runtime.suspension.plain import run_from_plain
 from cloche.runtime.suspension.suspended import Suspended
 
 
@@ -136,7 +136,7 @@ def test_moments_that_never_were(session: Session, tools: Told, since: Any) -> N
     good = suspension(session)
     edited = good | {"held": [[*good["held"][0][:-1], since]]}
     with pytest.raises(SnapshotCorrupt, match="suspended program"):
-        plain.from_plain(edited, tools, 1 << 28, None)
+        run_from_plain(edited, tools, 1 << 28, None)
 
 
 @pytest.mark.parametrize(

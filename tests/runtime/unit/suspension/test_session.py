@@ -23,7 +23,7 @@ from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.seam import Handlers
 from cloche.runtime.session import Session
 from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.suspension import plain
+from cloche.runtime.suspension.plain import run_from_plain
 from cloche.runtime.suspension.suspended import Outcome, Suspended
 
 SIZE = 1 << 16
@@ -390,8 +390,8 @@ EDITS: dict[str, Any] = {
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in EDITS.items() for value in values])
 def test_edited_suspensions_are_refused(session: Session, tools: Tools, name: str, value: Any) -> None:
     good = suspension(session)
-    plain.from_plain(good, tools, 1 << 28, None)
+    run_from_plain(good, tools, 1 << 28, None)
     with pytest.raises(SnapshotCorrupt, match="suspended program"):
-        plain.from_plain(good | {name: value}, tools, 1 << 28, None)
+        run_from_plain(good | {name: value}, tools, 1 << 28, None)
     with pytest.raises(SnapshotCorrupt):
-        plain.from_plain({key: good[key] for key in good if key != name}, tools, 1 << 28, None)
+        run_from_plain({key: good[key] for key in good if key != name}, tools, 1 << 28, None)
