@@ -1,6 +1,7 @@
 # Two commands: `make demo` and `make test`. Each sets up what it needs, once.
 PYTHON ?= python3
-VENV := .venv
+# An environment for each interpreter, so that `make test PYTHON=python3.13` rebuilds nothing of the usual one.
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(patsubst python%,%,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
@@ -36,8 +37,8 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-clean: ## remove the environment and the installed image (the build cache stays)
-	rm -rf $(VENV) dist runtime/image/*.wasm runtime/image/*.json runtime/image/licenses
+clean: ## remove the environments and the installed image (the build cache stays)
+	rm -rf .venv .venv-* dist runtime/image/*.wasm runtime/image/*.json runtime/image/licenses
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
