@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Each sets up what it needs, once.
+# Begin with `make demo` or `make test`; `make help` has the others. Each sets up what it needs, once.
 PYTHON ?= python3
 # An environment for each interpreter, so that `make test PYTHON=python3.13` rebuilds nothing of the usual one.
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(patsubst python%,%,$(notdir $(PYTHON))))
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test guest bench lint types package clean help
+.PHONY: demo test guest bench lint types docs package clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -28,6 +28,9 @@ types: $(READY) ## mypy and pyright, both strict
 	$(BIN)/mypy src/cloche src/cloche_guest build/recipe tests
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+docs: $(READY) ## the documentation as a site in site/; a broken link or reference fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 package: guest ## sdist, the wheel from it, and an import in a clean environment
 	$(BIN)/python -m pytest -q -m "network or not network" tests/build/real/test_package.py
 
@@ -38,7 +41,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 clean: ## remove the environments and the installed image (the build cache stays)
-	rm -rf .venv .venv-* dist runtime/image/*.wasm runtime/image/*.json runtime/image/licenses
+	rm -rf .venv .venv-* dist site runtime/image/*.wasm runtime/image/*.json runtime/image/licenses
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'

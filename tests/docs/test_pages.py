@@ -13,12 +13,20 @@ from cloche.runtime.amounts import bytes_text, count_text
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "CHANGELOG.md"]
+INDEX = ROOT / "docs" / "README.md"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+# What the build makes, or a tool.
+MADE = {"runtime/image/cloche.json", "runtime/image/cloche.wasm"}
 SIZES = {"memory", "output", "result", "argument", "file_bytes"}
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]*)\|", re.M)
 _DECISION = re.compile(r"^\d{3}-[a-z0-9-]+\.md$")
+_STATUS = re.compile(r"^(Accepted|Superseded by \[\d{3}\]\([^)]+\)|Changed by \[\d{3}\]\([^)]+\)), \d{4}-\d{2}-\d{2}\.")
+_INDEXED = re.compile(r"^\| \[([^\]]+)\]\(([^)]+)\) \| [^|]* \| (.+) \|$", re.M)
+_PATH = re.compile(
+    r"`((?:agent|bench|build|cli|docs|examples|guest|host_tools|integrations|runtime|src|tests)/[\w./-]+|\.ci/\w+)(?:::\w+)?`"
+)
 
 
 def shown(name: str, value: float | None) -> str:
@@ -58,12 +66,24 @@ def test_each_link_to_a_file_leads_somewhere(page: Path) -> None:
             assert (page.parent / place).exists(), target
 
 
-def test_decisions_are_numbered_without_gaps_and_have_a_title() -> None:
-    files = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+def test_decisions_are_numbered_and_have_a_title_a_status_and_a_date() -> None:
+    files = sorted(file for file in (ROOT / "docs" / "decisions").glob("*.md") if file.name != "README.md")
     assert [int(file.name[:3]) for file in files] == list(range(1, len(files) + 1))
     for file in files:
         assert _DECISION.match(file.name)
-        assert file.read_text(encoding="utf-8").startswith((f"# {file.name[:3]} ", f"# {file.name[:3]}: "))
+        title, _, status = file.read_text(encoding="utf-8").split("\n", 3)[:3]
+        assert title.startswith(f"# {file.name[:3]}: "), file.name
+        assert _STATUS.match(status), file.name
+
+
+def test_the_index_of_decisions_has_each_with_its_title_and_status() -> None:
+    folder = ROOT / "docs" / "decisions"
+    rows = {name: (title, status) for title, name, status in _INDEXED.findall((folder / "README.md").read_text())}
+    for file in sorted(folder.glob("[0-9]*.md")):
+        title, _, status = file.read_text(encoding="utf-8").split("\n", 3)[:3]
+        stated = _STATUS.match(status)
+        assert stated is not None
+        assert rows[file.name] == (title[2:], stated[1]), file.name
 
 
 def test_the_benchmark_table_has_its_place() -> None:
@@ -71,6 +91,17 @@ def test_the_benchmark_table_has_its_place() -> None:
     assert README.index("<!-- bench:begin -->") < README.index("<!-- bench:end -->")
 
 
-def test_every_page_is_reached_from_the_readme() -> None:
-    linked = {(ROOT / target.partition("#")[0]).resolve() for target in _LINK.findall(README) if "://" not in target}
-    assert {page.resolve() for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "decisions"} <= linked
+def test_every_page_is_reached_from_the_index_and_the_index_from_the_readme() -> None:
+    assert "docs/README.md" in _LINK.findall(README)
+    targets = (target.partition("#")[0] for target in _LINK.findall(INDEX.read_text(encoding="utf-8")))
+    linked = {(INDEX.parent / target).resolve() for target in targets if target and "://" not in target}
+    folders = {"decisions", "reference"}
+    pages = {page.resolve() for page in (ROOT / "docs").rglob("*.md") if page.parent.name not in folders}
+    assert pages - {INDEX.resolve()} <= linked
+    assert {(ROOT / "docs" / folder / "README.md").resolve() for folder in folders} <= linked
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_path_of_the_repository_that_a_page_names_exists(page: Path) -> None:
+    named = {path for path in _PATH.findall(page.read_text(encoding="utf-8")) if "*" not in path}
+    assert {path for path in named if not (ROOT / path).exists()} - MADE == set()
