@@ -167,4 +167,5 @@ def as_dispatcher(tools: Any) -> Dispatcher:
         return NoTools()
     if isinstance(tools, Dispatcher):
         return tools
-    return converter()(tools)
+    dispatcher: Dispatcher = converter()(tools)
+    return dispatcher
