@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from cloche.runtime.errors import ClocheError
 
 if TYPE_CHECKING:
-    from cloche.runtime.suspension.call import SuspendedCall
+    from cloche.runtime.bridge.pending import SuspendedCall
 
 __all__ = [
     "AgentBusy",

@@ -2,7 +2,7 @@
 
 import re
 
-from cloche.runtime.harmful import HARMFUL
+from cloche.runtime._terminal import HARMFUL
 
 __all__ = ["harmless", "one_line"]
 

@@ -14,7 +14,7 @@ from cloche.cli.exit_codes import ExitCode
 from cloche.cli.wasm_sections import read_door
 from cloche.runtime.errors import ImageError
 from cloche.runtime.limits import Limits
-from cloche.runtime.wasm.folder import cache_home
+from cloche.runtime.wasm.cache import cache_home
 from cloche.runtime.wasm.image import DEFAULT_IMAGE
 
 __all__ = [

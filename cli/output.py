@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from cloche.cli.exit_codes import CommandError
 from cloche.cli.harmless import harmless, one_line
 from cloche.runtime.errors import GuestError, GuestException, LimitExceeded
-from cloche.runtime.events import Event, Output
-from cloche.runtime.result import Result, ToolCallRecord
+from cloche.runtime.result import Event, Output, Result, ToolCallRecord
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,7 +5,7 @@ import argparse
 from cloche.cli.exit_codes import CommandError, ExitCode
 from cloche.cli.harmless import harmless
 from cloche.runtime.recording.recording import Recording
-from cloche.runtime.recording.replaying import Replay, replay
+from cloche.runtime.recording.replay import Replay, replay
 
 __all__ = ["command"]
 

@@ -11,7 +11,7 @@ from cloche.cli.output import error_text, full_repr, result_json, write_event
 from cloche.cli.worker import run_interruptibly
 from cloche.runtime.recording.recorder import Recorder
 from cloche.runtime.result import Result
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 
 __all__ = ["command"]
 

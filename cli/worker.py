@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import wait
 from typing import Generic, TypeVar
 
-from cloche.runtime.running.threads import guest_threads
+from cloche.runtime.threads import guest_threads
 
 __all__ = ["Worker", "run_interruptibly"]
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self, cast, runtime_checkable
 from cloche.host_tools.errors import ToolDefinitionError
 from cloche.host_tools.names import check_name
 from cloche.host_tools.tools import FunctionTool, Tool
-from cloche.runtime.dispatch import ToolSpec, UnknownTool, Waited
+from cloche.runtime.dispatch import AnsweredCall, ToolSpec, UnknownTool
 
 __all__ = ["Informed", "ToolLike", "ToolRegistry", "answered", "approved", "registry_of"]
 
@@ -21,23 +21,23 @@ __all__ = ["Informed", "ToolLike", "ToolRegistry", "answered", "approved", "regi
 class Informed(Protocol):
     """What a tool has beside the methods of :class:`Tool` if it takes part in how its calls are answered."""
 
-    def invoke_approved(self, call: Waited) -> Any:
+    def invoke_approved(self, call: AnsweredCall) -> Any:
         """Do what :meth:`Tool.invoke` does, for a call that waited and was approved."""
         ...
 
-    def accept_answer(self, call: Waited, value: Any, error: BaseException | None) -> Any:
-        """Return or raise what the program gets; see :meth:`cloche.runtime.dispatch.Answering.answered`."""
+    def accept_answer(self, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
+        """Return or raise what the program gets; see :meth:`cloche.runtime.dispatch.AnsweringDispatcher.answered`."""
         ...
 
 
-def approved(tool: Tool, call: Waited) -> Any:
+def approved(tool: Tool, call: AnsweredCall) -> Any:
     """Make a call that was approved; an async tool gives an awaitable."""
     if isinstance(tool, Informed):
         return tool.invoke_approved(call)
     return tool.invoke(call.args, call.kwargs, call.name)
 
 
-def answered(tool: Tool | None, call: Waited, value: Any, error: BaseException | None) -> Any:
+def answered(tool: Tool | None, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
     """Return or raise what the program gets from a call that is answered; ``tool`` is None if it is gone meanwhile."""
     if isinstance(tool, Informed):
         return tool.accept_answer(call, value, error)
@@ -184,11 +184,11 @@ class ToolRegistry(MutableMapping[str, Tool]):
         """Raise UnknownTool, or ToolRejected for arguments that do not fit, without running the tool."""
         self._find(name).accept(args, kwargs, name)
 
-    def approved(self, call: Waited) -> Any:
+    def approved(self, call: AnsweredCall) -> Any:
         """Do what :meth:`call` does, for a call that waited and was approved."""
         return approved(self._find(call.name), call)
 
-    def answered(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+    def answered(self, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
         """Return the value or raise the error, unless the tool has something to say about its answers."""
         return answered(self._table.tools.get(call.name), call, value, error)
 

@@ -14,7 +14,7 @@ from cloche.host_tools.registry import registry_of
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 
 __all__ = ["PARAMETERS", "PythonRunner"]
 

@@ -10,7 +10,7 @@ from cloche.agent.observations import error_of, observation_of
 from cloche.host_tools import FunctionTool, Tool, ToolRegistry
 from cloche.runtime.limits import Limits
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 
 __all__ = ["ClocheExecutor"]
 

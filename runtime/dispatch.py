@@ -7,13 +7,13 @@ from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, cast, runt
 from cloche.runtime.converters import converter, register_converter
 
 __all__ = [
-    "Answering",
+    "AnsweredCall",
+    "AnsweringDispatcher",
     "Dispatcher",
     "NoTools",
-    "Suspending",
+    "SuspendingDispatcher",
     "ToolSpec",
     "UnknownTool",
-    "Waited",
     "as_dispatcher",
     "as_suspending",
     "register_converter",
@@ -78,7 +78,7 @@ class Dispatcher(Protocol):
 
 
 @runtime_checkable
-class Suspending(Protocol):
+class SuspendingDispatcher(Protocol):
     """What a dispatcher also has if calls of its tools can wait for an answer, with the program suspended meanwhile."""
 
     def any_suspends(self) -> bool:
@@ -98,7 +98,7 @@ class Suspending(Protocol):
         ...
 
 
-class Waited(NamedTuple):
+class AnsweredCall(NamedTuple):
     """A call that waited for an answer: what the program sent, and since when, in seconds since the epoch."""
 
     name: str
@@ -108,17 +108,17 @@ class Waited(NamedTuple):
 
 
 @runtime_checkable
-class Answering(Protocol):
+class AnsweringDispatcher(Protocol):
     """What a dispatcher also has if it is told how calls that waited are answered, on the thread that goes on.
 
     Without it, calls that were approved are made with :meth:`Dispatcher.call`, and values reach the program as given.
     """
 
-    def approved(self, call: Waited) -> Any | Awaitable[Any]:
+    def approved(self, call: AnsweredCall) -> Any | Awaitable[Any]:
         """Make a call that was approved; value and exceptions are those of :meth:`Dispatcher.call`."""
         ...
 
-    def answered(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+    def answered(self, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
         """Return what a call that is not made gives the program: the ``value``, or what takes its place.
 
         Where there is an ``error`` the call is to raise it, and so does this; what else this raises, the call raises.
@@ -129,12 +129,12 @@ class Answering(Protocol):
 
 @lru_cache(maxsize=256)
 def _is_suspending(kind: type[Any]) -> bool:
-    return issubclass(kind, Suspending)
+    return issubclass(kind, SuspendingDispatcher)
 
 
-def as_suspending(tools: Dispatcher) -> Suspending | None:
+def as_suspending(tools: Dispatcher) -> SuspendingDispatcher | None:
     """Return the dispatcher as a Suspending, None if it is none. Cheap, unlike a look at its methods for each run."""
-    return cast("Suspending", tools) if _is_suspending(type(tools)) else None
+    return cast("SuspendingDispatcher", tools) if _is_suspending(type(tools)) else None
 
 
 class NoTools:

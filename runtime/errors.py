@@ -14,21 +14,21 @@
     |   |   +-- CallsExceeded      tool calls in one run
     |   |   +-- ResultTooLarge     bytes of the encoded value
     |   +-- StackOverflow          the WebAssembly stack ran out
-    |   +-- GuestCrashed           a trap that is nobody's limit: reason
+    |   +-- GuestCrashed           a trap that no limit explains: reason
     |   +-- ProtocolError          a forged or damaged frame: detail
     |   +-- Interrupted            the caller stopped the run: reason
     +-- CallerError                what the caller did: raised at once
         +-- ConfigurationError     (ValueError) a setting that cannot work: field, problem
         +-- SessionBusy            two callers at once
         |   +-- SessionSuspended   a program in the session waits for answers to its calls: calls
-        +-- NotSuspended           answers for a program that does not wait for them (any more)
+        +-- NotSuspended           answers for a program that no longer waits for them
         +-- SessionClosed          used after its end: reason
         +-- BudgetSpent            a session has used what all its runs may use: what, used, limit
         +-- SnapshotError          a snapshot that was not restored
         |   +-- SnapshotCorrupt    (ValueError) not a snapshot, cut off or edited: problem
         |   +-- SnapshotMismatch   sound, but not for this sandbox or caller: what, found, expected
         |   +-- SnapshotNotFound   (KeyError) a store has none of that name: name
-        |   +-- SnapshotBusy       somebody else is going on with it: name, holder
+        |   +-- SnapshotBusy       another process or thread holds it: name, holder
         +-- RecordingError         (ValueError) a document that cannot be replayed: problem
         +-- ImageError             the guest image is missing, damaged or not loadable
         +-- BlockedTools           too many tools are stuck past their deadline: count, limit
@@ -36,8 +36,6 @@
 Each error is made from the numbers it carries and builds its message from them, so every one of them
 can be pickled, copied and compared by attribute.
 """
-
-from cloche.runtime.amounts import bytes_text, count_text
 
 __all__ = [
     "BlockedTools",
@@ -71,6 +69,23 @@ __all__ = [
     "TimeExceeded",
     "UnserializableValue",
 ]
+
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+def count_text(count: float) -> str:
+    """Return a count with thousands separated: ``5,000,000``."""
+    return f"{count:,.0f}"
+
+
+def bytes_text(size: float) -> str:
+    """Return a size in the largest binary unit that keeps it at least 1: ``1.5 MiB``, ``17 bytes``."""
+    power = 0
+    while size >= 1024 and power < len(_UNITS) - 1:
+        size /= 1024
+        power += 1
+    return f"{size:.4g} {_UNITS[power]}"
 
 
 class ClocheError(Exception):
@@ -318,7 +333,7 @@ class BudgetSpent(CallerError):
     def __str__(self) -> str:
         return (
             f"the session has used {self.used:,} of its {self.limit:,} {self.what}: give it a larger "
-            f"Budget({self.what}=...), or begin a new session"
+            f"SessionBudget({self.what}=...), or begin a new session"
         )
 
 

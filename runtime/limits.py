@@ -1,18 +1,93 @@
-"""What one run may use. Every limit is on unless it is switched off by name."""
+"""What one run may use, and what all runs of a session may use together.
 
+Every limit is on unless it is switched off by name.
+"""
+
+import math
+import re
 from dataclasses import dataclass, fields
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
-from cloche.runtime.sizes import parse_count, parse_seconds, parse_size
+from cloche.runtime.errors import BudgetSpent, ConfigurationError
+from cloche.runtime.result import Usage
 
-__all__ = ["LimitChanges", "Limits"]
+__all__ = ["LimitChanges", "Limits", "SessionBudget", "Spent", "parse_count", "parse_seconds", "parse_size"]
+
+
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "byte": 1,
+    "bytes": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+}
+# At most 18 digits before the point: int() of hostile text stays cheap, and every sensible size fits.
+_SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([A-Za-z]*)\s*")
+_HOW = "write bytes as an int, or text like '256 MiB' (units: KiB, MiB, GiB, KB, MB, GB)"
+_MAX_SECONDS = 366 * 24 * 3600.0
+
+
+def parse_size(field: str, value: Any, *, most: int, least: int = 1) -> int:
+    """Return a size in bytes from an int or from text with a unit.
+
+    Raises ConfigurationError naming ``field`` if it is not a size, or not between ``least`` and ``most``.
+    """
+    size = _size_of_text(field, value) if isinstance(value, str) else value
+    return _between(field, size, least, most, _HOW)
+
+
+def parse_count(field: str, value: Any, *, most: int, least: int = 1) -> int:
+    """Return a whole number between ``least`` and ``most``, or raise ConfigurationError naming ``field``."""
+    return _between(field, value, least, most, "write a whole number")
+
+
+def parse_seconds(field: str, value: Any) -> float:
+    """Return seconds above 0 and up to a year, or raise ConfigurationError naming ``field``."""
+    how = "write seconds as a number above 0, or None for no limit"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigurationError(field, f"{_shown(value)} is not a number of seconds: {how}")
+    if math.isnan(value) or not 0 < value <= _MAX_SECONDS:
+        raise ConfigurationError(field, f"{value} is not between 0 and {_MAX_SECONDS:.0f}: {how}")
+    return float(value)
+
+
+def _size_of_text(field: str, text: str) -> int:
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ConfigurationError(field, f"{_shown(text)} is not a size: {_HOW}")
+    number, unit = found.groups()
+    factor = _UNITS.get(unit.lower())
+    if factor is None:
+        raise ConfigurationError(field, f"{_shown(text)} has the unknown unit {unit[:20]!r}: {_HOW}")
+    return round(float(number) * factor) if "." in number else int(number) * factor
+
+
+def _between(field: str, value: Any, least: int, most: int, how: str) -> int:
+    # bool is an int in Python, but True is nobody's size.
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError(field, f"{_shown(value)} is not a whole number: {how}")
+    if not least <= value <= most:
+        raise ConfigurationError(field, f"{_shown(value)} is not between {least} and {most}: {how}")
+    return value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an int of {value.bit_length()} bits"
+    return repr(value)[:60]
+
 
 _MIB = 1 << 20
 # A 32-bit memory has 65,536 pages; the last one stays out of reach so that no address ever wraps.
-_MOST_MEMORY = (1 << 32) - (1 << 16)
+_MAX_MEMORY = (1 << 32) - (1 << 16)
 # Lengths travel as 32-bit numbers.
-_MOST_BYTES = (1 << 31) - 1
-_MOST_COUNT = (1 << 53) - 1
+_MAX_BYTES = (1 << 31) - 1
+_MAX_COUNT = (1 << 53) - 1
 
 
 class LimitChanges(TypedDict, total=False):
@@ -87,16 +162,16 @@ class Limits:
         pending: int = 256,
     ) -> None:
         self._set("fuel", None if fuel is None else parse_count("fuel", fuel, most=(1 << 62)))
-        self._set("memory", parse_size("memory", memory, least=_MIB, most=_MOST_MEMORY))
+        self._set("memory", parse_size("memory", memory, least=_MIB, most=_MAX_MEMORY))
         self._set("time", None if time is None else parse_seconds("time", time))
-        self._set("output", parse_size("output", output, least=0, most=_MOST_BYTES))
-        self._set("calls", None if calls is None else parse_count("calls", calls, least=0, most=_MOST_COUNT))
-        self._set("result", parse_size("result", result, least=64, most=_MOST_BYTES))
-        self._set("argument", parse_size("argument", argument, least=64, most=_MOST_BYTES))
-        self._set("files", parse_count("files", files, least=0, most=_MOST_BYTES))
-        self._set("file_bytes", parse_size("file_bytes", file_bytes, least=0, most=_MOST_BYTES))
-        self._set("message", parse_count("message", message, least=64, most=_MOST_BYTES))
-        self._set("traceback", parse_count("traceback", traceback, least=64, most=_MOST_BYTES))
+        self._set("output", parse_size("output", output, least=0, most=_MAX_BYTES))
+        self._set("calls", None if calls is None else parse_count("calls", calls, least=0, most=_MAX_COUNT))
+        self._set("result", parse_size("result", result, least=64, most=_MAX_BYTES))
+        self._set("argument", parse_size("argument", argument, least=64, most=_MAX_BYTES))
+        self._set("files", parse_count("files", files, least=0, most=_MAX_BYTES))
+        self._set("file_bytes", parse_size("file_bytes", file_bytes, least=0, most=_MAX_BYTES))
+        self._set("message", parse_count("message", message, least=64, most=_MAX_BYTES))
+        self._set("traceback", parse_count("traceback", traceback, least=64, most=_MAX_BYTES))
         self._set("pending", parse_count("pending", pending, most=10_000))
 
     def _set(self, name: str, value: int | float | None) -> None:
@@ -121,8 +196,106 @@ class Limits:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_restore, (self._as_changes(),))
+        return (_restore_limits, (self._as_changes(),))
 
 
-def _restore(values: LimitChanges) -> Limits:
+def _restore_limits(values: LimitChanges) -> Limits:
     return Limits(**values)
+
+
+_MAX_TOTAL = (1 << 62) - 1
+
+
+class Spent(NamedTuple):
+    """What a session has used since it began, failed and rolled-back runs included.
+
+    ``runs`` started, ``fuel`` units (0 where it is not metered), ``time`` seconds of wall time, ``output`` bytes and
+    tool ``calls``. It is part of a snapshot and goes on counting in a restored session, as in each fork.
+    """
+
+    runs: int = 0
+    fuel: int = 0
+    time: float = 0.0
+    output: int = 0
+    calls: int = 0
+
+    def with_run(self) -> "Spent":
+        """Return it with one run more."""
+        return Spent(self.runs + 1, self.fuel, self.time, self.output, self.calls)
+
+    def plus(self, usage: Usage) -> "Spent":
+        """Return it with what a run, or another request, has used."""
+        return Spent(
+            self.runs,
+            self.fuel + (usage.fuel or 0),
+            self.time + usage.wall,
+            self.output + usage.output_bytes,
+            self.calls + usage.calls,
+        )
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class SessionBudget:
+    """What one session may use in all its runs together, beside the :class:`Limits` of each; None is no bound.
+
+    ``runs`` programs, ``fuel`` units, ``time`` seconds of wall time, ``output`` bytes on both streams together, and
+    tool ``calls``. A run gets what is left where that is less than its limits; where nothing is left, BudgetSpent
+    is raised and nothing is run. Restoring a session does not begin its budget anew.
+
+    Raises ConfigurationError naming the field and what to write.
+    """
+
+    runs: int | None
+    fuel: int | None
+    time: float | None
+    output: int | None
+    calls: int | None
+
+    def __init__(
+        self,
+        *,
+        runs: int | None = None,
+        fuel: int | None = None,
+        time: float | None = None,
+        output: int | str | None = None,
+        calls: int | None = None,
+    ) -> None:
+        self._set("runs", None if runs is None else parse_count("runs", runs, most=_MAX_TOTAL))
+        self._set("fuel", None if fuel is None else parse_count("fuel", fuel, most=_MAX_TOTAL))
+        self._set("time", None if time is None else parse_seconds("time", time))
+        self._set("output", None if output is None else parse_size("output", output, most=_MAX_TOTAL))
+        self._set("calls", None if calls is None else parse_count("calls", calls, most=_MAX_TOTAL, least=0))
+
+    def _set(self, name: str, value: float | None) -> None:
+        object.__setattr__(self, name, value)
+
+    def as_dict(self) -> dict[str, int | float]:
+        """Return the bounds that there are, by name."""
+        bounds = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: bound for name, bound in bounds.items() if bound is not None}
+
+    def check(self, spent: Spent) -> None:
+        """Raise BudgetSpent where nothing is left for another run."""
+        for name, bound in self.as_dict().items():
+            used = getattr(spent, name)
+            # A program may run with no calls left, but not with no fuel.
+            if used >= bound and name != "calls":
+                raise BudgetSpent(name, used, bound)
+
+    def within(self, limits: Limits, spent: Spent) -> Limits:
+        """Return the limits of the next run: those given, or what is left of the budget where that is less."""
+        left = {name: bound - getattr(spent, name) for name, bound in self.as_dict().items() if name != "runs"}
+        return limits.replace(**_smaller(limits, left)) if left else limits
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_budget, (self.as_dict(),)
+
+
+def _smaller(limits: Limits, left: dict[str, Any]) -> Any:
+    """Return what is left where it is less than the limit."""
+    now = {name: getattr(limits, name) for name in left}
+    return {name: max(0, most) for name, most in left.items() if now[name] is None or most < now[name]}
+
+
+def _restore_budget(bounds: Any) -> SessionBudget:
+    return SessionBudget(**bounds)

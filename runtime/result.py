@@ -1,12 +1,23 @@
-"""What a run leaves behind: its value or error, its output, what it used, and the tools it called."""
+"""What a run leaves behind, and the events that tell of it while it happens."""
 
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from cloche.runtime.amounts import bytes_text, count_text
-from cloche.runtime.errors import GuestError
+from cloche.runtime.errors import GuestError, bytes_text, count_text
 
-__all__ = ["CallOutcome", "Result", "ToolCallRecord", "Usage"]
+__all__ = [
+    "CallOutcome",
+    "Event",
+    "Finished",
+    "Output",
+    "Result",
+    "Stream",
+    "ToolCallRecord",
+    "ToolFinished",
+    "ToolStarted",
+    "Usage",
+]
+
 
 T = TypeVar("T")
 
@@ -126,3 +137,38 @@ def _brief(value: object) -> str:
     if isinstance(value, int):
         return repr(value) if value.bit_length() <= 128 else f"an int of {value.bit_length()} bits"
     return f"a {type(value).__name__}"
+
+
+Stream = Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The program printed ``text`` (never empty). A character is never split over two events."""
+
+    stream: Stream
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A tool is about to be called. The same ``record`` comes back in :class:`ToolFinished`."""
+
+    record: ToolCallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool call ended; ``record`` has its outcome."""
+
+    record: ToolCallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run ended. Always the last event, and always there, whatever the run did."""
+
+    result: Result[Any]
+
+
+Event = Output | ToolStarted | ToolFinished | Finished

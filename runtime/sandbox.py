@@ -3,25 +3,22 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from cloche.runtime.bridge.clocks import Clock, Seed, parse_clock, parse_seed
-from cloche.runtime.bridge.world import World
-from cloche.runtime.budget import Budget
+from cloche.runtime.bridge.environment import Clock, Environment, Seed, parse_clock, parse_seed
+from cloche.runtime.bridge.pending import SuspendRule
+from cloche.runtime.bridge.run_state import Listener
 from cloche.runtime.dispatch import Dispatcher, as_dispatcher
 from cloche.runtime.errors import ConfigurationError
-from cloche.runtime.events import Event
-from cloche.runtime.limits import Limits
+from cloche.runtime.limits import Limits, SessionBudget
+from cloche.runtime.machine_api import MachineSource
 from cloche.runtime.recording.recorder import Recorder
-from cloche.runtime.result import Result
-from cloche.runtime.running.run_state import Listener
-from cloche.runtime.running.session_guest import Guest
-from cloche.runtime.seam import MachineSource
-from cloche.runtime.session import Session
+from cloche.runtime.result import Event, Result
+from cloche.runtime.session.capture import restore_guest
+from cloche.runtime.session.guest import SessionGuest
+from cloche.runtime.session.pauses import SuspendedOrigin
+from cloche.runtime.session.session import Session
 from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.snapshots.taking import restore_guest
-from cloche.runtime.suspension.pauses import Origin
-from cloche.runtime.suspension.waiting import Rule
 from cloche.runtime.wasm.engine import Metering
-from cloche.runtime.wasm.source import ImageSource
+from cloche.runtime.wasm.machine import ImageSource
 
 __all__ = ["Sandbox"]
 
@@ -121,7 +118,7 @@ class Sandbox:
         *,
         limits: Limits | None = None,
         rollback: bool = True,
-        budget: Budget | None = None,
+        budget: SessionBudget | None = None,
         recorder: Recorder | None = None,
     ) -> Session:
         """Return a new session, which keeps its state between runs.
@@ -138,10 +135,10 @@ class Sandbox:
         *,
         limits: Limits | None = None,
         rollback: bool = True,
-        budget: Budget | None = None,
+        budget: SessionBudget | None = None,
         key: bytes | None = None,
         tenant: str | None = None,
-        suspend: Rule | None = None,
+        suspend: SuspendRule | None = None,
         recorder: Recorder | None = None,
     ) -> Session:
         """Return a session that goes on from a snapshot, with this sandbox's tools and limits.
@@ -164,7 +161,7 @@ class Sandbox:
             guest.record(recorder, bytes(snapshot))
         restore_guest(guest, snapshot)
         suspension = snapshot.facts.suspension
-        return Session(guest, limits, None if suspension is None else Origin(suspension, suspend))
+        return Session(guest, limits, None if suspension is None else SuspendedOrigin(suspension, suspend))
 
     async def arestore(
         self,
@@ -172,10 +169,10 @@ class Sandbox:
         *,
         limits: Limits | None = None,
         rollback: bool = True,
-        budget: Budget | None = None,
+        budget: SessionBudget | None = None,
         key: bytes | None = None,
         tenant: str | None = None,
-        suspend: Rule | None = None,
+        suspend: SuspendRule | None = None,
         recorder: Recorder | None = None,
     ) -> Session:
         """Like :meth:`restore`, on another thread."""
@@ -200,7 +197,7 @@ class Sandbox:
         self,
         limits: Limits | None,
         rollback: bool,
-        budget: Budget | None = None,
+        budget: SessionBudget | None = None,
         recorder: Recorder | None = None,
     ) -> Session:
         limits, guest = self._new_guest(limits, rollback, budget)
@@ -208,11 +205,13 @@ class Sandbox:
             guest.record(recorder)
         return Session(guest, limits)
 
-    def _new_guest(self, limits: Limits | None, rollback: bool, budget: Budget | None) -> tuple[Limits, Guest]:
+    def _new_guest(
+        self, limits: Limits | None, rollback: bool, budget: SessionBudget | None
+    ) -> tuple[Limits, SessionGuest]:
         limits = self._limits if limits is None else _checked(limits)
         self._check_memory(limits)
-        world = World(self._seed, self._clock)
-        return limits, Guest(self._source, self._tools, world, limits.memory, rollback, budget)
+        world = Environment(self._seed, self._clock)
+        return limits, SessionGuest(self._source, self._tools, world, limits.memory, rollback, budget)
 
     def _check_memory(self, limits: Limits) -> None:
         least = self._source.least_memory

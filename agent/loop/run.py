@@ -27,7 +27,7 @@ class CallReplyOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class CallReplies:
-    """Replies as keywords of :meth:`cloche.runtime.suspension.suspended.Suspended.resume`; none where it is empty."""
+    """Replies as keywords of :meth:`cloche.runtime.session.suspended.Suspended.resume`; none where it is empty."""
 
     options: dict[str, Any]
 

@@ -7,10 +7,10 @@ from typing import Any
 from cloche.agent.events import AgentEvent, Printed, ToolCallEnded, ToolCallStarted
 from cloche.agent.loop.effects import Effect, aevents_of, events_of
 from cloche.agent.loop.run import Run
-from cloche.runtime.events import Event, Output, ToolFinished, ToolStarted
 from cloche.runtime.limits import Limits
-from cloche.runtime.session import Session
-from cloche.runtime.suspension.suspended import Outcome, Suspended
+from cloche.runtime.result import Event, Output, ToolFinished, ToolStarted
+from cloche.runtime.session.session import Session
+from cloche.runtime.session.suspended import Outcome, Suspended
 
 __all__ = ["ResumeCode", "RunCode"]
 

@@ -1,6 +1,6 @@
 """Text of models, tools and guests made safe to show on a terminal."""
 
-from cloche.runtime.harmful import HARMFUL
+from cloche.runtime._terminal import HARMFUL
 
 __all__ = ["harmless"]
 

@@ -11,7 +11,7 @@ from cloche.runtime.errors import CallerError, GuestError
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 
 __all__ = ["FileContent", "OpenSessions", "Service", "ServiceError"]
 

@@ -8,7 +8,7 @@ from cloche.cli.files import file_to_put
 from cloche.cli.flags import limit_value
 from cloche.cli.harmless import harmless
 from cloche.cli.repl.session import ReplSession
-from cloche.runtime.amounts import bytes_text, count_text
+from cloche.runtime.errors import bytes_text, count_text
 from cloche.runtime.limits import LimitChanges
 
 __all__ = ["Quit", "run_command"]

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-from cloche.runtime.wasm.folder import cache_home
+from cloche.runtime.wasm.cache import cache_home
 
 __all__ = ["LineReader", "history_file", "is_complete", "kept_history", "line_reader", "read_piece"]
 

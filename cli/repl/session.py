@@ -10,7 +10,7 @@ from cloche.host_tools import ToolRegistry
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import LimitChanges, Limits
 from cloche.runtime.result import Result
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 from cloche.runtime.snapshots.snapshot import Snapshot
 
 __all__ = ["ReplSession"]

@@ -12,7 +12,7 @@ from cloche.cli.session import waiting
 from cloche.cli.session.listing import session_lines
 from cloche.cli.session.store import alone, keep, key_from, store_from
 from cloche.cli.worker import run_interruptibly
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 from cloche.runtime.snapshots.stores.base import checked_name
 
 __all__ = ["add_replay", "add_session", "command"]

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 
 from cloche.cli.harmless import one_line
 from cloche.cli.output import brief_repr
-from cloche.runtime.amounts import bytes_text
-from cloche.runtime.errors import SnapshotError
+from cloche.runtime.bridge.pending import SuspendedCall
+from cloche.runtime.errors import SnapshotError, bytes_text
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.snapshots.stores.base import SnapshotStore
-from cloche.runtime.suspension.call import SuspendedCall
 
 __all__ = ["call_lines", "session_lines"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from cloche.cli.exit_codes import CommandError
 from cloche.cli.harmless import one_line
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 from cloche.runtime.snapshots.stores.base import LockingStore, SnapshotStore
 from cloche.runtime.snapshots.stores.folder import FolderStore
+from cloche.runtime.snapshots.stores.fsspec import FsspecStore
 from cloche.runtime.snapshots.stores.redis import RedisStore
-from cloche.runtime.snapshots.stores.remote import FsspecStore
 from cloche.runtime.snapshots.stores.sqlite import SQLiteStore
 
 __all__ = ["alone", "default_place", "keep", "key_from", "store_at", "store_from"]

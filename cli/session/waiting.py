@@ -16,10 +16,10 @@ from cloche.cli.session.store import alone, keep, key_from, store_from
 from cloche.cli.worker import run_interruptibly
 from cloche.host_tools import ToolRegistry
 from cloche.runtime.result import Result
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
+from cloche.runtime.session.suspended import Outcome, Suspended
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.snapshots.stores.base import checked_name
-from cloche.runtime.suspension.suspended import Outcome, Suspended
 
 __all__ = ["answer", "approve", "deny", "show", "start"]
 

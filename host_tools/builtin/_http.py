@@ -12,7 +12,7 @@ import httpcore
 import httpx
 
 from cloche.host_tools.builtin._network import AddressRules, CheckedNetwork, WebError, WebRefused
-from cloche.runtime.sizes import parse_seconds, parse_size
+from cloche.runtime.limits import parse_seconds, parse_size
 
 __all__ = ["ACCEPTED", "Browser", "Page", "UrlCheck", "inflater"]
 

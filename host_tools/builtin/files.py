@@ -10,7 +10,7 @@ from typing import cast
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.tools import Tool, tool
 from cloche.runtime.errors import ConfigurationError
-from cloche.runtime.sizes import parse_size
+from cloche.runtime.limits import parse_size
 
 __all__ = ["SharedFiles"]
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from contextvars import copy_context
 from typing import Any, Protocol, TypeVar, cast
 
-from cloche.runtime.running.threads import tool_threads
+from cloche.runtime.threads import tool_threads
 
 __all__ = ["AwaitedExecution", "CallExecution", "Expired", "InlineExecution", "ThreadExecution", "finish_inline"]
 

@@ -21,9 +21,9 @@ from cloche.host_tools.policy.policy import Policy, Scope, current_scope
 from cloche.host_tools.policy.steps import GuardedCall, accepted, call_guarded, check_guarded, count, masked, outcome_of
 from cloche.host_tools.registry import ToolRegistry, answered, registry_of
 from cloche.host_tools.tools import Tool
-from cloche.runtime.dispatch import ToolSpec, UnknownTool, Waited
+from cloche.runtime.bridge.pending import CallDenied
+from cloche.runtime.dispatch import AnsweredCall, ToolSpec, UnknownTool
 from cloche.runtime.errors import ConfigurationError
-from cloche.runtime.suspension.answers import CallDenied
 
 __all__ = ["Guard", "GuardedTools", "WrappedTool", "answer_guarded", "unwrapped"]
 
@@ -39,11 +39,11 @@ class Guard(Protocol):
         """Raise what ``call`` would for a call that is not made yet."""
         ...
 
-    def approved(self, call: Waited) -> Any:
+    def approved(self, call: AnsweredCall) -> Any:
         """Make a call that waited and was approved."""
         ...
 
-    def answered(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+    def answered(self, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
         """Return or raise what a call gives that was answered."""
         ...
 
@@ -83,11 +83,11 @@ class WrappedTool(Tool):
         """Make the call if the policies allow it."""
         return self._guard.call(self.name, list(args), kwargs)
 
-    def invoke_approved(self, call: Waited) -> Any:
+    def invoke_approved(self, call: AnsweredCall) -> Any:
         """Make a call that was approved, if the policies allow it."""
         return self._guard.approved(call._replace(name=self.name))
 
-    def accept_answer(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+    def accept_answer(self, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
         """Return or raise what the policies let through of an answer."""
         return self._guard.answered(call._replace(name=self.name), value, error)
 
@@ -100,7 +100,7 @@ def unwrapped(tool: Tool) -> Tool:
 
 
 def answer_guarded(
-    guarded: GuardedCall, call: Waited, value: Any, error: BaseException | None, account: Account
+    guarded: GuardedCall, call: AnsweredCall, value: Any, error: BaseException | None, account: Account
 ) -> Any:
     """Return what the guest gets for an answer, or raise the error. The account is closed in any case.
 
@@ -120,7 +120,7 @@ def answer_guarded(
     return value
 
 
-def _describe(guarded: GuardedCall, call: Waited, account: Account) -> None:
+def _describe(guarded: GuardedCall, call: AnsweredCall, account: Account) -> None:
     # A tool that takes other arguments by now is not called: what was sent is recorded then.
     with suppress(Exception):
         accepted(guarded._replace(tool=unwrapped(guarded.tool)), call.args, call.kwargs, account)
@@ -238,13 +238,13 @@ class GuardedTools:
         guarded = self._guarded(name)
         check_guarded(guarded, args, kwargs, Account(self._log, name, guarded.scope))
 
-    def approved(self, call: Waited) -> Any:
+    def approved(self, call: AnsweredCall) -> Any:
         """Do what :meth:`call` does, for a call that waited for leave and has it."""
         guarded = self._guarded(call.name)._replace(waited=call)
         account = Account(self._log, call.name, guarded.scope, call.since, approval="yes")
         return _call(guarded, call.args, call.kwargs, account)
 
-    def answered(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+    def answered(self, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
         """Return the value, masked, or raise the error, of a call that is answered and not made, and record it.
 
         Raises ToolDenied, UnknownTool for a tool that is gone, or what the log raises.

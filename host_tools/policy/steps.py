@@ -21,8 +21,8 @@ from cloche.host_tools.policy.policy import (
 )
 from cloche.host_tools.registry import Informed
 from cloche.host_tools.tools import Tool
-from cloche.runtime.dispatch import Waited
-from cloche.runtime.suspension.answers import CallDenied
+from cloche.runtime.bridge.pending import CallDenied
+from cloche.runtime.dispatch import AnsweredCall
 
 __all__ = ["GuardedCall", "accepted", "ask", "call_guarded", "check_guarded", "count", "judge", "masked", "outcome_of"]
 
@@ -85,7 +85,7 @@ class GuardedCall(NamedTuple):
     tool: Tool
     policies: Sequence[Policy]
     scope: Scope
-    waited: Waited | None = None
+    waited: AnsweredCall | None = None
 
 
 async def call_guarded(

@@ -18,21 +18,21 @@ __all__ = [
     "Call",
     "CallFrame",
     "Cancel",
-    "Failure",
-    "Finished",
+    "FailureReport",
+    "FinishedResponse",
     "Op",
     "Response",
     "Sleep",
     "Start",
     "Wait",
-    "Waiting",
+    "WaitingResponse",
     "Withdraw",
     "error_reply",
     "is_dict",
     "is_list",
     "parse_call",
     "parse_response",
-    "read_usual",
+    "read_plain_call",
     "request",
     "resume_request",
     "run_request",
@@ -62,7 +62,7 @@ class Op(IntEnum):
     RESEED = 10
 
 
-class Failure(NamedTuple):
+class FailureReport(NamedTuple):
     """Why a request failed in the guest; every text is the guest's own."""
 
     kind: str
@@ -73,20 +73,20 @@ class Failure(NamedTuple):
     line: int | None
 
 
-class Finished(NamedTuple):
+class FinishedResponse(NamedTuple):
     """The guest answered a request."""
 
     value: Any
-    failure: Failure | None
+    failure: FailureReport | None
 
 
-class Waiting(NamedTuple):
+class WaitingResponse(NamedTuple):
     """The program waits for the outcomes of these calls: their ids, and the program's lines that they stand in."""
 
     lines: dict[int, int | None]
 
 
-Response = Finished | Waiting
+Response = FinishedResponse | WaitingResponse
 
 
 class Call(NamedTuple):
@@ -169,7 +169,7 @@ def set_request(name: str, value: Any) -> bytes:
 
 NOTHING = encode([0, None, None])
 """What the guest answers, as a rule."""
-FINISHED = Finished(None, None)
+FINISHED = FinishedResponse(None, None)
 """The same, parsed."""
 
 
@@ -178,12 +178,12 @@ def parse_response(data: bytes) -> Response:
     frame = _frame(data, "response")
     # The usual answer first, without the price of a match statement.
     if len(frame) == 3 and frame[0] == 0 and frame[2] is None:
-        return Finished(frame[1], None)
+        return FinishedResponse(frame[1], None)
     match frame:
         case [0, None, error] if is_dict(error):
-            return Finished(None, _failure(error))
+            return FinishedResponse(None, _failure(error))
         case [1, calls] if is_list(calls):
-            return Waiting(dict(map(_waiting, calls)))
+            return WaitingResponse(dict(map(_waiting, calls)))
         case _:
             raise ProtocolError("a response of an unknown shape")
 
@@ -193,7 +193,7 @@ def parse_call(data: bytes) -> CallFrame:
     return _parse_items(_frame(data, "call"))
 
 
-def read_usual(data: bytes) -> list[Any] | None:
+def read_plain_call(data: bytes) -> list[Any] | None:
     """Return the items of CALL, the frame that nearly all are; None for another. Raises ProtocolError.
 
     Its first two bytes say that it is a list of four items beginning with 0, so that nothing is left to look at but
@@ -273,7 +273,7 @@ def _frame(data: bytes, what: str) -> list[Any]:
     return frame
 
 
-def _failure(error: dict[Any, Any]) -> Failure:
+def _failure(error: dict[Any, Any]) -> FailureReport:
     if error.keys() != _FAILURE_KEYS:
         raise ProtocolError("an error report of an unknown shape")
     kind, name, module, message, traceback = (error[key] for key in ("kind", "type", "module", "message", "traceback"))
@@ -283,7 +283,7 @@ def _failure(error: dict[Any, Any]) -> Failure:
         raise ProtocolError("an error report of an unknown kind")
     if not _is_line(error["line"]):
         raise ProtocolError("an error report with a line that is no number")
-    return Failure(kind, name, module, message, traceback, error["line"])
+    return FailureReport(kind, name, module, message, traceback, error["line"])
 
 
 def _waiting(call: Any) -> tuple[int, int | None]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from cloche.runtime.seam import Machine
+from cloche.runtime.machine_api import Machine
 
 __all__ = ["PAGE", "Checkpoint", "Piece", "changed_pieces", "span"]
 

@@ -3,19 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
-from cloche.runtime.bridge.tape import Recording, ReplayMismatch, Tape
+from cloche.runtime.bridge.transcript import ReplayMismatch, Tape, TapedAnswers
+from cloche.runtime.machine_api import Machine
 from cloche.runtime.rollback.checkpoint import Checkpoint
-from cloche.runtime.seam import Machine
 
 __all__ = ["Journal"]
 
-_MOST_FUEL = 100_000_000
-_MOST_SECONDS = 0.05
-_MOST_BYTES = 4 << 20
-_MOST_ENTRIES = 5_000
+_MAX_FUEL = 100_000_000
+_MAX_SECONDS = 0.05
+_MAX_BYTES = 4 << 20
+_MAX_ENTRIES = 5_000
 # A copy of many bytes costs more time, and is taken less often: one more unit of patience for each of these.
 _HEAVY = 16 << 20
-_MOST_PATIENCE = 5
+_MAX_PATIENCE = 5
 # What the same work may cost the second time, before it is called a different work.
 _SLACK_FUEL = 50_000_000
 _REPLAY_SECONDS = 60.0
@@ -40,9 +40,9 @@ class Journal:
     @staticmethod
     def new_tape() -> Tape:
         """Return a tape that gives up at the size at which this journal prefers a copy of the memory."""
-        return Tape(_MOST_BYTES)
+        return Tape(_MAX_BYTES)
 
-    def add(self, request: bytes, recording: Recording, response: bytes) -> None:
+    def add(self, request: bytes, recording: TapedAnswers, response: bytes) -> None:
         """Remember a request that ended well."""
         answers, size = recording
         if answers is None:
@@ -64,7 +64,7 @@ class Journal:
             self._fuel += fuel
         if self._is_due():
             self._checkpoint = Checkpoint.take(machine, pristine())
-            self._patience = min(_MOST_PATIENCE, 1 + self._checkpoint.weight() // _HEAVY)
+            self._patience = min(_MAX_PATIENCE, 1 + self._checkpoint.weight() // _HEAVY)
             self._clear()
 
     def restore(self, machine: Machine, tape: Tape, metered: bool) -> None:
@@ -83,10 +83,10 @@ class Journal:
         patience = self._patience
         return (
             self._due
-            or self._fuel > _MOST_FUEL * patience
-            or self._seconds > _MOST_SECONDS * patience
-            or self._size > _MOST_BYTES
-            or len(self._entries) > _MOST_ENTRIES
+            or self._fuel > _MAX_FUEL * patience
+            or self._seconds > _MAX_SECONDS * patience
+            or self._size > _MAX_BYTES
+            or len(self._entries) > _MAX_ENTRIES
         )
 
     def _clear(self) -> None:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from cloche.runtime.rollback.checkpoint import PAGE, Piece, span
 
-__all__ = ["Delta", "MalformedDelta", "pack", "unpack"]
+__all__ = ["MalformedDelta", "MemoryDelta", "pack", "unpack"]
 
 _BLOCK = 512
 _LEVEL = 1
@@ -38,7 +38,7 @@ class MalformedDelta(ValueError):
     """The bytes are no delta of a memory of that size; the text says why."""
 
 
-class Delta(NamedTuple):
+class MemoryDelta(NamedTuple):
     """What was changed: the numbers of ``patched`` and ``rewritten`` blocks and of new ``pages``, each ascending; the
     patched blocks' ``differences``, and the ``contents`` of the others, first the blocks and then the pages."""
 
@@ -82,7 +82,7 @@ class _Changes:
         else:
             self._compare(piece, was)
 
-    def delta(self) -> Delta:
+    def delta(self) -> MemoryDelta:
         all_differences = _xor(b"".join(self.now), b"".join(self.before))
         patched: list[int] = []
         rewritten: list[int] = []
@@ -96,7 +96,7 @@ class _Changes:
             else:
                 rewritten.append(number)
                 contents.append(block)
-        return Delta(patched, rewritten, self.pages, b"".join(differences), b"".join([*contents, *self.contents]))
+        return MemoryDelta(patched, rewritten, self.pages, b"".join(differences), b"".join([*contents, *self.contents]))
 
     def _compare(self, piece: Piece, was: bytes) -> None:
         page = piece.data
@@ -108,7 +108,7 @@ class _Changes:
                 self.before.append(old)
 
 
-def _delta(pieces: Iterable[Piece], pristine: memoryview) -> Delta:
+def _delta(pieces: Iterable[Piece], pristine: memoryview) -> MemoryDelta:
     changes = _Changes()
     for piece in pieces:
         changes.add(piece, span(pristine, piece.offset, len(piece.data)))
@@ -128,7 +128,7 @@ def _inflated(data: bytes, size: int) -> bytes:
     return raw
 
 
-def _parsed(raw: bytes, size: int) -> Delta:
+def _parsed(raw: bytes, size: int) -> MemoryDelta:
     if len(raw) < _COUNTS.size:
         raise MalformedDelta("its list of changes is missing")
     patched, rewritten, pages = _COUNTS.unpack_from(raw)
@@ -142,20 +142,20 @@ def _parsed(raw: bytes, size: int) -> Delta:
     lists = numbers[:patched], numbers[patched:blocks_end], numbers[blocks_end:]
     if not all(map(_ascending, lists, (size // _BLOCK, size // _BLOCK, size // PAGE))):
         raise MalformedDelta("its list of changes does not fit the memory")
-    return Delta(*lists, raw[start:split], raw[split:])
+    return MemoryDelta(*lists, raw[start:split], raw[split:])
 
 
 def _ascending(numbers: list[int], end: int) -> bool:
     return all(one < other for one, other in pairwise([*numbers, end]))
 
 
-def _patched(delta: Delta, pristine: memoryview) -> Iterator[Piece]:
+def _patched(delta: MemoryDelta, pristine: memoryview) -> Iterator[Piece]:
     offsets = [block * _BLOCK for block in delta.patched]
     before = b"".join([span(pristine, offset, _BLOCK) for offset in offsets])
     return _pieces(offsets, _xor(delta.differences, before), _BLOCK)
 
 
-def _new(delta: Delta) -> Iterator[Piece]:
+def _new(delta: MemoryDelta) -> Iterator[Piece]:
     contents = _unwoven(delta.contents)
     split = len(delta.rewritten) * _BLOCK
     yield from _pieces([block * _BLOCK for block in delta.rewritten], contents[:split], _BLOCK)

@@ -4,17 +4,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cloche.runtime.amounts import bytes_text
-from cloche.runtime.atomic import write_atomically
+from cloche.runtime._files import write_atomically
+from cloche.runtime.bridge.pending import SuspendedCall, suspended_calls
 from cloche.runtime.bridge.protocol import ABI
-from cloche.runtime.budget import Budget, Spent
-from cloche.runtime.errors import SnapshotCorrupt, SnapshotMismatch
+from cloche.runtime.errors import SnapshotCorrupt, SnapshotMismatch, bytes_text
+from cloche.runtime.limits import SessionBudget, Spent
+from cloche.runtime.machine_api import MachineSource
 from cloche.runtime.rollback.checkpoint import Checkpoint
-from cloche.runtime.seam import MachineSource
 from cloche.runtime.snapshots.delta import MalformedDelta, unpack
-from cloche.runtime.snapshots.facts import Facts
-from cloche.runtime.snapshots.frame import check_seal, frame, parse
-from cloche.runtime.suspension.call import SuspendedCall, pending
+from cloche.runtime.snapshots.format import SnapshotFacts, check_seal, join_parts, parse_parts
 from cloche.runtime.values import MalformedValue, decode, encode
 
 __all__ = ["Snapshot", "checkpoint_of"]
@@ -37,7 +35,7 @@ class Snapshot:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._frame = parse(data)
+        self._frame = parse_parts(data)
         self._facts = _facts(self._frame.header)
 
     @classmethod
@@ -55,9 +53,9 @@ class Snapshot:
         return cls(Path(path).read_bytes())
 
     @classmethod
-    def make(cls, facts: Facts, body: bytes, key: bytes | None = None) -> "Snapshot":
+    def make(cls, facts: SnapshotFacts, body: bytes, key: bytes | None = None) -> "Snapshot":
         """Return a snapshot of these parts, sealed if there is a key; for the layers below only."""
-        return cls(frame(encode(facts.as_plain(), where="snapshot"), body, key))
+        return cls(join_parts(encode(facts.as_plain(), where="snapshot"), body, key))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the snapshot to a file, of which there is the old or the new content at any time. Raises OSError."""
@@ -73,7 +71,7 @@ class Snapshot:
             raise SnapshotMismatch("tenant", _whose(self._facts.tenant), _whose(tenant))
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> SnapshotFacts:
         """Its header."""
         return self._facts
 
@@ -103,7 +101,7 @@ class Snapshot:
         return self._facts.spent
 
     @property
-    def budget(self) -> Budget | None:
+    def budget(self) -> SessionBudget | None:
         """What it may use in all its runs, or None for no bound."""
         return self._facts.budget
 
@@ -128,7 +126,7 @@ class Snapshot:
 
         What it says is as good as the snapshot: with a key, call :meth:`check` first. Raises SnapshotCorrupt.
         """
-        return pending(self._facts.suspension)
+        return suspended_calls(self._facts.suspension)
 
     def __bytes__(self) -> bytes:
         return self._data
@@ -166,9 +164,9 @@ def checkpoint_of(snapshot: Snapshot, source: MachineSource) -> Checkpoint:
     return Checkpoint(pieces, facts.size, facts.stack_pointer)
 
 
-def _facts(header: bytes) -> Facts:
+def _facts(header: bytes) -> SnapshotFacts:
     try:
-        return Facts.from_plain(decode(header))
+        return SnapshotFacts.from_plain(decode(header))
     except (MalformedValue, ValueError) as error:
         raise SnapshotCorrupt(f"it was made by something else: {error}") from None
 

@@ -4,9 +4,9 @@
 str, bytes, list, dict) are msgpack's own; everything else travels under the extension codes of `codes`.
 """
 
+from .codes import MalformedValue, UnserializableError, ValueCodecError, ValueTooLarge
 from .decode import decode
 from .encode import encode, encode_after
-from .errors import MalformedValue, UnserializableError, ValueCodecError, ValueTooLarge
 
 __all__ = [
     "MalformedValue",

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .errors import UnserializableError, ValueTooLarge
+from .codes import UnserializableError, ValueTooLarge
 
 _DTYPES: Final = {
     "|b1": "?", "|i1": "b", "|u1": "B", "<i2": "h", "<u2": "H", "<i4": "i", "<u4": "I",

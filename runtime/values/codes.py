@@ -1,13 +1,56 @@
-"""The extension codes of the wire format, and the caps both ends share.
+"""The codec's errors, the extension codes of the wire format, and the caps that both ends share.
 
 A value of a *leaf* code is one extension holding its data. A value of a *mark* code is a msgpack array whose first
 item is that empty extension: `[TUPLE, 1, 2]`. So every container of Python is one (or two) of msgpack's, no payload is
 nested inside another, and one pass of the C parser sees the true depth.
 """
 
-from typing import Final
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
 
-from .wire import ExtType
+
+class ValueCodecError(Exception):
+    """The root of this package's errors."""
+
+
+class UnserializableError(ValueCodecError, TypeError):
+    """A value cannot cross: its type is not one that crosses, or it is cyclic or nested too deep.
+
+    `path` says where (`result['rows'][3]`), `type_name` what was found there; either may be "" when unknown.
+    """
+
+    def __init__(self, message: str, *, path: str = "", type_name: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        self.type_name = type_name
+
+
+class ValueTooLarge(ValueCodecError, ValueError):
+    """A value is larger than the sender may send. `path` says where, "" when unknown."""
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class SizeExceeded(ValueTooLarge):
+    """The value as a whole is too large, so there is no place in it to point at. Not exported: a ValueTooLarge."""
+
+
+class MalformedValue(ValueCodecError, ValueError):
+    """The bytes received are not a value that this codec writes, or decode to more than the receiver allows."""
+
+
+_msgpack: Any = import_module("msgpack")
+
+Packer: Final[Callable[..., Any]] = _msgpack.Packer
+Unpacker: Final[Callable[..., Any]] = _msgpack.Unpacker
+unpackb: Final[Callable[..., Any]] = _msgpack.unpackb
+ExtType: Final[Any] = _msgpack.ExtType
+Timestamp: Final[Any] = _msgpack.Timestamp
+StackError: Final[type[Exception]] = _msgpack.StackError
+
 
 INT: Final = 1
 DECIMAL: Final = 2

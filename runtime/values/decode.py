@@ -1,17 +1,164 @@
-"""Bytes to a Python value. The bytes may be anyone's: all that can go wrong ends in MalformedValue."""
+"""Bytes to a Python value. The bytes may be anyone's: all that can go wrong ends in MalformedValue.
 
+Messages of plain values take one call of msgpack's parser. Those that hold more are read by the guarded decoder:
+the parser gives it each array, map and extension, innermost first. Marked arrays become what their mark says;
+everything that goes into a dict or set is checked first.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal
 
-from . import arrays, codes
-from .budget import DEFAULT_BUDGET, check_budget
-from .codes import MAX_DEPTH
-from .depth import is_too_deep
-from .errors import MalformedValue
-from .guarded import Guarded
-from .leaves import KEYED
-from .records import type_name
-from .stamps import may_hold_timestamp
-from .wire import unpackb
+from . import arrays, codes, scalars, times
+from .checks import DEFAULT_BUDGET, check_budget, is_too_deep, may_hold_timestamp
+from .codes import MAX_DEPTH, MalformedValue, Timestamp, unpackb
+from .records import build_exception, build_record, is_known, type_name, type_of
+
+Reader = Callable[[bytes], Any]
+
+KEYED: Final[dict[int, Reader]] = {
+    codes.DATETIME: times.read_datetime,
+    codes.DATE: times.read_date,
+    codes.TIME: times.read_time,
+    codes.TIMEDELTA: times.read_timedelta,
+    codes.PATH: scalars.read_path,
+}
+"""Values of which nobody can make thousands with one hash: it is keyed per process, or they are too few."""
+
+UNKEYED: Final[dict[int, Reader]] = {
+    codes.INT: scalars.read_int,
+    codes.DECIMAL: scalars.read_decimal,
+    codes.FRACTION: scalars.read_fraction,
+    codes.COMPLEX: scalars.read_complex,
+    codes.UUID: scalars.read_uuid,
+}
+"""Values whose hash is plain arithmetic (modulo 2**61 - 1), so that a sender can make any number of them collide."""
+
+
+_KEYED: Final = frozenset((str, bytes, float, bool, type(None)))
+"""Types of which only a few can share a hash, or whose hash is keyed per process."""
+
+_FEW: Final = 24
+
+
+def check_spread(keys: Iterable[object]) -> None:
+    """Raise MalformedValue if putting these keys into a table would take far more comparisons than there are keys.
+
+    `hash((-1, -1)) == hash((-2, -2))`: honest grids of coordinates collide a little, 16 to one hash in 4 dimensions.
+    """
+    hashes = [hash(key) for key in keys if type(key) not in _KEYED]
+    if len(hashes) <= _FEW or len(set(hashes)) == len(hashes):
+        return
+    comparisons = sum(count * count for count in Counter(hashes).values())
+    if comparisons > 16 * len(hashes) + 256:
+        raise MalformedValue("keys made to collide")
+
+
+_MAX_NEW_SHAPES: Final = 64
+"""Record classes one message may bring into being: each costs a third of a millisecond and some kilobytes."""
+
+
+class _Mark:
+    """The empty extension at the head of a marked array. Never part of a decoded value."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+_MARKS: Final = {code: _Mark(code) for code in codes.MARKS}
+
+
+class _GuardedDecoder:
+    """The hooks of one message. `room`: bytes that arrays may take as lists; `typed`: records as dataclasses."""
+
+    def __init__(self, *, typed: bool, room: int) -> None:
+        self._typed = typed
+        self._room = room
+        self._new_shapes = 0
+        self._open_marks = 0
+        self._build: dict[int, Callable[[list[Any]], Any]] = {
+            codes.TUPLE: tuple,
+            codes.SET: self._set,
+            codes.FROZENSET: lambda items: frozenset(self._set(items)),
+            codes.RECORD: self._record,
+            codes.EXCEPTION: self._exception,
+        }
+
+    def finish(self, value: Any) -> Any:
+        """The decoded value, once every mark has been at the head of an array."""
+        if self._open_marks or type(value) is Timestamp:
+            raise MalformedValue("a mark or timestamp where a value belongs")
+        return value
+
+    def on_extension(self, code: int, data: bytes) -> Any:
+        """A mark, a leaf, or MalformedValue."""
+        if code in _MARKS and not data:
+            self._open_marks += 1
+            return _MARKS[code]
+        if code == codes.ARRAY:
+            return self._array(data)
+        if code == codes.NUMBER:
+            return arrays.read_number(data)
+        reader = KEYED.get(code) or UNKEYED.get(code)
+        if reader is None:
+            raise MalformedValue(f"an extension of unknown code {code}")
+        return reader(data)
+
+    def on_array(self, items: list[Any]) -> Any:
+        """A list, or what the mark at its head says."""
+        if Timestamp in map(type, items):
+            raise MalformedValue("a timestamp extension")
+        if not items or type(items[0]) is not _Mark:
+            return items
+        self._open_marks -= 1
+        return self._build[items[0].code](items[1:])
+
+    def on_map(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        """A dict, unless keys repeat or collide."""
+        check_spread(key for key, _ in pairs)
+        mapping = dict(pairs)
+        if len(mapping) != len(pairs):
+            raise MalformedValue("a map that repeats a key")
+        if Timestamp in map(type, mapping) or Timestamp in map(type, mapping.values()):
+            raise MalformedValue("a timestamp extension")
+        return mapping
+
+    def _set(self, items: list[Any]) -> set[Any]:
+        check_spread(items)
+        members = set(items)
+        if len(members) != len(items):
+            raise MalformedValue("a set that repeats a member")
+        return members
+
+    def _record(self, items: list[Any]) -> Any:
+        name, fields = items
+        if type(name) is not str or type_of(fields) is not dict or not all(type(field) is str for field in fields):
+            raise MalformedValue("a record that is not a name and its fields")
+        return self._typed_record(name, fields) if self._typed else fields
+
+    def _typed_record(self, name: str, fields: dict[str, Any]) -> Any:
+        shape = (name, tuple(fields))
+        self._new_shapes += not is_known(shape)
+        if self._new_shapes > _MAX_NEW_SHAPES:
+            raise MalformedValue(f"more than {_MAX_NEW_SHAPES} new types of record")
+        return build_record(shape, fields)
+
+    def _exception(self, items: list[Any]) -> Exception:
+        name, message = items
+        if type(name) is not str or type(message) is not str:
+            raise MalformedValue("an exception that is not a name and a message")
+        return build_exception(name, message)
+
+    def _array(self, data: bytes) -> Any:
+        if arrays.loaded() is not None:
+            return arrays.read_array(data)
+        self._room -= arrays.cost_of_lists(data)
+        if self._room < 0:
+            raise MalformedValue("an array that is too large as lists")
+        return arrays.read_lists(data)
+
 
 Records = Literal["dict", "typed"]
 
@@ -69,7 +216,7 @@ def _second_pass(data: bytes | memoryview, records: Records, budget: int) -> Any
 
 
 def _decode_guarded(data: bytes | memoryview, records: Records, budget: int) -> Any:
-    guarded = Guarded(typed=records == "typed", room=budget // 2)
+    guarded = _GuardedDecoder(typed=records == "typed", room=budget // 2)
     value = unpackb(
         data,
         ext_hook=guarded.on_extension,

@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from . import codes
-from .codes import MAX_DEPTH
-from .errors import UnserializableError, ValueCodecError, ValueTooLarge
+from .codes import MAX_DEPTH, ExtType, UnserializableError, ValueCodecError, ValueTooLarge
 from .records import type_name, type_of
 from .reduce import is_unhashable, reduced
-from .wire import ExtType
 
 _MAX_STEPS: Final = 1_000_000
 """The walk gives up after about a second; the error then has no path."""

@@ -15,10 +15,8 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from . import arrays, codes, scalars, times
-from .codes import MARKS
-from .errors import UnserializableError
+from .codes import MARKS, ExtType, UnserializableError
 from .records import describe_exception, fields_of, type_name, type_of
-from .wire import ExtType
 
 _mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 

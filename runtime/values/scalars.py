@@ -6,8 +6,14 @@ from fractions import Fraction
 from pathlib import PurePath, PurePosixPath
 from uuid import UUID
 
-from .codes import MAX_DECIMAL_DIGITS, MAX_DECIMAL_EXPONENT, MAX_FRACTION_BYTES, MAX_INT_BYTES, MAX_PATH_BYTES
-from .errors import ValueTooLarge
+from .codes import (
+    MAX_DECIMAL_DIGITS,
+    MAX_DECIMAL_EXPONENT,
+    MAX_FRACTION_BYTES,
+    MAX_INT_BYTES,
+    MAX_PATH_BYTES,
+    ValueTooLarge,
+)
 
 _COMPLEX = struct.Struct(">dd")
 _LENGTH = struct.Struct(">H")

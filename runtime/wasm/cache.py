@@ -2,29 +2,84 @@
 
 An entry is one file, ``<key>.<sha256 of the content>.cwasm``: the key names what it was compiled from and for, the
 digest what must be in it. The digest is checked at every load (27 ms for 40 MB with the CPU's SHA instructions), so a
-torn, truncated or rotten file is never executed, whatever its metadata says; the folder's owner and mode keep other
-users from planting one. Because the digest is part of the name, there is no second file that could disagree.
+torn, truncated or rotten file is never executed, whatever its metadata says. Loading a compiled image is running its
+code: the folder's owner and mode keep other users from planting one. Because the digest is part of the name, there is
+no second file that could disagree.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import stat
+import sys
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import wasmtime
 
-from cloche.runtime.atomic import PART, write_atomically
+from cloche.runtime._files import PART, write_atomically
+from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.folder import cache_home, private_folder
 
-__all__ = ["CompiledCache", "cache_key"]
+__all__ = ["CompiledCache", "cache_home", "cache_key", "private_folder"]
+
+
+def cache_home() -> Path:
+    """Return the folder for everything Cloche caches: ``$CLOCHE_CACHE``, else the system's place for caches."""
+    chosen = os.environ.get("CLOCHE_CACHE")
+    return Path(chosen) if chosen else _system_home() / "cloche"
+
+
+def private_folder(path: Path) -> Path:
+    """Create a folder if it is missing, and return it once it is certain that only this user can write there.
+
+    Raises ImageError, saying what to do, where it cannot be created or belongs or is open to others.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+        _check_folder(path)
+    except OSError as error:
+        raise ImageError(
+            f"the cache folder {path} cannot be used ({error.strerror}): set CLOCHE_CACHE to a folder you can write to"
+        ) from error
+    return path
+
+
+def _system_home() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _check_folder(path: Path) -> None:
+    # Windows' per-user folders are private by their access lists, which these numbers do not show.
+    if not hasattr(os, "geteuid"):
+        return
+    # Not following a link: a link that somebody else can change is no folder of ours.
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise ImageError(f"the cache folder {path} is a link or a file: remove it, or set CLOCHE_CACHE elsewhere")
+    if found.st_uid != os.geteuid():
+        raise ImageError(f"the cache folder {path} belongs to another user: remove it, or set CLOCHE_CACHE elsewhere")
+    if found.st_mode & 0o077:
+        raise ImageError(f"the cache folder {path} is open to other users: run chmod 700 on it")
+    _check_parent(path.parent.stat(), path.parent)
+
+
+def _check_parent(found: os.stat_result, path: Path) -> None:
+    # Whoever may rename entries of the parent could put another folder in our place between two looks.
+    if found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+        raise ImageError(f"the folder {path} is writable by other users: run chmod go-w on it, or set CLOCHE_CACHE")
+
 
 # Entries of other images, meterings and versions, 50 MB each: how many stay, and for how many days without use.
-_KEEP_MOST = 8
-_KEEP_DAYS = 30
+_MAX_ENTRIES = 8
+_MAX_DAYS = 30
 _OURS = (".cwasm", ".lock", PART)
 
 
@@ -77,9 +132,9 @@ class CompiledCache:
 
     def _prune(self, key: str) -> None:
         others = [path for path in self.folder.iterdir() if not path.name.startswith(key) and path.suffix in _OURS]
-        stale = time.time() - _KEEP_DAYS * 86_400
+        stale = time.time() - _MAX_DAYS * 86_400
         entries = sorted((path for path in others if path.suffix == ".cwasm"), key=_last_use, reverse=True)
-        for path in {*entries[_KEEP_MOST:], *(path for path in others if _last_use(path) < stale)}:
+        for path in {*entries[_MAX_ENTRIES:], *(path for path in others if _last_use(path) < stale)}:
             _remove(path)
 
     @contextlib.contextmanager

@@ -10,15 +10,15 @@ import wasmtime
 
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.wasm import native
-from cloche.runtime.wasm.watch import Watch
+from cloche.runtime.wasm.deadlines import Watch
 
-__all__ = ["FLOOR", "MAX_WASM_STACK", "WASMTIME_VERSION", "Engine", "Metering", "check_version"]
+__all__ = ["MAX_WASM_STACK", "MIN_WASMTIME", "WASMTIME_VERSION", "Engine", "Metering", "check_version"]
 
 Metering = Literal["fuel", "epoch", "none"]
 METERINGS: tuple[Metering, ...] = ("fuel", "epoch", "none")
 
 # Earlier versions let a deadline, a limit or the sandbox itself be bypassed (GHSA-j366-h8gg-77pm, CVE-2026-44216).
-FLOOR = (50, 0, 1)
+MIN_WASMTIME = (50, 0, 1)
 # Bytes of native stack for the guest's wasm frames: room for CPython's own C recursion limit, and with the host's
 # share still half of the usual 8 MiB thread.
 MAX_WASM_STACK = 3 << 20
@@ -61,8 +61,8 @@ WASMTIME_VERSION = _installed_version()
 def check_version(version: str = WASMTIME_VERSION) -> None:
     """Raise ImportError if this version of Wasmtime is below the floor."""
     found = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
-    if found < FLOOR:
-        floor = ".".join(map(str, FLOOR))
+    if found < MIN_WASMTIME:
+        floor = ".".join(map(str, MIN_WASMTIME))
         raise ImportError(
             f"Cloche needs wasmtime {floor} or later and found {version}: pip install 'wasmtime>={floor}'"
         )

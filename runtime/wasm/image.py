@@ -10,17 +10,58 @@ import wasmtime
 
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm.cache import CompiledCache
-from cloche.runtime.wasm.door import check_door
 from cloche.runtime.wasm.engine import Engine
+from cloche.runtime.wasm.imports import IMPORTS
+from cloche.runtime.wasm.instance import InstanceTemplate
 from cloche.runtime.wasm.memory import PAGE
-from cloche.runtime.wasm.unchecked import UncheckedTemplate
 
-__all__ = ["DEFAULT_IMAGE", "Image"]
+__all__ = ["DEFAULT_IMAGE", "EXPORTS", "GuestImage", "check_interface"]
+
+
+# name -> (parameters, results) of the functions an image must export.
+EXPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "cloche_inbox": (("i32",), ("i32",)),
+    "cloche_step": (("i32",), ("i64",)),
+}
+
+
+def check_interface(module: wasmtime.Module) -> int:
+    """Return the pages of memory that a fresh guest has.
+
+    Raises ImageError if the module imports anything but the bridge's functions, or lacks an export. The unchecked
+    calls rely on it: they trust that the types are these.
+    """
+    for each in module.imports:
+        if each.module != "cloche" or each.name not in IMPORTS:
+            raise ImageError(f"the image imports {each.module}.{each.name}, which is not part of the bridge")
+        _check_function(each.name, each.type, IMPORTS[each.name])
+    return _check_exports(module)
+
+
+def _check_exports(module: wasmtime.Module) -> int:
+    found = {each.name: each.type for each in module.exports}
+    for name, signature in EXPORTS.items():
+        _check_function(name, found.get(name), signature)
+    pointer, memory = found.get("__stack_pointer"), found.get("memory")
+    if not isinstance(pointer, wasmtime.GlobalType) or str(pointer.content) != "i32" or not pointer.mutable:
+        raise ImageError("the image does not export __stack_pointer as a mutable i32")
+    if not isinstance(memory, wasmtime.MemoryType) or memory.is_64:
+        raise ImageError("the image does not export a 32-bit memory")
+    return memory.limits.min
+
+
+def _check_function(name: str, found: object, signature: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+    if not isinstance(found, wasmtime.FuncType):
+        raise ImageError(f"the image has no function {name}")
+    actual = (tuple(map(str, found.params)), tuple(map(str, found.results)))
+    if actual != signature:
+        raise ImageError(f"the image's function {name} is of type {actual} instead of {signature}")
+
 
 DEFAULT_IMAGE = Path(__file__).parents[1] / "image" / "cloche.wasm"
 
 
-class Image:
+class GuestImage:
     """A guest image on disk. Made with :meth:`load`; may be shared by all threads.
 
     ``path`` is the module and ``digest`` its SHA-256 in hexadecimal. A manifest beside it with the suffix ``.json``,
@@ -28,18 +69,18 @@ class Image:
     hashed when they are compiled. Without a manifest they are hashed at once.
     """
 
-    _images: ClassVar[dict[tuple[Path, int, int], "Image"]] = {}
+    _images: ClassVar[dict[tuple[Path, int, int], "GuestImage"]] = {}
     _images_lock: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, path: Path, cache: CompiledCache | None = None) -> None:
         self.path = path
         self._cache = cache
         self._lock = threading.Lock()
-        self._templates: dict[Engine, UncheckedTemplate] = {}
+        self._templates: dict[Engine, InstanceTemplate] = {}
         self.digest = _digest(path)
 
     @classmethod
-    def load(cls, path: str | Path | None = None) -> "Image":
+    def load(cls, path: str | Path | None = None) -> "GuestImage":
         """Return the image at ``path``, by default the one shipped with Cloche; one object per file and process.
 
         Raises ImageError if it is missing or does not fit its manifest.
@@ -64,7 +105,7 @@ class Image:
         """Return the address at which every guest takes its small requests; 0 if guests must be asked."""
         return self.template(engine).small_inbox()
 
-    def template(self, engine: Engine) -> UncheckedTemplate:
+    def template(self, engine: Engine) -> InstanceTemplate:
         """Return what makes guests of this image, loaded at the first call."""
         template = self._templates.get(engine)
         if template is not None:
@@ -78,10 +119,10 @@ class Image:
         """Return the read-only memory of a guest as the image left it. It costs address space, not memory."""
         return self.template(engine).pristine().memory.view().toreadonly()
 
-    def _load(self, engine: Engine) -> UncheckedTemplate:
+    def _load(self, engine: Engine) -> InstanceTemplate:
         cache = self._cache or CompiledCache()
         module = cache.module(engine, self.digest, lambda: self._compile(engine))
-        return UncheckedTemplate(engine, module, check_door(module) * PAGE)
+        return InstanceTemplate(engine, module, check_interface(module) * PAGE)
 
     def _compile(self, engine: Engine) -> wasmtime.Module:
         content = self.path.read_bytes()

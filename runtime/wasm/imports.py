@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import ParamSpec, Protocol, TypeVar
 
 from cloche.runtime.errors import ProtocolError
-from cloche.runtime.seam import Handlers
+from cloche.runtime.machine_api import Handlers
 
-__all__ = ["IMPORTS", "MAX_FRAME", "ImportHost", "Linear"]
+__all__ = ["IMPORTS", "MAX_FRAME", "GuestImports", "Linear"]
 
 # The whole door: name -> (parameters, results). A module that imports anything else is refused.
 IMPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -22,8 +22,8 @@ IMPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # The default cap of one frame from the guest, in bytes.
 MAX_FRAME = 64 * 1024 * 1024
 # An answer's length travels as a signed 32-bit number.
-_MOST_ANSWER = (1 << 31) - 1
-_MOST_TIME = 1 << 63
+_MAX_ANSWER = (1 << 31) - 1
+_MAX_TIME = 1 << 63
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -49,7 +49,7 @@ class Linear(Protocol):
         ...
 
 
-class ImportHost:
+class GuestImports:
     """Serves one guest's imports from its handlers.
 
     ``max_frame`` caps, in bytes, what the guest may pass or ask for at once. ``memory`` is set once the guest exists.
@@ -104,7 +104,7 @@ class ImportHost:
         if which not in (0, 1):
             raise ProtocolError(f"there is no clock {which}")
         now = self._ask(self._handlers.clock, which)
-        if not -_MOST_TIME <= now < _MOST_TIME:
+        if not -_MAX_TIME <= now < _MAX_TIME:
             raise ValueError(f"{now} nanoseconds do not fit a 64-bit clock")
         return now
 
@@ -125,7 +125,7 @@ class ImportHost:
             self.in_handler = False
 
     def _keep(self, answer: bytes) -> int:
-        if len(answer) > _MOST_ANSWER:
+        if len(answer) > _MAX_ANSWER:
             raise ValueError(f"an answer of {len(answer)} bytes cannot travel to the guest")
         self.kept = answer
         return len(answer)

@@ -1,4 +1,4 @@
-"""One live guest: requests in, responses out, and nothing else."""
+"""One live guest, requests in and responses out, and the source that makes such machines of an image."""
 
 import math
 import threading
@@ -15,32 +15,32 @@ from cloche.runtime.errors import (
     SessionBusy,
     SessionClosed,
 )
-from cloche.runtime.seam import Handlers
+from cloche.runtime.machine_api import Handlers
 from cloche.runtime.wasm import signals, stack
-from cloche.runtime.wasm.adapter import StoreLimits
-from cloche.runtime.wasm.control import Control
-from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.image import Image
-from cloche.runtime.wasm.imports import MAX_FRAME, ImportHost
+from cloche.runtime.wasm.deadlines import Control
+from cloche.runtime.wasm.engine import Engine, Metering
+from cloche.runtime.wasm.image import GuestImage
+from cloche.runtime.wasm.imports import MAX_FRAME, GuestImports
+from cloche.runtime.wasm.instance import Instance, StoreLimits
+from cloche.runtime.wasm.memory import Span, written_spans
 from cloche.runtime.wasm.traps import Stopped
-from cloche.runtime.wasm.unchecked import UncheckedGuest
-from cloche.runtime.wasm.written import Span, written_spans
 
-__all__ = ["TABLE_ELEMENTS", "Machine"]
+__all__ = ["TABLE_ELEMENTS", "ImageSource", "WasmMachine"]
+
 
 # The default cap of elements over all tables: CPython's one table has about 10,000, and nothing grows it.
 TABLE_ELEMENTS = 65_536
 _TABLES = 4
 SMALL_INBOX = 16_384
 """Bytes up to which all requests go to the same place in the guest, as docs/abi.md says."""
-_MOST_MEMORY = 1 << 32
+_MAX_MEMORY = 1 << 32
 # A memory with less room than this is full: the interpreter asks for such pieces.
 _FULL = 1 << 20
 # Python frames that the engine's callbacks need to record an error: see ``_require_frames``.
 _FRAMES = 12
 
 
-class Machine:
+class WasmMachine:
     """One instance of an image, served by ``handlers``. Used by one thread at a time, except :meth:`interrupt`.
 
     ``memory_limit`` caps linear memory and ``table_elements`` the tables; ``max_frame`` caps, in bytes, a request, a
@@ -54,7 +54,7 @@ class Machine:
 
     def __init__(
         self,
-        image: Image,
+        image: GuestImage,
         engine: Engine,
         handlers: Handlers,
         memory_limit: int,
@@ -71,7 +71,7 @@ class Machine:
         self._max_frame = max_frame
         self._turn = threading.Lock()
         self._control = Control()
-        self._host = ImportHost(handlers, max_frame)
+        self._host = GuestImports(handlers, max_frame)
         self._guest = self._template.guest(
             self._control, self._host, StoreLimits(memory_limit, table_elements, _TABLES)
         )
@@ -256,7 +256,7 @@ class Machine:
             raise ConfigurationError("metering", f"an engine metering {self.engine.metering!r} counts no fuel")
         self._open()
 
-    def _open(self) -> UncheckedGuest:
+    def _open(self) -> Instance:
         # The engine's calls on a store that was freed would not fail but crash.
         if self._closed:
             raise SessionClosed("its machine was closed")
@@ -265,8 +265,8 @@ class Machine:
 
 def _check_limits(memory_limit: int, table_elements: int, minimum: int) -> None:
     # Wasmtime reads a negative or huge number as "no limit".
-    if not minimum <= memory_limit <= _MOST_MEMORY:
-        raise ConfigurationError("memory", f"{memory_limit} is not between {minimum} (the image) and {_MOST_MEMORY}")
+    if not minimum <= memory_limit <= _MAX_MEMORY:
+        raise ConfigurationError("memory", f"{memory_limit} is not between {minimum} (the image) and {_MAX_MEMORY}")
     if not 0 < table_elements < 1 << 32:
         raise ConfigurationError("table_elements", f"{table_elements} is not a positive 32-bit number")
 
@@ -282,3 +282,41 @@ def _require_frames(count: int) -> None:
 
 def _same(value: int) -> int:
     return value
+
+
+class ImageSource:
+    """Makes fresh machines of ``image``, by default the shipped one, on the process's engine of that metering.
+
+    The image is loaded when it is first needed; that raises ImageError where it cannot be. May be shared by threads.
+    """
+
+    def __init__(self, image: GuestImage | None = None, metering: Metering = "fuel") -> None:
+        self.engine = Engine.shared(metering)
+        self.image = image if image is not None else GuestImage.load()
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the image, in hexadecimal."""
+        return self.image.digest
+
+    @property
+    def metered(self) -> bool:
+        """Whether its machines count fuel."""
+        return self.engine.metering == "fuel"
+
+    @property
+    def least_memory(self) -> int:
+        """Bytes of linear memory that a fresh machine has."""
+        return self.image.minimum_memory(self.engine)
+
+    def new(self, handlers: Handlers, memory_limit: int) -> WasmMachine:
+        """Return a machine as the image left it, with this cap of linear memory in bytes."""
+        return WasmMachine(self.image, self.engine, handlers, memory_limit)
+
+    def pristine(self) -> memoryview:
+        """Return the read-only memory of a machine as the image left it. It costs address space, not memory."""
+        return self.image.pristine(self.engine)
+
+    def fits_here(self) -> bool:
+        """Return whether the calling thread's stack has room for a guest."""
+        return stack.fits(self.engine.max_wasm_stack)

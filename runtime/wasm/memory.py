@@ -1,11 +1,126 @@
-"""Bounds-checked access to a guest's linear memory."""
+"""A guest's linear memory: bounds-checked access, and which parts of it may have been written.
 
+The memory of a fresh guest is a private mapping of the compiled image. The first write to one of its pages gives the
+guest an anonymous copy, and Linux tells the two kinds apart in ``/proc/self/pagemap``: eight bytes per page, of which
+the highest holds bit 63 "present", bit 62 "swapped" and bit 61 "belongs to a file, or is shared". A page that was
+never written is absent, or present and a file's. So the question costs a fraction of a millisecond, where reading
+both memories to compare them costs 40; newer kernels (Linux 6.7) search by themselves, in a tenth of that.
+"""
+
+import ctypes
+import mmap
+import os
+import re
+import struct
+import sys
 from collections.abc import Callable
 from functools import partial
 
 from cloche.runtime.errors import ProtocolError
 
-__all__ = ["PAGE", "Memory", "check_span"]
+__all__ = ["PAGE", "Memory", "Span", "check_span", "scan_own_pages", "written_spans"]
+
+
+_PAGEMAP_SCAN = 0xC060_6610
+_FILE, _PRESENT, _SWAPPED = 1 << 2, 1 << 3, 1 << 4
+# size, flags, start, end, walk_end, vec, vec_len, max_pages, inverted, mask, any of, returned
+_ARGUMENT = struct.Struct("<12Q")
+_MAX_REGIONS = 2_048
+
+
+def scan_own_pages(address: int, size: int) -> list[tuple[int, int]] | None:
+    """Return the ranges of addresses, from here on, whose pages are this process's own and no file's.
+
+    None where Linux is too old, keeps the file from us, or finds too many ranges to be worth it.
+    """
+    regions = (ctypes.c_uint64 * (3 * _MAX_REGIONS))()
+    count = _scan(_argument(address, size, ctypes.addressof(regions)))
+    if count is None or count >= _MAX_REGIONS:
+        return None
+    found = regions[: 3 * count]
+    return list(zip(found[::3], found[1::3], strict=True))
+
+
+def _argument(address: int, size: int, regions: int) -> bytearray:
+    # Pages that are not (inverted) a file's, and are present or swapped.
+    selection = (_FILE, _FILE, _PRESENT | _SWAPPED, _PRESENT)
+    fields = (_ARGUMENT.size, 0, address, address + size, 0, regions, _MAX_REGIONS, 0)
+    return bytearray(_ARGUMENT.pack(*fields, *selection))
+
+
+def _scan(argument: bytearray) -> int | None:
+    try:
+        import fcntl
+
+        descriptor = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    except (ImportError, OSError):
+        return None
+    try:
+        found: int = fcntl.ioctl(descriptor, _PAGEMAP_SCAN, argument)
+        return found
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+Span = tuple[int, int]
+"""A half-open range of addresses in the guest's memory."""
+
+_ENTRY = 8
+# Present or swapped, and not a file's; the five lower bits of the byte say nothing of interest.
+_OWN_PAGES = re.compile(rb"[\x40-\x5f\x80-\x9f\xc0-\xdf]+")
+_PAGEMAP = "/proc/self/pagemap"
+
+
+def written_spans(view: memoryview) -> list[Span]:
+    """Return the spans of a guest's memory that may differ from the image, in order, page by page.
+
+    Everything outside them is certainly as the image left it. Where the system cannot tell, it is one span of all.
+    """
+    scanned = _scanned(view)
+    if scanned is not None:
+        return scanned
+    size, page = len(view), mmap.PAGESIZE
+    flags = _flags(view, page) if size else b""
+    if len(flags) != size // page:
+        return [(0, size)]
+    return [(found.start() * page, found.end() * page) for found in _OWN_PAGES.finditer(flags)]
+
+
+def _scanned(view: memoryview) -> list[Span] | None:
+    if sys.platform != "linux" or not len(view) or _address(view) % mmap.PAGESIZE:
+        return None
+    address = _address(view)
+    found = scan_own_pages(address, len(view))
+    return None if found is None else [(start - address, end - address) for start, end in found]
+
+
+def _address(view: memoryview) -> int:
+    return ctypes.addressof(ctypes.c_ubyte.from_buffer(view))
+
+
+def _flags(view: memoryview, page: int) -> bytes:
+    """Return the highest byte of each page's entry, or nothing where there is no saying."""
+    if sys.platform != "linux" or sys.byteorder != "little" or len(view) % page:
+        return b""
+    address = _address(view)
+    return b"" if address % page else _entries(address // page, len(view) // page)[_ENTRY - 1 :: _ENTRY]
+
+
+def _entries(first: int, count: int) -> bytes:
+    try:
+        descriptor = os.open(_PAGEMAP, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        # Some containers hide it.
+        return b""
+    try:
+        return os.pread(descriptor, count * _ENTRY, first * _ENTRY)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
 
 # A WebAssembly page, the unit in which a memory grows.
 PAGE = 65_536

@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 # A name may not be longer than this to be worth showing: engine messages can quote guest names.
-_MESSAGE_MOST = 2_000
+_MAX_MESSAGE = 2_000
 
 _pointer = ctypes.c_void_p
 _size = ctypes.c_size_t
@@ -147,7 +147,7 @@ def address(pointer: Any) -> int:
 def take_error(pointer: int) -> str:
     """Return an engine error's message and free the error."""
     error: Any = WasmtimeError
-    return str(error._from_ptr(_typed(pointer, bindings.wasmtime_error_t)))[:_MESSAGE_MOST]
+    return str(error._from_ptr(_typed(pointer, bindings.wasmtime_error_t)))[:_MAX_MESSAGE]
 
 
 def take_trap(pointer: int) -> Trap:

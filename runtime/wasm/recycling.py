@@ -1,27 +1,72 @@
-"""Guests used again: a guest that ended well is put back to what the image made of it, and serves the next run.
+"""Instances used again: one that ended well is put back to what the image made of it, and serves the next run.
 
-A fresh guest costs a millisecond, nearly all of it page faults: each page it touches is mapped anew, each it writes is
-copied. A guest's state is its linear memory and one global, the stack pointer; so writing the image's bytes over every
+A fresh instance costs a millisecond, nearly all of it page faults: each page it touches is mapped anew, each it writes
+is copied. Its state is its linear memory and one global, the stack pointer; so writing the image's bytes over every
 page that is not the image's any more makes it a fresh one whose pages are in place. What remains of a run is not a
 matter of trust in the guest: the pages to restore are those that the kernel says were written, whoever wrote them.
 """
 
 import ctypes
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
 from time import monotonic, sleep
 from typing import Generic, Protocol, TypeVar
 
-from cloche.runtime.wasm.background import background
-from cloche.runtime.wasm.memory import Memory
-from cloche.runtime.wasm.written import written_spans
+from cloche.runtime.wasm.memory import Memory, written_spans
 
-__all__ = ["IDLE_MOST", "LEISURE", "Recyclable", "Shelf", "restore"]
+__all__ = ["LEISURE", "MAX_IDLE", "BackgroundThread", "InstancePool", "Recyclable", "background_thread", "restore"]
 
-IDLE_MOST = 4
+
+_Work = Callable[[], object]
+
+
+class BackgroundThread:
+    """Does one thing after the other, on a thread that is started with the first and sleeps when there is none."""
+
+    def __init__(self) -> None:
+        self._start_over()
+        if hasattr(os, "register_at_fork"):
+            # The child has no thread; what was left to do is left undone.
+            os.register_at_fork(after_in_child=self._start_over)
+
+    def do(self, work: _Work) -> None:
+        """Have something done soon. What it raises is shown like any thread's error, and ends nothing."""
+        if not self._started:
+            with self._lock:
+                if not self._started:
+                    self._start()
+        self._queue.put(work)
+
+    def _start_over(self) -> None:
+        self._lock = threading.Lock()
+        self._queue: SimpleQueue[_Work] = SimpleQueue()
+        self._started: bool = False
+
+    def _start(self) -> None:
+        threading.Thread(target=_serve, args=(self._queue,), name="cloche-background", daemon=True).start()
+        self._started = True
+
+
+def _serve(queue: "SimpleQueue[_Work]") -> None:
+    while True:
+        try:
+            queue.get()()
+        except Exception as error:
+            threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, None)))
+
+
+background_thread = BackgroundThread()
+"""The process's one."""
+
+
+MAX_IDLE = 4
 """Idle guests that are kept for each image and metering."""
 LEISURE = 0.001
 """Seconds that a guest waits to be taken before it is restored in the background."""
 # A guest that wrote more than this is cheaper made anew, and would hold the memory while it idles.
-_MOST_WRITTEN = 2 << 20
+_MAX_WRITTEN = 2 << 20
 
 
 class Recyclable(Protocol):
@@ -49,7 +94,7 @@ class Recyclable(Protocol):
 Guest = TypeVar("Guest", bound=Recyclable)
 
 
-class Shelf(Generic[Guest]):
+class InstancePool(Generic[Guest]):
     """Idle guests of one module, each as the image left it. May be shared by all threads.
 
     ``pristine`` is a guest that is never run, to copy from: it takes address space, and no memory. A guest that is put
@@ -75,13 +120,13 @@ class Shelf(Generic[Guest]):
 
     def put(self, guest: Guest) -> bool:
         """Keep a guest between two requests; False if there are enough, and the guest is to be freed."""
-        if len(self._idle) + len(self._used) >= IDLE_MOST:
+        if len(self._idle) + len(self._used) >= MAX_IDLE:
             return False
         guest.vacate()
         self._used.append((guest, monotonic()))
         if not self._is_waited_for:
             self._is_waited_for = True
-            background.do(self._restore_at_leisure)
+            background_thread.do(self._restore_at_leisure)
         return True
 
     def _restore_at_leisure(self) -> None:
@@ -119,7 +164,7 @@ def restore(memory: memoryview, source: memoryview) -> bool:
     if len(memory) != len(source):
         return False
     spans = written_spans(memory)
-    if sum(end - start for start, end in spans) > _MOST_WRITTEN:
+    if sum(end - start for start, end in spans) > _MAX_WRITTEN:
         return False
     to, from_ = _address(memory), _address(source)
     for start, end in spans:

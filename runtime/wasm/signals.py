@@ -14,8 +14,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from cloche.runtime.wasm.control import Control
-from cloche.runtime.wasm.imports import ImportHost
+from cloche.runtime.wasm.deadlines import Control
+from cloche.runtime.wasm.imports import GuestImports
 from cloche.runtime.wasm.traps import Stopped
 
 __all__ = ["Deferral", "is_from_signal", "main"]
@@ -63,7 +63,7 @@ def is_from_signal(error: BaseException) -> bool:
 class Deferral:
     """Wraps the main thread's signal handlers until :meth:`leave`, which delivers late what they raised."""
 
-    def __init__(self, control: Control, host: ImportHost) -> None:
+    def __init__(self, control: Control, host: GuestImports) -> None:
         self._control = control
         self._host = host
         self._raised: BaseException | None = None

@@ -15,8 +15,8 @@ from cloche.runtime.converters import register_converter
 if TYPE_CHECKING:
     from cloche.agent import CodeAgent, LiteLLMModel, ToolCallingAgent
     from cloche.host_tools import Tool, ToolDefinitionError, ToolRegistry, ToolRejected, tool
-    from cloche.runtime.bridge.clocks import FuelClock
-    from cloche.runtime.budget import Budget, Spent
+    from cloche.runtime.bridge.environment import FuelClock
+    from cloche.runtime.bridge.pending import SuspendedCall
     from cloche.runtime.errors import (
         BlockedTools,
         BudgetSpent,
@@ -49,26 +49,23 @@ if TYPE_CHECKING:
         TimeExceeded,
         UnserializableValue,
     )
-    from cloche.runtime.events import Event, Finished, Output, ToolFinished, ToolStarted
-    from cloche.runtime.limits import Limits
+    from cloche.runtime.limits import Limits, SessionBudget, Spent
     from cloche.runtime.recording.recorder import Recorder
     from cloche.runtime.recording.recording import Recording
-    from cloche.runtime.recording.replaying import Replay, replay
-    from cloche.runtime.result import Result, ToolCallRecord, Usage
+    from cloche.runtime.recording.replay import Replay, replay
+    from cloche.runtime.result import Event, Finished, Output, Result, ToolCallRecord, ToolFinished, ToolStarted, Usage
     from cloche.runtime.sandbox import Sandbox
-    from cloche.runtime.session import Session
+    from cloche.runtime.session.session import Session
+    from cloche.runtime.session.suspended import Suspended
     from cloche.runtime.snapshots.snapshot import Snapshot
     from cloche.runtime.snapshots.stores.base import SnapshotStore
     from cloche.runtime.snapshots.stores.folder import FolderStore
+    from cloche.runtime.snapshots.stores.fsspec import FsspecStore
     from cloche.runtime.snapshots.stores.redis import RedisStore
-    from cloche.runtime.snapshots.stores.remote import FsspecStore
     from cloche.runtime.snapshots.stores.sqlite import SQLiteStore
-    from cloche.runtime.suspension.call import SuspendedCall
-    from cloche.runtime.suspension.suspended import Suspended
 
 __all__ = [
     "BlockedTools",
-    "Budget",
     "BudgetSpent",
     "CallerError",
     "CallsExceeded",
@@ -104,6 +101,7 @@ __all__ = [
     "SQLiteStore",
     "Sandbox",
     "Session",
+    "SessionBudget",
     "SessionBusy",
     "SessionClosed",
     "SessionSuspended",
@@ -136,23 +134,30 @@ __all__ = [
 _NAMES = {
     "cloche.agent": ("CodeAgent", "LiteLLMModel", "ToolCallingAgent"),
     "cloche.host_tools": ("Tool", "ToolDefinitionError", "ToolRegistry", "ToolRejected", "tool"),
-    "cloche.runtime.bridge.clocks": ("FuelClock",),
-    "cloche.runtime.budget": ("Budget", "Spent"),
-    "cloche.runtime.events": ("Event", "Finished", "Output", "ToolFinished", "ToolStarted"),
-    "cloche.runtime.limits": ("Limits",),
+    "cloche.runtime.bridge.environment": ("FuelClock",),
+    "cloche.runtime.bridge.pending": ("SuspendedCall",),
+    "cloche.runtime.limits": ("Limits", "SessionBudget", "Spent"),
     "cloche.runtime.recording.recorder": ("Recorder",),
     "cloche.runtime.recording.recording": ("Recording",),
-    "cloche.runtime.recording.replaying": ("Replay", "replay"),
-    "cloche.runtime.result": ("Result", "ToolCallRecord", "Usage"),
+    "cloche.runtime.recording.replay": ("Replay", "replay"),
+    "cloche.runtime.result": (
+        "Event",
+        "Finished",
+        "Output",
+        "Result",
+        "ToolCallRecord",
+        "ToolFinished",
+        "ToolStarted",
+        "Usage",
+    ),
     "cloche.runtime.sandbox": ("Sandbox",),
-    "cloche.runtime.session": ("Session",),
-    "cloche.runtime.suspension.call": ("SuspendedCall",),
-    "cloche.runtime.suspension.suspended": ("Suspended",),
+    "cloche.runtime.session.session": ("Session",),
+    "cloche.runtime.session.suspended": ("Suspended",),
     "cloche.runtime.snapshots.snapshot": ("Snapshot",),
     "cloche.runtime.snapshots.stores.base": ("SnapshotStore",),
     "cloche.runtime.snapshots.stores.folder": ("FolderStore",),
+    "cloche.runtime.snapshots.stores.fsspec": ("FsspecStore",),
     "cloche.runtime.snapshots.stores.redis": ("RedisStore",),
-    "cloche.runtime.snapshots.stores.remote": ("FsspecStore",),
     "cloche.runtime.snapshots.stores.sqlite": ("SQLiteStore",),
 }
 # Every other public name is an error.

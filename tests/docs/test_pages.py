@@ -9,7 +9,7 @@ import pytest
 
 from cloche import Limits
 from cloche.runtime import errors
-from cloche.runtime.amounts import bytes_text, count_text
+from cloche.runtime.errors import bytes_text, count_text
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,15 +14,13 @@ import wasmtime
 
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm import native
-from cloche.runtime.wasm.adapter import FUEL_FULL, StoreLimits
-from cloche.runtime.wasm.control import Control, here
+from cloche.runtime.wasm.deadlines import Control, arm, here
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.epochs import arm
-from cloche.runtime.wasm.image import Image
-from cloche.runtime.wasm.imports import IMPORTS, ImportHost
+from cloche.runtime.wasm.image import GuestImage
+from cloche.runtime.wasm.imports import IMPORTS, GuestImports
+from cloche.runtime.wasm.instance import FUEL_FULL, Instance, InstanceTemplate, StoreLimits
 from cloche.runtime.wasm.memory import Memory
 from cloche.runtime.wasm.traps import Stopped, kind_of, trap_text
-from cloche.runtime.wasm.unchecked import UncheckedGuest, UncheckedTemplate
 
 __all__ = ["CheckedImage"]
 
@@ -34,30 +32,30 @@ class _Marker(Exception):
     """Says that the control knows why the guest must end."""
 
 
-class CheckedImage(Image):
+class CheckedImage(GuestImage):
     """An image whose guests go through wasmtime's public API."""
 
-    def _load(self, engine: Engine) -> UncheckedTemplate:
+    def _load(self, engine: Engine) -> InstanceTemplate:
         loaded = super()._load(engine)
         return _CheckedTemplate(engine, loaded.module, loaded.min_memory)
 
 
-class _CheckedTemplate(UncheckedTemplate):
+class _CheckedTemplate(InstanceTemplate):
     """A module from which guests are made."""
 
-    def guest(self, control: Control, host: ImportHost, limits: StoreLimits) -> UncheckedGuest:
+    def guest(self, control: Control, host: GuestImports, limits: StoreLimits) -> Instance:
         """Return a fresh guest. Raises ImageError if the module cannot be instantiated within the limits."""
         return _CheckedGuest(self, control, host, limits)
 
-    def release(self, guest: UncheckedGuest, *, sound: bool) -> None:
+    def release(self, guest: Instance, *, sound: bool) -> None:
         """Free a guest."""
         guest.close()
 
 
-class _CheckedGuest(UncheckedGuest):
+class _CheckedGuest(Instance):
     """One instance in one store. Used by one thread at a time; :meth:`close` frees it."""
 
-    def __init__(self, template: _CheckedTemplate, control: Control, host: ImportHost, limits: StoreLimits) -> None:
+    def __init__(self, template: _CheckedTemplate, control: Control, host: GuestImports, limits: StoreLimits) -> None:
         self.control, self.host = control, host
         self._wasm_store = wasmtime.Store(template.engine.wasmtime)
         self._prepare_store(template.engine, limits)

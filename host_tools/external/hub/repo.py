@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from cloche.host_tools.builtin.extras import need
 from cloche.host_tools.errors import HubError
-from cloche.runtime.amounts import bytes_text
+from cloche.runtime.errors import bytes_text
 
 __all__ = ["LARGEST_TEXT", "HubOptions", "HubRepo", "hub_api", "hub_errors"]
 

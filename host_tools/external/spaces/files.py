@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 from cloche.host_tools.display import brief_with_type
 from cloche.host_tools.errors import ToolFailed, ToolRejected
 from cloche.host_tools.json_schema import as_dict, as_list
-from cloche.runtime.amounts import bytes_text
+from cloche.runtime.errors import bytes_text
 
 __all__ = [
     "Folder",

@@ -6,11 +6,10 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from cloche.runtime.atomic import PART, sync_folder, write_atomically
+from cloche.runtime._files import PART, sync_folder, write_atomically
 from cloche.runtime.errors import SnapshotNotFound
 from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.snapshots.stores.file_names import LOCK, file_name, name_of
-from cloche.runtime.snapshots.stores.locks import locked
+from cloche.runtime.snapshots.stores.base import LOCK, file_name, locked, name_of
 
 __all__ = ["FolderStore"]
 

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from cloche.runtime.errors import SnapshotNotFound
 from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.snapshots.stores.base import checked_name
-from cloche.runtime.snapshots.stores.file_names import LOCK
-from cloche.runtime.snapshots.stores.locks import locked
+from cloche.runtime.snapshots.stores.base import LOCK, checked_name, locked
 
 __all__ = ["SQLiteStore"]
 

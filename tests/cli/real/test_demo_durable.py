@@ -8,7 +8,7 @@ import pytest
 from cloche import Sandbox, tool
 from cloche.cli.demo.catalogue import PROGRAMS, DemoProgram, Gives
 from cloche.cli.demo.runner import DemoRunner, run_in_two_processes
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 
 
 @pytest.fixture(name="environment", autouse=True)

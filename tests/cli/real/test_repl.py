@@ -84,7 +84,7 @@ def test_a_terminal_has_prompts_ctrl_c_and_history(folder: Path, environment: Ca
 
 def _cache_with_the_image(folder: Path) -> Path:
     """Return a cache folder of its own that shares the compiled image, so that nothing has to be compiled."""
-    from cloche.runtime.wasm.folder import cache_home, private_folder
+    from cloche.runtime.wasm.cache import cache_home, private_folder
 
     home = folder / "cache"
     for compiled in (cache_home() / "compiled").glob("*.cwasm"):

@@ -6,7 +6,7 @@ import pytest
 
 from cloche.runtime.errors import GuestException
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 
 
 @pytest.fixture(scope="module")

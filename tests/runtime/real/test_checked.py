@@ -10,7 +10,7 @@ from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.wasm.image import DEFAULT_IMAGE
-from cloche.runtime.wasm.source import ImageSource
+from cloche.runtime.wasm.machine import ImageSource
 
 from .functions import Functions
 

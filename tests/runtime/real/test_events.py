@@ -11,11 +11,10 @@ from collections.abc import Callable
 import pytest
 
 from cloche.runtime.errors import Interrupted, TimeExceeded
-from cloche.runtime.events import Event, Finished, Output, ToolFinished, ToolStarted
 from cloche.runtime.limits import Limits
-from cloche.runtime.result import Result
+from cloche.runtime.result import Event, Finished, Output, Result, ToolFinished, ToolStarted
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 
 from .functions import Functions
 

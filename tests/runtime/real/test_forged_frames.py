@@ -9,7 +9,7 @@ from cloche.runtime.errors import GuestException, ProtocolError
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 
 from .functions import Functions
 from .neighbours import Street

@@ -19,8 +19,8 @@ from cloche.runtime.errors import (
     StackOverflow,
     TimeExceeded,
 )
-from cloche.runtime.events import Event
 from cloche.runtime.limits import Limits
+from cloche.runtime.result import Event
 from cloche.runtime.sandbox import Sandbox
 
 from .functions import Functions

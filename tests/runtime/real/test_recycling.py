@@ -9,9 +9,8 @@ import pytest
 from cloche.runtime.bridge.protocol import run_request
 from cloche.runtime.limits import Limits
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.wasm.machine import Machine
-from cloche.runtime.wasm.recycling import IDLE_MOST
-from cloche.runtime.wasm.source import ImageSource
+from cloche.runtime.wasm.machine import ImageSource, WasmMachine
+from cloche.runtime.wasm.recycling import MAX_IDLE
 from cloche.runtime.wasm.traps import Stopped
 
 MEMORY = 256 << 20
@@ -45,19 +44,19 @@ def source() -> ImageSource:
     return ImageSource()
 
 
-def machine(source: ImageSource, memory: int = MEMORY) -> Machine:
+def machine(source: ImageSource, memory: int = MEMORY) -> WasmMachine:
     return source.new(Handlers(), memory)
 
 
 @contextlib.contextmanager
-def shelf_of(source: ImageSource) -> Generator[Machine]:
+def shelf_of(source: ImageSource) -> Generator[WasmMachine]:
     """A machine that serves a recycled guest: the shelf is a stack, so the guest is the one closed last."""
     again = machine(source)
     yield again
     again.close()
 
 
-def restored(again: Machine, source: ImageSource) -> bool:
+def restored(again: WasmMachine, source: ImageSource) -> bool:
     return bytes(again.view()) == bytes(source.pristine())
 
 
@@ -147,11 +146,11 @@ def test_neighbours_in_turn_share_nothing() -> None:
 
 
 def test_only_a_few_guests_idle(source: ImageSource) -> None:
-    machines = [machine(source) for _ in range(IDLE_MOST + 3)]
+    machines = [machine(source) for _ in range(MAX_IDLE + 3)]
     for each in machines:
         each.step(run_request("1", "<run 1>", {}))
         each.close()
-    others = [machine(source) for _ in range(IDLE_MOST + 3)]
+    others = [machine(source) for _ in range(MAX_IDLE + 3)]
     assert all(restored(each, source) for each in others)
     for each in others:
         each.close()

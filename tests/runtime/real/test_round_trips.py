@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from cloche.runtime.errors import UnserializableValue
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 
 from .functions import Functions
 

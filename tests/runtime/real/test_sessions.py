@@ -21,7 +21,7 @@ from cloche.runtime.errors import (
 )
 from cloche.runtime.limits import Limits
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session import Session
+from cloche.runtime.session.session import Session
 
 from .functions import Functions
 

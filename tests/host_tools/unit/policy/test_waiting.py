@@ -9,7 +9,7 @@ from cloche.agent.toolset import final_answer_tool
 from cloche.host_tools import ToolRegistry, ToolRejected, tool
 from cloche.host_tools.call_log import MemoryLog
 from cloche.host_tools.policy import GuardedTools, PlannedCall, Policy, ToolDenied, at_most
-from cloche.runtime.dispatch import Dispatcher, Suspending, UnknownTool, as_suspending
+from cloche.runtime.dispatch import Dispatcher, SuspendingDispatcher, UnknownTool, as_suspending
 
 PAID: list[int] = []
 
@@ -50,7 +50,7 @@ WRAPPERS: dict[str, Callable[[GuardedTools], Dispatcher]] = {
 }
 
 
-def suspending(tools: Dispatcher) -> Suspending:
+def suspending(tools: Dispatcher) -> SuspendingDispatcher:
     found = as_suspending(tools)
     assert found is not None
     return found

@@ -19,7 +19,7 @@ from cloche import (
     replay,
     tool,
 )
-from cloche.runtime.recording.events import Asked
+from cloche.runtime.bridge.transcript import RecordedCall
 
 called: list[str] = []
 
@@ -147,11 +147,11 @@ def changed(recording: Recording, **changes: Any) -> Recording:
 def test_the_first_difference_is_told() -> None:
     recording = recorded("x = look('a')\nprint(look('b')['name'])\nx['depth']")
     events = list(recording.runs[0].events)
-    calls = [index for index, event in enumerate(events) if isinstance(event, Asked)]
+    calls = [index for index, event in enumerate(events) if isinstance(event, RecordedCall)]
 
     first, second = (events[index] for index in calls)
-    assert isinstance(first, Asked)
-    assert isinstance(second, Asked)
+    assert isinstance(first, RecordedCall)
+    assert isinstance(second, RecordedCall)
     swapped = [*events]
     swapped[calls[1]] = second._replace(frame=first.frame)
     difference = replay(changed(recording, events=swapped)).difference
@@ -215,7 +215,7 @@ def test_secrets_of_tools_stay_out(redact: tuple[str, ...]) -> None:
     program = program.replace("['hush1', 'hush2', 'hush3', 'hush4']", "['hu' + 'sh' + str(n) for n in range(1, 5)]")
     recording = recorded(program, redact=redact)
     assert recording.runs[0].error is None
-    hidden = [event for event in recording.runs[0].events if isinstance(event, Asked) and event.hidden]
+    hidden = [event for event in recording.runs[0].events if isinstance(event, RecordedCall) and event.hidden]
     assert len(hidden) >= 4
     for event in hidden:
         assert b"hush" not in event.frame

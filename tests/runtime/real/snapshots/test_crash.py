@@ -17,9 +17,9 @@ MAKERS: dict[str, Callable[[Path], SnapshotStore]] = {"FolderStore": FolderStore
 WRITER = """
 import os, sys
 from pathlib import Path
-from cloche.runtime.bridge.world import WorldState
-from cloche.runtime.budget import Spent
-from cloche.runtime.snapshots.facts import Facts, Told
+from cloche.runtime.bridge.environment import WorldState
+from cloche.runtime.limits import Spent
+from cloche.runtime.snapshots.format import Facts, Told
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.snapshots.stores.folder import FolderStore
 from cloche.runtime.snapshots.stores.sqlite import SQLiteStore

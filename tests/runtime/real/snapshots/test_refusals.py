@@ -9,22 +9,21 @@ from typing import Any
 import pytest
 
 from cloche import (
-    Budget,
     BudgetSpent,
     CallsExceeded,
     FuelExhausted,
     Limits,
     Sandbox,
+    SessionBudget,
     SessionBusy,
     SessionClosed,
     Snapshot,
     SnapshotCorrupt,
     SnapshotMismatch,
 )
-from cloche.runtime.seam import Handlers
-from cloche.runtime.wasm.image import DEFAULT_IMAGE, Image
-from cloche.runtime.wasm.machine import Machine
-from cloche.runtime.wasm.source import ImageSource
+from cloche.runtime.machine_api import Handlers
+from cloche.runtime.wasm.image import DEFAULT_IMAGE, GuestImage
+from cloche.runtime.wasm.machine import ImageSource, WasmMachine
 
 BOX = Sandbox()
 
@@ -41,7 +40,7 @@ class Watched(ImageSource):
 
     made = 0
 
-    def new(self, handlers: Handlers, memory_limit: int) -> Machine:
+    def new(self, handlers: Handlers, memory_limit: int) -> WasmMachine:
         self.made += 1
         return super().new(handlers, memory_limit)
 
@@ -70,7 +69,7 @@ def test_a_snapshot_of_another_image_is_refused(snapshot: Snapshot, tmp_path: Pa
     shutil.copy(DEFAULT_IMAGE, other)
     with open(other, "ab") as file:
         file.write(b"\x00\x04\x03abc")
-    source = ImageSource(Image(other))
+    source = ImageSource(GuestImage(other))
     with pytest.raises(SnapshotMismatch, match="image"):
         Sandbox(source=source).restore(snapshot)
 
@@ -161,7 +160,7 @@ def test_what_was_used_counts_on(snapshot: Snapshot) -> None:
 
 
 def test_a_budget_goes_on_after_restoring() -> None:
-    with BOX.session(budget=Budget(runs=2, fuel=2_000_000_000)) as session:
+    with BOX.session(budget=SessionBudget(runs=2, fuel=2_000_000_000)) as session:
         session.run("x = 1").unwrap()
         snapshot = session.snapshot()
     with BOX.restore(bytes(snapshot)) as restored:
@@ -171,12 +170,12 @@ def test_a_budget_goes_on_after_restoring() -> None:
         assert restored.get("x") == 2  # what was made can still be fetched
         with pytest.raises(BudgetSpent), restored.fork() as fork:
             fork.run("x")
-        with BOX.restore(restored.snapshot(), budget=Budget(runs=3)) as more:
+        with BOX.restore(restored.snapshot(), budget=SessionBudget(runs=3)) as more:
             assert more.run("x").unwrap() == 2
 
 
 def test_a_run_gets_what_is_left() -> None:
-    with BOX.session(budget=Budget(fuel=60_000_000)) as session:
+    with BOX.session(budget=SessionBudget(fuel=60_000_000)) as session:
         error = session.run("while True: pass").error
         assert isinstance(error, FuelExhausted)
         assert error.limit == 60_000_000
@@ -188,7 +187,7 @@ def test_calls_of_all_runs_are_counted() -> None:
     def ping() -> int:
         return 1
 
-    with Sandbox(tools=[ping]).session(budget=Budget(calls=3)) as session:
+    with Sandbox(tools=[ping]).session(budget=SessionBudget(calls=3)) as session:
         assert session.run("ping() + ping()").unwrap() == 2
         error = session.run("ping(); ping()").error
         assert isinstance(error, CallsExceeded)

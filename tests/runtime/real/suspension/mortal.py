@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cloche import FolderStore, Result, Sandbox, SnapshotNotFound, Suspended, tool
-from cloche.runtime.atomic import write_atomically
+from cloche.runtime._files import write_atomically
 
 
 @tool

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.runtime.real.suspension.stopping import BOX, answered
 
 from cloche import Result, Suspended
-from cloche.runtime.atomic import write_atomically
+from cloche.runtime._files import write_atomically
 
 
 def main(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche.runtime.bridge.output import OutputBuffer
+from cloche.runtime.bridge.run_state import OutputBuffer
 
 
 @given(st.lists(st.binary(max_size=9)))

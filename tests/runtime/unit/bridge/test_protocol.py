@@ -12,13 +12,13 @@ from cloche.runtime.bridge.protocol import (
     EMPTY_REPLY,
     Call,
     Cancel,
-    Failure,
-    Finished,
+    FailureReport,
+    FinishedResponse,
     Op,
     Sleep,
     Start,
     Wait,
-    Waiting,
+    WaitingResponse,
     Withdraw,
     error_reply,
     parse_call,
@@ -58,11 +58,11 @@ def test_known_call_frames(frame: list[Any], message: Any) -> None:
 
 
 RESPONSES: list[tuple[list[Any], Any]] = [
-    ([0, {"a": (1, 2)}, None], Finished({"a": (1, 2)}, None)),
-    ([0, None, REPORT], Finished(None, Failure("exception", "E", "m", "t", "b", 3))),
-    ([0, None, REPORT | {"line": None}], Finished(None, Failure("exception", "E", "m", "t", "b", None))),
-    ([1, []], Waiting({})),
-    ([1, [[5, None], [7, 3]]], Waiting({5: None, 7: 3})),
+    ([0, {"a": (1, 2)}, None], FinishedResponse({"a": (1, 2)}, None)),
+    ([0, None, REPORT], FinishedResponse(None, FailureReport("exception", "E", "m", "t", "b", 3))),
+    ([0, None, REPORT | {"line": None}], FinishedResponse(None, FailureReport("exception", "E", "m", "t", "b", None))),
+    ([1, []], WaitingResponse({})),
+    ([1, [[5, None], [7, 3]]], WaitingResponse({5: None, 7: 3})),
 ]
 
 

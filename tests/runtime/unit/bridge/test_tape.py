@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche.runtime.bridge.clocks import FuelClock, parse_seed
-from cloche.runtime.bridge.tape import ReplayMismatch, Tape
-from cloche.runtime.bridge.world import World
+from cloche.runtime.bridge.environment import Environment, FuelClock, parse_seed
+from cloche.runtime.bridge.transcript import ReplayMismatch, Tape
 
 answers = st.lists(
     st.tuples(st.just("call"), st.binary(max_size=20), st.binary(max_size=20))
@@ -98,7 +97,7 @@ def test_nothing_is_recorded_without_room() -> None:
 
 @given(st.integers() | st.text() | st.binary(), st.lists(st.integers(0, 100), max_size=9))
 def test_a_seeded_stream_repeats_and_goes_back(seed: int | str | bytes, sizes: list[int]) -> None:
-    world = World(parse_seed(seed), FuelClock(0, rate=0))
+    world = Environment(parse_seed(seed), FuelClock(0, rate=0))
     mark = world.mark()
     first = [world.random(size) for size in sizes]
     assert [len(data) for data in first] == sizes
@@ -107,5 +106,5 @@ def test_a_seeded_stream_repeats_and_goes_back(seed: int | str | bytes, sizes: l
 
 
 def test_without_a_seed_bytes_never_repeat() -> None:
-    world = World(None, None)
+    world = Environment(None, None)
     assert len({world.random(16) for _ in range(100)}) == 100

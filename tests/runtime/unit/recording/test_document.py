@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloche.runtime.bridge.transcript import RecordedCall, RecordedClock, RecordedEntropy, RecordedRun
 from cloche.runtime.errors import ConfigurationError, RecordingError
-from cloche.runtime.recording.as_json import json_of, plain_of
-from cloche.runtime.recording.events import Asked, Clock, Entropy, RecordedRun
-from cloche.runtime.recording.recording import FORMAT, Recording
-from cloche.runtime.recording.redaction import HIDDEN, Redaction
+from cloche.runtime.recording.recorder import HIDDEN, Redaction
+from cloche.runtime.recording.recording import FORMAT, Recording, json_of, plain_of
 from cloche.runtime.values import decode, encode
 
 
@@ -23,7 +22,11 @@ RUN = RecordedRun(
     fuel=1_000,
     code="x",
     responses=[message(0, 1.5, None)],
-    events=[Asked(message(0, "look", ["a"], {}), message(0, 1), False), Clock(0, 5), Entropy(b"\xff\0")],
+    events=[
+        RecordedCall(message(0, "look", ["a"], {}), message(0, 1), False),
+        RecordedClock(0, 5),
+        RecordedEntropy(b"\xff\0"),
+    ],
     output="grün\n".encode(),
     errors=b"\xff",
     error=["GuestException", "no"],
@@ -133,7 +136,7 @@ def test_arguments_are_found_by_position_and_by_name() -> None:
         assert HIDDEN.encode() in event.frame
         assert (event.hidden, event.reply) == (True, message(0, "ok"))
     other = message(0, "other", ["hush"], {})
-    assert redaction.event(other, None) == Asked(other, None, False)
+    assert redaction.event(other, None) == RecordedCall(other, None, False)
 
 
 def test_a_whole_tool_is_hidden_in_the_foreground_and_the_background() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cloche.runtime.errors import GuestCrashed
-from cloche.runtime.seam import Handlers, StopRun
+from cloche.runtime.machine_api import Handlers, StopRun
 from cloche.runtime.values import decode, encode
 from cloche.runtime.wasm.traps import StopKind, Stopped
 

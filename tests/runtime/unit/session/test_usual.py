@@ -6,10 +6,9 @@ import pytest
 
 from cloche.runtime.errors import ImageError, Interrupted, SessionClosed
 from cloche.runtime.result import Result
-from cloche.runtime.running.session_guest import Guest
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session import Session
-from cloche.runtime.sessions.usual import UsualRun
+from cloche.runtime.session.guest import SessionGuest
+from cloche.runtime.session.session import Session, UsualRun
 
 from .fake import FakeMachine, FakeSource
 from .test_session import ENDS, Numbers
@@ -92,7 +91,7 @@ def test_ctrl_c_between_two_lines_of_ours(source: FakeSource, monkeypatch: pytes
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Guest, "commit", interrupted)
+        patch.setattr(SessionGuest, "commit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             session.run("set a=2")
     assert session.run("get a").unwrap() == "1"
@@ -104,7 +103,7 @@ def test_ctrl_c_without_rollback_ends_the_session(source: FakeSource, monkeypatc
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Guest, "commit", interrupted)
+    monkeypatch.setattr(SessionGuest, "commit", interrupted)
     with pytest.raises(KeyboardInterrupt):
         session.run("pass")
     with pytest.raises(SessionClosed, match="KeyboardInterrupt"):

@@ -6,25 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche.runtime.bridge.world import WorldState
-from cloche.runtime.budget import Budget, Spent
+from cloche.runtime.bridge.environment import EnvironmentState
 from cloche.runtime.errors import ConfigurationError, SnapshotCorrupt, SnapshotError, SnapshotMismatch
-from cloche.runtime.snapshots.facts import Facts, Told
-from cloche.runtime.snapshots.frame import frame
+from cloche.runtime.limits import SessionBudget, Spent
+from cloche.runtime.snapshots.format import KnownFacts, SnapshotFacts, join_parts
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.values import encode
 
 KEY = bytes(range(32))
-FACTS = Facts(
+FACTS = SnapshotFacts(
     image="ab" * 32,
     abi=1,
     size=1 << 20,
     stack_pointer=4096,
     tools=("look", "save"),
     spent=Spent(3, 1_000, 0.25, 12, 2),
-    budget=Budget(runs=9, time=1.5),
-    world=WorldState(b"seed", 4, 1_000_000, 10, 0),
-    told=Told({"files": 3}, None),
+    budget=SessionBudget(runs=9, time=1.5),
+    world=EnvironmentState(b"seed", 4, 1_000_000, 10, 0),
+    told=KnownFacts({"files": 3}, None),
     tenant="acme",
     suspension={"calls": [[1, "look", ["x"], {}, 3]]},
 )
@@ -129,7 +128,7 @@ def test_the_right_key_and_tenant() -> None:
 
 
 def test_whoever_has_no_key_cannot_relabel_it() -> None:
-    forged = bytes(Snapshot.make(Facts(**_fields(tenant="other")), b"memory", bytes(32)))
+    forged = bytes(Snapshot.make(SnapshotFacts(**_fields(tenant="other")), b"memory", bytes(32)))
     with pytest.raises(SnapshotMismatch, match="key"):
         Snapshot.from_bytes(forged).check(key=KEY, tenant="other")
 
@@ -164,13 +163,13 @@ def test_a_weak_key_is_refused(key: Any) -> None:
 def test_a_forged_header_is_refused(name: str, value: Any) -> None:
     plain = FACTS.as_plain() | {name: value}
     with pytest.raises(SnapshotCorrupt, match=name):
-        Snapshot.from_bytes(frame(encode(plain), b""))
+        Snapshot.from_bytes(join_parts(encode(plain), b""))
 
 
 @pytest.mark.parametrize("header", [b"", b"\xc1", encode(None), encode({}), encode(FACTS.as_plain() | {"more": 1})])
 def test_something_else_than_a_header_is_refused(header: bytes) -> None:
     with pytest.raises(SnapshotCorrupt, match="made by something else"):
-        Snapshot.from_bytes(frame(header, b""))
+        Snapshot.from_bytes(join_parts(header, b""))
 
 
 def _fields(**changes: Any) -> dict[str, Any]:

@@ -9,12 +9,12 @@ import pytest
 from tests.runtime.unit.session.fake import FakeSource
 from tests.runtime.unit.suspension.test_session import Tools, WholePages, ended, start, suspension
 
-from cloche.runtime.dispatch import Answering, Waited
+from cloche.runtime.dispatch import AnsweredCall, AnsweringDispatcher
 from cloche.runtime.errors import ConfigurationError, SnapshotCorrupt
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session import Session
-from cloche.runtime.suspension.plain import run_from_plain
-from cloche.runtime.suspension.suspended import Suspended
+from cloche.runtime.session.pauses import run_from_plain
+from cloche.runtime.session.session import Session
+from cloche.runtime.session.suspended import Suspended
 
 
 class Told(Tools):
@@ -25,11 +25,11 @@ class Told(Tools):
         self.told: list[tuple[Any, ...]] = []
         self.answer: Callable[[Any], Any] = lambda value: f"<{value}>"
 
-    def approved(self, call: Waited) -> Any:
+    def approved(self, call: AnsweredCall) -> Any:
         self.told.append((*call[:3], "approved"))
         return f"leave: {self.call(call.name, call.args, call.kwargs)}"
 
-    def answered(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+    def answered(self, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
         assert call.since <= time.time()
         self.told.append((*call[:3], value if error is None else type(error).__name__))
         if error is not None:
@@ -53,8 +53,8 @@ def session(source: FakeSource, tools: Told) -> Session:
 
 
 def test_the_seam_is_optional(tools: Told) -> None:
-    assert isinstance(tools, Answering)
-    assert not isinstance(Tools(), Answering)
+    assert isinstance(tools, AnsweringDispatcher)
+    assert not isinstance(Tools(), AnsweringDispatcher)
 
 
 def test_each_answer_passes_through(session: Session, tools: Told) -> None:
@@ -117,7 +117,7 @@ def test_since_when_travels(source: FakeSource, session: Session, monkeypatch: p
     moments: list[float] = []
 
     class Clocked(Told):
-        def answered(self, call: Waited, value: Any, error: BaseException | None) -> Any:
+        def answered(self, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
             moments.append(call.since)
             return value
 

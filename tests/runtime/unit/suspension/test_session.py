@@ -18,13 +18,13 @@ from cloche.runtime.errors import (
     SnapshotCorrupt,
 )
 from cloche.runtime.limits import Limits
+from cloche.runtime.machine_api import Handlers
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.seam import Handlers
-from cloche.runtime.session import Session
+from cloche.runtime.session.pauses import run_from_plain
+from cloche.runtime.session.session import Session
+from cloche.runtime.session.suspended import Outcome, Suspended
 from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.suspension.plain import run_from_plain
-from cloche.runtime.suspension.suspended import Outcome, Suspended
 
 SIZE = 1 << 16
 

@@ -232,16 +232,16 @@ PATTERNS = {
 
 @pytest.mark.parametrize("name", sorted(PATTERNS))
 def test_no_message_takes_more_memory_than_the_bounds_say(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cloche.runtime.values.budget import WORST, Scan
+    from cloche.runtime.values.checks import MAX_DECODED_PER_BYTE, BudgetScan
 
     unit, _ = PATTERNS[name]
     count = 200_000 // len(unit)
     data = b"\xdd" + struct.pack(">I", count) + unit * count
     used = peak_of(lambda: decode(data, records="typed"))
-    assert used <= len(data) * WORST
-    Scan(data, 1 << 40).run()
+    assert used <= len(data) * MAX_DECODED_PER_BYTE
+    BudgetScan(data, 1 << 40).run()
     with pytest.raises(MalformedValue):
-        Scan(data, min(used * 3 // 4, len(data) * 7)).run()
+        BudgetScan(data, min(used * 3 // 4, len(data) * 7)).run()
 
 
 def peak_of(action: Any) -> int:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgpack import ExtType, packb
 
 from cloche.runtime.values import encode
-from cloche.runtime.values.stamps import may_hold_timestamp
+from cloche.runtime.values.checks import may_hold_timestamp
 
 STAMPS = [
     b"\xd6\xff" + b"\0" * 4,

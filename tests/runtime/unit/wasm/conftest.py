@@ -9,8 +9,8 @@ from tests.runtime.checked import CheckedImage
 
 from cloche.runtime.wasm.cache import CompiledCache
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.image import Image
-from cloche.runtime.wasm.machine import Machine
+from cloche.runtime.wasm.image import GuestImage
+from cloche.runtime.wasm.machine import WasmMachine
 
 from .toy import FakeHandlers, Maker
 
@@ -23,14 +23,14 @@ def toy_wasm() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def image(toy_wasm: bytes, tmp_path_factory: pytest.TempPathFactory) -> Image:
+def image(toy_wasm: bytes, tmp_path_factory: pytest.TempPathFactory) -> GuestImage:
     path = tmp_path_factory.mktemp("image") / "toy.wasm"
     path.write_bytes(toy_wasm)
-    return Image(path, CompiledCache(tmp_path_factory.mktemp("cache") / "compiled"))
+    return GuestImage(path, CompiledCache(tmp_path_factory.mktemp("cache") / "compiled"))
 
 
 @pytest.fixture(scope="session")
-def checked_image(image: Image) -> Image:
+def checked_image(image: GuestImage) -> GuestImage:
     return CheckedImage(image.path, CompiledCache(image.path.parent / "compiled"))
 
 
@@ -50,13 +50,15 @@ def checked(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def make(image: Image, checked_image: Image, engine: Engine, handlers: FakeHandlers, checked: bool) -> Iterator[Maker]:
+def make(
+    image: GuestImage, checked_image: GuestImage, engine: Engine, handlers: FakeHandlers, checked: bool
+) -> Iterator[Maker]:
     """Make toy machines, through the unchecked calls and again through wasmtime's public API."""
-    machines: list[Machine] = []
+    machines: list[WasmMachine] = []
 
-    def make_machine(memory_limit: int = 1 << 20, max_frame: int = 1 << 16, engine: Engine = engine) -> Machine:
+    def make_machine(memory_limit: int = 1 << 20, max_frame: int = 1 << 16, engine: Engine = engine) -> WasmMachine:
         made_of = checked_image if checked else image
-        machine = Machine(made_of, engine, handlers, memory_limit, max_frame=max_frame)
+        machine = WasmMachine(made_of, engine, handlers, memory_limit, max_frame=max_frame)
         machines.append(machine)
         return machine
 
@@ -66,5 +68,5 @@ def make(image: Image, checked_image: Image, engine: Engine, handlers: FakeHandl
 
 
 @pytest.fixture
-def machine(make: Maker) -> Machine:
+def machine(make: Maker) -> WasmMachine:
     return make()

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloche.runtime.errors import ProtocolError
-from cloche.runtime.seam import StopRun
-from cloche.runtime.wasm.imports import ImportHost
-from cloche.runtime.wasm.machine import Machine
+from cloche.runtime.machine_api import StopRun
+from cloche.runtime.wasm.imports import GuestImports
+from cloche.runtime.wasm.machine import WasmMachine
 from cloche.runtime.wasm.memory import Memory
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
@@ -18,7 +18,7 @@ from .toy import FakeHandlers, Maker, Toy, answer, deed
 SIZE = 4 * 65536
 
 
-def ends(machine: Machine, request: bytes) -> BaseException:
+def ends(machine: WasmMachine, request: bytes) -> BaseException:
     with pytest.raises(Stopped) as caught:
         machine.step(request)
     assert caught.value.kind is StopKind.HOST
@@ -28,7 +28,7 @@ def ends(machine: Machine, request: bytes) -> BaseException:
     return machine.stopped
 
 
-def test_a_call_is_answered(machine: Machine, handlers: FakeHandlers) -> None:
+def test_a_call_is_answered(machine: WasmMachine, handlers: FakeHandlers) -> None:
     handlers.on_call = lambda frame: b"<" + frame + b">"
     machine.write(3000, b"frame")
     assert answer(machine.step(deed(Toy.CALL, 3000, 5, 2048, 64))) == 7
@@ -36,7 +36,7 @@ def test_a_call_is_answered(machine: Machine, handlers: FakeHandlers) -> None:
     assert handlers.frames == [b"frame"]
 
 
-def test_a_long_answer_is_kept_until_it_is_taken(machine: Machine, handlers: FakeHandlers) -> None:
+def test_a_long_answer_is_kept_until_it_is_taken(machine: WasmMachine, handlers: FakeHandlers) -> None:
     handlers.on_call = lambda frame: bytes(range(100))
     machine.step(deed(Toy.CALL_TAKE, 0, 0, 2048, 99, 3000))
     assert machine.read(2048, 100) == bytes(100)
@@ -44,27 +44,27 @@ def test_a_long_answer_is_kept_until_it_is_taken(machine: Machine, handlers: Fak
 
 
 @pytest.mark.parametrize("destination", [SIZE, SIZE - 99, -1])
-def test_taking_to_a_place_outside(machine: Machine, handlers: FakeHandlers, destination: int) -> None:
+def test_taking_to_a_place_outside(machine: WasmMachine, handlers: FakeHandlers, destination: int) -> None:
     handlers.on_call = lambda frame: bytes(100)
     assert isinstance(ends(machine, deed(Toy.CALL_TAKE, 0, 0, 2048, 0, destination)), ProtocolError)
 
 
-def test_an_answer_that_fitted_is_not_kept(machine: Machine, handlers: FakeHandlers) -> None:
+def test_an_answer_that_fitted_is_not_kept(machine: WasmMachine, handlers: FakeHandlers) -> None:
     handlers.on_call = lambda frame: bytes(100)
     assert isinstance(ends(machine, deed(Toy.CALL_TAKE, 0, 0, 2048, 100, 3000)), ProtocolError)
 
 
-def test_an_answer_that_just_fits(machine: Machine, handlers: FakeHandlers) -> None:
+def test_an_answer_that_just_fits(machine: WasmMachine, handlers: FakeHandlers) -> None:
     handlers.on_call = lambda frame: bytes(range(100))
     assert answer(machine.step(deed(Toy.CALL, 0, 0, 2048, 100))) == 100
     assert machine.read(2048, 100) == bytes(range(100))
 
 
-def test_taking_when_nothing_is_kept(machine: Machine) -> None:
+def test_taking_when_nothing_is_kept(machine: WasmMachine) -> None:
     assert isinstance(ends(machine, deed(Toy.TAKE, 2048)), ProtocolError)
 
 
-def test_an_answer_is_not_kept_beyond_its_step(machine: Machine, handlers: FakeHandlers) -> None:
+def test_an_answer_is_not_kept_beyond_its_step(machine: WasmMachine, handlers: FakeHandlers) -> None:
     handlers.on_call = lambda frame: b"secret of an earlier step"
     machine.step(deed(Toy.CALL, 0, 0, 2048, 0))
     assert isinstance(ends(machine, deed(Toy.TAKE, 2048)), ProtocolError)
@@ -86,13 +86,13 @@ def test_an_answer_is_not_kept_beyond_its_step(machine: Machine, handlers: FakeH
     ],
 )
 def test_a_call_with_a_bad_span_never_reaches_the_handler(
-    machine: Machine, handlers: FakeHandlers, request_at: int, length: int, response_at: int, capacity: int
+    machine: WasmMachine, handlers: FakeHandlers, request_at: int, length: int, response_at: int, capacity: int
 ) -> None:
     assert isinstance(ends(machine, deed(Toy.CALL, request_at, length, response_at, capacity)), ProtocolError)
     assert handlers.frames == []
 
 
-def test_output_reaches_the_host(machine: Machine, handlers: FakeHandlers) -> None:
+def test_output_reaches_the_host(machine: WasmMachine, handlers: FakeHandlers) -> None:
     machine.write(SIZE - 2, b"\xff!")
     machine.step(deed(Toy.WRITE, 1, SIZE - 2, 2))
     machine.step(deed(Toy.WRITE, 2, SIZE, 0))
@@ -103,34 +103,34 @@ def test_output_reaches_the_host(machine: Machine, handlers: FakeHandlers) -> No
     ("stream", "pointer", "length"),
     [(0, 0, 1), (3, 0, 1), (-1, 0, 1), (1, SIZE, 1), (1, -1, 1), (1, 0, -1), (2, 0, (1 << 16) + 1)],
 )
-def test_bad_output(machine: Machine, handlers: FakeHandlers, stream: int, pointer: int, length: int) -> None:
+def test_bad_output(machine: WasmMachine, handlers: FakeHandlers, stream: int, pointer: int, length: int) -> None:
     assert isinstance(ends(machine, deed(Toy.WRITE, stream, pointer, length)), ProtocolError)
     assert handlers.written == []
 
 
 @pytest.mark.parametrize("now", [0, -1, (1 << 63) - 1, -(1 << 63)])
-def test_clocks(machine: Machine, handlers: FakeHandlers, now: int) -> None:
+def test_clocks(machine: WasmMachine, handlers: FakeHandlers, now: int) -> None:
     handlers.on_clock = lambda which: now - which
     assert answer(machine.step(deed(Toy.CLOCK, 0))) == now
 
 
 @pytest.mark.parametrize("now", [1 << 63, -(1 << 63) - 1])
-def test_a_clock_that_does_not_fit(machine: Machine, handlers: FakeHandlers, now: int) -> None:
+def test_a_clock_that_does_not_fit(machine: WasmMachine, handlers: FakeHandlers, now: int) -> None:
     handlers.on_clock = lambda which: now
     assert isinstance(ends(machine, deed(Toy.CLOCK, 1)), ValueError)
 
 
 @pytest.mark.parametrize("which", [2, -1, 1 << 31])
-def test_a_clock_that_is_none(machine: Machine, which: int) -> None:
+def test_a_clock_that_is_none(machine: WasmMachine, which: int) -> None:
     assert isinstance(ends(machine, deed(Toy.CLOCK, which)), ProtocolError)
 
 
-def test_entropy(machine: Machine) -> None:
+def test_entropy(machine: WasmMachine) -> None:
     assert answer(machine.step(deed(Toy.ENTROPY, 2048, 8))) == 0x0807060504030201
 
 
 @pytest.mark.parametrize(("pointer", "length"), [(SIZE, 1), (-1, 1), (SIZE - 8, 9), (0, -1), (0, (1 << 16) + 1)])
-def test_bad_entropy(machine: Machine, handlers: FakeHandlers, pointer: int, length: int) -> None:
+def test_bad_entropy(machine: WasmMachine, handlers: FakeHandlers, pointer: int, length: int) -> None:
     asked: list[int] = []
 
     def entropy(size: int) -> bytes:
@@ -143,7 +143,7 @@ def test_bad_entropy(machine: Machine, handlers: FakeHandlers, pointer: int, len
 
 
 @pytest.mark.parametrize("given_size", [0, 7, 9, 100_000])
-def test_entropy_of_the_wrong_length(machine: Machine, handlers: FakeHandlers, given_size: int) -> None:
+def test_entropy_of_the_wrong_length(machine: WasmMachine, handlers: FakeHandlers, given_size: int) -> None:
     handlers.on_entropy = lambda size: bytes(given_size)
     assert isinstance(ends(machine, deed(Toy.ENTROPY, 2048, 8)), ValueError)
 
@@ -151,7 +151,9 @@ def test_entropy_of_the_wrong_length(machine: Machine, handlers: FakeHandlers, g
 @pytest.mark.parametrize(
     "error", [ValueError("no"), KeyboardInterrupt(), SystemExit(3), GeneratorExit(), StopIteration()]
 )
-def test_whatever_a_handler_raises_ends_the_run(machine: Machine, handlers: FakeHandlers, error: BaseException) -> None:
+def test_whatever_a_handler_raises_ends_the_run(
+    machine: WasmMachine, handlers: FakeHandlers, error: BaseException
+) -> None:
     def fail(_: object) -> bytes:
         raise error
 
@@ -159,7 +161,7 @@ def test_whatever_a_handler_raises_ends_the_run(machine: Machine, handlers: Fake
     assert ends(machine, deed(Toy.CALL, 0, 0, 2048, 64)) is error
 
 
-def test_a_stop_stands_for_its_reason(machine: Machine, handlers: FakeHandlers) -> None:
+def test_a_stop_stands_for_its_reason(machine: WasmMachine, handlers: FakeHandlers) -> None:
     reason = RuntimeError("the limit")
 
     def stop(stream: int, data: bytes) -> None:
@@ -192,13 +194,13 @@ def test_every_handler_is_guarded(make: Maker, handlers: FakeHandlers) -> None:
         assert ends(make(), request) is error
 
 
-def test_an_answer_that_is_not_bytes(machine: Machine, handlers: FakeHandlers) -> None:
+def test_an_answer_that_is_not_bytes(machine: WasmMachine, handlers: FakeHandlers) -> None:
     not_bytes: list[bytes] = []
     handlers.on_call = lambda frame: not_bytes  # type: ignore[assignment,return-value]  # pyright: ignore
     ends(machine, deed(Toy.CALL, 0, 0, 2048, 64))
 
 
-def test_a_deep_error_in_a_handler(machine: Machine, handlers: FakeHandlers) -> None:
+def test_a_deep_error_in_a_handler(machine: WasmMachine, handlers: FakeHandlers) -> None:
     def recurse(frame: bytes) -> bytes:
         return recurse(frame)
 
@@ -241,7 +243,7 @@ def test_no_numbers_reach_outside_the_memory(a: int, b: int, c: int, d: int, rep
     content = bytearray(SIZE)
     handlers = FakeHandlers()
     handlers.on_call = lambda frame: reply
-    host = ImportHost(handlers, 1 << 16)
+    host = GuestImports(handlers, 1 << 16)
     host.memory = Memory(lambda: SIZE, lambda size: memoryview(content), lambda pages: False)
     try:
         size = host.call(a, b, c, d)

@@ -9,9 +9,9 @@ from types import FrameType
 
 import pytest
 
-from cloche.runtime.wasm import epochs
+from cloche.runtime.wasm import deadlines
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.machine import Machine
+from cloche.runtime.wasm.machine import WasmMachine
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
 from .toy import FakeHandlers, Maker, Toy, answer, deed
@@ -25,7 +25,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return Engine.shared(request.param)
 
 
-def in_thread(machine: Machine, request: bytes) -> tuple[threading.Thread, list[BaseException]]:
+def in_thread(machine: WasmMachine, request: bytes) -> tuple[threading.Thread, list[BaseException]]:
     caught: list[BaseException] = []
 
     def run() -> None:
@@ -40,7 +40,7 @@ def in_thread(machine: Machine, request: bytes) -> tuple[threading.Thread, list[
     return thread, caught
 
 
-def test_a_deadline_ends_an_endless_loop(machine: Machine) -> None:
+def test_a_deadline_ends_an_endless_loop(machine: WasmMachine) -> None:
     started = time.monotonic()
     machine.set_deadline(0.05)
     with pytest.raises(Stopped) as caught:
@@ -50,7 +50,7 @@ def test_a_deadline_ends_an_endless_loop(machine: Machine) -> None:
     assert 0.05 <= time.monotonic() - started < PATIENCE
 
 
-def test_a_deadline_on_another_thread(machine: Machine) -> None:
+def test_a_deadline_on_another_thread(machine: WasmMachine) -> None:
     machine.set_deadline(0.05)
     thread, caught = in_thread(machine, deed(Toy.LOOP))
     thread.join(PATIENCE)
@@ -58,7 +58,7 @@ def test_a_deadline_on_another_thread(machine: Machine) -> None:
     assert caught[0].kind is StopKind.TIME
 
 
-def test_a_deadline_that_passed_before_the_step(machine: Machine, handlers: FakeHandlers) -> None:
+def test_a_deadline_that_passed_before_the_step(machine: WasmMachine, handlers: FakeHandlers) -> None:
     machine.set_deadline(0)
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.WRITE, 1, 0, 1))
@@ -66,7 +66,7 @@ def test_a_deadline_that_passed_before_the_step(machine: Machine, handlers: Fake
     assert handlers.written == []
 
 
-def test_a_deadline_that_passed_during_a_handler(machine: Machine, handlers: FakeHandlers) -> None:
+def test_a_deadline_that_passed_during_a_handler(machine: WasmMachine, handlers: FakeHandlers) -> None:
     def sleep(frame: bytes) -> bytes:
         time.sleep(0.05)
         return frame
@@ -78,7 +78,7 @@ def test_a_deadline_that_passed_during_a_handler(machine: Machine, handlers: Fak
     assert caught.value.kind is StopKind.TIME
 
 
-def test_a_deadline_holds_over_several_steps_until_it_is_lifted(machine: Machine) -> None:
+def test_a_deadline_holds_over_several_steps_until_it_is_lifted(machine: WasmMachine) -> None:
     machine.set_deadline(PATIENCE)
     for _ in range(3):
         machine.step(deed(Toy.ECHO))
@@ -87,7 +87,7 @@ def test_a_deadline_holds_over_several_steps_until_it_is_lifted(machine: Machine
     machine.step(deed(Toy.ECHO))
 
 
-def test_a_deadline_set_while_the_guest_runs(machine: Machine) -> None:
+def test_a_deadline_set_while_the_guest_runs(machine: WasmMachine) -> None:
     thread, caught = in_thread(machine, deed(Toy.LOOP))
     time.sleep(0.02)
     machine.set_deadline(0.02)
@@ -116,8 +116,8 @@ class SlowLook:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.looked, self.go_on = threading.Event(), threading.Event()
-        self._may_go_on = epochs._may_go_on  # pyright: ignore[reportPrivateUsage]
-        monkeypatch.setattr(epochs, "_may_go_on", self)
+        self._may_go_on = deadlines._may_go_on  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(deadlines, "_may_go_on", self)
 
     def __call__(self) -> bool:
         seen = self._may_go_on()
@@ -126,7 +126,7 @@ class SlowLook:
         return seen
 
 
-def test_a_deadline_that_passes_while_the_guest_looks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deadline_that_passes_while_the_guest_looks(machine: WasmMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = SlowLook(monkeypatch)
     machine.set_deadline(0.1)
     thread, caught = in_thread(machine, deed(Toy.LOOP))
@@ -139,7 +139,7 @@ def test_a_deadline_that_passes_while_the_guest_looks(machine: Machine, monkeypa
     assert caught[0].kind is StopKind.TIME
 
 
-def test_an_interrupt_that_comes_while_the_guest_looks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_that_comes_while_the_guest_looks(machine: WasmMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = SlowLook(monkeypatch)
     thread, caught = in_thread(machine, deed(Toy.LOOP))
     machine.engine.bump()
@@ -151,7 +151,7 @@ def test_an_interrupt_that_comes_while_the_guest_looks(machine: Machine, monkeyp
     assert caught[0].kind is StopKind.INTERRUPTED
 
 
-def test_an_interrupt_carries_its_reason(machine: Machine) -> None:
+def test_an_interrupt_carries_its_reason(machine: WasmMachine) -> None:
     thread, caught = in_thread(machine, deed(Toy.LOOP))
     time.sleep(0.02)
     reason = RuntimeError("cancelled")
@@ -176,14 +176,14 @@ def test_an_interrupt_ends_only_its_own_guest(make: Maker, checked: bool) -> Non
     assert not neighbour.dead
 
 
-def test_an_interrupt_before_the_step(machine: Machine) -> None:
+def test_an_interrupt_before_the_step(machine: WasmMachine) -> None:
     machine.interrupt(RuntimeError("early"))
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.ECHO))
     assert str(caught.value.reason) == "early"
 
 
-def test_an_interrupt_that_is_withdrawn(machine: Machine) -> None:
+def test_an_interrupt_that_is_withdrawn(machine: WasmMachine) -> None:
     reason = RuntimeError("late")
     machine.interrupt(reason)
     machine.withdraw(RuntimeError("late"))
@@ -191,7 +191,7 @@ def test_an_interrupt_that_is_withdrawn(machine: Machine) -> None:
     assert machine.step(deed(Toy.ECHO)) == deed(Toy.ECHO)
 
 
-def test_the_first_interrupt_wins(machine: Machine) -> None:
+def test_the_first_interrupt_wins(machine: WasmMachine) -> None:
     first = RuntimeError("first")
     machine.interrupt(first)
     machine.interrupt(RuntimeError("second"))
@@ -200,7 +200,7 @@ def test_the_first_interrupt_wins(machine: Machine) -> None:
     assert machine.stopped is first
 
 
-def test_a_thread_that_never_releases_the_lock_by_itself_still_lets_a_guest_end(machine: Machine) -> None:
+def test_a_thread_that_never_releases_the_lock_by_itself_still_lets_a_guest_end(machine: WasmMachine) -> None:
     stop = threading.Event()
 
     def spin() -> None:
@@ -246,7 +246,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="sends itself POSIX signal
 
 
 @posix
-def test_ctrl_c_ends_a_computing_guest(machine: Machine, raising_handler: list[int]) -> None:
+def test_ctrl_c_ends_a_computing_guest(machine: WasmMachine, raising_handler: list[int]) -> None:
     send_soon(signal.SIGINT)
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.LOOP))
@@ -256,7 +256,7 @@ def test_ctrl_c_ends_a_computing_guest(machine: Machine, raising_handler: list[i
 
 @posix
 def test_ctrl_c_during_a_handler_interrupts_the_handler(
-    machine: Machine, handlers: FakeHandlers, raising_handler: list[int]
+    machine: WasmMachine, handlers: FakeHandlers, raising_handler: list[int]
 ) -> None:
     def sleep(frame: bytes) -> bytes:
         time.sleep(PATIENCE)
@@ -282,7 +282,7 @@ def test_ctrl_c_in_the_middle_of_many_callbacks(make: Maker, raising_handler: li
 
 
 @posix
-def test_a_handler_that_does_not_raise_leaves_the_guest_alone(machine: Machine) -> None:
+def test_a_handler_that_does_not_raise_leaves_the_guest_alone(machine: WasmMachine) -> None:
     seen: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
     try:
@@ -297,7 +297,7 @@ def test_a_handler_that_does_not_raise_leaves_the_guest_alone(machine: Machine) 
 
 
 @posix
-def test_a_handler_that_a_tool_installs_stays(machine: Machine, handlers: FakeHandlers) -> None:
+def test_a_handler_that_a_tool_installs_stays(machine: WasmMachine, handlers: FakeHandlers) -> None:
     before = signal.getsignal(signal.SIGINT)
 
     def install(frame: bytes) -> bytes:

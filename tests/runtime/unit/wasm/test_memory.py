@@ -3,27 +3,27 @@
 import pytest
 
 from cloche.runtime.errors import ProtocolError
-from cloche.runtime.wasm.machine import Machine
+from cloche.runtime.wasm.machine import WasmMachine
 from cloche.runtime.wasm.memory import PAGE
 
 from .toy import Maker, Toy, answer, deed
 
 
-def test_reading_and_writing(machine: Machine) -> None:
+def test_reading_and_writing(machine: WasmMachine) -> None:
     machine.write(10, b"abc")
     assert machine.read(9, 5) == b"\0abc\0"
     assert machine.read(4 * PAGE, 0) == b""
 
 
 @pytest.mark.parametrize(("pointer", "length"), [(-1, 1), (0, -1), (4 * PAGE, 1), (4 * PAGE - 1, 2), (1 << 40, 1)])
-def test_outside(machine: Machine, pointer: int, length: int) -> None:
+def test_outside(machine: WasmMachine, pointer: int, length: int) -> None:
     with pytest.raises(ProtocolError):
         machine.read(pointer, length)
     with pytest.raises(ProtocolError):
         machine.write(pointer if length > 0 else -1, bytes(max(length, 1)))
 
 
-def test_the_view_is_the_memory(machine: Machine) -> None:
+def test_the_view_is_the_memory(machine: WasmMachine) -> None:
     view = machine.view()
     assert (len(view), view.format, view.readonly) == (4 * PAGE, "B", False)
     view[5] = 7
@@ -59,7 +59,7 @@ def test_the_memory_does_not_move_when_it_grows(make: Maker) -> None:
 
 
 @pytest.mark.parametrize("pointer", [0, 16, 65536, 0x7FFF_FFF0, 0x8000_0000, 0xFFFF_FFF0])
-def test_the_stack_pointer(machine: Machine, pointer: int) -> None:
+def test_the_stack_pointer(machine: WasmMachine, pointer: int) -> None:
     assert machine.stack_pointer == 65536
     machine.stack_pointer = pointer
     assert machine.stack_pointer == pointer

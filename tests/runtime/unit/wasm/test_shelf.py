@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from cloche.runtime.wasm import recycling
-from cloche.runtime.wasm.background import Background
-from cloche.runtime.wasm.recycling import IDLE_MOST, Shelf
+from cloche.runtime.wasm.recycling import MAX_IDLE, BackgroundThread, InstancePool
 
 _PAGE = 1 << 16
 
@@ -54,8 +53,8 @@ class FakeGuest:
 
 
 @pytest.fixture
-def shelf() -> Shelf[FakeGuest]:
-    return Shelf(FakeGuest(b"good"))
+def shelf() -> InstancePool[FakeGuest]:
+    return InstancePool(FakeGuest(b"good"))
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -66,8 +65,8 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def test_who_takes_a_guest_at_once_restores_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recycling, "background", Background())
-    shelf, guest = Shelf(FakeGuest(b"good"), leisure=3_600), FakeGuest()
+    monkeypatch.setattr(recycling, "background_thread", BackgroundThread())
+    shelf, guest = InstancePool(FakeGuest(b"good"), leisure=3_600), FakeGuest()
     assert shelf.put(guest)
     assert guest.vacated
     assert shelf.take() is guest
@@ -76,7 +75,7 @@ def test_who_takes_a_guest_at_once_restores_it(monkeypatch: pytest.MonkeyPatch) 
     assert shelf.take() is None
 
 
-def test_a_guest_that_nobody_takes_is_restored_at_leisure(shelf: Shelf[FakeGuest]) -> None:
+def test_a_guest_that_nobody_takes_is_restored_at_leisure(shelf: InstancePool[FakeGuest]) -> None:
     guests = [FakeGuest(), FakeGuest(), FakeGuest()]
     for guest in guests:
         assert shelf.put(guest)
@@ -87,20 +86,20 @@ def test_a_guest_that_nobody_takes_is_restored_at_leisure(shelf: Shelf[FakeGuest
     until(lambda: set(guests) <= set(_and_one_more(taken, shelf)))
 
 
-def _and_one_more(taken: list[FakeGuest | None], shelf: Shelf[FakeGuest]) -> list[FakeGuest | None]:
+def _and_one_more(taken: list[FakeGuest | None], shelf: InstancePool[FakeGuest]) -> list[FakeGuest | None]:
     taken.append(shelf.take())
     return taken
 
 
-def test_a_guest_that_cannot_be_restored_is_freed(shelf: Shelf[FakeGuest]) -> None:
+def test_a_guest_that_cannot_be_restored_is_freed(shelf: InstancePool[FakeGuest]) -> None:
     hopeless = FakeGuest(b"grown since")
     shelf.put(hopeless)
     until(lambda: hopeless.closed)
     assert shelf.take() is None
 
 
-def test_no_more_than_a_few_are_kept(shelf: Shelf[FakeGuest]) -> None:
-    guests = [FakeGuest() for _ in range(IDLE_MOST)]
+def test_no_more_than_a_few_are_kept(shelf: InstancePool[FakeGuest]) -> None:
+    guests = [FakeGuest() for _ in range(MAX_IDLE)]
     assert all(map(shelf.put, guests))
     one_more = FakeGuest()
     assert not shelf.put(one_more)
@@ -111,7 +110,7 @@ def test_no_more_than_a_few_are_kept(shelf: Shelf[FakeGuest]) -> None:
 
 FORK = """
 import os, threading
-from cloche.runtime.wasm.background import background
+from cloche.runtime.wasm.recycling import background
 done = threading.Event()
 background.do(done.set)
 assert done.wait(60)
@@ -131,7 +130,7 @@ def test_a_forked_child_has_a_thread_of_its_own() -> None:
 
 
 def test_an_error_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    background, done, shown = Background(), threading.Event(), list[Any]()
+    background, done, shown = BackgroundThread(), threading.Event(), list[Any]()
     monkeypatch.setattr(threading, "excepthook", shown.append)
     background.do(lambda: 1 / 0)
     background.do(done.set)

@@ -11,7 +11,7 @@ from cloche.runtime.errors import (
     SessionClosed,
 )
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.machine import Machine
+from cloche.runtime.wasm.machine import WasmMachine
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
 from .toy import FakeHandlers, Maker, Toy, answer, deed
@@ -43,7 +43,7 @@ def test_a_request_above_the_cap_is_refused(make: Maker) -> None:
     ("pointer", "length"),
     [(4 * 65536, 1), (4 * 65536 - 4, 5), (-1, 1), (-4, 8), (1024, -1), (0, 1 << 16 | 1), (-1, -1)],
 )
-def test_a_response_outside_the_memory_or_above_the_cap(machine: Machine, pointer: int, length: int) -> None:
+def test_a_response_outside_the_memory_or_above_the_cap(machine: WasmMachine, pointer: int, length: int) -> None:
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.ANSWER, pointer, length))
     assert caught.value.kind is StopKind.HOST
@@ -60,30 +60,30 @@ def test_a_step_function_that_could_not_answer(make: Maker, limit: int, error: t
     assert machine.dead
 
 
-def test_an_empty_response(machine: Machine) -> None:
+def test_an_empty_response(machine: WasmMachine) -> None:
     assert machine.step(deed(Toy.ANSWER, 1024, 0)) == b""
 
 
-def test_a_response_at_the_very_end_of_memory(machine: Machine) -> None:
+def test_a_response_at_the_very_end_of_memory(machine: WasmMachine) -> None:
     machine.write(4 * 65536 - 3, b"end")
     assert machine.step(deed(Toy.ANSWER, 4 * 65536 - 3, 3)) == b"end"
 
 
-def test_a_dead_machine_takes_no_step(machine: Machine) -> None:
+def test_a_dead_machine_takes_no_step(machine: WasmMachine) -> None:
     with pytest.raises(Stopped):
         machine.step(deed(Toy.UNREACHABLE))
     with pytest.raises(SessionClosed):
         machine.step(deed(Toy.ECHO))
 
 
-def test_a_handler_may_not_step_its_own_machine(machine: Machine, handlers: FakeHandlers) -> None:
+def test_a_handler_may_not_step_its_own_machine(machine: WasmMachine, handlers: FakeHandlers) -> None:
     handlers.on_call = lambda frame: machine.step(deed(Toy.ECHO))
     with pytest.raises(Stopped):
         machine.step(deed(Toy.CALL, 65536, 4, 2048, 64))
     assert isinstance(machine.stopped, SessionBusy)
 
 
-def test_a_handler_may_not_close_its_own_machine(machine: Machine, handlers: FakeHandlers) -> None:
+def test_a_handler_may_not_close_its_own_machine(machine: WasmMachine, handlers: FakeHandlers) -> None:
     def close(frame: bytes) -> bytes:
         machine.close()
         return frame
@@ -111,7 +111,7 @@ def test_a_handler_may_run_another_machine(make: Maker, handlers: FakeHandlers) 
     assert not outer.dead
 
 
-def test_closing_twice_and_using_after(machine: Machine) -> None:
+def test_closing_twice_and_using_after(machine: WasmMachine) -> None:
     machine.close()
     machine.close()
     assert machine.memory_size() == 4 * 65536
@@ -129,7 +129,7 @@ def test_closing_twice_and_using_after(machine: Machine) -> None:
             use()
 
 
-def test_a_view_taken_before_the_close_is_dead_after_it(machine: Machine) -> None:
+def test_a_view_taken_before_the_close_is_dead_after_it(machine: WasmMachine) -> None:
     view = machine.view()
     machine.close()
     with pytest.raises(ValueError, match="released"):

@@ -9,8 +9,8 @@ from tests.runtime.checked import CheckedImage
 from cloche.runtime.errors import ConfigurationError, ImageError
 from cloche.runtime.wasm.cache import CompiledCache
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.image import Image
-from cloche.runtime.wasm.machine import TABLE_ELEMENTS, Machine
+from cloche.runtime.wasm.image import GuestImage
+from cloche.runtime.wasm.machine import TABLE_ELEMENTS, WasmMachine
 
 from .toy import FakeHandlers, Maker, Toy, answer, deed
 
@@ -25,21 +25,21 @@ def test_a_table_grows_up_to_the_limit_and_no_further(make: Maker) -> None:
 
 
 @pytest.mark.parametrize("elements", [0, -1, 1 << 32])
-def test_no_number_of_elements_means_no_limit(image: Image, engine: Engine, elements: int) -> None:
+def test_no_number_of_elements_means_no_limit(image: GuestImage, engine: Engine, elements: int) -> None:
     with pytest.raises(ConfigurationError, match="table_elements"):
-        Machine(image, engine, FakeHandlers(), 1 << 20, table_elements=elements)
+        WasmMachine(image, engine, FakeHandlers(), 1 << 20, table_elements=elements)
 
 
 @pytest.mark.parametrize("memory", [0, -1, 4 * 65536 - 1, (1 << 32) + 1, 1 << 63])
-def test_no_size_of_memory_means_no_limit(image: Image, engine: Engine, memory: int) -> None:
+def test_no_size_of_memory_means_no_limit(image: GuestImage, engine: Engine, memory: int) -> None:
     with pytest.raises(ConfigurationError, match="memory"):
-        Machine(image, engine, FakeHandlers(), memory)
+        WasmMachine(image, engine, FakeHandlers(), memory)
 
 
-def module(text: str, folder: Path, checked: bool) -> Image:
+def module(text: str, folder: Path, checked: bool) -> GuestImage:
     path = folder / "module.wasm"
     path.write_bytes(wasmtime.wat2wasm(text))
-    return (CheckedImage if checked else Image)(path, CompiledCache(folder / "compiled"))
+    return (CheckedImage if checked else GuestImage)(path, CompiledCache(folder / "compiled"))
 
 
 DOOR = """
@@ -71,7 +71,7 @@ REFUSED = {
 def test_images_that_are_refused(name: str, tmp_path: Path, engine: Engine, checked: bool) -> None:
     text = f"(module {REFUSED[name]})"
     with pytest.raises(ImageError):
-        Machine(module(text, tmp_path, checked), engine, FakeHandlers(), 1 << 20)
+        WasmMachine(module(text, tmp_path, checked), engine, FakeHandlers(), 1 << 20)
 
 
 def test_a_start_function_that_calls_the_host(tmp_path: Path, engine: Engine, checked: bool) -> None:
@@ -79,7 +79,7 @@ def test_a_start_function_that_calls_the_host(tmp_path: Path, engine: Engine, ch
     text += "(func $s (call $w (i32.const 1) (i32.const 0) (i32.const 5))) (start $s))"
     handlers = FakeHandlers()
     with pytest.raises(ImageError):
-        Machine(module(text, tmp_path, checked), engine, handlers, 1 << 20)
+        WasmMachine(module(text, tmp_path, checked), engine, handlers, 1 << 20)
     assert handlers.written == []
 
 
@@ -88,12 +88,12 @@ def test_bytes_that_are_no_module(tmp_path: Path, engine: Engine, content: bytes
     path = tmp_path / "broken.wasm"
     path.write_bytes(content)
     with pytest.raises(ImageError):
-        Image(path, CompiledCache(tmp_path / "compiled")).module(engine)
+        GuestImage(path, CompiledCache(tmp_path / "compiled")).module(engine)
 
 
 def test_an_image_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="make guest"):
-        Image.load(tmp_path / "none.wasm")
+        GuestImage.load(tmp_path / "none.wasm")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_an_image_that_does_not_fit_its_manifest(tmp_path: Path, manifest: str, 
     (tmp_path / "image.wasm").write_bytes(b"\0asm")
     (tmp_path / "image.json").write_text(manifest)
     with pytest.raises(ImageError, match=matching):
-        Image(tmp_path / "image.wasm")
+        GuestImage(tmp_path / "image.wasm")
 
 
 def test_an_image_with_other_bytes_than_its_manifest_says(tmp_path: Path, engine: Engine) -> None:
@@ -112,4 +112,4 @@ def test_an_image_with_other_bytes_than_its_manifest_says(tmp_path: Path, engine
     (tmp_path / "image.wasm").write_bytes(content)
     (tmp_path / "image.json").write_text(f'{{"sha256": "{"0" * 64}", "size": {len(content)}}}')
     with pytest.raises(ImageError, match="does not fit its manifest"):
-        Image(tmp_path / "image.wasm", CompiledCache(tmp_path / "compiled")).module(engine)
+        GuestImage(tmp_path / "image.wasm", CompiledCache(tmp_path / "compiled")).module(engine)

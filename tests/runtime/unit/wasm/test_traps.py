@@ -3,7 +3,7 @@
 import pytest
 import wasmtime
 
-from cloche.runtime.wasm.machine import Machine
+from cloche.runtime.wasm.machine import WasmMachine
 from cloche.runtime.wasm.traps import StopKind, Stopped, kind_of
 
 from .toy import Toy, deed
@@ -23,7 +23,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("request_", "kind"), ENDS)
-def test_a_trap_has_its_kind(machine: Machine, request_: bytes, kind: StopKind) -> None:
+def test_a_trap_has_its_kind(machine: WasmMachine, request_: bytes, kind: StopKind) -> None:
     with pytest.raises(Stopped) as caught:
         machine.step(request_)
     assert caught.value.kind is kind
@@ -33,7 +33,7 @@ def test_a_trap_has_its_kind(machine: Machine, request_: bytes, kind: StopKind) 
     assert machine.dead
 
 
-def test_running_out_of_fuel(machine: Machine) -> None:
+def test_running_out_of_fuel(machine: WasmMachine) -> None:
     machine.set_fuel(10_000)
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.LOOP))
@@ -41,7 +41,7 @@ def test_running_out_of_fuel(machine: Machine) -> None:
     assert machine.fuel_left() == 0
 
 
-def test_no_fuel_at_all(machine: Machine) -> None:
+def test_no_fuel_at_all(machine: WasmMachine) -> None:
     machine.set_fuel(0)
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.ECHO))

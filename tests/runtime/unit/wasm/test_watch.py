@@ -4,9 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from cloche.runtime.wasm import watch as watch_module
-from cloche.runtime.wasm.control import Control
-from cloche.runtime.wasm.watch import Watch
+from cloche.runtime.wasm import deadlines as watch_module
+from cloche.runtime.wasm.deadlines import Control, Watch
 
 
 class Bumps:

@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from cloche.runtime.wasm import written
-from cloche.runtime.wasm.written import written_spans
+from cloche.runtime.wasm import memory
+from cloche.runtime.wasm.memory import written_spans
 
 PAGE = mmap.PAGESIZE
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells written pages apart")
@@ -32,7 +32,7 @@ def test_an_older_kernel_finds_the_same_pages(tmp_path: object, monkeypatch: pyt
     view = private_view(f"{tmp_path}/image", 12)
     view[2 * PAGE], view[11 * PAGE] = 9, 9
     found = written_spans(view)
-    monkeypatch.setattr(written, "scan_own_pages", lambda *_: None)
+    monkeypatch.setattr(memory, "scan_own_pages", lambda *_: None)
     assert written_spans(view) == found == [(2 * PAGE, 3 * PAGE), (11 * PAGE, 12 * PAGE)]
 
 
@@ -49,8 +49,8 @@ def test_memory_that_is_not_page_aligned_counts_as_written() -> None:
 def test_without_the_systems_help_everything_counts_as_written(
     tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(written, "scan_own_pages", lambda *_: None)
-    monkeypatch.setattr(written, "_PAGEMAP", f"{tmp_path}/missing")
+    monkeypatch.setattr(memory, "scan_own_pages", lambda *_: None)
+    monkeypatch.setattr(memory, "_PAGEMAP", f"{tmp_path}/missing")
     assert written_spans(private_view(f"{tmp_path}/image", 3)) == [(0, 3 * PAGE)]
 
 

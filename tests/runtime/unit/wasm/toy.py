@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.machine import Machine
+from cloche.runtime.wasm.machine import WasmMachine
 
 __all__ = ["FakeHandlers", "Maker", "Toy", "answer", "deed"]
 
@@ -40,7 +40,7 @@ class Toy(IntEnum):
 
 
 class Maker(Protocol):
-    def __call__(self, memory_limit: int = ..., max_frame: int = ..., engine: Engine = ...) -> Machine: ...
+    def __call__(self, memory_limit: int = ..., max_frame: int = ..., engine: Engine = ...) -> WasmMachine: ...
 
 
 def deed(toy: Toy, *arguments: int) -> bytes:

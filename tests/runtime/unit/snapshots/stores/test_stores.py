@@ -13,19 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche.runtime.bridge.world import WorldState
-from cloche.runtime.budget import Spent
+from cloche.runtime.bridge.environment import EnvironmentState
 from cloche.runtime.errors import ConfigurationError, SnapshotCorrupt, SnapshotNotFound
-from cloche.runtime.snapshots.facts import Facts, Told
+from cloche.runtime.limits import Spent
+from cloche.runtime.snapshots.format import KnownFacts, SnapshotFacts
 from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.snapshots.stores.base import SnapshotStore
-from cloche.runtime.snapshots.stores.file_names import file_name, name_of
+from cloche.runtime.snapshots.stores.base import SnapshotStore, file_name, name_of
 from cloche.runtime.snapshots.stores.folder import FolderStore
+from cloche.runtime.snapshots.stores.fsspec import FsspecStore
 from cloche.runtime.snapshots.stores.redis import RedisStore
-from cloche.runtime.snapshots.stores.remote import FsspecStore
 from cloche.runtime.snapshots.stores.sqlite import SQLiteStore
 
-FACTS = Facts("ab" * 32, 1, 1 << 20, 0, (), Spent(), None, WorldState(None, 0, None, 0, 0), Told(None, None))
+FACTS = SnapshotFacts(
+    "ab" * 32, 1, 1 << 20, 0, (), Spent(), None, EnvironmentState(None, 0, None, 0, 0), KnownFacts(None, None)
+)
 ONE = Snapshot.make(FACTS, b"one")
 TWO = Snapshot.make(replace(FACTS, tenant="two"), b"two")
 

@@ -1,0 +1,312 @@
+"""The tool calls of one run: counted, recorded, and answered with bytes whatever the tool does.
+
+A program waits for a call at once (CALL), or lets it run in the background and asks for its outcome (START, WAIT and
+CANCEL).
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from cloche.runtime.bridge.protocol import EMPTY_REPLY, Start, error_reply, value_reply
+from cloche.runtime.bridge.run_state import MAX_WAIT, RunState, now
+from cloche.runtime.dispatch import Dispatcher, UnknownTool
+from cloche.runtime.errors import CallsExceeded
+from cloche.runtime.result import ToolCallRecord, ToolFinished, ToolStarted
+from cloche.runtime.threads import Settled, background_loops, start_awaiting, tool_threads
+from cloche.runtime.values import UnserializableError, ValueCodecError
+from cloche.runtime.wasm.signals import is_from_signal
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["BackgroundCalls", "ToolCalls", "error_text", "start_call"]
+
+
+_MAX_RECORDED = 64 << 20
+"""Encoded bytes of arguments and values that one run's records may keep alive on the host."""
+_MAX_NAME = 200
+
+
+class ToolCalls:
+    """The tool calls of one run."""
+
+    def __init__(self, tools: Dispatcher, run: RunState) -> None:
+        self.tools = tools
+        self.run = run
+        self._recorded = 0
+
+    def begin(self, name: str, args: list[Any], kwargs: dict[str, Any], size: int, started: float) -> ToolCallRecord:
+        """Count a call and open its record. Ends the run when it is one call too many."""
+        run = self.run
+        run.calls_made += 1
+        most = run.limits.calls
+        if most is not None and run.calls_made > most:
+            run.stop(CallsExceeded(run.calls_made, most))
+        record = ToolCallRecord(name, args, kwargs, started)
+        run.calls.append(record)
+        self._recorded += size
+        if self._recorded > _MAX_RECORDED:
+            record.trim()
+        if run.listener is not None:
+            run.emit(ToolStarted(record))
+        return record
+
+    def finish(self, record: ToolCallRecord, settled: Settled, id: int | None = None) -> bytes:
+        """Close the record and return the encoded reply: to CALL, or one item of WAIT's where there is an ``id``."""
+        # Not by its truth: an exception's class may say that it is empty.
+        if settled.error is not None:
+            return self.failed(record, settled.error, id)
+        return self.returned(record, settled.value, id)
+
+    def returned(self, record: ToolCallRecord, value: Any, id: int | None = None) -> bytes:
+        """Like :meth:`finish`, for a call that returned a value."""
+        try:
+            reply = value_reply(value, id=id, limit=self.run.limits.result)
+        except Exception as error:
+            # Not only the codec's errors: a value's own methods run while it is encoded.
+            return self.failed(record, error, id)
+        record.value = value
+        # As ``end`` and ``_tell`` do, without the calls.
+        if record.outcome == "running":
+            record.outcome, record.seconds = "returned", now() - record.started
+        self._recorded += len(reply)
+        if self._recorded > _MAX_RECORDED or self.run.listener is not None:
+            self._tell(record)
+        return reply
+
+    def failed(self, record: ToolCallRecord, error: BaseException, id: int | None = None) -> bytes:
+        """Like :meth:`finish`, for a call that raised, or was refused."""
+        record.error = error
+        record.end("raised", now() - record.started)
+        reply = error_reply(*error_text(error, record.name, self.run.limits.message), id=id)
+        self._recorded += len(reply)
+        self._tell(record)
+        return reply
+
+    def _tell(self, record: ToolCallRecord) -> None:
+        if self._recorded > _MAX_RECORDED:
+            record.trim()
+        if self.run.listener is not None:
+            self.run.emit(ToolFinished(record))
+
+    def drop(self, record: ToolCallRecord) -> None:
+        """Close the record of a call that nobody waits for any more."""
+        record.end("cancelled", now() - record.started)
+        if self.run.listener is not None:
+            self.run.emit(ToolFinished(record))
+
+
+def start_call(tools: Dispatcher, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Call the tool and return its value or its awaitable; or Settled, with the error, if it raised.
+
+    What a signal's handler raises while a tool runs on the main thread, such as KeyboardInterrupt, is the user's and
+    goes through; anything else a tool raises is the guest's, be it SystemExit.
+    """
+    try:
+        return tools.call(name, args, kwargs)
+    except BaseException as error:
+        if is_from_signal(error):
+            raise
+        return Settled(None, error)
+
+
+def error_text(error: BaseException, tool: str, most: int) -> tuple[str, str]:
+    """Return the type name and the message that the guest may see, and no more of the exception than that."""
+    if isinstance(error, UnknownTool):
+        return "NameError", str(error)[:most]
+    if isinstance(error, ValueCodecError):
+        kind = "TypeError" if isinstance(error, UnserializableError) else "ValueError"
+        return kind, f"the tool {tool!r} returned a value that cannot be sent: {error}"[:most]
+    name, message = getattr(error, "guest_type", None), getattr(error, "guest_message", None)
+    if type(name) is str and type(message) is str:
+        return name[:_MAX_NAME], message[:most]
+    return type(error).__name__, _message(error)[:most]
+
+
+def _message_of_os(error: OSError) -> str:
+    # Its text holds the host's file names; a lone text in one of Python's own classes is what the tool's author wrote.
+    if isinstance(error.strerror, str):
+        return error.strerror
+    written = type(error).__module__ == "builtins" and len(error.args) == 1 and type(error.args[0]) is str
+    return error.args[0] if written else ""
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return _message_of_os(error)
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
+_MAX_THREADS = 32
+"""Synchronous tools that one run has running at once; more of them wait their turn."""
+
+
+class _Task:
+    """One background call."""
+
+    __slots__ = ("call", "context", "future", "record")
+
+    def __init__(self, call: Start, record: ToolCallRecord) -> None:
+        self.call = call
+        self.record = record
+        self.context = copy_context()
+        self.future: Future[Settled] | None = None
+
+
+class BackgroundCalls:
+    """The background calls of one run. Everything but the tools themselves happens on the guest's thread."""
+
+    def __init__(self, calls: ToolCalls, loop: "asyncio.AbstractEventLoop | None") -> None:
+        self._calls = calls
+        self._run = calls.run
+        self._loop = loop
+        self._tasks: dict[int, _Task] = {}
+        self._workers = _Workers()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, call: Start, size: int) -> bytes:
+        """Begin a call and return the reply to START."""
+        refusal = self._refusal(call)
+        if refusal is not None:
+            return refusal
+        record = self._calls.begin(call.name, call.args, call.kwargs, size, now())
+        try:
+            is_async = self._calls.tools.is_async(call.name)
+        except UnknownTool as error:
+            return self._calls.failed(record, error)
+        task = self._tasks[call.id] = _Task(call, record)
+        if is_async:
+            self._perform(task)
+        else:
+            self._workers.submit(lambda: task.context.run(self._perform, task))
+        return EMPTY_REPLY
+
+    def wait(self, timeout: float | None) -> list[bytes]:
+        """Wait until a call ends or the time is up, and return an item for WAIT's reply for each that has ended."""
+        run = self._run
+        until = None if timeout is None else now() + min(timeout, MAX_WAIT)
+        if self._tasks or until is not None:
+            run.doing = self._names()
+            run.wait_for(self._has_news, until)
+            run.doing = ""
+        return self._collect()
+
+    def drain(self) -> list[bytes]:
+        """Wait for all calls and return their items for WAIT's reply. Ends the run at its deadline."""
+        items: list[bytes] = []
+        while self._tasks:
+            items += self.wait(None)
+        return items
+
+    def cancel(self, id: int) -> None:
+        """Give a call up. An id that is not pending is no error."""
+        task = self._tasks.pop(id, None)
+        if task is not None:
+            _give_up(task)
+
+    def close(self) -> None:
+        """Give all calls up, at the run's end. A synchronous tool that is running cannot be stopped: it is left."""
+        tasks, self._tasks = self._tasks, {}
+        for task in tasks.values():
+            _give_up(task)
+        self._workers.close()
+
+    def _refusal(self, call: Start) -> bytes | None:
+        most = self._run.limits.pending
+        if call.id in self._tasks:
+            return error_reply("ValueError", f"a background call with the id {call.id} is pending already")
+        if len(self._tasks) >= most:
+            text = f"{most} tool calls are pending and that is the limit: await some of them before starting more"
+            return error_reply("RuntimeError", text)
+        return None
+
+    def _perform(self, task: _Task) -> None:
+        outcome = start_call(self._calls.tools, task.call.name, task.call.args, task.call.kwargs)
+        if hasattr(outcome, "__await__"):
+            task.future = start_awaiting(outcome, self._loop or background_loops.get())
+            task.future.add_done_callback(lambda future: self._awaited(task, future))
+        else:
+            self._run.post((task, outcome if type(outcome) is Settled else Settled(outcome, None)))
+
+    def _awaited(self, task: _Task, future: "Future[Settled]") -> None:
+        if not future.cancelled():
+            self._run.post((task, future.result()))
+
+    def _collect(self) -> list[bytes]:
+        finished, items = self._run.finished, list[bytes]()
+        while finished:
+            task: _Task
+            task, settled = finished.popleft()
+            if self._is_awaited(task):
+                items.append(self._finish(task, settled))
+        return items
+
+    def _has_news(self) -> bool:
+        """Return whether a call has ended that somebody waits for. A guest that is told nothing takes it for time."""
+        finished = self._run.finished
+        while finished and not self._is_awaited(finished[0][0]):
+            finished.popleft()
+        return bool(finished)
+
+    def _is_awaited(self, task: _Task) -> bool:
+        """Return whether a call was not cancelled in between."""
+        return self._tasks.get(task.call.id) is task
+
+    def _finish(self, task: _Task, settled: Settled) -> bytes:
+        del self._tasks[task.call.id]
+        return self._calls.finish(task.record, settled, task.call.id)
+
+    def _names(self) -> str:
+        if len(self._tasks) == 1:
+            return f"the tool {next(iter(self._tasks.values())).call.name!r}"
+        return f"{len(self._tasks)} tools" if self._tasks else ""
+
+
+class _Workers:
+    """Threads for one run's synchronous background tools: so many at once, the others wait their turn."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queue: deque[Callable[[], None]] = deque()
+        self._active = 0
+        self._futures: set[Future[None]] = set()
+
+    def submit(self, job: Callable[[], None]) -> None:
+        with self._lock:
+            self._queue.append(job)
+            if self._active == _MAX_THREADS:
+                return
+            self._active += 1
+        future = tool_threads.submit(self._work)
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
+
+    def close(self) -> None:
+        with self._lock:
+            self._queue.clear()
+        for future in tuple(self._futures):
+            tool_threads.abandon(future)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self._active -= 1
+                    return
+                job = self._queue.popleft()
+            job()
+
+
+def _give_up(task: _Task) -> None:
+    if task.future is not None:
+        task.future.cancel()
+    task.record.end("cancelled", now() - task.record.started)

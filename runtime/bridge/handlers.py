@@ -1,0 +1,292 @@
+"""The host's end of the bridge: what a guest's imports do, within one run's limits."""
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from cloche.runtime.bridge.calls import BackgroundCalls, ToolCalls, start_call
+from cloche.runtime.bridge.environment import Environment
+from cloche.runtime.bridge.pending import (
+    Answer,
+    MakeCall,
+    PendingCall,
+    PendingCalls,
+    approving_dispatcher,
+    cancel_pending,
+    settle_answer,
+)
+from cloche.runtime.bridge.protocol import (
+    EMPTY_REPLY,
+    Call,
+    CallFrame,
+    Cancel,
+    Sleep,
+    Start,
+    Wait,
+    Withdraw,
+    error_reply,
+    parse_call,
+    read_plain_call,
+    resume_request,
+    wait_reply,
+    waits_reply,
+)
+from cloche.runtime.bridge.run_state import MAX_WAIT, RunState, now
+from cloche.runtime.bridge.transcript import Tape
+from cloche.runtime.dispatch import Dispatcher, as_suspending
+from cloche.runtime.errors import ProtocolError
+from cloche.runtime.threads import Settled, background_loops, start_awaiting
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["BridgeHandlers", "PendingHandlers"]
+
+
+class PendingHandlers:
+    """The waiting calls of one run, on the guest's thread."""
+
+    def __init__(self, waiting: PendingCalls, calls: ToolCalls) -> None:
+        self._waiting = waiting
+        self._calls = calls
+
+    def hold(self, call: Call | Start, frame: bytes) -> bytes | None:
+        """Return the reply to a call that waits, or that was refused; None for one that is to be made now."""
+        waiting, calls = self._waiting, self._calls
+        try:
+            if not waiting.wants(call):
+                return None
+        except BaseException as error:
+            # The caller's own rule: nothing of the guest's.
+            calls.run.stop(error)
+        record = calls.begin(call.name, call.args, call.kwargs, len(frame), now())
+        try:
+            waiting.check(call)
+            self._check_room()
+        except Exception as error:
+            return calls.failed(record, error)
+        return waits_reply(waiting.hold(call, frame, record))
+
+    def withdraw(self, id_: int) -> None:
+        """Give a call up. An id that does not wait is no error."""
+        held = self._waiting.held.pop(id_, None)
+        if held is not None:
+            self._calls.drop(held.record)
+            cancel_pending(self._calls.tools, held)
+
+    def answer(self, answers: dict[int, Answer], dispatch: Callable[[PendingCall], Settled]) -> list[bytes]:
+        """Take these calls out and return their outcomes, encoded; ``dispatch`` makes the calls that were approved."""
+        outcomes: list[bytes] = []
+        for id_, answer in answers.items():
+            held = self._waiting.held[id_]
+            settled = dispatch(held) if isinstance(answer, MakeCall) else settle_answer(self._calls.tools, held, answer)
+            del self._waiting.held[id_]
+            outcomes.append(self._calls.finish(held.record, settled, id_))
+        return outcomes
+
+    def _check_room(self) -> None:
+        most = self._calls.run.limits.pending
+        if len(self._waiting.held) >= most:
+            raise RuntimeError(f"{most} tool calls are pending and that is the limit: await some before starting more")
+
+
+_FRAME_OVERHEAD = 4096
+"""Bytes of a call frame besides its arguments, at most: the guest's own cap is on the arguments alone."""
+
+
+class BridgeHandlers:
+    """Serves one guest's imports. ``begin`` comes before each run and ``end`` after it."""
+
+    __slots__ = ("_background", "_calls", "_held", "_loop", "_run", "_suspending", "_tape", "_tools", "_world")
+
+    def __init__(self, tools: Dispatcher, world: Environment, tape: Tape) -> None:
+        self._tools = tools
+        self._suspending = as_suspending(tools)
+        self._world = world
+        self._tape = tape
+
+    def begin(self, run: RunState, loop: "asyncio.AbstractEventLoop | None") -> None:
+        """Serve this run. Coroutine tools run on ``loop``, or on the background loop if there is none."""
+        self._run = run
+        self._loop = loop
+        self._calls: ToolCalls | None = None
+        self._background: BackgroundCalls | None = None
+        self._held = None if run.waiting is None else PendingHandlers(run.waiting, self._tool_calls())
+
+    def drain(self) -> None:
+        """Wait for what still runs in the background: a program that is suspended finds it done when it goes on."""
+        if self._background is not None and self._run.waiting is not None:
+            self._run.waiting.undelivered += self._background.drain()
+
+    def resume(self, answers: dict[int, Answer], options: dict[str, Any]) -> bytes:
+        """Make the calls that were approved, and return the request that lets the program go on with all answers."""
+        outcomes = [] if self._held is None else self._held.answer(answers, self._dispatch)
+        return resume_request(outcomes, options)
+
+    def end(self) -> None:
+        """Give up what still runs in the background."""
+        if self._background is not None:
+            self._background.close()
+
+    def call(self, frame: bytes) -> bytes:
+        """Answer a call frame, or end the run."""
+        tape = self._tape
+        if tape.replaying:
+            return tape.replay_call(frame)
+        reply = self._answer(frame)
+        tape.record_call(frame, reply)
+        return reply
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Take a piece of output, or end the run."""
+        if not self._tape.replaying:
+            self._run.write(stream, data)
+
+    def clock(self, which: int) -> int:
+        """Return the session's time in nanoseconds."""
+        if self._tape.replaying:
+            return self._tape.replay_clock()
+        moment = self._world.now(which)
+        self._tape.record_clock(moment)
+        return moment
+
+    def entropy(self, size: int) -> bytes:
+        """Return the session's next random bytes."""
+        if self._tape.replaying:
+            return self._tape.replay_entropy(size)
+        data = self._world.random(size)
+        self._tape.record_entropy(data)
+        return data
+
+    def _answer(self, frame: bytes) -> bytes:
+        # The path of every tool call: what each check finds as a rule is seen here, without a call of its own.
+        run, started, size = self._run, now(), len(frame)
+        if run.stop_reason is not None or started >= run.deadline:
+            run.check()
+        if size > run.limits.argument + _FRAME_OVERHEAD:
+            return error_reply("ValueError", f"the arguments take {size} bytes and the limit is {run.limits.argument}")
+        suspending = self._suspending
+        may_wait = self._held is not None or (suspending is not None and suspending.any_suspends())
+        try:
+            call = None if may_wait else read_plain_call(frame)
+            if call is None:
+                return self._answer_any(parse_call(frame), frame)
+        except ProtocolError as error:
+            run.stop(error)
+        return self._call(call[1], call[2], call[3], size, started)
+
+    def _answer_any(self, message: CallFrame, frame: bytes) -> bytes:
+        if self._held is None and self._suspending is not None and self._suspending.any_suspends():
+            # There was no such tool when the run began: what takes its place meanwhile is not called without leave.
+            self._run.waiting = PendingCalls(self._tools, allowed=False)
+            self._held = PendingHandlers(self._run.waiting, self._tool_calls())
+        if self._held is not None and isinstance(message, Call | Start):
+            reply = self._held.hold(message, frame)
+            if reply is not None:
+                return reply
+        return self._other(message, len(frame))
+
+    def _other(self, message: CallFrame, size: int) -> bytes:
+        match message:
+            case Start():
+                return self._in_background().start(message, size)
+            case Wait(timeout):
+                return self._wait(timeout)
+            case Sleep(seconds):
+                self._pause(seconds)
+            case Cancel(id_):
+                self._in_background().cancel(id_)
+            case Withdraw(id_):
+                self._withdraw(id_)
+            case Call():
+                return self._call(message.name, message.args, message.kwargs, size, now())
+        return EMPTY_REPLY
+
+    def _call(self, name: str, args: list[Any], kwargs: dict[str, Any], size: int, started: float) -> bytes:
+        calls = self._tool_calls()
+        record = calls.begin(name, args, kwargs, size, started)
+        outcome = self._outcome(name, args, kwargs)
+        return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)
+
+    def _outcome(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Call a tool, wait for it, and return its value; or how it settled, if it raised or was awaited."""
+        run = self._run
+        run.doing = f"the tool {name!r}"
+        # After "doing" is set: whoever interrupts sets the reason first and looks at "doing" second.
+        if run.stop_reason is not None:
+            run.check()
+        outcome = start_call(self._tools, name, args, kwargs)
+        # Cheaper than isinstance(outcome, Awaitable), and than a function for it.
+        if hasattr(outcome, "__await__"):
+            outcome = self._await(outcome)
+        # A tool that came back too late has an answer, but nobody to give it to.
+        if run.stop_reason is not None or now() >= run.deadline:
+            run.check()
+        run.doing = ""
+        return outcome
+
+    def _dispatch(self, held: PendingCall) -> Settled:
+        """Make a call that waited: what the guest sent then, read again, and nothing that was seen since."""
+        call = parse_call(held.frame)
+        assert isinstance(call, Call | Start)
+        held.record.args, held.record.kwargs = call.args, call.kwargs
+        # In this way and not with an argument more, which every call would have to carry.
+        tools, self._tools = self._tools, approving_dispatcher(self._tools, held)
+        try:
+            outcome = self._outcome(call.name, call.args, call.kwargs)
+        finally:
+            self._tools = tools
+        return outcome if type(outcome) is Settled else Settled(outcome, None)
+
+    def _withdraw(self, id_: int) -> None:
+        if self._held is not None:
+            self._held.withdraw(id_)
+
+    def _await(self, awaitable: Awaitable[Any]) -> Settled:
+        run = self._run
+        loop = self._loop or background_loops.get()
+        future: Future[Settled] = start_awaiting(awaitable, loop)
+        future.add_done_callback(lambda _: run.post())
+        try:
+            run.wait_for(future.done)
+        finally:
+            if not future.done():
+                future.cancel()
+                background_loops.check(loop)
+        return future.result()
+
+    def _wait(self, timeout: float | None) -> bytes:
+        background, waiting = self._background, self._run.waiting
+        if waiting is not None and waiting.undelivered:
+            items, waiting.undelivered = waiting.undelivered, []
+            return wait_reply(items)
+        # Timers do not keep it from being suspended: its clock stands still then. A poll asks only what is there.
+        if timeout != 0 and waiting is not None and waiting.held and not background:
+            return waits_reply(None)
+        if background is None or (not len(background) and timeout is not None):
+            self._pause(timeout or 0.0)
+            return wait_reply([])
+        items = background.wait(timeout)
+        if not items and timeout is not None:
+            self._world.pass_time(min(timeout, MAX_WAIT))
+        return wait_reply(items)
+
+    def _pause(self, seconds: float) -> None:
+        seconds = min(seconds, MAX_WAIT)
+        if not self._world.has_fixed_clock:
+            self._run.wait_for(_never, now() + seconds)
+        self._world.pass_time(seconds)
+
+    def _tool_calls(self) -> ToolCalls:
+        if self._calls is None:
+            self._calls = ToolCalls(self._tools, self._run)
+        return self._calls
+
+    def _in_background(self) -> BackgroundCalls:
+        if self._background is None:
+            self._background = BackgroundCalls(self._tool_calls(), self._loop)
+        return self._background
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,213 @@
+"""What one run has used, printed and done so far, and how it waits."""
+
+import codecs
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from queue import Empty, SimpleQueue
+from time import perf_counter
+from typing import Any, NoReturn
+
+from cloche.runtime.bridge.pending import PendingCalls
+from cloche.runtime.bridge.transcript import RecordedRun
+from cloche.runtime.errors import OutputExceeded, TimeExceeded
+from cloche.runtime.limits import Limits
+from cloche.runtime.machine_api import StopRun
+from cloche.runtime.result import Event, Output, Stream, ToolCallRecord, Usage
+
+__all__ = ["MAX_WAIT", "NO_USAGE", "Listener", "OutputBuffer", "RunState", "now"]
+
+
+_new_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class OutputBuffer:
+    """The bytes of one stream of one run."""
+
+    __slots__ = ("_data", "_decoder", "limit", "stream")
+
+    def __init__(self, stream: Stream, limit: int) -> None:
+        self.stream: Stream = stream
+        self.limit = limit
+        self._data: bytearray | None = None
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    def __len__(self) -> int:
+        return len(self._data) if self._data else 0
+
+    def add(self, data: bytes) -> OutputExceeded | None:
+        """Keep what fits, and return the error if that is not all."""
+        if self._data is None:
+            self._data = bytearray()
+        used = len(self._data) + len(data)
+        if used <= self.limit:
+            self._data += data
+            return None
+        self._data += data[: self.limit - len(self._data)]
+        return OutputExceeded(self.stream, used, self.limit)
+
+    def content(self) -> bytes:
+        """Return everything kept."""
+        return bytes(self._data or b"")
+
+    def text(self) -> str:
+        """Return everything kept, with invalid UTF-8 replaced."""
+        return self._data.decode("utf-8", "replace") if self._data else ""
+
+    def newer_text(self, start: int, final: bool = False) -> str:
+        """Return the text of the bytes kept since position ``start``, holding back a character cut in two."""
+        if self._decoder is None:
+            self._decoder = _new_decoder("replace")
+        return self._decoder.decode(bytes(self._data[start:]) if self._data else b"", final)
+
+
+MAX_WAIT = 1e9
+"""Seconds beyond which a wait is not told from one without end."""
+
+now = perf_counter
+"""Seconds on the one clock that all of a run's times are read from."""
+
+Listener = Callable[[Event], object]
+"""Called with each event, on the guest's thread, while the guest stands still."""
+
+# threading waits take no more than some weeks on some platforms; longer waits are made of several.
+_MAX_SINGLE_WAIT = 86_400.0
+
+
+NO_USAGE = Usage(0, 0.0, 0, 0, 0)
+"""What a run has used before it begins."""
+
+
+class RunState:
+    """One run's account. Used by the guest's thread; only :meth:`interrupt` and :meth:`post` by others too.
+
+    ``deadline`` is a time of ``now``, infinite for none. ``streams`` are stdout and stderr, None before anything was
+    printed.
+    ``doing`` names the tool that is being waited for, or is empty. ``stop_reason`` is what ends the run, once known.
+    ``waiting`` holds the calls that wait for answers, and is None where none ever does; ``carried`` is what it had
+    used when it was suspended the last time; ``record`` is where it is recorded, if it is.
+    """
+
+    # Defaults here rather than slots set one by one: one is made for each run, and most of it is never asked for.
+    carried: Usage = NO_USAGE
+    record: RecordedRun | None = None
+    streams: tuple[OutputBuffer, OutputBuffer] | None = None
+    calls_made = 0
+    doing = ""
+    stop_reason: BaseException | None = None
+
+    def __init__(self, limits: Limits, listener: Listener | None = None, waiting: PendingCalls | None = None) -> None:
+        self.limits = limits
+        self.waiting = waiting
+        self.listener = listener
+        self.calls: list[ToolCallRecord] = []
+        self.finished: deque[Any] = deque()
+        self._mail: SimpleQueue[Any] = SimpleQueue()
+        self.started = now()
+        self.deadline = inf if limits.time is None else self.started + limits.time
+
+    @property
+    def stdout(self) -> OutputBuffer:
+        """What was printed."""
+        return self._open_streams()[0]
+
+    @property
+    def stderr(self) -> OutputBuffer:
+        """What was printed on the other stream."""
+        return self._open_streams()[1]
+
+    @property
+    def output_bytes(self) -> int:
+        """How much was printed on both."""
+        return 0 if self.streams is None else sum(map(len, self.streams))
+
+    def output(self) -> tuple[str, str]:
+        """Return what was printed on each."""
+        return ("", "") if self.streams is None else (self.streams[0].text(), self.streams[1].text())
+
+    def start(self) -> None:
+        """Begin to count the time, or go on counting."""
+        self.started = now() - self.carried.wall
+        self.deadline = inf if self.limits.time is None else self.started + self.limits.time
+
+    def stop(self, reason: BaseException) -> NoReturn:
+        """End the run from inside a handler; the first reason is the one that counts."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+        raise StopRun(self.stop_reason)
+
+    def check(self) -> None:
+        """End the run if it was interrupted or its time is over."""
+        if self.stop_reason is not None:
+            raise StopRun(self.stop_reason)
+        if now() >= self.deadline:
+            self.stop(self.time_exceeded())
+
+    def time_exceeded(self) -> TimeExceeded:
+        """Return the error for a run whose time is over now."""
+        return TimeExceeded(now() - self.started, self.limits.time or 0.0, self.doing)
+
+    def interrupt(self, reason: BaseException) -> None:
+        """From any thread: end the run at its next handler, and wake it if it waits in one."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+        self._mail.put(None)
+
+    def post(self, mail: Any = None) -> None:
+        """From any thread: wake the run; ``mail`` that is not None is put among ``finished``."""
+        self._mail.put(mail)
+
+    def wait_for(self, ready: Callable[[], bool], until: float | None = None) -> None:
+        """Wait until ``ready()`` or until that moment. Ends the run at its deadline or when it is interrupted."""
+        while not ready() and (until is None or now() < until):
+            self.check()
+            self._receive(until)
+        self.check()
+
+    def emit(self, event: Event) -> None:
+        """Tell the listener. What it raises ends the run and is the caller's to see."""
+        if self.listener is None:
+            return
+        try:
+            self.listener(event)
+        except BaseException as error:
+            self.stop(error)
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Take output of the guest; ends the run when it is more than the stream may hold."""
+        buffer = self.stderr if stream == 2 else self.stdout
+        start = len(buffer)
+        error = buffer.add(data)
+        if self.listener is not None:
+            self._emit_text(buffer, start)
+        if error is not None:
+            self.stop(error)
+
+    def flush(self) -> None:
+        """Tell the listener what is left of a character cut in two at the very end."""
+        if self.listener is not None and self.streams is not None:
+            for buffer in self.streams:
+                self._emit_text(buffer, len(buffer), final=True)
+
+    def _open_streams(self) -> tuple[OutputBuffer, OutputBuffer]:
+        if self.streams is None:
+            most = self.limits.output
+            self.streams = OutputBuffer("stdout", most), OutputBuffer("stderr", most)
+        return self.streams
+
+    def _emit_text(self, buffer: OutputBuffer, start: int, final: bool = False) -> None:
+        text = buffer.newer_text(start, final)
+        if text:
+            self.emit(Output(buffer.stream, text))
+
+    def _receive(self, until: float | None) -> None:
+        mail = self._next_mail(until)
+        if mail is not None:
+            self.finished.append(mail)
+
+    def _next_mail(self, until: float | None) -> Any:
+        end = min(inf if until is None else until, self.deadline, now() + _MAX_SINGLE_WAIT)
+        try:
+            return self._mail.get(timeout=max(0.0, end - now()))
+        except Empty:
+            return None

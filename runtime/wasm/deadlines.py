@@ -1,0 +1,224 @@
+"""How a running guest is ended from outside: by its deadline or an interrupt.
+
+:class:`Control` holds one guest's deadline, its pending interrupt and, once it was ended, the reason. The engine's
+epoch is what makes a computing guest look at it: every guest calls back at each bump of its engine's epoch.
+
+So instead of ticking at a fixed rate, :class:`Watch`, one thread per engine, sleeps until the earliest deadline among
+the running guests, and sleeps on while nothing runs. A bump that comes while a guest is looking already is lost on it:
+one that must end is sent more of them until it has left. Guests on the main thread look all the time, because that is
+when Python can notice a signal such as Ctrl-C. Between runs the thread keeps looking for a short while: waking it for
+each of many short runs would cost them more than all else that the host does, as it wants the GIL. Then it ends, so
+that an idle process has no wake-ups at all.
+"""
+
+import ctypes
+import math
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from cloche.runtime.machine_api import StopRun
+from cloche.runtime.wasm import native
+from cloche.runtime.wasm.traps import StopKind, Stopped
+
+__all__ = ["HEARTBEAT", "Control", "RunningGuest", "Watch", "arm", "here"]
+
+
+class Control:
+    """One guest's deadline, pending interrupt and, once it was ended from outside, the reason.
+
+    ``deadline`` is a time of the monotonic clock (infinite for none); ``fired`` is true once the engine was told that
+    the guest must end; ``on_main`` while the guest runs on the main thread.
+    """
+
+    __slots__ = ("__weakref__", "_interrupt", "deadline", "fired", "on_main", "stopped")
+
+    def __init__(self) -> None:
+        self._interrupt: BaseException | None = None
+        self.deadline = math.inf
+        self.fired = False
+        self.on_main = False
+        self.stopped: Stopped | None = None
+
+    def set_deadline(self, seconds: float | None) -> None:
+        """Set the deadline to so many seconds from now; None for none."""
+        self.deadline = math.inf if seconds is None else monotonic() + seconds
+        self.fired = False
+
+    def interrupt(self, reason: BaseException) -> None:
+        """Ask for the guest's end; the first reason stays. Does not wake the guest: see the engine's epoch."""
+        if self._interrupt is None:
+            self._interrupt = reason
+        self.fired = True
+
+    def withdraw(self, reason: BaseException) -> None:
+        """Take back an interrupt that came too late to end anything."""
+        if self._interrupt is reason:
+            self._interrupt = None
+            self.fired = False
+
+    def halt(self, error: BaseException) -> Stopped:
+        """Record that a handler's exception ended the guest; a StopRun stands for its reason."""
+        reason = error.reason if isinstance(error, StopRun) else error
+        return self._record(Stopped(StopKind.HOST, reason=reason))
+
+    def due(self) -> Stopped | None:
+        """Return and record why the guest must end now; None if it may go on."""
+        if self._interrupt is not None:
+            return self._record(Stopped(StopKind.INTERRUPTED, reason=self._interrupt))
+        if monotonic() >= self.deadline:
+            return self._record(Stopped(StopKind.TIME))
+        return None
+
+    def _record(self, stopped: Stopped) -> Stopped:
+        if self.stopped is None:
+            self.stopped = stopped
+        return self.stopped
+
+
+class RunningGuest:
+    """What the engine's callbacks need of a guest that is running: its control. Adapters derive from it."""
+
+    __slots__ = ("control",)
+
+    def __init__(self, control: Control) -> None:
+        self.control = control
+
+
+class _Here(threading.local):
+    """The guest that this thread is running, innermost where a handler runs another one.
+
+    A callback always arrives on the thread that entered the guest, so this says whose it is without asking the
+    engine, and two threads never see each other's.
+    """
+
+    guest: RunningGuest | None = None
+
+
+here = _Here()
+
+
+# Seconds between two looks of a guest on the main thread, or of one that must end: how long Ctrl-C may take.
+HEARTBEAT = 0.05
+# Seconds without a new run after which the thread ends; the next run starts another.
+_LINGER = 2.0
+
+
+class Watch:
+    """Bumps an epoch in time for every guest that runs. ``bump`` is called from the watch's thread."""
+
+    def __init__(self, bump: Callable[[], None]) -> None:
+        self._bump = bump
+        self._running: set[Control] = set()
+        self._entered = 0
+        self._seen, self._seen_at = 0, 0.0
+        self._wake = threading.Event()
+        # Re-entrant: a signal's handler may interrupt its holder and run a guest of its own.
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        # When the thread looks next. It is infinite while the thread decides, so that a run that starts meanwhile
+        # wakes it: a run is added first and reads this second, the thread writes this first and reads the runs second.
+        self._next_look = math.inf
+
+    def enter(self, control: Control) -> None:
+        """Watch a guest from now on. Call just before it computes."""
+        self._running.add(control)
+        # Not atomic, and need not be: a lost count is one of two runs at the same moment.
+        self._entered += 1
+        # Like ``look``, without its function calls: this is part of every run.
+        next_look, often = self._next_look, control.on_main or control.fired
+        if control.deadline < next_look or (often and next_look > monotonic() + HEARTBEAT):
+            self._rouse()
+
+    def leave(self, control: Control) -> None:
+        """Watch it no longer."""
+        self._running.discard(control)
+
+    def look(self, control: Control) -> None:
+        """Take a running guest's changed deadline into account."""
+        if self._bound(control, monotonic()) < self._next_look:
+            self._rouse()
+
+    def running(self) -> int:
+        """Return how many guests are running."""
+        return len(self._running)
+
+    def _rouse(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="cloche-watch", daemon=True)
+                self._thread.start()
+            self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            self._next_look = math.inf
+            wait = self._tick(monotonic())
+            if not self._wake.wait(wait) and self._retire():
+                return
+
+    def _tick(self, now: float) -> float:
+        running = list(self._running)
+        for control in running:
+            control.fired = control.fired or control.deadline <= now
+        if any(control.on_main or control.fired for control in running):
+            self._bump()
+        self._next_look = min((self._bound(control, now) for control in running), default=now + HEARTBEAT)
+        return min(self._next_look - now, _LINGER)
+
+    def _retire(self) -> bool:
+        with self._lock:
+            # In the order that the comment on ``_next_look`` asks for.
+            self._next_look = math.inf
+            if self._running or not self._is_quiet(monotonic()):
+                return False
+            self._thread = None
+            return True
+
+    def _is_quiet(self, now: float) -> bool:
+        if self._seen != self._entered:
+            self._seen, self._seen_at = self._entered, now
+        return now - self._seen_at >= _LINGER
+
+    @staticmethod
+    def _bound(control: Control, now: float) -> float:
+        if control.fired:
+            return now + HEARTBEAT
+        return min(control.deadline, now + HEARTBEAT) if control.on_main else control.deadline
+
+
+# The engine's word for "go on, with a new deadline".
+_CONTINUE = 0
+# Every bump of the epoch is a reason to look: the watch bumps only when a deadline is due or somebody interrupts.
+_NEXT_BUMP = 1
+
+
+def arm(store: int, context: int) -> None:
+    """Let a store call back at every bump of its engine's epoch."""
+    native.set_epoch_callback(store, _on_epoch, None, None)
+    native.set_epoch_deadline(context, _NEXT_BUMP)
+
+
+@native.epoch_callback
+def _on_epoch(_context: int, _data: int | None, delta: int, kind: int) -> int:
+    try:
+        return _go_on(delta, kind) if _may_go_on() else _end(b"interrupted")
+    except BaseException as error:
+        return _end(type(error).__name__.encode())
+
+
+def _may_go_on() -> bool:
+    guest = here.guest
+    return guest is not None and guest.control.due() is None
+
+
+def _go_on(delta: int, kind: int) -> int:
+    ctypes.c_uint64.from_address(delta).value = _NEXT_BUMP
+    ctypes.c_uint8.from_address(kind).value = _CONTINUE
+    return 0
+
+
+def _end(message: bytes) -> int:
+    error: int = native.error_new(message)
+    return error

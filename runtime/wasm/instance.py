@@ -1,0 +1,376 @@
+"""One instance of a module, reached through Wasmtime's unchecked calls: the only place that passes raw pointers.
+
+What makes it safe: the functions' types are checked once, when the image is loaded; every pointer from the guest
+goes through :class:`Memory`; and what the engine calls when a guest calls an import lets nothing out but a number.
+Each of those callbacks catches everything, because an exception that leaves a ctypes callback makes it return an
+undefined pointer. Signals, the one thing that can raise before a callback's first line, are kept away by
+:mod:`cloche.runtime.wasm.signals`, and the recursion limit by the machine.
+"""
+
+import ctypes
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import wasmtime
+
+from cloche.runtime.errors import ImageError
+from cloche.runtime.wasm import native
+from cloche.runtime.wasm.deadlines import Control, RunningGuest, arm, here
+from cloche.runtime.wasm.engine import Engine
+from cloche.runtime.wasm.imports import IMPORTS, GuestImports
+from cloche.runtime.wasm.memory import Memory
+from cloche.runtime.wasm.recycling import InstancePool
+from cloche.runtime.wasm.traps import Stopped, kind_of, trap_text
+
+__all__ = ["CALLBACKS", "FUEL_FULL", "Instance", "InstanceTemplate", "ServedGuest", "StoreLimits"]
+
+
+# More fuel than any guest can use in a lifetime; the engine counts in signed 64 bits.
+FUEL_FULL = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """What one store may hold: bytes of memory, elements over all tables, and tables. One memory, one instance.
+
+    Wasmtime takes a negative number for "no limit", so the machine checks each of them first.
+    """
+
+    memory: int
+    table_elements: int
+    tables: int
+
+
+class ServedGuest(RunningGuest):
+    """A guest whose imports are served by ``host``; None while it serves nobody."""
+
+    __slots__ = ("host",)
+
+    def __init__(self, control: Control, host: GuestImports | None) -> None:
+        super().__init__(control)
+        self.host = host
+
+
+# A raw value takes 16 bytes and a 32-bit number its first 4: the arguments are every fourth of these words.
+_Arguments = ctypes.c_uint32 * 16
+
+
+def _host() -> GuestImports:
+    guest = here.guest
+    if not isinstance(guest, ServedGuest) or guest.host is None:
+        raise RuntimeError("a guest called an import while this thread was running none")
+    return guest.host
+
+
+def _halt(error: BaseException) -> int:
+    guest = here.guest
+    if guest is not None:
+        guest.control.halt(error)
+    trap: int = native.trap_new(b"stopped", 7)
+    return trap
+
+
+@native.import_callback
+def _on_call(_env: int | None, _caller: int, values: int, _count: int) -> int:
+    try:
+        words = _Arguments.from_address(values)
+        # Without the help of ``_host``: where there is no guest, or no host, the attribute is what is missing.
+        guest: Any = here.guest
+        words[0] = guest.host.call(words[0], words[4], words[8], words[12])
+        return 0
+    except BaseException as error:
+        return _halt(error)
+
+
+@native.import_callback
+def _on_take(_env: int | None, _caller: int, values: int, _count: int) -> int:
+    try:
+        _host().take(_Arguments.from_address(values)[0])
+        return 0
+    except BaseException as error:
+        return _halt(error)
+
+
+@native.import_callback
+def _on_write(_env: int | None, _caller: int, values: int, _count: int) -> int:
+    try:
+        words = _Arguments.from_address(values)
+        _host().write(words[0], words[4], words[8])
+        return 0
+    except BaseException as error:
+        return _halt(error)
+
+
+@native.import_callback
+def _on_clock(_env: int | None, _caller: int, values: int, _count: int) -> int:
+    try:
+        now = _host().clock(_Arguments.from_address(values)[0])
+        ctypes.c_int64.from_address(values).value = now
+        return 0
+    except BaseException as error:
+        return _halt(error)
+
+
+@native.import_callback
+def _on_entropy(_env: int | None, _caller: int, values: int, _count: int) -> int:
+    try:
+        words = _Arguments.from_address(values)
+        _host().entropy(words[0], words[4])
+        return 0
+    except BaseException as error:
+        return _halt(error)
+
+
+CALLBACKS = {"call": _on_call, "take": _on_take, "write": _on_write, "clock": _on_clock, "entropy": _on_entropy}
+"""The engine's entry for each import, by its name. Kept for as long as the process lives."""
+
+
+_EXPORTS = (b"memory", b"__stack_pointer", b"cloche_inbox", b"cloche_step")
+# The scratch words of a guest: one raw value of 16 bytes, the trap, a 64-bit number, the instance, the exports.
+_TRAP, _NUMBER, _INSTANCE = 2, 3, 4
+_EXPORTS_AT = _INSTANCE + native.INSTANCE_SIZE // 8
+_EXPORT_WORDS = native.EXTERN_SIZE // 8
+_WORDS = ctypes.c_uint64 * (_EXPORTS_AT + len(_EXPORTS) * _EXPORT_WORDS)
+_LOW_32 = 0xFFFF_FFFF
+# For a guest that is never run.
+_UNUSED = StoreLimits(1 << 32, (1 << 32) - 1, 4)
+
+
+class InstanceTemplate:
+    """A module with its imports resolved, from which guests are made cheaply. May be shared by all threads.
+
+    ``min_memory`` is the bytes of memory that a fresh guest has.
+    """
+
+    def __init__(self, engine: Engine, module: wasmtime.Module, min_memory: int) -> None:
+        self.engine = engine
+        self.module = module
+        self.min_memory = min_memory
+        linker = wasmtime.Linker(engine.wasmtime)
+        for name, (parameters, results) in IMPORTS.items():
+            _define(linker, name, parameters, results)
+        self._prepared = linker.instantiate_pre(module)
+        self.address = native.address(self._prepared.ptr())
+        self._lock = threading.Lock()
+        self._shelf: InstancePool[Instance] | None = None
+        self._pristine: Instance | None = None
+        self._small_inbox: int | None = None
+
+    def guest(self, control: Control, host: GuestImports, limits: StoreLimits) -> "Instance":
+        """Return a fresh guest, or one restored to that. Raises ImageError if the limits do not hold the module."""
+        idle = None if self._shelf is None else self._shelf.take()
+        if idle is None:
+            return Instance(self, control, host, limits)
+        idle.serve(control, host, limits)
+        return idle
+
+    def release(self, guest: "Instance", *, sound: bool) -> None:
+        """Take back a guest: a sound one, which ended all it was asked for, may serve again."""
+        if not (sound and self._find_shelf().put(guest)):
+            guest.close()
+
+    def small_inbox(self) -> int:
+        """Return the address at which every guest takes its small requests; 0 if guests must be asked."""
+        if self._small_inbox is None:
+            guest = Instance(self, Control(), None, _UNUSED)
+            try:
+                self._small_inbox = guest.inbox(0)
+            except Stopped:
+                self._small_inbox = 0
+            finally:
+                guest.close()
+        return self._small_inbox
+
+    def pristine(self) -> "Instance":
+        """Return the one guest that is never run, to compare with and to copy from: it takes no memory of its own."""
+        if self._pristine is None:
+            with self._lock:
+                if self._pristine is None:
+                    self._pristine = Instance(self, Control(), None, _UNUSED)
+        return self._pristine
+
+    def _find_shelf(self) -> "InstancePool[Instance]":
+        pristine = self.pristine()
+        if self._shelf is None:
+            with self._lock:
+                if self._shelf is None:
+                    self._shelf = InstancePool(pristine)
+        return self._shelf
+
+
+class Instance(ServedGuest):
+    """One instance in one store. Used by one thread at a time; :meth:`close` frees it."""
+
+    __slots__ = ("_at", "_context", "_engine", "_inbox", "_step", "_store", "_words", "memory")
+
+    def __init__(
+        self, template: InstanceTemplate, control: Control, host: GuestImports | None, limits: StoreLimits
+    ) -> None:
+        super().__init__(control, host)
+        self._store = 0
+        self._engine = template.engine
+        self._words = _WORDS()
+        self._at = ctypes.addressof(self._words)
+        self._store = native.store_new(template.engine.address, None, None)
+        self._context: int = native.store_context(self._store)
+        self._prepare(limits)
+        self._instantiate(template)
+        self.memory = self._find_memory()
+        if host is not None:
+            host.memory = self.memory
+
+    def inbox(self, size: int) -> int:
+        """Call ``cloche_inbox``. Raises Stopped."""
+        return self._enter(self._inbox, size) & _LOW_32
+
+    def step(self, size: int) -> int:
+        """Call ``cloche_step`` and return its 64 bits. Raises Stopped."""
+        # What ``_enter`` does, without the call: this is part of every run.
+        words = self._words
+        words[0] = size
+        before, here.guest = here.guest, self
+        try:
+            error = native.call(self._context, self._step, self._at, 1, self._at + 8 * _TRAP)
+        finally:
+            here.guest = before
+        if error or words[_TRAP]:
+            raise self._ended(error)
+        return words[0]
+
+    def set_fuel(self, amount: int) -> None:
+        """Set the fuel left. Only with metering by fuel."""
+        error = native.fuel_set(self._context, amount)
+        if error:
+            _require(error)
+
+    def fuel_left(self) -> int:
+        """Return the fuel left. Only with metering by fuel."""
+        error = native.fuel_get(self._context, self._at + 8 * _NUMBER)
+        if error:
+            _require(error)
+        return self._words[_NUMBER]
+
+    def stack_pointer(self) -> int:
+        """Return the guest's own stack pointer, an address in its memory."""
+        value = native.value_new()
+        native.global_get(self._context, self._export(1), ctypes.addressof(value))
+        pointer: int = value.of.i32
+        return pointer & _LOW_32
+
+    def set_stack_pointer(self, address: int) -> None:
+        """Set the guest's own stack pointer. Only between steps, when restoring its memory."""
+        value = native.value_new()
+        value.kind, value.of.i32 = 0, address
+        _require(native.global_set(self._context, self._export(1), ctypes.addressof(value)))
+
+    def serve(self, control: Control, host: GuestImports, limits: StoreLimits) -> None:
+        """Serve another machine, with its limits."""
+        self.control, self.host = control, host
+        self._limit(limits)
+        host.memory = self.memory
+
+    def vacate(self) -> None:
+        """Let go of whoever was served, and of every view of the memory."""
+        self.control, self.host = Control(), None
+        self.memory.close()
+        self.memory = self._find_memory()
+
+    def close(self) -> None:
+        """Free the guest and its memory. Safe to call twice."""
+        store, self._store = self._store, 0
+        if not store:
+            return
+        # It has no memory if it could not be instantiated.
+        if hasattr(self, "memory"):
+            self.memory.close()
+        native.store_delete(store)
+
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the interpreter's end the modules are gone already, and all memory goes anyway.
+        if not ending():
+            self.close()
+
+    def _enter(self, function: int, argument: int) -> int:
+        words = self._words
+        words[0] = argument
+        before, here.guest = here.guest, self
+        try:
+            error = native.call(self._context, function, self._at, 1, self._at + 8 * _TRAP)
+        finally:
+            here.guest = before
+        if error or words[_TRAP]:
+            raise self._ended(error)
+        return words[0]
+
+    def _ended(self, error: int | None) -> Stopped:
+        stopped = self._drain(error)
+        return self.control.stopped or stopped
+
+    def _drain(self, error: int | None) -> Stopped:
+        trap = self._words[_TRAP]
+        self._words[_TRAP] = 0
+        if error:
+            return Stopped(kind_of(None), native.take_error(error))
+        owned = native.take_trap(trap)
+        return Stopped(kind_of(owned.trap_code), trap_text(owned.message), owned.trap_code)
+
+    def _limit(self, limits: StoreLimits) -> None:
+        native.set_limits(self._store, limits.memory, limits.table_elements, 1, limits.tables, 1)
+        if self._engine.metering == "fuel":
+            self.set_fuel(FUEL_FULL)
+
+    def _prepare(self, limits: StoreLimits) -> None:
+        self._limit(limits)
+        if self._engine.interruptible:
+            arm(self._store, self._context)
+
+    def _instantiate(self, template: InstanceTemplate) -> None:
+        before, here.guest = here.guest, self
+        try:
+            error = native.instantiate(template.address, self._context, self._at + 8 * _INSTANCE, self._at + 8 * _TRAP)
+        finally:
+            here.guest = before
+        if error or self._words[_TRAP]:
+            raise ImageError(f"the guest image cannot be started: {self._ended(error)}")
+        for index, name in enumerate(_EXPORTS):
+            place = self._at + 8 * (_EXPORTS_AT + index * _EXPORT_WORDS)
+            if not native.find_export(self._context, self._at + 8 * _INSTANCE, name, len(name), place):
+                raise ImageError(f"the guest image does not export {name.decode()}")
+        self._inbox, self._step = self._export(2), self._export(3)
+
+    def _export(self, index: int) -> int:
+        return self._at + 8 * (_EXPORTS_AT + index * _EXPORT_WORDS) + native.EXTERN_VALUE
+
+    def _find_memory(self) -> Memory:
+        # Partials over numbers, not bound methods: the guest must be freed at once when the last reference goes.
+        where = (self._context, self._export(0))
+        return Memory(partial(native.memory_size, *where), partial(_view, *where), partial(_grow, *where))
+
+
+def _view(context: int, memory: int, size: int) -> memoryview:
+    base = native.memory_data(context, memory)
+    return memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
+
+
+def _grow(context: int, memory: int, pages: int) -> bool:
+    before = ctypes.c_uint64()
+    error = native.memory_grow(context, memory, pages, ctypes.addressof(before))
+    if error:
+        native.take_error(error)
+    return not error
+
+
+def _require(error: int | None) -> None:
+    if error:
+        raise ValueError(native.take_error(error))
+
+
+def _define(linker: wasmtime.Linker, name: str, parameters: tuple[str, ...], results: tuple[str, ...]) -> None:
+    types = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
+    kind = wasmtime.FuncType([types[each]() for each in parameters], [types[each]() for each in results])
+    place = (native.address(linker.ptr()), b"cloche", 6, name.encode(), len(name))
+    _require(native.define_import(*place, native.address(kind.ptr()), CALLBACKS[name], None, None))

@@ -1,0 +1,107 @@
+"""One run's account and its waits; events handed to another thread's loop."""
+
+import asyncio
+import math
+import threading
+import time
+
+import pytest
+
+from cloche.runtime.bridge.run_state import RunState, now
+from cloche.runtime.errors import Interrupted, TimeExceeded
+from cloche.runtime.limits import Limits
+from cloche.runtime.machine_api import StopRun
+from cloche.runtime.result import Event, Output
+from cloche.runtime.session.detached import EventFeed
+
+PATIENCE = 60.0
+
+
+def never() -> bool:
+    return False
+
+
+def test_the_first_reason_counts() -> None:
+    run = RunState(Limits())
+    first, second = Interrupted("first"), Interrupted("second")
+    run.interrupt(first)
+    run.interrupt(second)
+    for stop in (run.check, lambda: run.stop(second), lambda: run.wait_for(never)):
+        with pytest.raises(StopRun) as caught:
+            stop()
+        assert caught.value.reason is first
+
+
+def test_a_wait_ends_when_it_is_posted_to() -> None:
+    run = RunState(Limits(time=PATIENCE))
+    threading.Timer(0.02, run.post, ["mail"]).start()
+    run.wait_for(lambda: bool(run.finished))
+    assert list(run.finished) == ["mail"]
+
+
+def test_a_wait_ends_at_its_moment_or_at_the_deadline() -> None:
+    run = RunState(Limits(time=0.2))
+    started = time.monotonic()
+    run.wait_for(never, now() + 0.05)
+    assert time.monotonic() - started >= 0.05
+    with pytest.raises(StopRun) as caught:
+        run.wait_for(never)
+    assert isinstance(caught.value.reason, TimeExceeded)
+    assert caught.value.reason.used >= 0.2
+
+
+def test_mail_that_nobody_waits_for_wakes_no_one_early() -> None:
+    run = RunState(Limits(time=PATIENCE))
+    for _ in range(50):
+        run.post()
+    started = time.monotonic()
+    run.wait_for(never, now() + 0.05)
+    assert time.monotonic() - started >= 0.05
+
+
+def test_no_time_limit_means_no_deadline() -> None:
+    run = RunState(Limits(time=None))
+    assert run.deadline == math.inf
+    run.check()
+    run.wait_for(lambda: True)
+
+
+def test_time_starts_anew() -> None:
+    run = RunState(Limits(time=PATIENCE))
+    before = run.deadline
+    time.sleep(0.01)
+    run.start()
+    assert run.deadline is not None
+    assert before is not None
+    assert run.deadline > before
+
+
+async def read(feed: EventFeed) -> list[Event]:
+    return [event async for event in feed]
+
+
+def test_a_feed_joins_what_its_reader_has_not_read() -> None:
+    async def main() -> list[Event]:
+        feed = EventFeed(asyncio.get_running_loop())
+        for stream, text in (("stdout", "a"), ("stdout", "b"), ("stderr", "c"), ("stdout", "d"), ("stdout", "e")):
+            feed.put(Output(stream, text))  # type: ignore[arg-type]
+        feed.end()
+        return await read(feed)
+
+    assert asyncio.run(main()) == [Output("stdout", "ab"), Output("stderr", "c"), Output("stdout", "de")]
+
+
+def test_a_feed_filled_from_another_thread() -> None:
+    async def main() -> str:
+        feed = EventFeed(asyncio.get_running_loop())
+
+        def fill() -> None:
+            for number in range(2_000):
+                feed.put(Output("stdout", f"{number} "))
+            loop.call_soon_threadsafe(feed.end)
+
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=fill).start()
+        return "".join(event.text for event in await read(feed) if isinstance(event, Output))
+
+    assert asyncio.run(main()) == "".join(f"{number} " for number in range(2_000))

@@ -1,0 +1,92 @@
+"""Threads with room for a guest: reused, counted when left behind, and refused when too many are."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from cloche.runtime.errors import BlockedTools
+from cloche.runtime.threads import GUEST_STACK, ThreadPool
+from cloche.runtime.wasm.stack import stack_size
+
+PATIENCE = 60.0
+
+
+def wait_until(ready: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE
+    while not ready():
+        assert time.monotonic() < give_up
+        time.sleep(0.002)
+
+
+def test_a_jobs_value_and_its_errors() -> None:
+    pool = ThreadPool()
+    assert pool.submit(lambda: 42).result(PATIENCE) == 42
+    for error in (ValueError("v"), SystemExit(1), KeyboardInterrupt()):
+
+        def fail(error: BaseException = error) -> None:
+            raise error
+
+        assert pool.submit(fail).exception(PATIENCE) is error
+    assert pool.submit(lambda: 43).result(PATIENCE) == 43
+
+
+def test_threads_are_reused_and_have_room() -> None:
+    pool = ThreadPool("test-reuse")
+    idents = {pool.submit(threading.get_ident).result(PATIENCE) for _ in range(50)}
+    assert len(idents) == 1
+    assert pool.submit(stack_size).result(PATIENCE) >= GUEST_STACK
+    assert threading.stack_size() == 0
+
+
+def test_a_job_starts_at_once_however_many_run() -> None:
+    pool = ThreadPool()
+    barrier = threading.Barrier(40)
+    futures = [pool.submit(lambda: barrier.wait(PATIENCE)) for _ in range(40)]
+    assert sorted(future.result(PATIENCE) for future in futures) == list(range(40))
+
+
+def test_few_threads_stay_when_many_end() -> None:
+    pool = ThreadPool("test-many")
+    barrier = threading.Barrier(40)
+    for future in [pool.submit(lambda: barrier.wait(PATIENCE)) for _ in range(40)]:
+        future.result(PATIENCE)
+    wait_until(lambda: sum(thread.name == "test-many" for thread in threading.enumerate()) <= 16)
+
+
+def test_jobs_left_behind_are_counted_and_bounded() -> None:
+    pool = ThreadPool(abandoned_limit=3)
+    leave = threading.Event()
+    for number in range(3):
+        pool.abandon(pool.submit(leave.wait))
+        assert pool.abandoned == number + 1
+    with pytest.raises(BlockedTools) as caught:
+        pool.submit(leave.wait)
+    assert (caught.value.count, caught.value.limit) == (3, 3)
+    leave.set()
+    wait_until(lambda: pool.abandoned == 0)
+    assert pool.submit(lambda: 1).result(PATIENCE) == 1
+
+
+def test_a_job_that_ended_before_it_was_left_is_not_counted() -> None:
+    pool = ThreadPool()
+    future = pool.submit(lambda: 1)
+    future.result(PATIENCE)
+    pool.abandon(future)
+    assert pool.abandoned == 0
+
+
+def test_what_a_job_held_is_let_go() -> None:
+    import gc
+    import weakref
+
+    class Thing:
+        pass
+
+    pool = ThreadPool()
+    thing = Thing()
+    gone = weakref.ref(thing)
+    pool.submit(lambda thing=thing: None).result(PATIENCE)  # type: ignore[misc]
+    del thing
+    wait_until(lambda: gc.collect() >= 0 and gone() is None)
