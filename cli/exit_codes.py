@@ -4,7 +4,20 @@ from enum import IntEnum
 
 from cloche.runtime.errors import GuestCrashed, GuestError, Interrupted, LimitExceeded, ProtocolError, StackOverflow
 
-__all__ = ["CommandError", "ExitCode", "exit_code"]
+__all__ = ["EXIT_CODES", "CommandError", "ExitCode", "exit_code"]
+
+EXIT_CODES = """\
+exit codes:
+  0    the program ran to its end
+  1    the program raised an exception, or its value cannot leave the sandbox
+  2    the command line, a file, a tool or the image is wrong; nothing was run
+  3    a limit ended the program; for cloche agent, its steps or another budget were used up
+  4    the guest crashed or broke the bridge protocol
+  5    the program waits for an answer; cloche session only
+  130  interrupted with Ctrl-C
+  141  the reader of the output went away
+"""
+"""What ``--help`` says of exit codes."""
 
 
 class CommandError(Exception):
@@ -17,19 +30,19 @@ class ExitCode(IntEnum):
     OK = 0
     """Everything went as it should."""
     FAILED = 1
-    """The program raised an exception or its value cannot leave the sandbox; for ``demo``, a surprise."""
+    """The program raised an exception or its value cannot leave the sandbox; for ``demo``, an unexpected outcome."""
     USAGE = 2
     """The command line, a file or a tool is wrong; nothing was run."""
     LIMIT = 3
-    """A limit ended the program, the stack's included."""
+    """A limit ended the program, the stack's included; for ``agent``, its steps or another budget were used up."""
     CRASHED = 4
     """The guest crashed or broke the bridge protocol."""
     WAITING = 5
-    """The program waits for somebody's answer; only ``session`` lets one wait."""
+    """The program waits for an answer to a call; only ``session`` lets one wait."""
     INTERRUPTED = 130
     """Ctrl-C, as shells report it."""
     CLOSED_PIPE = 141
-    """Whoever read the output stopped reading, as shells report it."""
+    """The reader of the output closed it, as shells report it."""
 
 
 def exit_code(error: GuestError | None) -> ExitCode:

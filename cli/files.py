@@ -1,19 +1,21 @@
-"""Files that the command line names: programs, files for the sandbox, and what is written."""
+"""Files that the command line names: programs, data for the sandbox, and what a command writes."""
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cloche.cli.exit_codes import CommandError
+from cloche.runtime.errors import CallerError
 
-__all__ = ["file_to_put", "read_source"]
-
+__all__ = ["file_to_put", "problems_with", "read_bytes", "read_source"]
 
 _STDIN = "-"
 
 
 def read_source(place: str) -> str:
-    """Return a program's text; ``-`` reads standard input. Raises Complaint if it cannot be read or is not UTF-8."""
-    data = sys.stdin.buffer.read() if place == _STDIN else _read_bytes(place)
+    """Return a program's text; ``-`` reads standard input. Raises CommandError if it cannot be read or is not UTF-8."""
+    data = sys.stdin.buffer.read() if place == _STDIN else read_bytes(place)
     try:
         # utf-8-sig: editors on Windows put a byte order mark first, which is no part of the program.
         return data.decode("utf-8-sig")
@@ -23,18 +25,29 @@ def read_source(place: str) -> str:
 
 
 def file_to_put(text: str) -> tuple[str, bytes]:
-    """Return the path inside the sandbox and the bytes for ``FILE`` or ``FILE=PATH``. Raises Complaint.
+    """Return the path inside the sandbox and the bytes for ``FILE`` or ``FILE=PATH``. Raises CommandError.
 
     Without a path it is the file's own name, in the program's working folder.
     """
     place, _, path = text.partition("=")
-    return path or Path(place).name, _read_bytes(place)
+    return path or Path(place).name, read_bytes(place)
 
 
-def _read_bytes(place: str) -> bytes:
-    try:
+def read_bytes(place: str, what: str = "") -> bytes:
+    """Return a file's bytes. Raises CommandError; ``what`` stands before the file's name in its message."""
+    with problems_with(place, f"read {what}".rstrip()):
         return Path(place).read_bytes()
+
+
+@contextmanager
+def problems_with(place: str, doing: str = "read") -> Generator[None, None, None]:
+    """Turn an error of the system about a file into a CommandError that names the file."""
+    try:
+        yield
+    except CallerError:
+        raise  # it names the file itself, or what is wrong in it
     except OSError as error:
-        raise CommandError(f"cannot read {place}: {(error.strerror or str(error)).lower()}") from None
+        raise CommandError(f"cannot {doing} {place}: {(error.strerror or str(error)).lower()}") from None
     except ValueError as error:
-        raise CommandError(f"cannot read {place!r}: {error}") from None
+        # A path with a null byte in it, which no system takes.
+        raise CommandError(f"cannot {doing} {place!r}: {error}") from None

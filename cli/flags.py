@@ -1,25 +1,61 @@
-"""What the flags shared by several commands mean: limits, tools, the sandbox, the model."""
+"""The flags that several commands share, and what they mean: the sandbox, its limits and tools, the model.
+
+Nothing heavy is imported before a flag is used: `cloche run --help` needs no Sandbox.
+"""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from cloche import Sandbox
 from cloche.cli.exit_codes import CommandError
-from cloche.host_tools import ToolRegistry, from_object
 from cloche.runtime.limits import LimitChanges, Limits
+
+if TYPE_CHECKING:
+    from cloche import Sandbox
+    from cloche.host_tools import ToolRegistry
 
 __all__ = [
     "MODELS_BY_KEY",
+    "SIZES",
+    "Commands",
     "add_limit_flags",
+    "add_sandbox_flags",
+    "add_tool_flag",
     "limit_value",
     "limits_from",
     "load_tools",
     "model_of_environment",
     "sandbox_from",
 ]
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""To which a command adds its parser. The class is private, and generic for type checkers only."""
+
+_BUILT_IN = {"ask_user": "AskUser", "read_page": "ReadPage", "web_search": "WebSearch"}
+"""The built-in tools that need no settings, by their own names."""
+
+
+def add_sandbox_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a sandbox to a command: tools, metering, seed and limits."""
+    add_tool_flag(parser)
+    parser.add_argument(
+        "--metering", choices=("fuel", "epoch", "none"), default="fuel", help="what bounds computing (default: fuel)"
+    )
+    parser.add_argument("--seed", metavar="SEED", help="make randomness repeatable: a number or any text")
+    add_limit_flags(parser)
+
+
+def add_tool_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that names a host tool."""
+    parser.add_argument(
+        "--tool",
+        action="append",
+        default=[],
+        metavar="TOOL",
+        help=f"a host tool, as module:function or by name ({', '.join(_BUILT_IN)}); may be repeated",
+    )
 
 
 _UNLIMITED = {"none", "off", "unlimited"}
@@ -38,7 +74,8 @@ _HELP = {
     "traceback": "characters of a traceback (default 65536)",
     "pending": "tool calls waiting at once (default 256)",
 }
-_SIZES = {"memory", "output", "result", "argument", "file_bytes"}
+SIZES = frozenset({"memory", "output", "result", "argument", "file_bytes"})
+"""The limits that are given in bytes."""
 
 
 def add_limit_flags(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +112,7 @@ _ABSENT = argparse.SUPPRESS
 
 
 def _metavar(name: str) -> str:
-    return "SIZE" if name in _SIZES else "SECONDS" if name == "time" else "N"
+    return "SIZE" if name in SIZES else "SECONDS" if name == "time" else "N"
 
 
 def _reader(name: str) -> Callable[[str], Any]:
@@ -93,7 +130,7 @@ def _read(name: str, text: str) -> int | float | str | None:
         return None
     if name == "time":
         return _number(text)
-    if name in _SIZES:
+    if name in SIZES:
         return text.replace("_", "")
     number = _number(text)
     if number != int(number):
@@ -115,11 +152,13 @@ def _number(text: str) -> float:
     return number
 
 
-def load_tools(references: Iterable[str]) -> ToolRegistry:
-    """Return the tools behind ``module:function`` references; modules in the current folder are found too.
+def load_tools(references: Iterable[str]) -> "ToolRegistry":
+    """Return the tools that ``--tool`` names; modules in the current folder are found too.
 
-    Raises Complaint if a module does not import, or has no such tool.
+    Raises CommandError if a module does not import, has no such tool, or needs what is not installed.
     """
+    from cloche.host_tools import ToolRegistry
+
     if "" not in sys.path:
         # An installed script has its own folder there instead of the caller's.
         sys.path.insert(0, "")
@@ -129,20 +168,39 @@ def load_tools(references: Iterable[str]) -> ToolRegistry:
     return registry
 
 
-def _add(registry: ToolRegistry, reference: str) -> None:
+def _add(registry: "ToolRegistry", reference: str) -> None:
+    from cloche.host_tools import from_object
+
     try:
-        registry.add(from_object(reference))
-    except (ValueError, SystemExit) as error:
-        # ToolDefinitionError is a ValueError; SystemExit is a module that ends the process when imported.
-        text = str(error) if isinstance(error, ValueError) else f"importing {reference!r} tried to exit"
-        raise CommandError(text) from error
+        registry.add(from_object(_full(reference)))
+    except SystemExit as error:
+        raise CommandError(f"--tool {reference}: importing the module ends the process; guard its main part") from error
+    except ImportError as error:
+        raise CommandError(f"--tool {reference}: {error}") from error
+    except ValueError as error:
+        # ToolDefinitionError is a ValueError.
+        raise CommandError(str(error)) from error
 
 
-def sandbox_from(arguments: argparse.Namespace, tools: ToolRegistry) -> Sandbox:
+def _full(reference: str) -> str:
+    """Return a built-in tool's name as ``module:class``, and any other reference as it is."""
+    if ":" in reference:
+        return reference
+    if reference not in _BUILT_IN:
+        raise CommandError(
+            f"--tool {reference}: no built-in tool has this name (there are {', '.join(_BUILT_IN)}); "
+            "write one of your own as module:function, for example shop.tools:lookup"
+        )
+    return f"cloche.host_tools.builtin:{_BUILT_IN[reference]}"
+
+
+def sandbox_from(arguments: argparse.Namespace, tools: "ToolRegistry") -> "Sandbox":
     """Return a sandbox with these tools and the limits, metering and seed of the flags.
 
     Raises ConfigurationError for limits that cannot work together.
     """
+    from cloche import Sandbox
+
     return Sandbox(tools=tools, limits=limits_from(arguments), metering=arguments.metering, seed=_seed(arguments.seed))
 
 

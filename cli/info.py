@@ -10,102 +10,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
+from cloche import __version__
 from cloche.cli.exit_codes import ExitCode
+from cloche.cli.flags import Commands
 from cloche.cli.wasm_sections import read_door
 from cloche.runtime.errors import ImageError
 from cloche.runtime.limits import Limits
 from cloche.runtime.wasm.cache import cache_home
 from cloche.runtime.wasm.image import DEFAULT_IMAGE
 
-__all__ = [
-    "IMPORT_PURPOSES",
-    "cloche_version",
-    "command",
-    "image_folder",
-    "installation",
-    "licences_text",
-    "package_version",
-    "read_manifest",
-    "read_module",
-]
-
-
-def cloche_version() -> str:
-    """Return this package's version, or ``"(not installed)"`` when it runs from its sources."""
-    return package_version("cloche")
-
-
-def package_version(name: str) -> str:
-    """Return an installed distribution's version, or ``"(not installed)"``."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "(not installed)"
-
-
-def image_folder() -> Path:
-    """Return the folder with ``cloche.wasm``, ``cloche.json`` and ``licenses/``."""
-    return DEFAULT_IMAGE.parent
-
-
-def read_manifest() -> dict[str, Any]:
-    """Return what the image's builder wrote about it. Raises ImageError if it is missing or damaged."""
-    try:
-        manifest = json.loads(_read("cloche.json"))
-    except ValueError as error:
-        raise ImageError(f"the guest image's manifest cloche.json is damaged: {error}") from None
-    if not isinstance(manifest, dict):
-        raise ImageError("the guest image's manifest cloche.json is damaged: it holds no object")
-    return cast("dict[str, Any]", manifest)
-
-
-def read_module() -> tuple[bytes, str]:
-    """Return the module's bytes and their SHA-256. Raises ImageError if it is missing."""
-    data = _read("cloche.wasm")
-    return data, hashlib.sha256(data).hexdigest()
-
-
-def _read(name: str) -> bytes:
-    try:
-        return image_folder().joinpath(name).read_bytes()
-    except OSError:
-        raise ImageError(f"the guest image's {name} is missing: build it with 'make guest'") from None
-
-
-_RULE = "=" * 78
-
-
-def licences_text() -> str:
-    """Return a list of what is inside and then each licence in full.
-
-    Raises ImageError if the image is missing, or if a package's licence is.
-    """
-    packages: list[dict[str, Any]] = read_manifest().get("packages", [])
-    texts = _texts()
-    missing = [package["name"] for package in packages if package["name"] not in texts]
-    if missing:
-        raise ImageError(f"the licence of {missing[0]} is missing from the guest image's licenses folder")
-    sections = (_section(name, texts[name]) for name in sorted(texts))
-    return f"Inside the guest image:\n{_summary(packages)}" + "".join(sections)
-
-
-def _texts() -> dict[str, str]:
-    """Return each licence's text by the name of its file, which is its package's."""
-    folder = image_folder().joinpath("licenses")
-    files = folder.iterdir() if folder.is_dir() else ()
-    return {file.name.rpartition(".")[0] or file.name: file.read_text("utf-8", "replace") for file in files}
-
-
-def _summary(packages: list[dict[str, Any]]) -> str:
-    rows = [[package[key] for key in ("name", "version", "licence", "url")] for package in packages]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "".join(f"  {line}\n" for line in lines)
-
-
-def _section(name: str, text: str) -> str:
-    return f"\n{_RULE}\n{name}\n{_RULE}\n{text.strip()}\n"
-
+__all__ = ["IMPORT_PURPOSES", "add_parser", "command", "image_folder"]
 
 IMPORT_PURPOSES = {
     "cloche.call": "call a host tool, start one in the background, wait, cancel, sleep",
@@ -122,12 +36,51 @@ _EXPORT_PURPOSES = {
     "cloche_inbox": "room for a request",
     "cloche_step": "handle the request",
 }
+_RULE = "=" * 78
 
 
-def installation() -> dict[str, Any]:
+def add_parser(commands: Commands, name: str, help: str) -> None:
+    """Add the command's grammar."""
+    info = commands.add_parser(name, help=help, description="Show what this installation consists of.")
+    info.add_argument("--json", action="store_true", help="print one JSON object")
+    info.add_argument("--licenses", action="store_true", help="show the licences of everything inside the guest image")
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Print the facts or the licences. Raises ImageError if the image is missing or damaged."""
+    if arguments.licenses:
+        print(_licences_text(), end="")
+        return ExitCode.OK
+    facts = _installation()
+    print(json.dumps(facts, indent=2) if arguments.json else "\n".join(_lines(facts)))
+    return ExitCode.OK
+
+
+def _lines(facts: Mapping[str, Any]) -> list[str]:
+    """Return the facts as indented text: the same with and without rich."""
+    lines: list[str] = []
+    for title, content in facts.items():
+        lines += ["", title] if lines else [title]
+        lines += [f"  {line}" for line in _items(content)]
+    return lines
+
+
+def _items(content: Any) -> Sequence[str]:
+    if isinstance(content, dict):
+        items = cast("dict[str, Any]", content)
+        width = max(map(len, items), default=0)
+        return [f"{name:{width}}  {_shown(value)}" for name, value in items.items()]
+    return [str(item) for item in content]
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _installation() -> dict[str, Any]:
     """Return the facts as JSON-able data, by section. Raises ImageError if the image is missing or damaged."""
-    manifest = read_manifest()
-    module, digest = read_module()
+    manifest = _read_manifest()
+    module, digest = _read_module()
     try:
         door = read_door(module)
     except ValueError as error:
@@ -144,8 +97,8 @@ def installation() -> dict[str, Any]:
 
 def _versions(manifest: dict[str, Any]) -> dict[str, Any]:
     return {
-        "cloche": cloche_version(),
-        "wasmtime": package_version("wasmtime"),
+        "cloche": __version__,
+        "wasmtime": _package_version("wasmtime"),
         "guest python": manifest.get("python", "unknown"),
         "host python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -173,32 +126,70 @@ def _cache() -> dict[str, Any]:
     }
 
 
-def command(arguments: argparse.Namespace) -> int:
-    """Print the facts or the licences. Raises ImageError if the image is missing or damaged."""
-    if arguments.licenses:
-        print(licences_text(), end="")
-        return ExitCode.OK
-    facts = installation()
-    print(json.dumps(facts, indent=2) if arguments.json else "\n".join(_lines(facts)))
-    return ExitCode.OK
+def _package_version(name: str) -> str:
+    """Return an installed distribution's version, or ``"(not installed)"``."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
-def _lines(facts: Mapping[str, Any]) -> list[str]:
-    """Return the facts as indented text: the same for people with and without rich."""
-    lines: list[str] = []
-    for title, content in facts.items():
-        lines += ["", title] if lines else [title]
-        lines += [f"  {line}" for line in _items(content)]
-    return lines
+def _licences_text() -> str:
+    """Return a list of what is inside and then each licence in full.
+
+    Raises ImageError if the image is missing, or if a package's licence is.
+    """
+    packages: list[dict[str, Any]] = _read_manifest().get("packages", [])
+    texts = _texts()
+    missing = [package["name"] for package in packages if package["name"] not in texts]
+    if missing:
+        raise ImageError(f"the licence of {missing[0]} is missing from the guest image's licenses folder")
+    sections = (_section(name, texts[name]) for name in sorted(texts))
+    return f"Inside the guest image:\n{_summary(packages)}" + "".join(sections)
 
 
-def _items(content: Any) -> Sequence[str]:
-    if isinstance(content, dict):
-        items = cast("dict[str, Any]", content)
-        width = max(map(len, items), default=0)
-        return [f"{name:{width}}  {_shown(value)}" for name, value in items.items()]
-    return [str(item) for item in content]
+def _texts() -> dict[str, str]:
+    """Return each licence's text by the name of its file, which is its package's."""
+    folder = image_folder().joinpath("licenses")
+    files = folder.iterdir() if folder.is_dir() else ()
+    return {file.name.rpartition(".")[0] or file.name: file.read_text("utf-8", "replace") for file in files}
 
 
-def _shown(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+def _summary(packages: list[dict[str, Any]]) -> str:
+    rows = [[package[key] for key in ("name", "version", "licence", "url")] for package in packages]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "".join(f"  {line}\n" for line in lines)
+
+
+def _section(name: str, text: str) -> str:
+    return f"\n{_RULE}\n{name}\n{_RULE}\n{text.strip()}\n"
+
+
+def image_folder() -> Path:
+    """Return the folder with ``cloche.wasm``, ``cloche.json`` and ``licenses/``."""
+    return DEFAULT_IMAGE.parent
+
+
+def _read_manifest() -> dict[str, Any]:
+    """Return what the image's builder wrote about it. Raises ImageError if it is missing or damaged."""
+    try:
+        manifest = json.loads(_read("cloche.json"))
+    except ValueError as error:
+        raise ImageError(f"the guest image's manifest cloche.json is damaged: {error}") from None
+    if not isinstance(manifest, dict):
+        raise ImageError("the guest image's manifest cloche.json is damaged: it holds no object")
+    return cast("dict[str, Any]", manifest)
+
+
+def _read_module() -> tuple[bytes, str]:
+    """Return the module's bytes and their SHA-256. Raises ImageError if it is missing."""
+    data = _read("cloche.wasm")
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def _read(name: str) -> bytes:
+    try:
+        return image_folder().joinpath(name).read_bytes()
+    except OSError:
+        raise ImageError(f"the guest image's {name} is missing: build it with 'make guest'") from None

@@ -6,7 +6,7 @@ import reprlib
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from cloche.cli.exit_codes import CommandError
+from cloche.cli.exit_codes import CommandError, ExitCode, exit_code
 from cloche.cli.harmless import harmless, one_line
 from cloche.runtime.errors import GuestError, GuestException, LimitExceeded
 from cloche.runtime.result import Event, Output, Result, ToolCallRecord
@@ -14,13 +14,22 @@ from cloche.runtime.result import Event, Output, Result, ToolCallRecord
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["brief_repr", "error_text", "full_repr", "json_value", "make_console", "result_json", "write_event"]
+__all__ = [
+    "brief_repr",
+    "error_text",
+    "full_repr",
+    "json_value",
+    "make_console",
+    "result_json",
+    "show_result",
+    "write_event",
+]
 
 
 def make_console(*, stderr: bool = False) -> "Console":
     """Return a console on stdout or stderr that interprets no markup, emoji or highlighting in what it is given.
 
-    Raises Complaint, saying what to install, if rich is missing.
+    Raises CommandError, saying what to install, if rich is missing.
     """
     if importlib.util.find_spec("rich") is None:
         raise CommandError("this command needs rich: pip install 'cloche[cli]'  (run and info work without it)")
@@ -72,12 +81,21 @@ _ABRIDGED = _Abridged()
 def write_event(event: Event) -> None:
     """Write a program's output to stdout or stderr, harmless to terminals, and flush it; other events are nothing.
 
-    What the streams raise, such as BrokenPipeError, comes out.
+    Errors of the streams, such as BrokenPipeError, are raised.
     """
     if isinstance(event, Output):
         stream = sys.stdout if event.stream == "stdout" else sys.stderr
         stream.write(harmless(event.text))
         stream.flush()
+
+
+def show_result(result: Result[Any]) -> ExitCode:
+    """Print the value to stdout, or the error to stderr, and return the run's exit code."""
+    if result.error is not None:
+        print(error_text(result.error), file=sys.stderr)
+    elif result.value is not None:
+        print(full_repr(result.value))
+    return exit_code(result.error)
 
 
 def error_text(error: GuestError) -> str:
@@ -88,7 +106,7 @@ def error_text(error: GuestError) -> str:
 
 
 # Longer ints than these cannot be written in decimal, nor read back by most.
-_MOST_BITS = 8_192
+_MAX_BITS = 8_192
 
 
 def result_json(result: Result[Any]) -> dict[str, Any]:
@@ -124,7 +142,7 @@ def json_value(value: object) -> Any:
     """Return the value as JSON data; tuples become lists. Raises TypeError for what JSON cannot hold exactly."""
     if value is None or type(value) in (bool, str):
         return value
-    if type(value) is int and value.bit_length() <= _MOST_BITS:
+    if type(value) is int and value.bit_length() <= _MAX_BITS:
         return value
     if type(value) is float and math.isfinite(value):
         return value

@@ -2,22 +2,53 @@
 
 import argparse
 import json
-import sys
 
-from cloche.cli.exit_codes import CommandError, exit_code
-from cloche.cli.files import file_to_put, read_source
-from cloche.cli.flags import load_tools, sandbox_from
-from cloche.cli.output import error_text, full_repr, result_json, write_event
+from cloche.cli.exit_codes import EXIT_CODES, exit_code
+from cloche.cli.files import file_to_put, problems_with, read_source
+from cloche.cli.flags import Commands, add_sandbox_flags, load_tools, sandbox_from
+from cloche.cli.output import result_json, show_result, write_event
 from cloche.cli.worker import run_interruptibly
 from cloche.runtime.recording.recorder import Recorder
 from cloche.runtime.result import Result
 from cloche.runtime.session.session import Session
 
-__all__ = ["command"]
+__all__ = ["add_parser", "command"]
+
+_DESCRIPTION = """\
+Run a Python program in a fresh sandbox. What it prints appears as it is printed, control characters written
+out; then the value of its last expression, if it has one. Tools given with --tool are functions in the program.
+"""
+_JSON = """\
+--json prints one object: value, value_type, value_repr (set where JSON cannot hold the value, which is then
+null), stdout, stderr, error (null, or type, message, exception, line, traceback, used, limit), usage (fuel,
+wall, memory_peak, output_bytes, calls), calls (name, args, kwargs, outcome, value, error, seconds), rolled_back.
+"""
+
+
+def add_parser(commands: Commands, name: str, help: str) -> None:
+    """Add the command's grammar."""
+    run = commands.add_parser(
+        name,
+        help=help,
+        description=_DESCRIPTION,
+        epilog=f"{_JSON}\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("file", metavar="FILE", help="the program; - reads standard input")
+    run.add_argument("--json", action="store_true", help="print one JSON object instead of the output")
+    run.add_argument("--put", action="append", default=[], metavar="FILE[=PATH]", help="copy a file into the sandbox")
+    run.add_argument("--record", metavar="FILE", help="write a recording, which cloche replay runs again")
+    run.add_argument(
+        "--redact", action="append", default=[], metavar="TOOL[.ARGUMENT]", help="what to keep out of the recording"
+    )
+    add_sandbox_flags(run)
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Run the program and return the exit code of its outcome. Raises Complaint or CallerError before anything runs."""
+    """Run the program and return the exit code of its outcome.
+
+    Raises CommandError or CallerError before anything runs.
+    """
     source = read_source(arguments.file)
     files = [file_to_put(text) for text in arguments.put]
     recorder = Recorder(arguments.redact) if arguments.record else None
@@ -26,28 +57,14 @@ def command(arguments: argparse.Namespace) -> int:
             session.put_file(path, data)
         result = _run(session, source, arguments.json)
     if recorder is not None:
-        _save(recorder, arguments.record)
-    if arguments.json:
-        print(json.dumps(result_json(result), allow_nan=False))
-    else:
-        _show(result)
+        with problems_with(arguments.record, "write"):
+            recorder.recording().save(arguments.record)
+    if not arguments.json:
+        return show_result(result)
+    print(json.dumps(result_json(result), allow_nan=False))
     return exit_code(result.error)
-
-
-def _save(recorder: Recorder, path: str) -> None:
-    try:
-        recorder.recording().save(path)
-    except OSError as error:
-        raise CommandError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
 
 
 def _run(session: Session, source: str, quiet: bool) -> Result[object]:
     listener = None if quiet else write_event
     return run_interruptibly(lambda: session.run(source, on_event=listener), interrupt=session.interrupt)
-
-
-def _show(result: Result[object]) -> None:
-    if result.error is not None:
-        print(error_text(result.error), file=sys.stderr)
-    elif result.value is not None:
-        print(full_repr(result.value))

@@ -3,33 +3,31 @@
 import argparse
 from pathlib import Path
 
-from cloche.agent.monitoring import RecordError, TracedRun, as_html, as_text, read_record
+from cloche.agent.monitoring import RecordError, as_html, as_text, read_record
 from cloche.cli.exit_codes import CommandError, ExitCode
+from cloche.cli.files import problems_with
+from cloche.cli.flags import Commands
 
-__all__ = ["command"]
+__all__ = ["add_parser", "command"]
+
+
+def add_parser(commands: Commands, name: str, help: str) -> None:
+    """Add the command's grammar."""
+    trace = commands.add_parser(name, help=help)
+    trace.add_argument("file", metavar="FILE", help="what RunRecorder, or cloche agent --record, wrote")
+    trace.add_argument("--html", metavar="OUT", help="write a page with a timeline instead of printing text")
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Print the record, or write the page. Raises Complaint for a file that is no record or cannot be written."""
-    runs = _read(arguments.file)
-    if arguments.html is None:
-        print(as_text(runs))
-    else:
-        _write(arguments.html, as_html(runs))
-    return ExitCode.OK
-
-
-def _read(file: str) -> list[TracedRun]:
+    """Print the record, or write the page. Raises CommandError for a file that is no record or cannot be written."""
     try:
-        return read_record(file)
-    except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}") from error
+        with problems_with(arguments.file):
+            runs = read_record(arguments.file)
     except RecordError as error:
         raise CommandError(str(error)) from error
-
-
-def _write(file: str, page: str) -> None:
-    try:
-        Path(file).write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}") from error
+    if arguments.html is None:
+        print(as_text(runs))
+        return ExitCode.OK
+    with problems_with(arguments.html, "write"):
+        Path(arguments.html).write_text(as_html(runs), encoding="utf-8")
+    return ExitCode.OK

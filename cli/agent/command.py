@@ -1,37 +1,43 @@
 """``cloche agent``: a task for a model, with its programs in the sandbox."""
 
 import argparse
+import sys
 from typing import Any
 
-from cloche.agent import AgentError, CodeAgent, MultiStepAgent, RunBudget, RunRecorder, ToolCallingAgent
+from cloche.agent import (
+    BudgetExceeded,
+    CodeAgent,
+    MultiStepAgent,
+    RunBudget,
+    RunRecorder,
+    ToolCallingAgent,
+)
 from cloche.agent.base import Tools
 from cloche.agent.models import LiteLLMModel, Model
-from cloche.cli.agent.approval import decided, with_approval
 from cloche.cli.agent.script import scripted_model, scripted_task
-from cloche.cli.agent.tools import agent_tools
+from cloche.cli.agent.tools import agent_tools, answer_calls, with_approval
 from cloche.cli.exit_codes import CommandError, ExitCode
-from cloche.cli.flags import MODELS_BY_KEY, model_of_environment
+from cloche.cli.flags import MODELS_BY_KEY, Commands, add_tool_flag, model_of_environment
 from cloche.cli.harmless import harmless
+from cloche.runtime.errors import CallerError, ClocheError
 
-__all__ = ["add_agent", "add_trace", "command"]
+__all__ = ["add_parser", "command"]
 
-
-_AGENT = """\
+_DESCRIPTION = """\
 Work on a task with an agent whose programs run in the sandbox. Its steps appear as they happen. Without a task it asks
-for one after the other, and remembers the conversation.
+for one after the other, and remembers the conversation. Exit codes: 0 with an answer, 1 without one, 3 when the steps
+or the budget were used up, with an answer from what was found by then or without.
 """
 
 
-def add_agent(commands: Any) -> None:
-    """Add ``cloche agent``."""
-    agent = commands.add_parser("agent", help="work on a task with a model", description=_AGENT)
+def add_parser(commands: Commands, name: str, help: str) -> None:
+    """Add the command's grammar."""
+    agent = commands.add_parser(name, help=help, description=_DESCRIPTION)
     agent.add_argument("task", nargs="?", metavar="TASK", help="what to do; default: ask")
     agent.add_argument("--model", metavar="NAME", help="a model by its LiteLLM name, such as ollama_chat/qwen3")
     agent.add_argument("--api-base", metavar="URL", help="where the model is served, if not at its provider")
     agent.add_argument("--scripted", action="store_true", help="a recorded model and its tools: no key, no network")
-    agent.add_argument(
-        "--tool", action="append", default=[], metavar="MODULE:FUNCTION", help="a host tool; may be repeated"
-    )
+    add_tool_flag(agent)
     agent.add_argument(
         "--mcp", action="append", default=[], metavar="SERVER", help="an MCP server: its URL or its command; repeatable"
     )
@@ -39,6 +45,14 @@ def add_agent(commands: Any) -> None:
         "--approve", action="append", default=[], metavar="TOOL", help="ask before each call of this tool; repeatable"
     )
     agent.add_argument("--calls-tools", action="store_true", help="call tools by schema instead of writing code")
+    agent.add_argument(
+        "--imports",
+        nargs="+",
+        action="extend",
+        type=_module,
+        metavar="MODULE",
+        help="what programs may import, such as --imports json math (default: all that the image holds)",
+    )
     agent.add_argument("--max-steps", type=int, default=20, metavar="N", help="default: 20")
     agent.add_argument("--max-cost", type=float, metavar="DOLLARS", help="stop when this much was spent")
     agent.add_argument("--plan", type=int, metavar="N", help="make a plan every N steps")
@@ -46,18 +60,19 @@ def add_agent(commands: Any) -> None:
     agent.add_argument("--quiet", action="store_true", help="print the answer only")
 
 
-def add_trace(commands: Any) -> None:
-    """Add ``cloche trace``."""
-    trace = commands.add_parser("trace", help="show a run record of an agent")
-    trace.add_argument("file", metavar="FILE", help="what RunRecorder, or cloche agent --record, wrote")
-    trace.add_argument("--html", metavar="OUT", help="write a page with a timeline instead of printing text")
-
-
 def command(arguments: argparse.Namespace) -> int:
-    """Work on the task, or on one after the other, and return the exit code. Raises Complaint without a model."""
+    """Work on the task, or on one after the other, and return the exit code. Raises CommandError without a model."""
+    if arguments.imports and arguments.calls_tools:
+        raise CommandError("--imports is for programs, and with --calls-tools there are none: leave one of them out")
     with agent_tools(arguments) as found, _agent(arguments, with_approval(found, arguments.approve)) as agent:
         task = arguments.task or (scripted_task() if arguments.scripted else None)
         return _work(agent, task, reset=True) if task else _converse(agent)
+
+
+def _module(text: str) -> str:
+    if not all(part.isidentifier() for part in text.split(".")):
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is not a module's name (write the TASK before --imports)")
+    return text
 
 
 def _agent(arguments: argparse.Namespace, tools: Tools) -> MultiStepAgent:
@@ -68,8 +83,9 @@ def _agent(arguments: argparse.Namespace, tools: Tools) -> MultiStepAgent:
         "observers": [RunRecorder(arguments.record)] if arguments.record else [],
         "verbosity": 0 if arguments.quiet else 2,
     }
-    make = ToolCallingAgent if arguments.calls_tools else CodeAgent
-    return make(tools, _model(arguments), **options)
+    if arguments.calls_tools:
+        return ToolCallingAgent(tools, _model(arguments), **options)
+    return CodeAgent(tools, _model(arguments), imports=arguments.imports, **options)
 
 
 def _model(arguments: argparse.Namespace) -> Model:
@@ -89,20 +105,36 @@ def _no_model() -> str:
     )
 
 
-def _work(agent: MultiStepAgent, task: str, *, reset: bool) -> int:
+def _work(agent: MultiStepAgent, task: str, *, reset: bool) -> ExitCode:
     try:
-        answer = decided(agent, agent.run(task, reset=reset, return_full_result=True)).unwrap()
+        result = answer_calls(agent, agent.run(task, reset=reset, return_full_result=True))
+        answer = result.unwrap()
     except KeyboardInterrupt:
         agent.interrupt()
         raise
-    except AgentError as error:
-        print(harmless(f"cloche agent: {type(error).__name__}: {error}"))
-        return ExitCode.FAILED
+    except CallerError:
+        raise
+    except ClocheError as error:
+        _print_error(error)
+        return _exit_code(error)
     print(harmless(str(answer)))
-    return ExitCode.OK
+    if result.error is not None:
+        _print_error(result.error)
+    return _exit_code(result.error)
 
 
-def _converse(agent: MultiStepAgent) -> int:
+def _print_error(error: Exception) -> None:
+    print(harmless(f"cloche agent: {type(error).__name__}: {error}"), file=sys.stderr)
+
+
+def _exit_code(error: Exception | None) -> ExitCode:
+    """Return the code of a run's error; a run that used up its steps has one even where it came to an answer."""
+    if error is None:
+        return ExitCode.OK
+    return ExitCode.LIMIT if isinstance(error, BudgetExceeded) else ExitCode.FAILED
+
+
+def _converse(agent: MultiStepAgent) -> ExitCode:
     code, reset = ExitCode.OK, True
     while True:
         try:
@@ -110,5 +142,5 @@ def _converse(agent: MultiStepAgent) -> int:
         except EOFError:
             return code
         if task:
-            code = ExitCode(_work(agent, task, reset=reset))
+            code = _work(agent, task, reset=reset)
             reset = False

@@ -1,29 +1,73 @@
-"""The tools that ``cloche agent`` is told to use."""
+"""The tools of an agent at the keyboard: those of flags and of MCP servers, and asking before they are called."""
 
 import argparse
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from cloche.agent import AgentSuspended, MultiStepAgent, RunResult
 from cloche.cli.agent.script import scripted_tools
 from cloche.cli.exit_codes import CommandError
 from cloche.cli.flags import load_tools
+from cloche.cli.harmless import one_line
 from cloche.host_tools import ToolLike
 from cloche.host_tools.external import ToolCollection
+from cloche.host_tools.policy import Approval, GuardedTools, PlannedCall, Policy
 
-__all__ = ["agent_tools"]
+__all__ = ["agent_tools", "answer_calls", "with_approval"]
+
+_MAX_CALL = 500
+_REFUSED = "the user said no"
 
 
 @contextmanager
 def agent_tools(arguments: argparse.Namespace) -> Generator[dict[str, ToolLike], None, None]:
-    """Give the tools of the flags by name; connections to MCP servers end with the block. Raises Complaint."""
+    """Give the tools of the flags by name; connections to MCP servers end with the block. Raises CommandError."""
     with ExitStack() as servers:
         tools: dict[str, ToolLike] = dict(scripted_tools()) if arguments.scripted else {}
         tools |= load_tools(arguments.tool)
         for server in arguments.mcp:
             tools |= servers.enter_context(_connection(server))
         yield tools
+
+
+def with_approval(tools: dict[str, ToolLike], names: list[str]) -> Any:
+    """Return the tools; before each call of one with these names the user is asked. Raises CommandError for no tool."""
+    unknown = [name for name in names if name not in tools]
+    if unknown:
+        raise CommandError(f"--approve {unknown[0]}: there is no such tool; there are {', '.join(tools) or 'none'}")
+    policy = Policy(approve=_asked)
+    return GuardedTools(tools, dict.fromkeys(names, policy)) if names else tools
+
+
+def answer_calls(agent: MultiStepAgent, result: RunResult) -> RunResult:
+    """Ask about the calls that the agent's program waits for, and resume it until it has ended."""
+    while isinstance(result.error, AgentSuspended):
+        approve: list[int] = []
+        deny: dict[int, str] = {}
+        for call in result.error.calls:
+            if _user_allows(call.name, call.args, call.kwargs):
+                approve.append(call.id)
+            else:
+                deny[call.id] = _REFUSED
+        result = agent.resume(approve=approve, deny=deny, return_full_result=True)
+    return result
+
+
+def _asked(call: PlannedCall) -> Approval:
+    return Approval(_user_allows(call.tool, (), call.arguments), by="user", reason=_REFUSED)
+
+
+def _user_allows(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    shown = [*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())]
+    try:
+        # Arguments may hold any text, escape sequences included.
+        call = one_line(f"{name}({', '.join(shown)})", _MAX_CALL)
+        answer = input(f"allow {call}? [y/N] ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in ("y", "yes")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from cloche.cli.exit_codes import CommandError, ExitCode
+from cloche.cli.flags import Commands
 from cloche.cli.output import make_console
 
 if TYPE_CHECKING:
@@ -16,15 +17,23 @@ if TYPE_CHECKING:
     from cloche.cli.demo.catalogue import DemoProgram
     from cloche.cli.demo.show import DemoShow
 
-__all__ = ["command"]
-
+__all__ = ["add_parser", "command"]
 
 _TEAM = "team"
 _NEEDED = ("jinja2", "yaml")
 
 
+def add_parser(commands: Commands, name: str, help: str) -> None:
+    """Add the command's grammar."""
+    about = "Run a set of programs as a model writes them, good and naughty, and show the outcome of each."
+    demo = commands.add_parser(name, help=help, description=about)
+    demo.add_argument("names", nargs="*", metavar="NAME", help="only these programs (default: all)")
+    demo.add_argument("--list", action="store_true", help="list the programs instead of running them")
+    demo.add_argument("--source", metavar="NAME", help="show one program's source")
+
+
 def command(arguments: argparse.Namespace) -> int:
-    """Run the chosen programs; 0 if each did what is expected of it. Raises Complaint for an unknown name."""
+    """Run the chosen programs; 0 if each has its expected outcome. Raises CommandError for an unknown name."""
     if arguments.source:
         return _show_source(arguments.source)
     if arguments.list:

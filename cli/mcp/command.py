@@ -2,16 +2,13 @@
 
 import argparse
 import importlib.util
-from collections.abc import Callable
-from typing import Any
 
 from cloche.cli.exit_codes import CommandError, ExitCode
-from cloche.cli.flags import load_tools, sandbox_from
+from cloche.cli.flags import Commands, add_sandbox_flags, load_tools, sandbox_from
 from cloche.cli.mcp.service import OpenSessions, Service
 from cloche.host_tools import ToolRegistry
 
-__all__ = ["add_mcp", "command"]
-
+__all__ = ["add_parser", "command"]
 
 _DESCRIPTION = """\
 Serve the sandbox to an MCP client, over standard input and output: run_python, sessions and their files, within
@@ -19,9 +16,9 @@ these limits. A client's settings name the command, as in {"command": "cloche", 
 """
 
 
-def add_mcp(commands: Any, add_sandbox_flags: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Add the command to the parser's subcommands."""
-    mcp = commands.add_parser("mcp", help="serve the sandbox to an MCP client", description=_DESCRIPTION)
+def add_parser(commands: Commands, name: str, help: str) -> None:
+    """Add the command's grammar."""
+    mcp = commands.add_parser(name, help=help, description=_DESCRIPTION)
     mcp.add_argument("--http", type=int, metavar="PORT", help="serve streamable HTTP at this port of 127.0.0.1 instead")
     mcp.add_argument("--sessions", type=_count, default=16, metavar="N", help="sessions open at once (default 16)")
     mcp.add_argument(
@@ -30,29 +27,15 @@ def add_mcp(commands: Any, add_sandbox_flags: Callable[[argparse.ArgumentParser]
     add_sandbox_flags(mcp)
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is less than 0")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not number > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not more than 0 seconds")
-    return number
-
-
 def command(arguments: argparse.Namespace) -> int:
-    """Serve until the client leaves. Raises Complaint or CallerError for what cannot be served."""
+    """Serve until the client leaves. Raises CommandError or CallerError for what cannot be served."""
     if importlib.util.find_spec("mcp") is None:
         raise CommandError("this command needs the MCP SDK: pip install 'cloche[mcp]'")
     from cloche.cli.mcp.server import make_server
 
     tools = load_tools(arguments.tool)
     sandbox = sandbox_from(arguments, tools)
-    # So that an image that cannot be used is told now, and the first client does not wait for its compilation.
+    # An image that cannot be used is refused now, and the first client does not wait for its compilation.
     sandbox.run("")
     sessions = OpenSessions(sandbox, arguments.sessions, arguments.idle)
     server = make_server(Service(sandbox, sessions), _described(tools))
@@ -65,3 +48,23 @@ def command(arguments: argparse.Namespace) -> int:
 
 def _described(tools: ToolRegistry) -> str:
     return f"Programs can call these functions of the host: {', '.join(tools)}." if tools else ""
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is not a whole number >= 0")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is not a number of seconds above 0")
+    return number

@@ -1,7 +1,7 @@
 """The server's tools, as the MCP SDK takes them, and their results as a model reads them."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import fields
 from typing import Annotated, Any
 
@@ -10,38 +10,14 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
-from cloche.cli.info import cloche_version
+from cloche import __version__
 from cloche.cli.mcp.service import FileContent, Service, ServiceError
 from cloche.cli.output import error_text, full_repr, result_json
 from cloche.runtime.result import Result
 
 __all__ = ["make_server", "result_text"]
 
-
-_LONGEST = 50_000
-
-
-def result_text(result: Result[Any]) -> str:
-    """Return what was printed, then the value or the error; each cut with a note of how much is missing."""
-    parts = [_cut(result.stdout), _titled("stderr", _cut(result.stderr))]
-    if result.error is not None:
-        parts.append(error_text(result.error))
-    elif result.value is not None:
-        parts.append(_titled("value", _cut(full_repr(result.value))))
-    if result.rolled_back:
-        parts.append("The session is back where it was before this run.")
-    return "\n".join(filter(None, parts)) or "The program ran to its end, printed nothing and has no value."
-
-
-def _titled(title: str, text: str) -> str:
-    return f"{title}: {text}" if text else ""
-
-
-def _cut(text: str) -> str:
-    text = text.rstrip("\n")
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n[cut: {len(text) - _LONGEST} more characters]"
-
-
+_MAX_CHARACTERS = 50_000
 _INSTRUCTIONS = """\
 Runs Python 3.13 programs in a sealed interpreter: no network, no processes, no files but its own in /work and /tmp.
 run_python without a session starts from nothing each time; open_session keeps variables and files between runs.
@@ -58,7 +34,7 @@ def make_server(service: Service, tools: str = "") -> MCPServer[Any]:
     server: MCPServer[Any] = MCPServer(
         "cloche",
         instructions=_INSTRUCTIONS + tools,
-        version=cloche_version(),
+        version=__version__,
         lifespan=_lifespan(service),
         log_level="WARNING",
     )
@@ -85,10 +61,8 @@ def _add_running(server: MCPServer[Any], service: Service, tools: str) -> None:
         session: Annotated[str | None, Field(description="run in this session; default: a fresh interpreter")] = None,
         time: Annotated[float | None, Field(description="seconds it may take, if less than the limit")] = None,
     ) -> CallToolResult:
-        try:
+        with _tool_errors():
             result = await service.run(code, session, time)
-        except ServiceError as error:
-            raise ToolError(str(error)) from error
         text = TextContent(type="text", text=result_text(result))
         return CallToolResult(content=[text], structured_content=result_json(result), is_error=not result.ok)
 
@@ -100,11 +74,13 @@ def _add_running(server: MCPServer[Any], service: Service, tools: str) -> None:
 def _add_sessions(server: MCPServer[Any], service: Service) -> None:
     async def open_session() -> dict[str, str]:
         """Open a session, in which variables, functions, imports and files are kept from run to run."""
-        return {"session": _told(service.sessions.open)}
+        with _tool_errors():
+            return {"session": service.sessions.open()}
 
     async def close_session(session: _Session) -> dict[str, str]:
         """Close a session and forget what is in it."""
-        _told(lambda: service.sessions.close(session))
+        with _tool_errors():
+            service.sessions.close(session)
         return {"closed": session}
 
     async def list_sessions() -> list[str]:
@@ -130,32 +106,50 @@ def _add_files(server: MCPServer[Any], service: Service) -> None:
         data: Annotated[str | None, Field(description="the content in base64, if it is not")] = None,
     ) -> dict[str, Any]:
         """Write a file in a session."""
-        try:
+        with _tool_errors():
             return {"path": path, "size": await service.put_file(session, path, text, data)}
-        except ServiceError as error:
-            raise ToolError(str(error)) from error
 
     async def get_file(session: _Session, path: _Path) -> FileContent:
         """Return a file of a session, as text if it is UTF-8 and as base64 if not."""
-        try:
+        with _tool_errors():
             return await service.get_file(session, path)
-        except ServiceError as error:
-            raise ToolError(str(error)) from error
 
     async def list_files(session: _Session, path: _Path = "/work") -> list[str]:
         """Return the paths of all files below a folder of a session."""
-        try:
+        with _tool_errors():
             return await service.list_files(session, path)
-        except ServiceError as error:
-            raise ToolError(str(error)) from error
 
     server.add_tool(put_file, annotations=_ACTS)
     server.add_tool(get_file, annotations=_READS)
     server.add_tool(list_files, annotations=_READS)
 
 
-def _told(do: Callable[[], Any]) -> Any:
+@contextmanager
+def _tool_errors() -> Generator[None, None, None]:
+    """Turn a ServiceError into the SDK's error, whose text the client sees."""
     try:
-        return do()
+        yield
     except ServiceError as error:
         raise ToolError(str(error)) from error
+
+
+def result_text(result: Result[Any]) -> str:
+    """Return what was printed, then the value or the error; each cut with a note of how much is missing."""
+    parts = [_cut(result.stdout), _titled("stderr", _cut(result.stderr))]
+    if result.error is not None:
+        parts.append(error_text(result.error))
+    elif result.value is not None:
+        parts.append(_titled("value", _cut(full_repr(result.value))))
+    if result.rolled_back:
+        parts.append("The session is back where it was before this run.")
+    return "\n".join(filter(None, parts)) or "The program ran to its end, printed nothing and has no value."
+
+
+def _titled(title: str, text: str) -> str:
+    return f"{title}: {text}" if text else ""
+
+
+def _cut(text: str) -> str:
+    text = text.rstrip("\n")
+    more = len(text) - _MAX_CHARACTERS
+    return text if more <= 0 else f"{text[:_MAX_CHARACTERS]}\n[cut: {more} more characters]"

@@ -3,6 +3,8 @@
 import base64
 import binascii
 import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypedDict
@@ -27,22 +29,22 @@ class _Open:
 
 
 class OpenSessions:
-    """Sessions by unguessable ids: at most ``most`` of them, and those unused for ``idle`` seconds make room.
+    """Sessions by unguessable ids: at most ``max_open`` of them, and those unused for ``idle`` seconds make room.
 
     Used from one thread, the server's event loop.
     """
 
-    def __init__(self, sandbox: Sandbox, most: int, idle: float) -> None:
+    def __init__(self, sandbox: Sandbox, max_open: int, idle: float) -> None:
         self._sandbox = sandbox
-        self._most = most
+        self._max_open = max_open
         self._idle = idle
         self._open: dict[str, _Open] = {}
 
     def open(self) -> str:
         """Open a session and return its id. Raises ServiceError when there are too many."""
         self._close_idle()
-        if len(self._open) >= self._most:
-            raise ServiceError(f"{self._most} sessions are open, the most there may be: close one of them first")
+        if len(self._open) >= self._max_open:
+            raise ServiceError(f"{self._max_open} sessions are open, and no more are allowed: close one of them first")
         name = secrets.token_hex(8)
         self._open[name] = _Open(self._sandbox.session(), monotonic())
         return name
@@ -96,28 +98,22 @@ class Service:
     async def run(self, code: str, session: str | None, time: float | None) -> Result[Any]:
         """Run a program in a fresh guest or a session; being cancelled ends it."""
         limits = self._limits(time)
-        try:
+        with _for_client():
             if session is None:
                 return await self.sandbox.arun(code, limits=limits)
             return await self.sessions.get(session).arun(code, limits=limits)
-        except CallerError as error:
-            raise ServiceError(str(error)) from error
 
     async def put_file(self, session: str, path: str, text: str | None, data: str | None) -> int:
         """Write a file and return its size."""
         content = _content(text, data)
-        try:
+        with _for_client():
             await self.sessions.get(session).aput_file(path, content)
-        except (CallerError, GuestError) as error:
-            raise ServiceError(str(error)) from error
         return len(content)
 
     async def get_file(self, session: str, path: str) -> FileContent:
         """Return a file."""
-        try:
+        with _for_client():
             data = await self.sessions.get(session).aget_file(path)
-        except (CallerError, GuestError) as error:
-            raise ServiceError(str(error)) from error
         try:
             return FileContent(path=path, size=len(data), text=data.decode(), base64=None)
         except UnicodeDecodeError:
@@ -125,19 +121,27 @@ class Service:
 
     async def list_files(self, session: str, path: str) -> list[str]:
         """Return the paths of all files below a folder."""
-        try:
+        with _for_client():
             return await self.sessions.get(session).alist_files(path)
-        except (CallerError, GuestError) as error:
-            raise ServiceError(str(error)) from error
 
     def _limits(self, time: float | None) -> Limits | None:
-        """Return the limits with a shorter time: clients may ask for less than they are given, and not for more."""
-        most = self.sandbox.limits.time
+        """Return the limits with a shorter time: clients may ask for less than the server's limit, not for more."""
+        max_time = self.sandbox.limits.time
         if time is None:
             return None
-        if not time > 0 or (most is not None and time > most):
-            raise ServiceError(f"time has to be more than 0 and at most {most} seconds, got {time}")
+        if not time > 0 or (max_time is not None and time > max_time):
+            at_most = "" if max_time is None else f" and at most {max_time}"
+            raise ServiceError(f"time must be seconds above 0{at_most}, got {time}")
         return self.sandbox.limits.replace(time=time)
+
+
+@contextmanager
+def _for_client() -> Generator[None, None, None]:
+    """Turn what the client got wrong, and what the guest refused, into a ServiceError of the same text."""
+    try:
+        yield
+    except (CallerError, GuestError) as error:
+        raise ServiceError(str(error)) from error
 
 
 def _content(text: str | None, data: str | None) -> bytes:

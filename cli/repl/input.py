@@ -42,7 +42,7 @@ def read_piece(read_line: LineReader) -> str:
 def is_complete(source: str) -> bool:
     """Return whether the guest should have this now: complete or wrong; a compound statement ends with a blank line.
 
-    Nothing is run. What this Python's grammar refuses is left to the guest's newer one to judge.
+    Nothing is run. What this Python's grammar refuses may be right in the guest's newer one.
     """
     compiler = codeop.CommandCompiler()
     compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -61,7 +61,7 @@ def _from_pipe(_: str) -> str:
     return line.rstrip("\r\n")
 
 
-_MOST_LINES = 2_000
+_MAX_LINES = 2_000
 
 
 def history_file() -> Path:
@@ -85,14 +85,14 @@ def kept_history() -> Generator[None]:
     try:
         yield
     finally:
-        readline.set_history_length(_MOST_LINES)
+        readline.set_history_length(_MAX_LINES)
         with contextlib.suppress(OSError):
             _make_private(history_file())
             readline.write_history_file(history_file())
 
 
 def _make_private(path: Path) -> None:
-    # Lines may hold secrets, so the file is nobody else's from its first byte on.
+    # Lines may hold secrets, so only its owner can read the file from its first byte on.
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.chmod(0o600)

@@ -17,7 +17,7 @@ __all__ = ["ReplSession"]
 
 
 # Bytes of snapshots to go back to: some thousand pieces of a small session.
-_MOST_PAST = 64 << 20
+_MAX_PAST = 64 << 20
 
 
 class ReplSession:
@@ -66,7 +66,7 @@ class ReplSession:
 
     def _remember(self) -> None:
         self._past.append(self.session.snapshot())
-        while sum(map(len, self._past)) > _MOST_PAST:
+        while sum(map(len, self._past)) > _MAX_PAST:
             self._past.pop(0)
 
     def _begin(self) -> None:

@@ -1,4 +1,4 @@
-"""What ``cloche session`` shows of sessions that are kept, and of the calls that wait in them."""
+"""Lines for sessions that are kept, and for the calls that wait in them."""
 
 from collections.abc import Iterable
 

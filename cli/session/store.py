@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cloche.cli.exit_codes import CommandError
+from cloche.cli.files import read_bytes
 from cloche.cli.harmless import one_line
 from cloche.runtime.session.session import Session
 from cloche.runtime.snapshots.stores.base import LockingStore, SnapshotStore
@@ -16,7 +17,7 @@ from cloche.runtime.snapshots.stores.fsspec import FsspecStore
 from cloche.runtime.snapshots.stores.redis import RedisStore
 from cloche.runtime.snapshots.stores.sqlite import SQLiteStore
 
-__all__ = ["alone", "default_place", "keep", "key_from", "store_at", "store_from"]
+__all__ = ["default_place", "keep", "key_from", "locked", "store_at", "store_from"]
 
 
 def store_at(place: str | None) -> SnapshotStore:
@@ -46,18 +47,18 @@ def _home() -> Path:
 
 
 def store_from(arguments: argparse.Namespace) -> SnapshotStore:
-    """Return the store that ``--store`` names. Raises Complaint or ConfigurationError."""
+    """Return the store that ``--store`` names. Raises CommandError or ConfigurationError."""
     try:
         return store_at(arguments.store)
     except OSError as error:
-        raise CommandError(f"cannot keep sessions there: {error}") from None
+        raise CommandError(f"cannot keep sessions there: {error}; name another place with --store") from None
 
 
 @contextmanager
-def alone(store: SnapshotStore, *names: str) -> Generator[None, None, None]:
-    """Have nobody else go on with these sessions meanwhile, where the store can keep them off.
+def locked(store: SnapshotStore, *names: str) -> Generator[None, None, None]:
+    """Hold the locks of these sessions, where the store has locks.
 
-    Raises SnapshotBusy for one that somebody goes on with, ConfigurationError or Complaint.
+    Raises SnapshotBusy for one that another holds, ConfigurationError or CommandError.
     """
     with ExitStack() as held:
         if isinstance(store, LockingStore):
@@ -67,13 +68,8 @@ def alone(store: SnapshotStore, *names: str) -> Generator[None, None, None]:
 
 
 def key_from(arguments: argparse.Namespace) -> bytes | None:
-    """Return what is in the file that ``--key`` names, None without it. Raises Complaint."""
-    if arguments.key is None:
-        return None
-    try:
-        return Path(arguments.key).read_bytes()
-    except OSError as error:
-        raise CommandError(f"cannot read the key {arguments.key}: {(error.strerror or str(error)).lower()}") from None
+    """Return the content of the file that ``--key`` names, None without it. Raises CommandError."""
+    return None if arguments.key is None else read_bytes(arguments.key, "the key")
 
 
 def keep(store: SnapshotStore, name: str, session: Session, arguments: argparse.Namespace) -> None:

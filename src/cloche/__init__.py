@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from cloche.runtime.converters import register_converter
 
 if TYPE_CHECKING:
+    __version__: str
+    """The version of the installed package, ``"(not installed)"`` where it runs from its sources."""
+
     from cloche.agent import CodeAgent, LiteLLMModel, ToolCallingAgent
     from cloche.host_tools import Tool, ToolDefinitionError, ToolRegistry, ToolRejected, tool
     from cloche.runtime.bridge.environment import FuelClock
@@ -168,11 +171,24 @@ _HOMES = dict.fromkeys(__all__, "cloche.runtime.errors") | {
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module and keep it. Raises AttributeError for any other name."""
-    if name not in _HOMES:
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
         raise AttributeError(f"module 'cloche' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+def _version() -> str:
+    # Not at the top: the module takes 20 ms to import.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("cloche")
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def _dispatcher(tools: Any) -> Any:

@@ -19,7 +19,7 @@ def test_the_script_runs_without_key_and_network(flags: list[str], capsys: pytes
     if "--plan" in flags:
         # The plan is one more thing to say, so the script is over one step early.
         assert main(["agent", "--scripted", "--quiet", *flags]) == 1
-        assert "ModelRefused" in capsys.readouterr().out
+        assert "ModelRefused" in capsys.readouterr().err
         return
     assert main(["agent", "--scripted", "--quiet", *flags]) == 0
     assert capsys.readouterr().out == ANSWER
@@ -132,3 +132,24 @@ def test_asks_about_a_tool_that_always_needs_approval(
 def test_a_tool_to_approve_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["agent", "--scripted", "--approve", "nothing"]) == 2
     assert "there are prime_checker, factorial" in capsys.readouterr().err
+
+
+def test_used_up_steps_have_an_exit_code_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["agent", "--scripted", "--quiet", "--max-steps", "1"]) == 3
+    assert "StepsExceeded" in capsys.readouterr().err
+
+
+def test_imports_are_restricted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-local")
+    program = "<code>\ntry:\n    import json, math\nexcept ImportError as no:\n    final_answer(str(no))\n</code>"
+    with chat_server(program) as chat:
+        flags = ["--model", "openai/local", "--api-base", chat.url, "--quiet", "--imports", "json"]
+        assert main(["agent", "Import", *flags]) == 0
+    assert "'math' may not be imported here; allowed: json" in capsys.readouterr().out
+
+
+def test_imports_that_make_no_sense(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["agent", "--imports", "json", "Do it"])
+    assert "write the TASK before --imports" in capsys.readouterr().err
+    assert main(["agent", "Do it", "--scripted", "--calls-tools", "--imports", "json"]) == 2

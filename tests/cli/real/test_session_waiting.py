@@ -106,7 +106,7 @@ def test_what_cannot_be_answered_is_said_and_changes_nothing(kept: Run, folder: 
         (["answer", "order", "1", '"paid"', *GIVEN], "waits for approval, and not for a value"),
         (["answer", "order", "1", "red", *GIVEN], "'red' is not JSON"),
         (["deny", "order", "one", *GIVEN], "invalid int value"),
-        (["approve", "plain"], "nothing waits in 'plain'"),
+        (["approve", "plain"], "no call waits in 'plain'"),
         (["approve", "nobody"], "there is no snapshot named 'nobody'"),
         (["resume", "order", "-", *GIVEN], "is suspended and waits for pay() (call 1)"),
         (["start", "new", "-", "--key", "missing"], "cannot read the key"),

@@ -1,8 +1,11 @@
+import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from cloche.cli.flags import load_tools
 from cloche.cli.main import build_parser, main
 
 
@@ -82,7 +85,7 @@ def program(tmp_path: Path) -> str:
     [
         ("nowhere_to_be_found:f", "cannot be imported"),
         ("shop_tools:gret", "it has NotATool, greet"),
-        ("shop_tools", "module:function"),
+        ("shop_tools", "no built-in tool has this name (there are ask_user, read_page, web_search)"),
         ("shop_tools:number", "not a function or a Tool"),
     ],
 )
@@ -96,7 +99,7 @@ def test_a_tool_module_that_breaks(program: str, tool_module: str, capsys: pytes
     Path("broken_tools.py").write_text("1 / 0")
     Path("leaving_tools.py").write_text("import sys\nsys.exit(0)")
     assert "ZeroDivisionError" in complaint(capsys, "run", "--tool", "broken_tools:f", program)
-    assert "tried to exit" in complaint(capsys, "run", "--tool", "leaving_tools:f", program)
+    assert "importing the module ends the process" in complaint(capsys, "run", "--tool", "leaving_tools:f", program)
 
 
 def test_the_same_tool_name_twice(program: str, tool_module: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,16 +126,35 @@ def test_without_rich_it_says_what_to_install(
 
 
 def test_the_documented_exit_codes_are_all_of_them() -> None:
-    from cloche.cli.exit_codes import ExitCode
-    from cloche.cli.main import EXIT_CODES
+    from cloche.cli.exit_codes import EXIT_CODES, ExitCode
 
     documented = {int(line.split()[0]) for line in EXIT_CODES.splitlines()[1:]}
     assert documented == set(ExitCode)
 
 
-@pytest.mark.parametrize("words", [["demo"], ["run"], ["repl"], ["info"], []])
+COMMANDS = ["demo", "run", "repl", "session", "replay", "mcp", "agent", "trace", "info", "bench"]
+
+
+@pytest.mark.parametrize("words", [*([name] for name in COMMANDS), []])
 def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         build_parser().parse_args([*words, "--help"])
     assert stop.value.code == 0
     assert "usage: cloche" in capsys.readouterr().out
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    heavy = "import sys; from cloche.cli.main import build_parser; build_parser('').format_help(); "
+    code = f"{heavy}print([name for name in sys.modules if name.startswith('cloche.cli.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['cloche.cli.exit_codes', 'cloche.cli.main']"
+
+
+def test_built_in_tools_by_name() -> None:
+    assert list(load_tools(["read_page", "ask_user", "web_search"])) == ["read_page", "ask_user", "web_search"]
+
+
+def test_the_version_is_the_package_s() -> None:
+    import cloche
+
+    assert cloche.__version__ == version("cloche")

@@ -1,28 +1,82 @@
-"""The REPL's own commands, which begin with a colon."""
+"""The REPL's conversation: read a piece, run it, show its outcome; and its own commands, which begin with a colon."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
 
 from cloche.cli.exit_codes import CommandError
 from cloche.cli.files import file_to_put
-from cloche.cli.flags import limit_value
+from cloche.cli.flags import SIZES, limit_value
 from cloche.cli.harmless import harmless
+from cloche.cli.output import error_text
+from cloche.cli.repl.input import LineReader, read_piece
 from cloche.cli.repl.session import ReplSession
-from cloche.runtime.errors import bytes_text, count_text
+from cloche.runtime.errors import CallerError, GuestError, GuestException, bytes_text, count_text
 from cloche.runtime.limits import LimitChanges
+from cloche.runtime.result import Result
 
-__all__ = ["Quit", "run_command"]
+__all__ = ["ReplLoop"]
 
-
-_SIZES = {"memory", "output", "result", "argument", "file_bytes"}
-
-
-class Quit(Exception):
-    """The person wants to leave."""
+_WELCOME = "Python in a sandbox. :help lists the commands, Ctrl-D leaves."
 
 
-def run_command(line: str, session: ReplSession) -> str:
-    """Obey a command and return what to tell. Raises Quit, and Complaint or CallerError for what cannot be done."""
+class ReplLoop:
+    """Writes to two consoles: ``console`` for answers, ``errors`` for errors. Pieces come from ``read_line``."""
+
+    def __init__(self, session: ReplSession, read_line: LineReader, console: Console, errors: Console) -> None:
+        self._session = session
+        self._read_line = read_line
+        self._console = console
+        self._errors = errors
+
+    def run(self) -> None:
+        """Run pieces until the input ends or the user quits, also by ``exit()``. Ctrl-C drops the piece being typed."""
+        if self._console.is_terminal:
+            self._console.print(Text(_WELCOME, "dim"))
+        while True:
+            try:
+                self._handle(read_piece(self._read_line))
+            except KeyboardInterrupt:
+                self._console.print()
+            except (EOFError, _Quit):
+                break
+
+    def _handle(self, piece: str) -> None:
+        if not piece.strip():
+            return
+        try:
+            if piece.startswith(":"):
+                self._print(_run_command(piece, self._session))
+            else:
+                self._show(self._session.run(piece))
+        except (CommandError, CallerError, GuestError) as problem:
+            # A GuestError comes from file commands: the guest refused the path.
+            self._show_error(str(problem))
+
+    def _show(self, result: Result[Any]) -> None:
+        if isinstance(result.error, GuestException) and result.error.type_name == "SystemExit":
+            raise _Quit
+        if result.error is not None:
+            back = "\nthe session is as it was before this piece" if result.rolled_back else ""
+            self._show_error(error_text(result.error) + back)
+
+    def _print(self, text: str) -> None:
+        # soft_wrap: paths and numbers stay in one piece, to be copied.
+        self._console.print(Text(text), soft_wrap=True)
+
+    def _show_error(self, text: str) -> None:
+        self._errors.print(Text(harmless(text), "red"), soft_wrap=True)
+
+
+class _Quit(Exception):
+    """The user wants to leave."""
+
+
+def _run_command(line: str, session: ReplSession) -> str:
+    """Run one of the REPL's commands and return the text to show. Raises _Quit, CommandError or CallerError."""
     name, *words = line[1:].split() or ["help"]
     matches = [known for known in _COMMANDS if known.startswith(name)]
     if len(matches) != 1:
@@ -78,7 +132,7 @@ def _put(session: ReplSession, words: Sequence[str]) -> str:
 
 
 def _quit(session: ReplSession, words: Sequence[str]) -> str:
-    raise Quit
+    raise _Quit
 
 
 _Command = Callable[[ReplSession, Sequence[str]], str]
@@ -107,4 +161,4 @@ def _limit_text(name: str, value: float | None) -> str:
         return "unlimited"
     if name == "time":
         return f"{value:g} s"
-    return bytes_text(value) if name in _SIZES else count_text(value)
+    return bytes_text(value) if name in SIZES else count_text(value)
