@@ -1,4 +1,4 @@
-"""The page on the architecture is true of the tree: it names nothing that is gone, and misses no folder of the product."""
+"""The page on the architecture is true of the tree: it names nothing that is gone, and misses no product folder."""
 
 import re
 import subprocess
@@ -63,3 +63,15 @@ def test_the_glossary_has_one_row_per_word() -> None:
     words = glossary()
     assert len(words) > 60
     assert sorted(words) == sorted(set(words))
+
+
+def test_every_class_that_the_page_names_is_one() -> None:
+    classes = {
+        name
+        for folder in PRODUCT
+        for file in (ROOT / folder).rglob("*.py")
+        for name in re.findall(r"^ *class (\w+)", file.read_text(encoding="utf-8"), re.M)
+    }
+    named = set(re.findall(r"`([A-Z]\w*[a-z]\w*)`", PAGE))
+    assert len(named) > 15
+    assert named - classes == set()
