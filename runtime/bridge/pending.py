@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from cloche.runtime.bridge.protocol import Call, Start, parse_call
-from cloche.runtime.bridge.protocol import WaitingResponse as WaitingResponse
+from cloche.runtime.bridge.protocol import Call, Start, WaitingResponse, parse_call
 from cloche.runtime.dispatch import AnsweredCall, AnsweringDispatcher, Dispatcher, NoTools, as_suspending
 from cloche.runtime.errors import ClocheError, ProtocolError, SnapshotCorrupt
 from cloche.runtime.result import ToolCallRecord

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from cloche.runtime.wasm.cache import CompiledCache
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.image import Image
+from cloche.runtime.wasm.image import GuestImage
 compiled = []
-image = Image(Path(sys.argv[1]), CompiledCache())
+image = GuestImage(Path(sys.argv[1]), CompiledCache())
 compile_image = image._compile
 image._compile = lambda engine: (compiled.append(1), compile_image(engine))[1]
 image.module(Engine.shared())

@@ -17,9 +17,9 @@ MAKERS: dict[str, Callable[[Path], SnapshotStore]] = {"FolderStore": FolderStore
 WRITER = """
 import os, sys
 from pathlib import Path
-from cloche.runtime.bridge.environment import WorldState
+from cloche.runtime.bridge.environment import EnvironmentState
 from cloche.runtime.limits import Spent
-from cloche.runtime.snapshots.format import Facts, Told
+from cloche.runtime.snapshots.format import KnownFacts, SnapshotFacts
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.snapshots.stores.folder import FolderStore
 from cloche.runtime.snapshots.stores.sqlite import SQLiteStore
@@ -27,7 +27,8 @@ from cloche.runtime.snapshots.stores.sqlite import SQLiteStore
 store = globals()[sys.argv[1]](Path(sys.argv[2]))
 nothing = (1, 1 << 20, 0, ())
 for number in range(int(sys.argv[3]), 1_000_000):
-    facts = Facts("", *nothing, Spent(runs=number), None, WorldState(None, 0, None, 0, 0), Told(None, None))
+    environment, known = EnvironmentState(None, 0, None, 0, 0), KnownFacts(None, None)
+    facts = SnapshotFacts("", *nothing, Spent(runs=number), None, environment, known)
     store.put("session", Snapshot.make(facts, os.urandom(300_000)))
     print(number, flush=True)
 """

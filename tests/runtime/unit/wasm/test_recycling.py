@@ -110,14 +110,14 @@ def test_no_more_than_a_few_are_kept(shelf: InstancePool[FakeGuest]) -> None:
 
 FORK = """
 import os, threading
-from cloche.runtime.wasm.recycling import background
+from cloche.runtime.wasm.recycling import background_thread
 done = threading.Event()
-background.do(done.set)
+background_thread.do(done.set)
 assert done.wait(60)
 child = os.fork()
 if not child:
     again = threading.Event()
-    background.do(again.set)
+    background_thread.do(again.set)
     os._exit(0 if again.wait(60) else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
