@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from tests.signals import send_within
 
 from cloche.runtime.errors import Interrupted, TimeExceeded
 from cloche.runtime.limits import Limits
@@ -240,10 +241,6 @@ def test_closing_ends_a_run_that_is_going_on(box: Sandbox) -> None:
     assert isinstance(results[0].error, Interrupted)
 
 
-def send_soon(number: int) -> None:
-    threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
-
-
 class Pressed(BaseException):
     """What stands for KeyboardInterrupt, which pytest would take for itself."""
 
@@ -269,7 +266,7 @@ def test_ctrl_c_ends_a_run_and_is_raised(code: str, blocks: bool) -> None:
             session.run("kept = 41")
             # Python drops what a signal's handler raises in a finalizer, and other tests may have left garbage.
             gc.collect()
-            send_soon(signal.SIGINT)
+            send_within(signal.SIGINT)
             with pytest.raises(Pressed):
                 session.run("kept = 0\n" + code, limits=LONG.replace(calls=None))
             assert session.run("kept").unwrap() == 41

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 import pytest
+from tests.signals import send_within
 
 from cloche.runtime.wasm import deadlines
 from cloche.runtime.wasm.engine import Engine
@@ -236,18 +237,12 @@ def raising_handler() -> Iterator[list[int]]:
     signal.signal(signal.SIGINT, before)
 
 
-def send_soon(number: int) -> threading.Timer:
-    timer = threading.Timer(0.03, os.kill, (os.getpid(), number))
-    timer.start()
-    return timer
-
-
 posix = pytest.mark.skipif(os.name != "posix", reason="sends itself POSIX signals")
 
 
 @posix
 def test_ctrl_c_ends_a_computing_guest(machine: WasmMachine, raising_handler: list[int]) -> None:
-    send_soon(signal.SIGINT)
+    send_within(signal.SIGINT)
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.LOOP))
     assert isinstance(caught.value.reason, Signalled)
@@ -259,12 +254,12 @@ def test_ctrl_c_during_a_handler_interrupts_the_handler(
     machine: WasmMachine, handlers: FakeHandlers, raising_handler: list[int]
 ) -> None:
     def sleep(frame: bytes) -> bytes:
+        send_within(signal.SIGINT)
         time.sleep(PATIENCE)
         return frame
 
     handlers.on_call = sleep
     started = time.monotonic()
-    send_soon(signal.SIGINT)
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.CALL, 0, 0, 0, 0))
     assert isinstance(caught.value.reason, Signalled)
@@ -275,7 +270,7 @@ def test_ctrl_c_during_a_handler_interrupts_the_handler(
 def test_ctrl_c_in_the_middle_of_many_callbacks(make: Maker, raising_handler: list[int]) -> None:
     for _ in range(10):
         machine = make()
-        send_soon(signal.SIGINT)
+        send_within(signal.SIGINT)
         with pytest.raises(Stopped) as caught:
             machine.step(deed(Toy.CALL_MANY, -1))
         assert isinstance(caught.value.reason, Signalled)
@@ -284,10 +279,14 @@ def test_ctrl_c_in_the_middle_of_many_callbacks(make: Maker, raising_handler: li
 @posix
 def test_a_handler_that_does_not_raise_leaves_the_guest_alone(machine: WasmMachine) -> None:
     seen: list[int] = []
-    before = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        machine.set_deadline(0.05)
+
+    before = signal.signal(signal.SIGUSR1, handle)
     try:
-        send_soon(signal.SIGUSR1)
-        machine.set_deadline(0.2)
+        send_within(signal.SIGUSR1)
         with pytest.raises(Stopped) as caught:
             machine.step(deed(Toy.LOOP))
         assert caught.value.kind is StopKind.TIME
