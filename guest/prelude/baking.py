@@ -11,18 +11,37 @@ import sys
 from typing import Any
 
 import _cloche
-from cloche_guest.unsupported import select as select_stub
-from cloche_guest.unsupported import sockets as socket_stub
+from cloche_guest.unsupported import select, sockets
 from cloche_guest.unsupported.reasons import install as install_absent
 
-__all__ = ["USUAL", "exercise", "import_usual", "main"]
-
-
-# The order matters: the import reasons and the stand-ins come before asyncio asks for ssl, sockets and select.
-
+__all__ = ["USUAL", "main"]
 
 # Free bytes in the image: a run that needs no more does not grow the memory, so that its guest can be used again.
 _HEADROOM = 4 << 20
+# Often enough for the interpreter to have specialised the code of every request, and its tables of types and names.
+_ROUNDS = 40
+_TOOL = {"name": "warm_up", "params": [["n", 1, False, None, "int"]], "returns": "int", "doc": "", "async": False}
+_PROGRAMS = (
+    "x{0} = {0}",
+    "x{0} = [{0}, 'a', 1.5]\nlen(x{0})",
+    "warm_up({0})",
+    "1 / 0",
+    "try:\n  missing{0}\nexcept NameError: pass",
+)
+# fmt: off
+USUAL = (
+    "abc", "argparse", "array", "ast", "asyncio", "base64", "binascii", "bisect", "calendar", "cmath",
+    "codecs", "collections", "collections.abc", "concurrent.futures", "configparser", "contextlib",
+    "contextvars", "copy", "csv", "dataclasses", "datetime", "decimal", "difflib", "email", "enum", "errno",
+    "fnmatch", "fractions", "functools", "gc", "getpass", "glob", "gzip", "hashlib", "heapq", "hmac", "html",
+    "html.parser", "http", "inspect", "io", "ipaddress", "itertools", "json", "keyword", "linecache",
+    "locale", "logging", "math", "numbers", "operator", "os", "os.path", "pathlib", "pickle", "pprint",
+    "queue", "random", "re", "reprlib", "secrets", "shlex", "shutil", "signal", "socket", "stat",
+    "statistics", "string", "struct", "subprocess", "sys", "tempfile", "textwrap", "threading", "time",
+    "timeit", "token", "tokenize", "traceback", "types", "typing", "unicodedata", "urllib.error",
+    "urllib.parse", "uuid", "warnings", "weakref", "xml.etree.ElementTree", "zipfile", "zlib", "zoneinfo",
+)
+# fmt: on
 
 
 def main(home: str = "/work") -> None:
@@ -34,13 +53,15 @@ def main(home: str = "/work") -> None:
     _install()
     _settle_in(home)
     _register()
-    _warm_up()
+    _import_usual()
+    _exercise()
     _come_to_rest()
 
 
 def _stand_in() -> None:
-    sys.modules["_socket"] = socket_stub
-    sys.modules["select"] = select_stub
+    """Put stand-ins and the reasons for what is absent in place, before asyncio asks for ssl, sockets and select."""
+    sys.modules["_socket"] = sockets
+    sys.modules["select"] = select
     install_absent()
 
 
@@ -53,10 +74,8 @@ def _install() -> None:
     from cloche_guest.tracebacks import install as install_tracebacks
     from cloche_guest.unsupported.processes import install as install_refusals
     from cloche_guest.unsupported.threads import install as install_threads
-    from cloche_guest.unsupported.threads import install_executors
 
     install_refusals()
-    install_executors()
     install_threads()
     install_policy()
     install_main()
@@ -73,11 +92,6 @@ def _settle_in(home: str) -> None:
     sys.dont_write_bytecode = True
     # asyncio.run puts a handler of its own in place of the default one, at a cost and for nothing here.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _warm_up() -> None:
-    import_usual()
-    exercise()
 
 
 def _register() -> None:
@@ -97,23 +111,7 @@ def _come_to_rest() -> None:
     _cloche.settle(_HEADROOM)
 
 
-# fmt: off
-USUAL = (
-    "abc", "argparse", "array", "ast", "asyncio", "base64", "binascii", "bisect", "calendar", "cmath",
-    "codecs", "collections", "collections.abc", "concurrent.futures", "configparser", "contextlib",
-    "contextvars", "copy", "csv", "dataclasses", "datetime", "decimal", "difflib", "email", "enum", "errno",
-    "fnmatch", "fractions", "functools", "gc", "getpass", "glob", "gzip", "hashlib", "heapq", "hmac", "html",
-    "html.parser", "http", "inspect", "io", "ipaddress", "itertools", "json", "keyword", "linecache",
-    "locale", "logging", "math", "numbers", "operator", "os", "os.path", "pathlib", "pickle", "pprint",
-    "queue", "random", "re", "reprlib", "secrets", "shlex", "shutil", "signal", "socket", "stat",
-    "statistics", "string", "struct", "subprocess", "sys", "tempfile", "textwrap", "threading", "time",
-    "timeit", "token", "tokenize", "traceback", "types", "typing", "unicodedata", "urllib.error",
-    "urllib.parse", "uuid", "warnings", "weakref", "xml.etree.ElementTree", "zipfile", "zlib", "zoneinfo",
-)
-# fmt: on
-
-
-def import_usual() -> None:
+def _import_usual() -> None:
     """Import the modules that programs use most; one the build lacks is left out."""
     for name in USUAL:
         try:
@@ -122,7 +120,7 @@ def import_usual() -> None:
             print(f"not in this build: {name} ({error})", file=sys.stderr)
 
 
-def exercise() -> None:
+def _exercise() -> None:
     """Run the paths of a first snippet once, so that their caches and lazily made parts are in the image."""
     _data()
     _snippets()
@@ -160,18 +158,6 @@ def _failure() -> None:
         raise ValueError("warm up")
     except ValueError as error:
         describe(error, "<warm up>")
-
-
-# Often enough for the interpreter to have specialised the code of every request, and its tables of types and names.
-_ROUNDS = 40
-_TOOL = {"name": "warm_up", "params": [["n", 1, False, None, "int"]], "returns": "int", "doc": "", "async": False}
-_PROGRAMS = (
-    "x{0} = {0}",
-    "x{0} = [{0}, 'a', 1.5]\nlen(x{0})",
-    "warm_up({0})",
-    "1 / 0",
-    "try:\n  missing{0}\nexcept NameError: pass",
-)
 
 
 def _requests() -> None:

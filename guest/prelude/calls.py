@@ -17,10 +17,11 @@ from cloche_guest.values.records import type_of
 
 __all__ = ["caller", "cancel", "is_proxy", "outcome", "remember", "sleep", "start", "twin_of", "wait"]
 
-
+_Make = Callable[[], Callable[..., Any]]
 _CALL, _START, _WAIT, _CANCEL, _SLEEP = range(5)
 _OK, _, _WAITS = range(3)
 _next_id: Callable[[], int] = count(1).__next__
+_twins: WeakKeyDictionary[FunctionType, _Make | None] = WeakKeyDictionary()
 
 
 def caller(name: str, shape: FunctionType) -> Callable[..., Any]:
@@ -58,7 +59,7 @@ def _result(reply: bytes, name: str) -> Any:
 
 
 def start(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> int:
-    """Start a tool in the background on the host and return the id of the call; errors as in :func:`run`."""
+    """Start a tool in the background on the host and return the id of the call; errors as in :func:`caller`."""
     number = _next_id()
     try:
         frame = encode([_START, number, name, args, kwargs], limit=CAPS.argument)
@@ -82,7 +83,7 @@ def wait(timeout: float | None) -> list[list[Any]]:
 
 
 def cancel(number: int) -> None:
-    """Tell the host that nobody waits for this started call any more."""
+    """Tell the host that the result of this started call is no longer wanted."""
     if not suspension.forget(number):
         _send(encode([_CANCEL, number]))
 
@@ -95,33 +96,6 @@ def sleep(seconds: float) -> None:
 def outcome(parts: list[Any]) -> tuple[Any, Exception | None]:
     """Return the value, or the exception, that an outcome stands for: ``[0, value]`` or ``[1, type, message]``."""
     return (parts[1], None) if parts[0] == _OK else (None, tool_error(parts[1], parts[2]))
-
-
-def _blame(error: ValueCodecError, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> NoReturn:
-    """Find the argument that cannot cross: encoding them one by one costs time only where there is an error."""
-    for label, value in [*_labels(args, shape), *kwargs.items()]:
-        try:
-            encode(value, where=f"argument {label!r}", limit=CAPS.argument)
-        except ValueCodecError as precise:
-            raise _plain(precise) from None
-    raise _plain(error) from None
-
-
-def _plain(error: ValueCodecError) -> Exception:
-    return TypeError(str(error)) if isinstance(error, TypeError) else ValueError(str(error))
-
-
-def _labels(args: list[Any], shape: FunctionType) -> list[tuple[str, Any]]:
-    code = shape.__code__
-    named = code.co_varnames[: code.co_argcount]
-    rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount :]
-    extra = [f"*{rest[0]}[{i}]" for i in range(len(args) - len(named))] if rest else []
-    return list(zip([*named, *extra], args, strict=False))
-
-
-_Make = Callable[[], Callable[..., Any]]
-
-_twins: WeakKeyDictionary[FunctionType, _Make | None] = WeakKeyDictionary()
 
 
 def remember(proxy: FunctionType, make_twin: _Make | None) -> None:
@@ -147,3 +121,25 @@ def twin_of(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, A
         return None if inner is None else partial(inner, *function.args, **function.keywords)
     make_twin = _twins.get(function) if isinstance(function, FunctionType) else None
     return None if make_twin is None else make_twin()
+
+
+def _blame(error: ValueCodecError, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> NoReturn:
+    """Find the argument that cannot cross: encoding them one by one costs time only where there is an error."""
+    for label, value in [*_labels(args, shape), *kwargs.items()]:
+        try:
+            encode(value, where=f"argument {label!r}", limit=CAPS.argument)
+        except ValueCodecError as precise:
+            raise _plain(precise) from None
+    raise _plain(error) from None
+
+
+def _plain(error: ValueCodecError) -> Exception:
+    return TypeError(str(error)) if isinstance(error, TypeError) else ValueError(str(error))
+
+
+def _labels(args: list[Any], shape: FunctionType) -> list[tuple[str, Any]]:
+    code = shape.__code__
+    named = code.co_varnames[: code.co_argcount]
+    rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount :]
+    extra = [f"*{rest[0]}[{i}]" for i in range(len(args) - len(named))] if rest else []
+    return list(zip([*named, *extra], args, strict=False))

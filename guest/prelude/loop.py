@@ -13,44 +13,16 @@ from types import FunctionType
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, cast
 
 from cloche_guest import calls
-from cloche_guest.calls import twin_of
 from cloche_guest.suspension import seconds_left_out
 from cloche_guest.unsupported.reasons import NO_PROCESSES
 
-__all__ = ["DEADLOCK", "BridgeLoop", "call_in_background", "release"]
-
+__all__ = ["DEADLOCK", "BridgeLoop", "call_in_background"]
 
 DEADLOCK = (
     "deadlock: every task waits for something that can never happen. "
     "No tool call is running and no timer is set, so nothing can wake the program"
 )
-
-
-def release(main: asyncio.Future[Any] | None) -> None:
-    """Raise RuntimeError where the main task waits, so that its traceback shows that line.
-
-    Where there is no such place (run_forever, say) it is raised here, out of the loop.
-    """
-    waiter = _innermost(main)
-    if waiter is None or waiter.done():
-        _give_up()
-    try:
-        waiter.set_exception(RuntimeError(DEADLOCK))
-    except (RuntimeError, asyncio.InvalidStateError):
-        _give_up()
-
-
-def _innermost(main: asyncio.Future[Any] | None) -> asyncio.Future[Any] | None:
-    """Follow tasks that wait for tasks: only a plain future can be given an exception."""
-    waiter: Any = main
-    while isinstance(waiter, asyncio.Task):
-        waiter = getattr(cast("Any", waiter), "_fut_waiter", None)
-    return cast("asyncio.Future[Any] | None", waiter)
-
-
-def _give_up() -> NoReturn:
-    raise RuntimeError(DEADLOCK)
-
+"""What the RuntimeError says with which a deadlock ends."""
 
 _Args = TypeVarTuple("_Args")
 _Value = TypeVar("_Value")
@@ -63,7 +35,7 @@ class BridgeLoop(asyncio.BaseEventLoop):
     """The guest's event loop. Everything asyncio offers works that needs no file descriptor, thread or process.
 
     When every task waits for something that can never happen, the main task gets a RuntimeError saying so.
-    Closing it cancels the tool calls that nobody waits for any more.
+    Closing it cancels the tool calls that are still running.
     """
 
     def __init__(self) -> None:
@@ -150,7 +122,7 @@ class BridgeLoop(asyncio.BaseEventLoop):
     ) -> asyncio.Future[_Value]:
         """Run ``func`` now, on this thread, and return its finished future; a tool is started in the background."""
         self._check_closed()  # type: ignore[attr-defined]
-        twin = twin_of(func)
+        twin = calls.twin_of(func)
         if twin is not None:
             return self.create_task(twin(*args))
         future: asyncio.Future[_Value] = self.create_future()
@@ -196,7 +168,7 @@ class BridgeLoop(asyncio.BaseEventLoop):
         return [(future, outcome) for future, outcome in found if future is not None]
 
     def _stuck(self) -> list[_Finished]:
-        release(self._main)
+        _release(self._main)
         return []
 
     def _process_events(self, event_list: list[_Finished]) -> None:
@@ -206,6 +178,32 @@ class BridgeLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """There is nothing to wake: only this thread exists."""
+
+
+def _release(main: asyncio.Future[Any] | None) -> None:
+    """Raise RuntimeError where the main task waits, so that its traceback shows that line.
+
+    Where there is no such place (run_forever, say) it is raised here, out of the loop.
+    """
+    waiter = _innermost(main)
+    if waiter is None or waiter.done():
+        _give_up()
+    try:
+        waiter.set_exception(RuntimeError(DEADLOCK))
+    except (RuntimeError, asyncio.InvalidStateError):
+        _give_up()
+
+
+def _innermost(main: asyncio.Future[Any] | None) -> asyncio.Future[Any] | None:
+    """Follow tasks that wait for tasks: only a plain future can be given an exception."""
+    waiter: Any = main
+    while isinstance(waiter, asyncio.Task):
+        waiter = getattr(cast("Any", waiter), "_fut_waiter", None)
+    return cast("asyncio.Future[Any] | None", waiter)
+
+
+def _give_up() -> NoReturn:
+    raise RuntimeError(DEADLOCK)
 
 
 def _settle(future: asyncio.Future[Any], parts: list[Any]) -> None:

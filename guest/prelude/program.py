@@ -15,26 +15,23 @@ from cloche_guest.unsupported.reasons import put
 
 __all__ = ["MAIN", "NAMESPACE", "Program", "compiled", "forget", "install", "latest_filename", "run"]
 
-
 MAIN = ModuleType("__main__")
 NAMESPACE: dict[str, Any] = vars(MAIN)
-
-
-def leave(code: object = None) -> NoReturn:
-    """Raise SystemExit, which ends this run, not the session."""
-    raise SystemExit(code)
+_CO_COROUTINE = 0x80
+_MAX_CACHED = 32
+_MAX_CACHED_LENGTH = 8_192
 
 
 def install() -> None:
     """Make the module ``__main__``, and complete the builtins that ``site`` would have added."""
     sys.modules["__main__"] = MAIN
-    put(builtins, exit=leave, quit=leave, help=vars(_sitebuiltins)["_Helper"]())
+    put(builtins, exit=_exit, quit=_exit, help=vars(_sitebuiltins)["_Helper"]())
     put(builtins, ToolError=ToolError, CannotSuspendHere=CannotSuspendHere)
 
 
-_MAY_AWAIT = 0x80
-_MOST_CACHED = 32
-_LONGEST_CACHED = 8_192
+def _exit(code: object = None) -> NoReturn:
+    """Raise SystemExit, which ends this run, not the session."""
+    raise SystemExit(code)
 
 
 class Program(NamedTuple):
@@ -46,6 +43,7 @@ class Program(NamedTuple):
 
 
 _cache: OrderedDict[str, Program] = OrderedDict()
+_latest = ""
 
 
 def compiled(source: str, filename: str) -> Program:
@@ -56,7 +54,7 @@ def compiled(source: str, filename: str) -> Program:
     program = _cache.get(source)
     if program is None:
         program = _program(source, register(source, filename))
-        if len(source) <= _LONGEST_CACHED:
+        if len(source) <= _MAX_CACHED_LENGTH:
             _remember(source, program)
     return program
 
@@ -67,7 +65,7 @@ def forget() -> None:
 
 
 def _remember(source: str, program: Program) -> None:
-    if len(_cache) >= _MOST_CACHED:
+    if len(_cache) >= _MAX_CACHED:
         _cache.popitem(last=False)
     _cache[source] = program
 
@@ -75,11 +73,7 @@ def _remember(source: str, program: Program) -> None:
 def _program(source: str, filename: str) -> Program:
     parts = tuple(split(source, filename))
     awaits = bool(parts) and parts[0].co_flags | parts[-1].co_flags
-    return Program(filename, parts, bool(awaits & _MAY_AWAIT))
-
-
-_CO_COROUTINE = 0x80
-_latest = ""
+    return Program(filename, parts, bool(awaits & _CO_COROUTINE))
 
 
 def run(source: str, filename: str) -> Any:

@@ -11,9 +11,8 @@ from cloche_guest.unsupported.reasons import put
 
 __all__ = ["forget", "getlines", "install", "is_snippet", "register", "snippet_frame", "snippet_line"]
 
-
 # A function defined long ago may still raise; older sources than this show no lines any more.
-_MOST = 256
+_MAX_KEPT = 256
 _known: OrderedDict[str, str] = OrderedDict()
 _numbers = count(1)
 _getlines = linecache.getlines
@@ -29,7 +28,7 @@ def register(source: str, filename: str = "") -> str:
         name = f"{name} ({next(_numbers)})"
     _known[name] = source
     _known.move_to_end(name)
-    if len(_known) > _MOST:
+    if len(_known) > _MAX_KEPT:
         linecache.cache.pop(_known.popitem(last=False)[0], None)
     return name
 
@@ -40,7 +39,7 @@ def is_snippet(filename: str) -> bool:
 
 
 def getlines(filename: str, module_globals: dict[str, Any] | None = None) -> list[str]:
-    """Do what ``linecache.getlines`` does. Few snippets are ever asked for, so their lines are made only here."""
+    """Do what ``linecache.getlines`` does, for snippets too; their lines are split here, as few are ever asked for."""
     source = _known.get(filename)
     if source is not None and filename not in linecache.cache:
         lines = source.splitlines(keepends=True)
@@ -52,7 +51,7 @@ def getlines(filename: str, module_globals: dict[str, Any] | None = None) -> lis
 
 
 def install() -> None:
-    """Have everybody find the lines of snippets."""
+    """Let linecache find the lines of snippets, and with it every module that shows source lines."""
     put(linecache, getlines=getlines)
 
 

@@ -16,7 +16,6 @@ from cloche_guest.tool_errors import CannotSuspendHere
 from cloche_guest.values import decode, encode
 
 __all__ = [
-    "advice",
     "answer",
     "collect",
     "expect",
@@ -27,8 +26,7 @@ __all__ = [
     "serve_with",
 ]
 
-
-_LONGEST = 80
+_MAX_SHOWN = 80
 _AWAIT = (
     "{tool}() has to wait for its answer, and a plain call inside a task cannot: "
     "write `await asyncio.to_thread({tool}, ...)`, or await the coroutine directly instead of making a task of it"
@@ -37,28 +35,6 @@ _LOOP = (
     "{tool}() has to wait for its answer, and cannot while built-in code calls the program back{place}: "
     "make the calls in a plain for loop first and use their values, as in `answers = [{tool}(x) for x in items]`"
 )
-
-
-def advice(tool: str, caller: FrameType | None) -> str:
-    """Return the text of CannotSuspendHere. ``caller`` is the frame that called the built-in code, if known."""
-    if caller is not None and _module(caller).partition(".")[0] == "asyncio":
-        return _AWAIT.format(tool=tool)
-    return _LOOP.format(tool=tool, place=_place(caller))
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__"))
-
-
-def _place(caller: FrameType | None) -> str:
-    frame = snippet_frame(caller)
-    if frame is None:
-        return ""
-    text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-    return f", at line {frame.f_lineno}: `{shown}`"
-
-
 _SUSPENDED = 1
 _RESUME = 2
 _WITHDRAW = 5
@@ -102,13 +78,13 @@ def seconds_left_out() -> float:
 def answer(id_: int, tool: str) -> list[Any]:
     """Suspend the program until the outcome of a plain call has come, and return it.
 
-    Raises CannotSuspendHere where C code is on the stack; the host is told that nobody waits any more.
+    Raises CannotSuspendHere where C code is on the stack; the call is then withdrawn on the host.
     """
     _waiting[id_] = _Call(None, snippet_line())
     while id_ not in _arrived:
         if not _suspend():
             _withdraw(id_)
-            raise CannotSuspendHere(advice(tool, _cloche.blocked_at()))
+            raise CannotSuspendHere(_advice(tool, _cloche.blocked_at()))
     del _waiting[id_]
     return _arrived.pop(id_)
 
@@ -125,13 +101,13 @@ def collect() -> list[list[Any]]:
     """
     while not has_arrived():
         if not _suspend():
-            raise CannotSuspendHere(advice("the event loop", _cloche.blocked_at()))
+            raise CannotSuspendHere(_advice("the event loop", _cloche.blocked_at()))
     started = [id_ for id_ in _arrived if _is_started(id_)]
     return [[_waiting.pop(id_).number, *_arrived.pop(id_)] for id_ in started]
 
 
 def has_arrived() -> bool:
-    """Tell whether a started call has an outcome that nobody has collected."""
+    """Tell whether a started call has an outcome that was not collected yet."""
     return any(map(_is_started, _arrived))
 
 
@@ -184,3 +160,23 @@ def _resumed(outcomes: list[list[Any]], options: dict[str, Any]) -> bool:
     _State.take_over(options)
     _arrived.update((id_, outcome) for id_, *outcome in outcomes if id_ in _waiting)
     return True
+
+
+def _advice(tool: str, caller: FrameType | None) -> str:
+    """Return the text of CannotSuspendHere. ``caller`` is the frame that called the built-in code, if known."""
+    if caller is not None and _module(caller).partition(".")[0] == "asyncio":
+        return _AWAIT.format(tool=tool)
+    return _LOOP.format(tool=tool, place=_place(caller))
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))
+
+
+def _place(caller: FrameType | None) -> str:
+    frame = snippet_frame(caller)
+    if frame is None:
+        return ""
+    text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+    shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+    return f", at line {frame.f_lineno}: `{shown}`"

@@ -11,7 +11,6 @@ from cloche_guest.loop import call_in_background
 
 __all__ = ["ToolSpec", "Toolbox", "make_proxy", "signature_function"]
 
-
 _POSITIONAL_ONLY, _POSITIONAL_OR_KEYWORD, _VAR_POSITIONAL, _KEYWORD_ONLY, _VAR_KEYWORD = range(5)
 _CO_VARARGS, _CO_VARKEYWORDS = 0x04, 0x08
 _Param = list[Any]  # [name, kind, has_default, default, annotation]
@@ -21,6 +20,67 @@ ToolSpec = TypedDict(
     {"name": str, "params": list[_Param], "returns": str, "doc": str, "async": bool},
 )
 """What the host tells about a tool: kinds are ``inspect._ParameterKind`` values, annotations are text or empty."""
+
+
+class Toolbox:
+    """Keeps one namespace's tools in step with the host's set."""
+
+    def __init__(self, namespace: MutableMapping[str, Any]) -> None:
+        self._namespace = namespace
+        self._defined: dict[str, FunctionType] = {}
+
+    def define(self, specs: list[ToolSpec]) -> None:
+        """Replace the whole set: names no longer present disappear.
+
+        A variable of the program's own that has a tool's name stays and hides the tool.
+        """
+        fresh = {spec["name"]: make_proxy(spec) for spec in specs}
+        self._remove_stale()
+        for name, proxy in fresh.items():
+            if name not in self._namespace or is_proxy(self._namespace[name]):
+                self._namespace[name] = proxy
+        self._defined = fresh
+
+    def _remove_stale(self) -> None:
+        for name, proxy in self._defined.items():
+            if self._namespace.get(name) is proxy:
+                del self._namespace[name]
+
+
+def make_proxy(spec: ToolSpec) -> FunctionType:
+    """Return the guest's function for one tool: a coroutine function if the tool is async, else a plain one.
+
+    A plain one can still run in parallel through ``asyncio.to_thread``. Arguments are checked against the signature
+    before anything is sent; a call that does not fit raises Python's own TypeError.
+    """
+    shape = signature_function(spec)
+    if spec["async"]:
+        coroutine = _coroutine_proxy(shape)
+        remember(coroutine, None)
+        return coroutine
+    plain = _dress(calls.caller(spec["name"], shape), shape)
+    remember(plain, partial(_coroutine_proxy, shape))
+    return plain
+
+
+def _coroutine_proxy(shape: FunctionType) -> FunctionType:
+    name = shape.__name__
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        shape(*args, **kwargs)
+        return await call_in_background(name, list(args), kwargs, shape)
+
+    return _dress(call, shape)
+
+
+def _dress(call: Callable[..., Any], shape: FunctionType) -> FunctionType:
+    function = cast("FunctionType", call)
+    function.__name__ = function.__qualname__ = shape.__name__
+    function.__module__ = "tools"
+    function.__doc__ = shape.__doc__
+    function.__annotations__ = shape.__annotations__
+    vars(function)["__wrapped__"] = shape
+    return function
 
 
 class _Annotation(str):
@@ -76,64 +136,3 @@ def _code(name: str, params: list[_Param]) -> Any:
         co_name=name,
         co_qualname=name,
     )
-
-
-def make_proxy(spec: ToolSpec) -> FunctionType:
-    """Return the guest's function for one tool: a coroutine function if the tool is async, else a plain one.
-
-    A plain one can still run in parallel through ``asyncio.to_thread``. Arguments are checked against the signature
-    before anything is sent; a call that does not fit raises Python's own TypeError.
-    """
-    shape = signature_function(spec)
-    if spec["async"]:
-        coroutine = _coroutine_proxy(shape)
-        remember(coroutine, None)
-        return coroutine
-    plain = _dress(calls.caller(spec["name"], shape), shape)
-    remember(plain, partial(_coroutine_proxy, shape))
-    return plain
-
-
-def _coroutine_proxy(shape: FunctionType) -> FunctionType:
-    name = shape.__name__
-
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        shape(*args, **kwargs)
-        return await call_in_background(name, list(args), kwargs, shape)
-
-    return _dress(call, shape)
-
-
-def _dress(call: Callable[..., Any], shape: FunctionType) -> FunctionType:
-    function = cast("FunctionType", call)
-    function.__name__ = function.__qualname__ = shape.__name__
-    function.__module__ = "tools"
-    function.__doc__ = shape.__doc__
-    function.__annotations__ = shape.__annotations__
-    vars(function)["__wrapped__"] = shape
-    return function
-
-
-class Toolbox:
-    """Keeps one namespace's tools in step with the host's set."""
-
-    def __init__(self, namespace: MutableMapping[str, Any]) -> None:
-        self._namespace = namespace
-        self._defined: dict[str, FunctionType] = {}
-
-    def define(self, specs: list[ToolSpec]) -> None:
-        """Replace the whole set: names no longer present disappear.
-
-        A variable of the program's own that has a tool's name stays and hides the tool.
-        """
-        fresh = {spec["name"]: make_proxy(spec) for spec in specs}
-        self._remove_stale()
-        for name, proxy in fresh.items():
-            if name not in self._namespace or is_proxy(self._namespace[name]):
-                self._namespace[name] = proxy
-        self._defined = fresh
-
-    def _remove_stale(self) -> None:
-        for name, proxy in self._defined.items():
-            if self._namespace.get(name) is proxy:
-                del self._namespace[name]

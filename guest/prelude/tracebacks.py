@@ -15,16 +15,43 @@ from cloche_guest.unsupported.reasons import put
 
 __all__ = ["ErrorReport", "describe", "install", "line_in", "refuse", "tidy", "written"]
 
-
 _PRELUDE = __name__.partition(".")[0]
 # Chains and groups may be endless; what is not visited keeps its traceback as it is.
-_MOST_EXCEPTIONS = 64
+_MAX_EXCEPTIONS = 64
 # Deeper than Python's own recursion limit, so only programs that raised it are cut.
-_MOST_FRAMES = 2_000
+_MAX_FRAMES = 2_000
 
-_MOST_KEPT = 16
+_MAX_KEPT = 16
+_MAX_NAME = 200
 _format_frame = StackSummary.format_frame_summary
 _kept: dict[tuple[object, ...], str] = {}
+_module_of = type.__dict__["__module__"].__get__
+_name_of = type.__dict__["__name__"].__get__
+
+
+class ErrorReport(TypedDict):
+    """An error as it crosses: all texts plain and capped; ``line`` is one of the current snippet, from 1."""
+
+    kind: str
+    type: str
+    module: str
+    message: str
+    traceback: str
+    line: int | None
+
+
+def describe(error: BaseException, filename: str) -> ErrorReport:
+    """Describe an exception of the snippet compiled as ``filename``; never raises, whatever the exception is like."""
+    try:
+        tidy(error)
+        return _report("exception", error, _shorten(written(error), CAPS.traceback), line_in(error, filename))
+    except BaseException:  # a __str__ that raises, no memory left: say what is surely sayable
+        return _report("exception", error, "", None)
+
+
+def refuse(error: Exception) -> ErrorReport:
+    """Describe a value that cannot be sent: kind ``unserializable``, or ``too_large`` where only its size is wrong."""
+    return _report("unserializable" if isinstance(error, TypeError) else "too_large", error, "", None)
 
 
 def install() -> None:
@@ -37,7 +64,7 @@ def _format_frame_once(stack: StackSummary, frame: FrameSummary, **options: Any)
     if frame.locals or options.get("colorize"):
         return _format_frame(stack, frame, **options)
     if key not in _kept:
-        if len(_kept) >= _MOST_KEPT:
+        if len(_kept) >= _MAX_KEPT:
             _kept.clear()
         _kept[key] = _format_frame(stack, frame, **options)
     return _kept[key]
@@ -49,7 +76,7 @@ def tidy(error: BaseException) -> None:
     A chain longer than 64 exceptions is cut there.
     """
     todo, seen = [error], {id(error)}
-    while todo and len(seen) <= _MOST_EXCEPTIONS:
+    while todo and len(seen) <= _MAX_EXCEPTIONS:
         current = todo.pop()
         current.__traceback__ = _tidied(current.__traceback__)
         todo += [other for other in _related(current) if id(other) not in seen]
@@ -84,13 +111,13 @@ def _related(error: BaseException) -> Iterator[BaseException]:
             yield other
     if isinstance(error, BaseExceptionGroup):
         members: Sequence[BaseException] = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        yield from members[:_MOST_EXCEPTIONS]
+        yield from members[:_MAX_EXCEPTIONS]
 
 
 def _tidied(start: TracebackType | None) -> TracebackType | None:
     kept = _from_snippet([entry for entry in _entries(start) if not _is_ours(entry)])
-    if len(kept) > _MOST_FRAMES:
-        kept = kept[: _MOST_FRAMES // 2] + kept[-_MOST_FRAMES // 2 :]
+    if len(kept) > _MAX_FRAMES:
+        kept = kept[: _MAX_FRAMES // 2] + kept[-_MAX_FRAMES // 2 :]
     rebuilt: TracebackType | None = None
     for entry in reversed(kept):
         rebuilt = TracebackType(rebuilt, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
@@ -108,36 +135,6 @@ def _from_snippet(entries: list[TracebackType]) -> list[TracebackType]:
 def _is_ours(entry: TracebackType) -> bool:
     name = entry.tb_frame.f_globals.get("__name__")
     return isinstance(name, str) and name.partition(".")[0] == _PRELUDE
-
-
-_LONGEST_NAME = 200
-_module_of = type.__dict__["__module__"].__get__
-_name_of = type.__dict__["__name__"].__get__
-
-
-class ErrorReport(TypedDict):
-    """An error as it crosses: all texts plain and capped; ``line`` is one of the current snippet, from 1."""
-
-    kind: str
-    type: str
-    module: str
-    message: str
-    traceback: str
-    line: int | None
-
-
-def describe(error: BaseException, filename: str) -> ErrorReport:
-    """Describe an exception of the snippet compiled as ``filename``; never raises, whatever the exception is like."""
-    try:
-        tidy(error)
-        return _report("exception", error, _shorten(written(error), CAPS.traceback), line_in(error, filename))
-    except BaseException:  # a __str__ that raises, no memory left: say what is surely sayable
-        return _report("exception", error, "", None)
-
-
-def refuse(error: Exception) -> ErrorReport:
-    """Describe a value that cannot be sent: kind ``unserializable``, or ``too_large`` where only its size is wrong."""
-    return _report("unserializable" if isinstance(error, TypeError) else "too_large", error, "", None)
 
 
 def _report(kind: str, error: BaseException, traceback: str, line: int | None) -> ErrorReport:
@@ -162,7 +159,7 @@ def _message(error: BaseException) -> str:
 
 def _short(name: str) -> str:
     """Return a name as far as anyone reads it; a class can be called anything, at any length."""
-    return _plain(str.__getitem__(name, slice(_LONGEST_NAME)))
+    return _plain(str.__getitem__(name, slice(_MAX_NAME)))
 
 
 def _plain(text: str) -> str:
@@ -170,13 +167,13 @@ def _plain(text: str) -> str:
     return str.encode(text, "utf-8", "backslashreplace").decode()
 
 
-def _shorten(text: str, most: int) -> str:
+def _shorten(text: str, limit: int) -> str:
     """Keep the beginning and the end: in a traceback the end matters most."""
     size = str.__len__(text)
-    if size <= most:
+    if size <= limit:
         return _plain(text)
-    note = f"\n... {size - most} characters left out ...\n"
-    room = max(0, most - len(note))
+    note = f"\n... {size - limit} characters left out ...\n"
+    room = max(0, limit - len(note))
     head = str.__getitem__(text, slice(0, room // 2))
     tail = str.__getitem__(text, slice(size - (room - room // 2), size))
-    return _plain((head + note + tail)[:most])
+    return _plain((head + note + tail)[:limit])

@@ -9,12 +9,6 @@ from types import ModuleType
 __all__ = ["ABSENT", "BLOCKED", "NO_INPUT", "NO_NETWORK", "NO_PROCESSES", "NO_THREADS", "Absent", "install", "put"]
 
 
-def put(owner: object, **parts: object) -> None:
-    """Set attributes of a module or class, whatever the types it declares for them."""
-    for name, part in parts.items():
-        setattr(owner, name, part)
-
-
 NO_NETWORK = "there is no network in this sandbox: the program reaches the outside only through its registered tools"
 NO_PROCESSES = (
     "processes are not available in this sandbox: there is no operating system below it, only this interpreter"
@@ -28,7 +22,7 @@ _NO_NATIVE = "native libraries cannot be loaded in this sandbox"
 _NO_TERMINAL = "there is no terminal or display in this sandbox"
 _NO_USERS = "there are no users or groups in this sandbox"
 _NO_DEBUGGER = (
-    "there is nobody to talk to a debugger in this sandbox, and so no doctest: print, assert, or use unittest"
+    "a debugger needs a person to talk to, and so does doctest, which imports it: print, assert, or use unittest"
 )
 _NO_HELP_TEXTS = "help on topics and keywords is not part of this image; help on modules, classes and functions works"
 _OTHER_SYSTEM = "it belongs to another operating system"
@@ -117,3 +111,9 @@ def install() -> None:
     """Put the reasons in place: what can never be before all finders, what is only not found after them."""
     sys.meta_path.insert(0, Absent(BLOCKED))
     sys.meta_path.append(Absent(ABSENT))
+
+
+def put(owner: object, **parts: object) -> None:
+    """Set attributes of a module or class, whatever the types it declares for them."""
+    for name, part in parts.items():
+        setattr(owner, name, part)

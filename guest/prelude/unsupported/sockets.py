@@ -1,7 +1,7 @@
 """The module ``_socket`` of a system without a network.
 
 ``socket``, ``asyncio``, ``http`` and ``urllib`` import as usual; whatever would reach the network raises OSError.
-Addresses are turned between text and bytes as the C library does it, for programs that compute with them.
+Addresses are converted between text and bytes as the C library does it.
 """
 
 import ipaddress
@@ -11,154 +11,20 @@ from typing import Any, NoReturn
 
 from cloche_guest.unsupported.reasons import NO_NETWORK
 
-__all__ = [
-    "AF_INET",
-    "AF_INET6",
-    "AF_UNIX",
-    "AF_UNSPEC",
-    "AI_ADDRCONFIG",
-    "AI_CANONNAME",
-    "AI_NUMERICHOST",
-    "AI_PASSIVE",
-    "EAI_AGAIN",
-    "EAI_FAIL",
-    "EAI_FAMILY",
-    "EAI_NONAME",
-    "INADDR_ANY",
-    "INADDR_BROADCAST",
-    "INADDR_LOOPBACK",
-    "IPPROTO_ICMP",
-    "IPPROTO_IP",
-    "IPPROTO_IPV6",
-    "IPPROTO_TCP",
-    "IPPROTO_UDP",
-    "IPV6_V6ONLY",
-    "MSG_DONTWAIT",
-    "MSG_OOB",
-    "MSG_PEEK",
-    "MSG_WAITALL",
-    "NI_NUMERICHOST",
-    "NI_NUMERICSERV",
-    "SHUT_RD",
-    "SHUT_RDWR",
-    "SHUT_WR",
-    "SOCK_CLOEXEC",
-    "SOCK_DGRAM",
-    "SOCK_NONBLOCK",
-    "SOCK_RAW",
-    "SOCK_STREAM",
-    "SOL_SOCKET",
-    "SOMAXCONN",
-    "SO_BROADCAST",
-    "SO_ERROR",
-    "SO_KEEPALIVE",
-    "SO_LINGER",
-    "SO_RCVBUF",
-    "SO_REUSEADDR",
-    "SO_SNDBUF",
-    "SO_TYPE",
-    "TCP_KEEPCNT",
-    "TCP_KEEPIDLE",
-    "TCP_KEEPINTVL",
-    "TCP_NODELAY",
-    "SocketType",
-    "close",
-    "dup",
-    "error",
-    "gaierror",
-    "getaddrinfo",
-    "getdefaulttimeout",
-    "gethostbyaddr",
-    "gethostbyname",
-    "gethostbyname_ex",
-    "gethostname",
-    "getnameinfo",
-    "getprotobyname",
-    "getservbyname",
-    "getservbyport",
-    "has_ipv6",
-    "herror",
-    "htonl",
-    "htons",
-    "if_nameindex",
-    "if_nametoindex",
-    "inet_aton",
-    "inet_ntoa",
-    "inet_ntop",
-    "inet_pton",
-    "ntohl",
-    "ntohs",
-    "setdefaulttimeout",
-    "sethostname",
-    "socket",
-    "timeout",
-]
-
-
-_SIZES = {2: 4, 10: 16}  # by address family: AF_INET, AF_INET6
-_BITS = 32
-
-
-def inet_aton(ip_addr: str, /) -> bytes:
-    """Return the four bytes of an IPv4 address; one to four parts, each decimal, 0x hexadecimal or 0 octal."""
-    try:
-        *leading, last = [_number(part) for part in ip_addr.split(".")]
-        value = last
-        for index, part in enumerate(leading):
-            value += _checked(part, 1 << 8) << (_BITS - 8 * (index + 1))
-        _checked(last, 1 << (_BITS - 8 * len(leading)))
-        return value.to_bytes(4, "big")
-    except (ValueError, OverflowError):
-        raise OSError("illegal IP address string passed to inet_aton") from None
-
-
-def inet_ntoa(packed_ip: bytes, /) -> str:
-    """Return the dotted text of four bytes."""
-    if len(packed_ip) != 4:
-        raise OSError("packed IP wrong length")
-    return ".".join(map(str, bytes(packed_ip)))
-
-
-def inet_pton(address_family: int, ip_string: str, /) -> bytes:
-    """Return the bytes of an IPv4 or IPv6 address in its usual text form."""
-    size = _size(address_family)
-    try:
-        packed = ipaddress.ip_address(ip_string).packed
-    except ValueError:
-        packed = b""
-    if len(packed) != size:
-        raise OSError("illegal IP address string passed to inet_pton")
-    return packed
-
-
-def inet_ntop(address_family: int, packed_ip: bytes, /) -> str:
-    """Return the usual text of 4 or 16 bytes."""
-    if len(packed_ip) != _size(address_family):
-        raise ValueError("invalid length of packed IP address string")
-    return str(ipaddress.ip_address(bytes(packed_ip)))
-
-
-def _size(family: int) -> int:
-    if family not in _SIZES:
-        raise OSError(f"unknown address family {family}")
-    return _SIZES[family]
-
-
-def _number(text: str) -> int:
-    if not text or not text[0].isdigit():
-        raise ValueError(text)
-    if text[:2].lower() == "0x":
-        return int(text[2:], 16)
-    return int(text, 8) if text[0] == "0" else int(text)
-
-
-def _checked(number: int, bound: int) -> int:
-    if number >= bound:
-        raise ValueError(number)
-    return number
-
-
 # fmt: off
+__all__ = [
+    "AF_INET", "AF_INET6", "AF_UNIX", "AF_UNSPEC", "AI_ADDRCONFIG", "AI_CANONNAME", "AI_NUMERICHOST", "AI_PASSIVE",
+    "EAI_AGAIN", "EAI_FAIL", "EAI_FAMILY", "EAI_NONAME", "INADDR_ANY", "INADDR_BROADCAST", "INADDR_LOOPBACK",
+    "IPPROTO_ICMP", "IPPROTO_IP", "IPPROTO_IPV6", "IPPROTO_TCP", "IPPROTO_UDP", "IPV6_V6ONLY", "MSG_DONTWAIT",
+    "MSG_OOB", "MSG_PEEK", "MSG_WAITALL", "NI_NUMERICHOST", "NI_NUMERICSERV", "SHUT_RD", "SHUT_RDWR", "SHUT_WR",
+    "SOCK_CLOEXEC", "SOCK_DGRAM", "SOCK_NONBLOCK", "SOCK_RAW", "SOCK_STREAM", "SOL_SOCKET", "SOMAXCONN",
+    "SO_BROADCAST", "SO_ERROR", "SO_KEEPALIVE", "SO_LINGER", "SO_RCVBUF", "SO_REUSEADDR", "SO_SNDBUF", "SO_TYPE",
+    "TCP_KEEPCNT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_NODELAY", "SocketType", "close", "dup", "error",
+    "gaierror", "getaddrinfo", "getdefaulttimeout", "gethostbyaddr", "gethostbyname", "gethostbyname_ex",
+    "gethostname", "getnameinfo", "getprotobyname", "getservbyname", "getservbyport", "has_ipv6", "herror", "htonl",
+    "htons", "if_nameindex", "if_nametoindex", "inet_aton", "inet_ntoa", "inet_ntop", "inet_pton", "ntohl", "ntohs",
+    "setdefaulttimeout", "sethostname", "socket", "timeout",
+]
 # fmt: on
 
 # Linux's numbers: programs print and compare them, nothing else.
@@ -180,6 +46,8 @@ has_ipv6 = False
 error = OSError
 timeout = TimeoutError
 _default_timeout: float | None = None
+_SIZES = {2: 4, 10: 16}  # by address family: AF_INET, AF_INET6
+_BITS = 32
 
 
 class herror(OSError):
@@ -267,3 +135,62 @@ def htonl(x: int, /) -> int:
 
 
 ntohs, ntohl = htons, htonl
+
+
+def inet_aton(ip_addr: str, /) -> bytes:
+    """Return the four bytes of an IPv4 address; one to four parts, each decimal, 0x hexadecimal or 0 octal."""
+    try:
+        *leading, last = [_number(part) for part in ip_addr.split(".")]
+        value = last
+        for index, part in enumerate(leading):
+            value += _checked(part, 1 << 8) << (_BITS - 8 * (index + 1))
+        _checked(last, 1 << (_BITS - 8 * len(leading)))
+        return value.to_bytes(4, "big")
+    except (ValueError, OverflowError):
+        raise OSError("illegal IP address string passed to inet_aton") from None
+
+
+def inet_ntoa(packed_ip: bytes, /) -> str:
+    """Return the dotted text of four bytes."""
+    if len(packed_ip) != 4:
+        raise OSError("packed IP wrong length")
+    return ".".join(map(str, bytes(packed_ip)))
+
+
+def inet_pton(address_family: int, ip_string: str, /) -> bytes:
+    """Return the bytes of an IPv4 or IPv6 address in its usual text form."""
+    size = _size(address_family)
+    try:
+        packed = ipaddress.ip_address(ip_string).packed
+    except ValueError:
+        packed = b""
+    if len(packed) != size:
+        raise OSError("illegal IP address string passed to inet_pton")
+    return packed
+
+
+def inet_ntop(address_family: int, packed_ip: bytes, /) -> str:
+    """Return the usual text of 4 or 16 bytes."""
+    if len(packed_ip) != _size(address_family):
+        raise ValueError("invalid length of packed IP address string")
+    return str(ipaddress.ip_address(bytes(packed_ip)))
+
+
+def _size(family: int) -> int:
+    if family not in _SIZES:
+        raise OSError(f"unknown address family {family}")
+    return _SIZES[family]
+
+
+def _number(text: str) -> int:
+    if not text or not text[0].isdigit():
+        raise ValueError(text)
+    if text[:2].lower() == "0x":
+        return int(text[2:], 16)
+    return int(text, 8) if text[0] == "0" else int(text)
+
+
+def _checked(number: int, bound: int) -> int:
+    if number >= bound:
+        raise ValueError(number)
+    return number

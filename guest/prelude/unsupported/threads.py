@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from cloche_guest.unsupported.reasons import NO_PROCESSES, NO_THREADS, put
 
-__all__ = ["ProcessPoolExecutor", "ThreadPoolExecutor", "install", "install_executors"]
+__all__ = ["ProcessPoolExecutor", "ThreadPoolExecutor", "install"]
 
 
 class ThreadPoolExecutor(concurrent.futures.Executor):
@@ -53,23 +53,15 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
     """Cannot be made: there are no processes."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        _refuse()
+        raise OSError(f"{NO_PROCESSES}; use concurrent.futures.ThreadPoolExecutor, which runs the work inline")
 
 
-def _refuse() -> NoReturn:
-    raise OSError(f"{NO_PROCESSES}; use concurrent.futures.ThreadPoolExecutor, which runs the work inline")
-
-
-def install_executors() -> None:
-    """Put these classes in place of the standard library's."""
+def install() -> None:
+    """Make ``threading.Thread.start`` and endless waits for other threads raise, and pools run their work inline."""
     for executor in (ThreadPoolExecutor, ProcessPoolExecutor):
         executor.__module__ = "concurrent.futures"
     put(concurrent.futures, ThreadPoolExecutor=ThreadPoolExecutor, ProcessPoolExecutor=ProcessPoolExecutor)
     put(concurrent.futures.thread, ThreadPoolExecutor=ThreadPoolExecutor)
-
-
-def install() -> None:
-    """Make ``threading.Thread.start`` raise, and endless waits on conditions, events and queues too."""
     put(threading.Thread, start=_cannot_start)
     put(threading.Condition, wait=_wait)
     # The C class waits where no Python code can see it.
@@ -81,7 +73,7 @@ def _cannot_start(thread: threading.Thread) -> NoReturn:
 
 
 def _wait(condition: threading.Condition, timeout: float | None = None) -> bool:
-    """Stand in for Condition.wait: nobody else can notify, so only time can pass."""
+    """Stand in for Condition.wait: there is no other thread to notify it, so only time can pass."""
     if not _owned(condition):
         raise RuntimeError("cannot wait on un-acquired lock")
     if timeout is None:

@@ -8,37 +8,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche_guest.unsupported import select as select_stub
-from cloche_guest.unsupported import sockets as addresses
-from cloche_guest.unsupported import sockets as socket_stub
+from cloche_guest.unsupported import select, sockets
 
 FAMILIES = (real.AF_INET, real.AF_INET6)
 
 
 @given(data=st.binary(min_size=4, max_size=4))
 def test_ipv4_addresses_agree(data: bytes) -> None:
-    assert addresses.inet_ntoa(data) == real.inet_ntoa(data)
-    assert addresses.inet_aton(real.inet_ntoa(data)) == data
-    assert addresses.inet_pton(2, real.inet_ntoa(data)) == data
-    assert addresses.inet_ntop(2, data) == real.inet_ntop(real.AF_INET, data)
+    assert sockets.inet_ntoa(data) == real.inet_ntoa(data)
+    assert sockets.inet_aton(real.inet_ntoa(data)) == data
+    assert sockets.inet_pton(2, real.inet_ntoa(data)) == data
+    assert sockets.inet_ntop(2, data) == real.inet_ntop(real.AF_INET, data)
 
 
 @given(data=st.binary(min_size=16, max_size=16))
 def test_ipv6_addresses_agree(data: bytes) -> None:
-    assert addresses.inet_pton(10, real.inet_ntop(real.AF_INET6, data)) == data
-    assert addresses.inet_pton(10, addresses.inet_ntop(10, data)) == data
+    assert sockets.inet_pton(10, real.inet_ntop(real.AF_INET6, data)) == data
+    assert sockets.inet_pton(10, sockets.inet_ntop(10, data)) == data
 
 
 @pytest.mark.parametrize("text", ["1", "1.2", "1.2.3", "0x7f.1", "0177.1", "1.65535", "255.16777215", "4294967295"])
 def test_short_forms_agree(text: str) -> None:
-    assert addresses.inet_aton(text) == real.inet_aton(text)
+    assert sockets.inet_aton(text) == real.inet_aton(text)
 
 
 @pytest.mark.parametrize(
     "text", ["", "1.2.3.4.5", "256.1", "1.2.3.256", "1.2.65536", "x", "1..2", "4294967296", "08.1", "-1"]
 )
 def test_malformed_addresses_are_refused_by_both(text: str) -> None:
-    for module in (addresses, real):
+    for module in (sockets, real):
         with pytest.raises(OSError, match="illegal IP address"):
             module.inet_aton(text)
 
@@ -48,34 +46,34 @@ def test_malformed_addresses_are_refused_by_both(text: str) -> None:
 )
 def test_inet_pton_refuses(family: int, text: str) -> None:
     with pytest.raises(OSError, match=r"illegal IP|unknown address family"):
-        addresses.inet_pton(family, text)
+        sockets.inet_pton(family, text)
 
 
 def test_wrong_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="invalid length"):
-        addresses.inet_ntop(2, b"123")
+        sockets.inet_ntop(2, b"123")
     with pytest.raises(OSError, match="wrong length"):
-        addresses.inet_ntoa(b"123")
+        sockets.inet_ntoa(b"123")
 
 
 @given(number=st.integers(0, 0xFFFFFFFF))
 def test_byte_order_agrees(number: int) -> None:
-    assert socket_stub.htonl(number) == real.htonl(number)
-    assert socket_stub.ntohs(number & 0xFFFF) == real.ntohs(number & 0xFFFF)
+    assert sockets.htonl(number) == real.htonl(number)
+    assert sockets.ntohs(number & 0xFFFF) == real.ntohs(number & 0xFFFF)
 
 
 @pytest.mark.parametrize("number", [-1, 1 << 16])
 def test_numbers_out_of_range_are_refused(number: int) -> None:
     with pytest.raises(OverflowError):
-        socket_stub.htons(number)
+        sockets.htons(number)
 
 
 LOOKUPS: list[Any] = [
-    lambda: socket_stub.getaddrinfo("example.org", 80),
-    lambda: socket_stub.gethostbyname("example.org"),
-    lambda: socket_stub.socket(2, 1),
-    lambda: select_stub.select([1], [], [], 0),
-    lambda: select_stub.select([], [], []),
+    lambda: sockets.getaddrinfo("example.org", 80),
+    lambda: sockets.gethostbyname("example.org"),
+    lambda: sockets.socket(2, 1),
+    lambda: select.select([1], [], [], 0),
+    lambda: select.select([], [], []),
 ]
 
 
@@ -86,19 +84,19 @@ def test_the_network_says_why_not(attempt: Any) -> None:
 
 
 def test_select_of_nothing_waits() -> None:
-    assert select_stub.select([], [], [], 0) == ([], [], [])
+    assert select.select([], [], [], 0) == ([], [], [])
 
 
 def test_the_default_timeout_is_kept() -> None:
-    socket_stub.setdefaulttimeout(2.5)
-    assert socket_stub.getdefaulttimeout() == 2.5
-    socket_stub.setdefaulttimeout(None)
+    sockets.setdefaulttimeout(2.5)
+    assert sockets.getdefaulttimeout() == 2.5
+    sockets.setdefaulttimeout(None)
     with pytest.raises(ValueError, match="out of range"):
-        socket_stub.setdefaulttimeout(-1)
+        sockets.setdefaulttimeout(-1)
 
 
 def test_constants_are_linuxs() -> None:
     module = vars(types.ModuleType("none"))
-    for name, value in vars(socket_stub).items():
+    for name, value in vars(sockets).items():
         if name.isupper() and name not in module and name != "NO_NETWORK" and hasattr(real, name):
             assert value == getattr(real, name), name
