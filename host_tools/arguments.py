@@ -1,5 +1,6 @@
-"""The arguments of a call, checked before the tool sees them: bound to parameters by Python's own rules, converted, and complained about
-in words that a model can act on.
+"""The arguments of a call, checked before the tool sees them.
+
+They are bound to parameters by Python's own rules and converted; complaints are worded for a model to act on.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 from pydantic import PydanticUserError, ValidationError
 from pydantic_core import ErrorDetails
 
-from cloche.host_tools.convert import Converter, without_guest_classes
+from cloche.host_tools.convert import Converter
 from cloche.host_tools.display import annotation_text, brief, brief_with_type
 from cloche.host_tools.errors import ToolDefinitionError, ToolRejected
 from cloche.host_tools.signature import Kind, Parameter
@@ -22,14 +23,20 @@ _SHOWN_NAME = 60
 
 
 class Binding:
-    """The parameters of one tool, ready to be matched with calls. Never changes."""
+    """The parameters of one tool, ready to be matched with calls. Never changes.
 
-    def __init__(self, parameters: Sequence[Parameter]) -> None:
+    ``reserved`` are names that ``**kwargs`` does not take, besides those of the parameters.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter], reserved: Iterable[str] = ()) -> None:
         self._parameters = tuple(parameters)
         self._positional = [p for p in parameters if p.kind in (Kind.POSITIONAL_ONLY, Kind.POSITIONAL_OR_KEYWORD)]
         self._keyword = {p.name: p for p in parameters if p.kind in (Kind.KEYWORD_ONLY, Kind.POSITIONAL_OR_KEYWORD)}
         self._rest = next((p for p in parameters if p.kind is Kind.VAR_POSITIONAL), None)
         self._others = next((p for p in parameters if p.kind is Kind.VAR_KEYWORD), None)
+        # What goes into **kwargs stands beside the parameters for whoever judges or records a call, so it cannot
+        # have the name of one: `def read(path, /, **options)` would be judged by the other `path`.
+        self._taken = {p.name for p in parameters} | set(reserved)
 
     def problem(self, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
         """Return what is wrong with the shape of a call, naming the argument; empty if every value has a place."""
@@ -80,7 +87,7 @@ class Binding:
             return f"argument {name!r} was given twice"
         if name in self._keyword:
             return ""
-        if self._others and not _is_reserved(name):
+        if self._others and name not in self._taken and not _is_reserved(name):
             return ""
         return f"unexpected argument {brief(name)}"
 
@@ -178,7 +185,9 @@ def _inside(value: Any, step: int | str) -> tuple[bool, Any]:
         return True, value[step]
     if type(value) in _SEQUENCES and isinstance(step, int) and step < len(value):
         return True, value[step]
-    return False, value
+    # Records of the guest, which pydantic saw as dicts.
+    is_field = isinstance(step, str) and hasattr(value, "__dataclass_fields__") and hasattr(value, step)
+    return is_field, getattr(value, str(step)) if is_field else value
 
 
 def _step(step: int | str) -> str:
@@ -211,8 +220,8 @@ class Arguments:
     ``good`` holds those shapes: the classes of the positional values, the names, and the classes of the named ones.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], tool: str) -> None:
-        self._binding = Binding(parameters)
+    def __init__(self, parameters: Sequence[Parameter], tool: str, reserved: Iterable[str] = ()) -> None:
+        self._binding = Binding(parameters, reserved)
         self._converters = {parameter.name: _converter(parameter, tool) for parameter in parameters}
         self.good: set[tuple[Any, ...]] = set()
         self._plans: dict[tuple[Any, ...], _Plan] = {}
@@ -261,8 +270,9 @@ class Arguments:
                 exact = exact and fits
         except ValidationError as error:
             label = self._binding.label(len(done), len(args), kwargs)
-            guest_type, text = complaint(label, without_guest_classes(values[len(done)]), error)
-            raise ToolRejected(guest_type, f"{tool}(): {text}") from error
+            guest_type, text = complaint(label, values[len(done)], error)
+            argument = self._binding.places(len(args), kwargs)[len(done)].name
+            raise ToolRejected(guest_type, f"{tool}(): {text}", argument) from error
         return done, exact
 
 

@@ -42,13 +42,15 @@ class ToolRejected(ClocheError):
 
     ``guest_type`` is the exception class the guest raises: ``"TypeError"`` for a missing, unexpected or wrongly
     typed argument, ``"ValueError"`` for a value of the right type that is not allowed. ``guest_message`` is its
-    text, which names the tool and the argument and holds nothing of the host.
+    text, which names the tool and the argument and holds nothing of the host. ``argument`` is the name of the
+    parameter whose value was wrong; empty where it is not about one.
     """
 
-    def __init__(self, guest_type: str, guest_message: str) -> None:
-        super().__init__(guest_type, guest_message)
+    def __init__(self, guest_type: str, guest_message: str, argument: str = "") -> None:
+        super().__init__(guest_type, guest_message, argument)
         self.guest_type = guest_type
         self.guest_message = guest_message
+        self.argument = argument
 
     def __str__(self) -> str:
         return self.guest_message

@@ -52,7 +52,8 @@ class SchemaTool(Tool):
         parameters = [*sorted((field.parameter for field in self._outside_fields), key=_order), *_rest(schema)]
         self._tool_docstring = Docstring()
         self._tool_signature = Signature(tuple(parameters), returns)
-        self._tool_arguments = Arguments(parameters, name)
+        # A property that has another name here must not come in by its own as well, and take the judged one's place.
+        self._tool_arguments = Arguments(parameters, name, [field.key for field in self._outside_fields])
 
     @property
     def schema(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]

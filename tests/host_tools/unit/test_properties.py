@@ -1,5 +1,6 @@
 """What holds for every call: it agrees with Python's own binding, and the fast path with pydantic."""
 
+import contextlib
 import inspect
 from typing import Any
 
@@ -10,8 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from cloche.host_tools import ToolRegistry, ToolRejected
 from cloche.host_tools.arguments import Arguments
+from cloche.host_tools.call_log import MemoryLog
 from cloche.host_tools.convert import exact_types
 from cloche.host_tools.display import brief_with_type
+from cloche.host_tools.policy import GuardedTools, PlannedCall, Policy
 from cloche.host_tools.signature import Kind, Parameter
 
 NAMES = ["a", "b", "c", "d"]
@@ -43,8 +46,14 @@ calls = st.tuples(
 )
 
 
+def is_ambiguous(raw: list[inspect.Parameter], kwargs: dict[str, int]) -> bool:
+    """Return whether a keyword that goes into ``**kwargs`` has the name of a parameter."""
+    named = {p.name for p in raw if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return bool(kwargs.keys() & ({p.name for p in raw} - named))
+
+
 @given(parameters(), st.lists(calls, min_size=1, max_size=4))
-def test_a_call_is_accepted_exactly_when_python_would_accept_it(
+def test_a_call_is_accepted_exactly_when_python_would_accept_it_and_names_mean_one_thing(
     raw: list[inspect.Parameter], attempts: list[tuple[list[int], dict[str, int]]]
 ) -> None:
     arguments = Arguments([Parameter(p.name, Kind(p.kind), default=p.default) for p in raw], "f")
@@ -54,10 +63,40 @@ def test_a_call_is_accepted_exactly_when_python_would_accept_it(
         try:
             python(*args, **kwargs)
         except TypeError:
+            refused = True
+        else:
+            refused = is_ambiguous(raw, kwargs)
+        if refused:
             with pytest.raises(ToolRejected):
                 arguments.accept(args, kwargs, "f")
         else:
             assert arguments.accept(args, kwargs, "f") == (args, kwargs)
+
+
+@given(parameters(), st.lists(calls, min_size=1, max_size=4))
+def test_what_the_policy_judged_is_what_is_recorded_and_what_the_tool_gets(
+    raw: list[inspect.Parameter], attempts: list[tuple[list[int], dict[str, int]]]
+) -> None:
+    received: list[dict[str, Any]] = []
+    judged: list[dict[str, Any]] = []
+    # Every parameter as the function itself sees it, what went into **v4 beside the others.
+    places = {p.name: p.name for p in raw if p.kind is not p.VAR_KEYWORD}
+    seen = ", ".join(f"'{name}': {f'list({name})' if name == 'v2' else name}" for name in places)
+    rest = " | v4" if any(p.kind is p.VAR_KEYWORD for p in raw) else ""
+    scope: dict[str, Any] = {"see": received.append}
+    exec(f"def f{inspect.Signature(raw)}: see({{{seen}}}{rest})", scope)
+
+    def judge(call: PlannedCall) -> bool:
+        judged.append(dict(call.arguments))
+        return True
+
+    log = MemoryLog()
+    tools = GuardedTools([scope["f"]], {"f": Policy(check=judge)}, log=log)
+    for args, kwargs in attempts:
+        with contextlib.suppress(ToolRejected):
+            tools.call("f", list(args), dict(kwargs))
+    made = [record.arguments for record in log.records if record.outcome == "returned"]
+    assert judged == received == made
 
 
 values = st.recursive(

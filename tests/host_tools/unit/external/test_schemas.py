@@ -60,6 +60,16 @@ def test_required_come_first_and_defaults_are_shown() -> None:
     assert tool.spec()["params"][1][2:4] == [True, 3]
 
 
+def test_a_renamed_property_cannot_come_in_by_its_own_name_as_well() -> None:
+    called: list[Any] = []
+    schema = {"type": "object", "properties": {"class": {"type": "string"}}, "additionalProperties": {"type": "string"}}
+    tool = SchemaTool("f", "", {**schema, "required": ["class"]}, called.append)
+    with pytest.raises(ToolRejected, match="unexpected argument 'class'"):
+        tool.invoke(["judged"], {"class": "sent"})
+    tool.invoke(["judged"], {"other": "x"})
+    assert called == [{"class": "judged", "other": "x"}]
+
+
 def test_only_what_was_given_is_sent() -> None:
     properties = {"a": {"type": "string"}, "b": {"type": "integer", "default": 3}, "c": {"type": "string"}}
     assert sent(properties, ["a"], "x") == {"a": "x"}
