@@ -1,12 +1,16 @@
-"""Records of tool calls: who called what, with which arguments, and what came of it; kept in memory, as lines of JSON, or in SQLite."""
+"""Records of tool calls, kept in memory, as lines of JSON, or in SQLite.
+
+A record says who called what, with which arguments, and what came of it.
+"""
 
 import json
 import os
 import sqlite3
 import threading
+import weakref
 from dataclasses import asdict, dataclass, fields
 from os import PathLike
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 __all__ = ["CallLog", "CallOutcome", "CallRecord", "JsonLinesLog", "MemoryLog", "SQLiteLog", "read_json_lines"]
 
@@ -55,11 +59,23 @@ class CallLog(Protocol):
         ...
 
 
-class MemoryLog:
-    """Keeps the latest ``most`` records (default 10,000)."""
+_COLUMNS = [field.name for field in fields(CallRecord)]
+_JSON = ("arguments", "value")
+_CREATE = f"CREATE TABLE IF NOT EXISTS calls ({', '.join(_COLUMNS)}, PRIMARY KEY (id))"
+# The order of the rows, kept when a row is replaced, is the order in which the calls began.
+_WRITE = (
+    f"INSERT INTO calls ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) "
+    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
+)
+# How each line of a file begins: CallRecord's first field is its id.
+_BEGIN = b'{"id":'
 
-    def __init__(self, most: int = 10_000) -> None:
-        self._most = most
+
+class MemoryLog:
+    """Keeps the latest ``max_records`` records (default 10,000)."""
+
+    def __init__(self, max_records: int = 10_000) -> None:
+        self._max_records = max_records
         self._lock = threading.Lock()
         self._records: dict[str, CallRecord] = {}
 
@@ -73,7 +89,7 @@ class MemoryLog:
         """Keep a record; the oldest makes room."""
         with self._lock:
             self._records[record.id] = record
-            if len(self._records) > self._most:
+            if len(self._records) > self._max_records:
                 del self._records[next(iter(self._records))]
 
 
@@ -81,20 +97,24 @@ class JsonLinesLog:
     """Appends each record to a file as one line; a call has two, the second with its end.
 
     Each line is written whole, so several processes may append to one file. The file is made readable by its
-    owner only. ``sync`` waits until each line is on the disk (default: no).
+    owner only. ``sync`` waits until each line is on the disk (default: no). Close it, or use it as a context manager.
     """
 
     def __init__(self, path: str | PathLike[str], *, sync: bool = False) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self._sync = sync
         self._lock = threading.Lock()
+        self._torn = _is_torn(self._descriptor)
 
     def write(self, record: CallRecord) -> None:
         """Append a record. Raises OSError, also where the disk is full or the log is closed."""
         line = json.dumps(asdict(record), separators=(",", ":"), allow_nan=False).encode() + b"\n"
         with self._lock:
+            # What a crash or a full disk left of a line must not spoil the next one.
+            line = b"\n" + line if self._torn else line
             written = os.write(self._descriptor, line)
-            if written != len(line):
+            self._torn = written != len(line)
+            if self._torn:
                 raise OSError(f"only {written} of {len(line)} bytes of a record could be written")
             if self._sync:
                 os.fsync(self._descriptor)
@@ -106,40 +126,58 @@ class JsonLinesLog:
         if descriptor >= 0:
             os.close(descriptor)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def read_json_lines(path: str | PathLike[str]) -> list[CallRecord]:
     """Return the records of a file, the latest of each call, in the order in which the calls began.
 
-    A last line that was cut off, by a crash while it was written, is left out.
+    Lines that were cut off, by a crash or a full disk while they were written, are left out, wherever they stand.
     """
     records: dict[str, CallRecord] = {}
-    with open(path, encoding="utf-8") as file:
+    with open(path, "rb") as file:
         for line in file:
-            if line.endswith("\n"):
-                record = CallRecord(**json.loads(line))
+            record = _record_in(line)
+            if record is not None:
                 records[record.id] = record
     return list(records.values())
 
 
-_COLUMNS = [field.name for field in fields(CallRecord)]
-_JSON = ("arguments", "value")
-_CREATE = f"CREATE TABLE IF NOT EXISTS calls ({', '.join(_COLUMNS)}, PRIMARY KEY (id))"
-# The order of the rows, kept when a row is replaced, is the order in which the calls began.
-_WRITE = (
-    f"INSERT INTO calls ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) "
-    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
-)
+def _is_torn(descriptor: int) -> bool:
+    """Return whether a file ends within a line."""
+    size = os.fstat(descriptor).st_size
+    if not size:
+        return False
+    os.lseek(descriptor, size - 1, os.SEEK_SET)
+    return os.read(descriptor, 1) != b"\n"
+
+
+def _record_in(line: bytes) -> CallRecord | None:
+    """Return the record that ends a line; before it may stand what another process left of one of its own."""
+    begin = line.find(_BEGIN) if line.endswith(b"\n") else -1
+    while begin >= 0:
+        try:
+            return CallRecord(**json.loads(line[begin:]))
+        except (ValueError, TypeError):
+            begin = line.find(_BEGIN, begin + 1)
+    return None
 
 
 class SQLiteLog:
     """Keeps records in the table ``calls``, one row for each call; arguments and value are JSON text.
 
-    The database may be shared with other processes; ``":memory:"`` is one of its own.
+    The database may be shared with other processes; ``":memory:"`` is one of its own. Close it, or use it as a
+    context manager.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        weakref.finalize(self, self._connection.close)
         if str(path) != ":memory:":
             # Readers then never wait for writers, and a crash of the process loses nothing.
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -147,7 +185,7 @@ class SQLiteLog:
 
     def write(self, record: CallRecord) -> None:
         """Insert or replace a record. Raises sqlite3.Error."""
-        values = asdict(record)
+        values = {name: _storable(value) for name, value in asdict(record).items()}
         row = values | {name: json.dumps(values[name], allow_nan=False) for name in _JSON}
         with self._lock:
             self._connection.execute(_WRITE, row)
@@ -163,6 +201,17 @@ class SQLiteLog:
         """Close the database. Safe to call twice; writing afterwards raises sqlite3.ProgrammingError."""
         with self._lock:
             self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _storable(value: Any) -> Any:
+    # A lone surrogate is no UTF-8, and SQLite would not take the record of a call's end because of one.
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _record(row: tuple[Any, ...]) -> CallRecord:

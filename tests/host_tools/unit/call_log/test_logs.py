@@ -72,7 +72,7 @@ def test_records_from_many_threads(kept: Kept) -> None:
 
 
 def test_memory_keeps_the_latest() -> None:
-    log = MemoryLog(most=2)
+    log = MemoryLog(max_records=2)
     for name in "abc":
         log.write(replace(RECORD, id=name))
     assert [record.id for record in log.records] == ["b", "c"]
@@ -97,6 +97,56 @@ def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write('{"id": "b", "time"')
     assert [record.id for record in read_json_lines(path)] == ["a"]
+
+
+def test_a_log_opened_after_a_crash_begins_a_new_line(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    with JsonLinesLog(path) as log:
+        log.write(RECORD)
+    with path.open("ab") as file:
+        file.write(b'{"id": "torn", "tool": "\xc3')
+    with JsonLinesLog(path) as log:
+        log.write(replace(RECORD, id="b"))
+        log.write(replace(RECORD, id="c"))
+    assert [record.id for record in read_json_lines(path)] == ["a", "b", "c"]
+
+
+def test_a_record_behind_another_processs_torn_line_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    with JsonLinesLog(path) as log:
+        with path.open("ab") as file:
+            file.write(b'{"id":"torn","time":1.0,"arguments":{"x":{"id":1')
+        nested = replace(RECORD, id="b", arguments={"x": {"id": 2}})
+        log.write(nested)
+    assert read_json_lines(path) == [nested]
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"[]", b"null", b"\xff\xfe", b'{"id":1}', b'{"id":"a","unknown":1}', b"{" * 9999]
+)
+def test_lines_that_are_no_records_are_left_out(line: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(line + b"\n")
+    with JsonLinesLog(path) as log:
+        log.write(RECORD)
+    assert read_json_lines(path) == [RECORD]
+
+
+def test_surrogates_are_kept_by_every_log(kept: Kept) -> None:
+    write, read = kept
+    write(replace(RECORD, outcome="raised", error="ValueError: \ud800", arguments={"\udfff": "\ud800"}))
+    [record] = read()
+    assert record.outcome == "raised"
+    assert record.error in ("ValueError: \ud800", "ValueError: \\ud800")
+    assert record.arguments == {"\udfff": "\ud800"}
+
+
+def test_a_log_that_is_not_closed_is_closed_with_the_object(tmp_path: Path) -> None:
+    log = SQLiteLog(tmp_path / "calls.db")
+    connection = log._connection  # pyright: ignore[reportPrivateUsage]
+    del log
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_two_connections_share_a_database(tmp_path: Path) -> None:
