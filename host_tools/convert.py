@@ -1,15 +1,16 @@
 """One argument on its way in: the value that came over the bridge, turned into what the annotation asks for.
 
-Three parts: the annotations whose check is one look at the value's class (the fast path of every call); values of the guest's own classes
-as plain dicts and text; and pydantic for all else.
+Three parts: the annotations whose check is one look at the value's class (the fast path of every call); values of the
+guest's own classes as plain dicts and text; and pydantic for all else.
 """
 
 import dataclasses
 import types
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from inspect import signature
+from itertools import chain
 from pathlib import PurePath
 from typing import Annotated, Any, Union, cast, get_args, get_origin
 from uuid import UUID
@@ -66,6 +67,7 @@ def _is_simple(annotation: Any) -> bool:
 
 _LISTS = frozenset({list, tuple})
 _DICTS = frozenset({dict})
+_CONTAINERS_SENT: frozenset[Any] = _LISTS | _DICTS
 
 
 def has_guest_classes(value: Any) -> bool:
@@ -75,11 +77,19 @@ def has_guest_classes(value: Any) -> bool:
     this side they are instances of classes made for the purpose, which no annotation names. Paths arrive as pure
     ones, since they name nothing on this side, and ``Path`` does not accept these.
     """
-    if type(value) in _DICTS:
-        return any(map(has_guest_classes, value.values()))
-    if type(value) in _LISTS:
-        return any(map(has_guest_classes, value))
-    return _is_record(value) or isinstance(value, PurePath)
+    # Level by level and by classes first: a program can send millions of items, and a call of a function for each
+    # would take seconds.
+    level: Collection[Any] = [value]
+    while level:
+        kinds = set(map(type, level))
+        if any(map(_is_guest_class, kinds)):
+            return True
+        inner: list[Any] = []
+        for kind in kinds & _CONTAINERS_SENT:
+            same: Any = level if len(kinds) == 1 else [item for item in level if type(item) is kind]
+            inner.extend(chain.from_iterable((item.values() for item in same) if kind is dict else same))
+        level = inner
+    return False
 
 
 def without_guest_classes(value: Any) -> Any:
@@ -91,6 +101,10 @@ def without_guest_classes(value: Any) -> Any:
     if _is_record(value):
         return {field.name: without_guest_classes(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return str(value) if isinstance(value, PurePath) else value
+
+
+def _is_guest_class(kind: type[Any]) -> bool:
+    return dataclasses.is_dataclass(kind) or issubclass(kind, PurePath)
 
 
 def _is_record(value: Any) -> bool:

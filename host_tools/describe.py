@@ -1,4 +1,4 @@
-"""What is said about a tool: the guest's function with signature and help text, and the JSON schema for models that call tools by JSON."""
+"""What is said about a tool: its function in the guest, with signature and help text, and the JSON schema it takes."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence

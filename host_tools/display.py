@@ -1,7 +1,7 @@
 """Annotations and values as short text, for messages and help.
 
-Annotations read as a person writes them: ``list[int]``, ``str | None``, ``City``. Values are never longer than a line, whatever a program
-sends.
+Annotations read as a person writes them: ``list[int]``, ``str | None``, ``City``. Values are never longer than a line,
+whatever a program sends.
 """
 
 import types

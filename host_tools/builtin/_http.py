@@ -1,4 +1,7 @@
-"""Requests to the web within limits: addresses, redirects, size, time; compressed bodies are unpacked without trusting their size."""
+"""Requests to the web within limits: addresses, redirects, size, time.
+
+Compressed bodies are unpacked without trusting their size.
+"""
 
 import ssl
 import zlib

@@ -1,4 +1,7 @@
-"""Where on the network a tool may go: allow-lists of URLs, rules for addresses, and connections that are made to checked addresses only."""
+"""Where on the network a tool may go.
+
+Allow-lists of URLs, rules for addresses, and connections that are made to checked addresses only.
+"""
 
 import ipaddress
 import posixpath

@@ -1,4 +1,7 @@
-"""Finding passages in the host's documents by words: Okapi BM25, which weighs rare words more and long texts less."""
+"""Finding passages in the host's documents by words.
+
+Okapi BM25 weighs rare words more and long texts less.
+"""
 
 import math
 import re

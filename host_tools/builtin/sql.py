@@ -1,4 +1,4 @@
-"""SQL queries on a database of the host, kept read-only by the database's own means and not by reading the statement."""
+"""SQL queries on a database of the host, kept read-only by the database's own means, not by reading statements."""
 
 import sqlite3
 from collections.abc import Callable, Generator

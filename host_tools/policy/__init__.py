@@ -12,8 +12,8 @@ from cloche.host_tools.policy.policy import (
     ToolTimedOut,
     at_most,
     between,
-    longest,
     matching,
+    max_length,
     one_of,
 )
 
@@ -29,7 +29,7 @@ __all__ = [
     "ToolTimedOut",
     "at_most",
     "between",
-    "longest",
     "matching",
+    "max_length",
     "one_of",
 ]

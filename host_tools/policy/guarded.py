@@ -1,4 +1,4 @@
-"""Tools under policies, as a sandbox takes them: every call is made, answered or refused by the steps of :mod:`.steps`."""
+"""Tools under policies, as a sandbox takes them: every call is made, answered or refused by the steps of ``steps``."""
 
 import asyncio
 import difflib

@@ -26,8 +26,8 @@ __all__ = [
     "at_most",
     "between",
     "current_scope",
-    "longest",
     "matching",
+    "max_length",
     "one_of",
 ]
 
@@ -102,29 +102,29 @@ def one_of(*allowed: Any) -> Constraint:
     return check
 
 
-def at_most(most: Any) -> Constraint:
-    """Allow what is not greater than ``most``; a nan is never allowed."""
+def at_most(limit: Any) -> Constraint:
+    """Allow what is not greater than ``limit``; a nan is never allowed."""
 
     def check(value: Any) -> object:
-        return bool(value <= most) or f"it must be at most {most}"
+        return bool(value <= limit) or f"it must be at most {limit}"
 
     return check
 
 
-def between(least: Any, most: Any) -> Constraint:
-    """Allow what is neither less than ``least`` nor greater than ``most``."""
+def between(low: Any, high: Any) -> Constraint:
+    """Allow what is neither less than ``low`` nor greater than ``high``."""
 
     def check(value: Any) -> object:
-        return bool(least <= value <= most) or f"it must be from {least} to {most}"
+        return bool(low <= value <= high) or f"it must be from {low} to {high}"
 
     return check
 
 
-def longest(most: int) -> Constraint:
+def max_length(length: int) -> Constraint:
     """Allow text, bytes and containers of at most so many characters, bytes or items."""
 
     def check(value: Any) -> object:
-        return len(value) <= most or f"it must not be longer than {most}, and has {len(value)}"
+        return len(value) <= length or f"it must not be longer than {length}, and has {len(value)}"
 
     return check
 

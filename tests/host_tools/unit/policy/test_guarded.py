@@ -23,8 +23,8 @@ from cloche.host_tools.policy import (
     ToolTimedOut,
     at_most,
     between,
-    longest,
     matching,
+    max_length,
     one_of,
 )
 from cloche.host_tools.registry import registry_of
@@ -118,7 +118,7 @@ def test_wrong_calls_are_rejected_before_any_policy_sees_them() -> None:
         ({"amount": between(1, 5)}, ("ann", 0), "from 1 to 5"),
         ({"to": one_of("bob")}, ("ann", 1), "one of 'bob'"),
         ({"to": matching("[a-z]+")}, ("ann; bob", 1), "must match"),
-        ({"to": longest(2)}, ("ann", 1), "longer than 2"),
+        ({"to": max_length(2)}, ("ann", 1), "longer than 2"),
         ({"to": always(False)}, ("ann", 1), "forbids"),
         ({"to": always(None)}, ("ann", 1), "forbids"),
         ({"to": always(1)}, ("ann", 1), "forbids"),
@@ -418,6 +418,140 @@ def test_a_secret_in_an_errors_text_is_redacted() -> None:
     with pytest.raises(ValueError, match="hunter22"):
         tools.call("login", ["hunter22"], {})
     assert log.records[0].error == "ValueError: wrong password [redacted]"
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "error"),
+    [
+        (["sk-secret-1"], {}, "ToolRejected: ValueError about the argument 'key'"),
+        ([], {"key": "sk-secret-1"}, "ToolRejected: ValueError about the argument 'key'"),
+        ([{"deep": "sk-secret-1"}], {}, "ToolRejected: TypeError about the argument 'key'"),
+        ([1, "sk-secret-1"], {}, "ToolRejected: TypeError"),
+        ([1], {"sk-secret-1": 1}, "ToolRejected: TypeError"),
+    ],
+)
+def test_a_rejected_call_puts_nothing_secret_on_record(args: list[Any], kwargs: dict[str, Any], error: str) -> None:
+    @tool
+    def auth(key: int) -> None:
+        """Log in."""
+
+    log = MemoryLog()
+    with pytest.raises(ToolRejected):
+        GuardedTools([auth], {"auth": Policy(redact=["key"])}, log=log).call("auth", args, kwargs)
+    [record] = log.records
+    assert (record.outcome, record.error, record.arguments) == ("rejected", error, {})
+
+
+@pytest.mark.parametrize(
+    "secret", ["hunter22\n", "hunter'22", b"hunter22", 12_345_678, ["hunter22"], {"deep": "hunter22"}]
+)
+def test_a_secret_is_redacted_however_an_error_spells_it(secret: Any) -> None:
+    @tool
+    def login(password: Any, options: dict[str, Any]) -> None:
+        """Log in."""
+        raise ValueError(f"{password} {password!r} {options} {options!r}")
+
+    log = MemoryLog()
+    tools = GuardedTools([login], {"login": Policy(redact=["password", "token"])}, log=log)
+    with pytest.raises(ValueError, match="2"):
+        tools.call("login", [secret, {"token": secret}], {})
+    assert log.records[0].error.startswith("ValueError: ")
+    assert not any(part in log.records[0].error for part in ("hunter", "22", "123"))
+
+
+def test_where_there_is_too_much_to_redact_no_text_is_kept() -> None:
+    @tool
+    def login(passwords: list[str]) -> None:
+        """Log in."""
+        raise ValueError(passwords[-1])
+
+    log = MemoryLog()
+    tools = GuardedTools([login], {"login": Policy(redact=["passwords"])}, log=log)
+    with pytest.raises(ValueError, match="secret"):
+        tools.call("login", [[f"secret {number}" for number in range(10_000)]], {})
+    assert log.records[0].error == "[redacted]"
+
+
+@pytest.mark.parametrize("redact", [[], ["y"]])
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[]] * 1_000_000,
+        {str(number): number for number in range(300_000)},
+        "x" * 8_000_000,
+        [10**6000] * 500,
+        b"x" * 9999999,
+    ],
+    ids=["lists", "dict", "text", "digits", "bytes"],
+)
+def test_large_values_are_cut_before_they_are_converted(value: Any, redact: list[str]) -> None:
+    @tool
+    def f(x: Any) -> Any:
+        """Return it."""
+        return x
+
+    log = MemoryLog()
+    tools = GuardedTools([f], {"f": Policy(redact=redact)}, log=log)
+    started = time.thread_time()
+    tools.call("f", [value], {})
+    assert time.thread_time() - started < 0.2
+    assert len(str(log.records[0])) < 2_000
+
+
+def test_what_is_cut_shows_no_secret() -> None:
+    @tool
+    def f(x: Any) -> None:
+        """Do nothing."""
+
+    log = MemoryLog()
+    tools = GuardedTools([f], {"f": Policy(redact=["token"])}, log=log)
+    tools.call("f", [[{"token": "hunter22", "deep": [{"token": "hunter22"}]}, "x" * 100_000]], {})
+    assert "hunter22" not in str(log.records[0])
+    assert "[redacted]" in str(log.records[0])
+
+
+def test_the_record_of_the_end_shows_the_arguments_that_were_judged() -> None:
+    @tool
+    def drain(items: list[int]) -> None:
+        """Take all of them."""
+        items.clear()
+
+    log = MemoryLog()
+    GuardedTools([drain], log=log).call("drain", [[1, 2, 3]], {})
+    assert log.records[0].arguments == {"items": [1, 2, 3]}
+
+
+def test_an_error_that_cannot_be_shown_ends_its_record_all_the_same() -> None:
+    class Broken(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    @tool
+    def f() -> None:
+        """Fail."""
+        raise Broken
+
+    log = MemoryLog()
+    with pytest.raises(Broken):
+        GuardedTools([f], log=log).call("f", [], {})
+    assert (log.records[0].outcome, log.records[0].error) == ("raised", "Broken")
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"), [(["/etc/shadow"], {"path": "/ok"}), (["/ok"], {"path": "/etc"}), (["/ok"], {"options": "x"})]
+)
+def test_a_keyword_with_a_parameters_name_is_refused(args: list[Any], kwargs: dict[str, Any]) -> None:
+    read: list[str] = []
+
+    @tool
+    def read_file(path: str, /, **options: str) -> None:
+        """Read a file."""
+        read.append(path)
+
+    tools = GuardedTools([read_file], {"read_file": Policy(arguments={"path": one_of("/ok")})})
+    with pytest.raises(ToolRejected, match="unexpected argument"):
+        tools.call("read_file", args, kwargs)
+    assert not read
 
 
 def test_a_mask_changes_what_the_guest_gets() -> None:
