@@ -10,7 +10,7 @@ from typing import Any
 import griffe
 
 _ROLE = re.compile(r":(?:meth|class|func|attr|mod|exc|data):`~?([^`]+)`")
-_ENTRY = re.compile(r"^``([^`]+)`` {2,}(.*)$")
+_ENTRY = re.compile(r"^((?:``[^`]+``(?:, )?)+) {2,}(.*)$")
 _LITERAL = re.compile(r"^(.*)::$")
 
 
@@ -44,7 +44,7 @@ def _entries(lines: list[str]) -> list[str]:
         if entry:
             if not inside and out and out[-1]:
                 out.append("")
-            out.append(f"- **`{entry[1]}`**: {entry[2]}")
+            out.append(f"- **{entry[1].replace('``', '`')}**: {entry[2]}")
             inside = True
         elif inside and line.startswith("  "):
             out.append(f"  {line.strip()}")

@@ -1,6 +1,7 @@
 """What the pages say of the code is what the code says."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -24,6 +25,7 @@ _ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]*)\|", re.M)
 _DECISION = re.compile(r"^\d{3}-[a-z0-9-]+\.md$")
 _STATUS = re.compile(r"^(Accepted|Superseded by \[\d{3}\]\([^)]+\)|Changed by \[\d{3}\]\([^)]+\)), \d{4}-\d{2}-\d{2}\.")
 _INDEXED = re.compile(r"^\| \[([^\]]+)\]\(([^)]+)\) \| [^|]* \| (.+) \|$", re.M)
+_EXTRAS = re.compile(r"cloche\[([\w,]+)\]")
 _PATH = re.compile(
     r"`((?:agent|bench|build|cli|docs|examples|guest|host_tools|integrations|runtime|src|tests)/[\w./-]+|\.ci/\w+)(?:::\w+)?`"
 )
@@ -105,3 +107,10 @@ def test_every_page_is_reached_from_the_index_and_the_index_from_the_readme() ->
 def test_each_path_of_the_repository_that_a_page_names_exists(page: Path) -> None:
     named = {path for path in _PATH.findall(page.read_text(encoding="utf-8")) if "*" not in path}
     assert {path for path in named if not (ROOT / path).exists()} - MADE == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_extra_that_a_page_names_exists(page: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {extra for extras in _EXTRAS.findall(page.read_text(encoding="utf-8")) for extra in extras.split(",")}
+    assert named <= set(project["optional-dependencies"])
