@@ -118,8 +118,8 @@ class _Scope:
     [
         ("See :meth:`Session.run`.", 'See <autoref identifier="cloche.Session.run" optional>`Session.run`</autoref>.'),
         (
-            "Limits.\n\n``fuel``    how much;\n            default all.\n``time``, ``calls``  numbers.\n\nRaises nothing.",
-            "Limits.\n\n- **`fuel`**: how much;\n  default all.\n- **`time`, `calls`**: numbers.\n\nRaises nothing.",
+            "Limits.\n\n``fuel``    how much;\n            default all.\n``time``, ``calls``  numbers.\n\nRaises.",
+            "Limits.\n\n- **`fuel`**: how much;\n  default all.\n- **`time`, `calls`**: numbers.\n\nRaises.",
         ),
         ("Tools.\n\n::\n\n    import x", "Tools.\n\n\n\n    import x"),
         ("Like this::\n\n    import x", "Like this:\n\n    import x"),
