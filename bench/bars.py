@@ -8,7 +8,7 @@ from cloche.bench.peers import DEFAULT, NATIVE
 from cloche.bench.results import Results
 from cloche.bench.statistics import geometric_mean, ratio, summary_of
 
-__all__ = ["BARS", "Bar", "Verdict", "compute_ratio", "native_of", "verdicts"]
+__all__ = ["BARS", "Bar", "BarVerdict", "compute_ratio", "native_of", "verdicts"]
 
 
 _COMPUTE = [name for name, metric in METRICS.items() if metric.group == "compute"]
@@ -30,8 +30,8 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What became of a bar; ``measured`` is None if it could not be measured here."""
+class BarVerdict:
+    """A bar beside what was measured; ``measured`` is None if it could not be measured here."""
 
     bar: Bar
     measured: float | None
@@ -47,9 +47,9 @@ class Verdict:
         return _met(self.measured, self.bar.goal)
 
 
-def verdicts(results: Results) -> list[Verdict]:
-    """Return what became of every bar."""
-    return [Verdict(bar, bar.measure(results)) for bar in BARS]
+def verdicts(results: Results) -> list[BarVerdict]:
+    """Return every bar beside what was measured."""
+    return [BarVerdict(bar, bar.measure(results)) for bar in BARS]
 
 
 def native_of(results: Results) -> str:
@@ -86,6 +86,7 @@ BARS = [
     Bar("fresh isolate, x = 1, ready pool", "s", 0.5 * _MS, 0.10 * _MS, _median("fresh.ready")),
     Bar("fresh isolate, sustained, one thread", "s", None, 0.35 * _MS, _median("fresh.sustained")),
     Bar("next run in a session, the same text", "s", 50 * _US, 25 * _US, _median("session.repeat")),
+    Bar("next run in a session with six tools", "s", None, 30 * _US, _median("session.tools")),
     Bar("next run in a session, a new text", "s", None, 25 * _US, _median("session.next")),
     Bar("snapshot of a small session", "s", None, 3 * _MS, _median("durable.snapshot")),
     Bar("restore, to the first result", "s", None, 2 * _MS, _median("durable.restore")),

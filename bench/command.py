@@ -75,9 +75,9 @@ def _run(arguments: argparse.Namespace, err: "Console") -> Results:
     # Before minutes are spent on results that could not be kept.
     for path in filter(None, (arguments.json, arguments.html)):
         _require_folder(path)
-    with Watching(err, tasks_of(order.metrics)) as tell:
+    with Watching(err, tasks_of(order.metrics)) as on_block:
         try:
-            return run(order, tell)
+            return run(order, on_block)
         except MissingPeer as error:
             raise UsageError(str(error)) from None
 

@@ -1,24 +1,15 @@
-"""What this machine is, and which Cloche is measured on it."""
+"""What this machine is, and which guest image is measured on it."""
 
 import json
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from cloche.bench.results import MachineFacts
 
-__all__ = ["cloche_version", "describe", "image_digest"]
-
-
-def cloche_version() -> str:
-    """Return the package's version, or ``"(not installed)"`` when it runs from its sources."""
-    try:
-        return version("cloche")
-    except PackageNotFoundError:
-        return "(not installed)"
+__all__ = ["describe", "image_digest"]
 
 
 def image_digest() -> str:

@@ -51,6 +51,7 @@ _ALL = [
     _metric("fresh.tools", "fresh session with six host functions, x = 1, back to back", "six tools", "start"),
     _metric("session.next", "next program in a session", "next", "session"),
     _metric("session.repeat", "the same program again", "again", "session"),
+    _metric("session.tools", "the same, six host functions registered and none called", "six tools", "session"),
     _metric("transcript", "ten turns of an agent, session included", "ten turns", "session"),
     _metric("durable.snapshot", "write a small session down, 400 kB of it changed", "snapshot", "durable"),
     _metric("durable.restore", "from these bytes to the first result", "restore", "durable"),

@@ -22,7 +22,7 @@ _GUEST = "its own WebAssembly memory in your process; no files, network or envir
 
 @dataclass(frozen=True)
 class Peer:
-    """One way to run Python that somebody else wrote.
+    """One way to run Python that a stranger or a model wrote.
 
     ``isolation``      what stands between the program and your machine, in one sentence.
     ``adapter``        the class that runs programs in it, as ``module:class``.
@@ -64,13 +64,13 @@ _ALL = [
         ("wasmtime",),
     ),
     Peer(
-        "cloche-plain",
-        "Cloche, plain @tool",
-        _GUEST + "as above; tools may block, so each run has a thread of its own",
-        f"{_ADAPTERS}.sandbox:PlainToolsAdapter",
+        "cloche-nonblocking",
+        "Cloche, blocking=False",
+        _GUEST + "as above; its tools say that they neither wait nor take long",
+        f"{_ADAPTERS}.sandbox:NonblockingAdapter",
         "",
         ("wasmtime",),
-        ("transcript", "tool.ints"),
+        ("fresh.tools", "session.tools", "transcript", "tool"),
     ),
     Peer(
         "cloche-epoch",

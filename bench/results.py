@@ -116,7 +116,7 @@ def save(results: Results, path: Path) -> None:
 
 
 def load(path: Path) -> Results:
-    """Read results. Raises OSError, or Bad if the file does not fit the schema."""
+    """Read results. Raises OSError, or NoResults if the file does not fit the schema."""
     try:
         return Results.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -24,8 +24,8 @@ class Summary:
     median: float
     low: float
     high: float
-    least: float
-    most: float
+    min: float
+    max: float
     noise: float
     count: int
 

@@ -105,7 +105,7 @@ def error_text(error: GuestError) -> str:
     return harmless(f"{type(error).__name__}: {error}")
 
 
-# Longer ints than these cannot be written in decimal, nor read back by most.
+# Python writes no longer int in decimal, and few JSON parsers read one.
 _MAX_BITS = 8_192
 
 

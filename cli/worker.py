@@ -1,4 +1,4 @@
-"""Guests run beside the main thread, so that Ctrl-C reaches the person's wish and not the middle of a guest."""
+"""Guests run beside the main thread, so that Ctrl-C interrupts the run and not the middle of a host call."""
 
 from collections.abc import Callable
 from concurrent.futures import wait
@@ -22,7 +22,7 @@ class Worker(Generic[T]):
         self._future = guest_threads.submit(function)
 
     def wait(self, seconds: float = _PIECE) -> bool:
-        """Wait at most so long; return whether the call has ended."""
+        """Wait for at most ``seconds``; return whether the call has ended."""
         return bool(wait([self._future], seconds).done)
 
     def outcome(self) -> T:

@@ -11,7 +11,7 @@ Run = Callable[[str], Any]
 """Runs one program in a session and returns its value."""
 
 MODULES = ("json", "re", "datetime", "decimal", "math", "itertools", "functools", "collections", "random", "time")
-"""What programs may import, for the peers that want to be told."""
+"""What programs may import, for the peers that want a list."""
 
 
 class Unsupported(Exception):

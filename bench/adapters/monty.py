@@ -56,7 +56,7 @@ class MontyAdapter(Runner):
             yield now.dump
 
     def resumed(self, data: bytes, value: Any) -> Any:
-        """Load it in another worker and go on."""
+        """Load it in another worker and resume it there."""
         with self._pool.checkout() as session:
             return session.load_snapshot(data).resume({"return_value": value}).output
 

@@ -2,24 +2,24 @@
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from cloche import Result, Sandbox, Session, Suspended, tool
 from cloche.bench.adapters.base import Kept, Run, Runner
 from cloche.runtime.wasm.engine import Metering
 
-__all__ = ["ClocheAdapter", "EpochAdapter", "PlainToolsAdapter", "UnmeteredAdapter"]
+__all__ = ["ClocheAdapter", "EpochAdapter", "NonblockingAdapter", "UnmeteredAdapter"]
 
 
 class ClocheAdapter(Runner):
-    """Default limits and metering. The tools neither wait nor take long, and say so: ``blocking=False``."""
+    """Default limits and metering, and tools as a plain ``@tool`` makes them."""
 
     metering: Metering = "fuel"
-    blocking = False
+    tool_options: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, tools: Mapping[str, Callable[..., Any]]) -> None:
         super().__init__(tools)
-        wrapped = [tool(name=name, blocking=self.blocking)(function) for name, function in tools.items()]
+        wrapped = [tool(name=name, **self.tool_options)(function) for name, function in tools.items()]
         self._box = Sandbox(tools=wrapped, metering=self.metering)
 
     def fresh(self, code: str) -> Any:
@@ -53,7 +53,7 @@ class ClocheAdapter(Runner):
             yield lambda: bytes(suspended.snapshot())
 
     def resumed(self, data: bytes, value: Any) -> Any:
-        """Go on in a guest of that snapshot."""
+        """Resume it in a guest of that snapshot."""
         with self._box.restore(data) as session:
             assert session.suspended is not None
             ended = session.suspended.resume({1: value})
@@ -61,10 +61,10 @@ class ClocheAdapter(Runner):
             return ended.unwrap()
 
 
-class PlainToolsAdapter(ClocheAdapter):
-    """Tools as ``@tool`` makes them: they might block, so each run has a thread that can be left behind."""
+class NonblockingAdapter(ClocheAdapter):
+    """Tools that neither wait nor take long, and say so: they run on the guest's own thread."""
 
-    blocking = True
+    tool_options: ClassVar[dict[str, Any]] = {"blocking": False}
 
 
 class EpochAdapter(ClocheAdapter):

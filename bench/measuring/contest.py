@@ -12,10 +12,10 @@ from cloche.bench.measuring.process import Failed, WorkerProcess, first_results
 from cloche.bench.metrics import METRICS, Metric
 from cloche.bench.peers import Peer, takes_part
 
-__all__ = ["Contest", "Found", "Tell"]
+__all__ = ["Contest", "Found", "OnBlock"]
 
-Tell = Callable[[str, str, int], None]
-"""Told before each block: the task, the peer's name and the round."""
+OnBlock = Callable[[str, str, int], None]
+"""Called before each block with the task, the peer's name and the round."""
 # A peer's very first run may compile its image, which it then keeps.
 _READY = 300.0
 
@@ -36,10 +36,10 @@ class Contest:
     ``hellos`` holds what each installed peer said of itself, ``absent`` why the others are not there.
     """
 
-    def __init__(self, peers: list[Peer], plan: Plan, tell: Tell) -> None:
+    def __init__(self, peers: list[Peer], plan: Plan, on_block: OnBlock) -> None:
         self._peers = {peer.name: peer for peer in peers}
         self._plan = plan
-        self._tell = tell
+        self._on_block = on_block
         self._workers: dict[str, WorkerProcess] = {}
         self._start = perf_counter()
         self._spent: dict[tuple[str, str], float] = {}
@@ -50,7 +50,7 @@ class Contest:
     def gather(self) -> None:
         """Start every peer and let it run once; what is not installed or does not start is absent. Not timed."""
         for name in self._peers:
-            self._tell("getting ready", name, 0)
+            self._on_block("getting ready", name, 0)
             try:
                 self._greet(name)
             except Failed as failure:
@@ -82,7 +82,7 @@ class Contest:
             raise Failed("not installed", worker.hello["missing"])
         self.hellos[name] = worker.hello
         with suppress(Failed):  # it will fail again where it is measured
-            worker.ask({"task": "fresh.ready", "block": {"seconds": 0.0, "most": 1, "warm": 0}}, _READY)
+            worker.ask({"task": "fresh.ready", "block": {"seconds": 0.0, "max_samples": 1, "warm": 0}}, _READY)
 
     def _takes_part(self, name: str, metric: Metric) -> bool:
         return takes_part(self._peers[name], metric.name, metric.group)
@@ -93,7 +93,7 @@ class Contest:
     def _block(self, task: str, step: Step, name: str, number: int) -> None:
         if self._over(task, step, name):
             return
-        self._tell(task, name, number)
+        self._on_block(task, name, number)
         start = perf_counter()
         try:
             self._keep(name, self._take(task, step, name))

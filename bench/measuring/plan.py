@@ -13,7 +13,7 @@ class Step:
     """How one task is measured: so many rounds over all peers, in each a block of samples.
 
     ``deadline``  seconds that one peer has for its block, opening and warming up included.
-    ``spend``     seconds after which a slow peer is not asked for another round.
+    ``spend``     seconds after which a slow peer gets no further round.
     ``alone``     whether each block has a new process, because what it measures would linger.
     """
 
@@ -37,8 +37,8 @@ class Plan:
         return self.steps.get(task) or self.steps.get(task.partition(".")[0]) or self.steps[""]
 
 
-def _block(seconds: float, most: int, warm: int) -> Block:
-    return {"seconds": seconds, "most": most, "warm": warm}
+def _block(seconds: float, max_samples: int, warm: int) -> Block:
+    return {"seconds": seconds, "max_samples": max_samples, "warm": warm}
 
 
 STANDARD = Plan(

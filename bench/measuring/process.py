@@ -23,7 +23,7 @@ _START = 60.0
 
 
 class Failed(Exception):
-    """A peer did not give an answer. ``kind`` is its own error's type, or what became of its process."""
+    """A peer did not give an answer. ``kind`` is its own error's type, or how its process ended."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class WorkerProcess:
     """
 
     def __init__(self, peer: Peer) -> None:
-        # Its errors go to a file: a pipe that nobody reads would stop it.
+        # Its errors go to a file: a pipe that is not read would stop it.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = self._start(peer)
         self._answers: SimpleQueue[str] = SimpleQueue()

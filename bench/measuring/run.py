@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 
-from cloche.bench.machine import cloche_version, describe, image_digest
-from cloche.bench.measuring.contest import Contest, Tell
+from cloche import __version__
+from cloche.bench.machine import describe, image_digest
+from cloche.bench.measuring.contest import Contest, OnBlock
 from cloche.bench.measuring.plan import QUICK, STANDARD, tasks_of
 from cloche.bench.metrics import METRICS, Metric
 from cloche.bench.peers import Peer
@@ -35,10 +36,10 @@ class Order:
     required: frozenset[str] = frozenset()
 
 
-def run(order: Order, tell: Tell) -> Results:
-    """Measure. ``tell`` hears of each block before it begins: task, peer, round. Raises MissingPeer at the start."""
+def run(order: Order, on_block: OnBlock) -> Results:
+    """Measure. ``on_block`` is called before each block. Raises MissingPeer at the start."""
     machine, created, start = describe(), datetime.now(UTC), perf_counter()
-    with Contest(order.peers, QUICK if order.quick else STANDARD, tell) as contest:
+    with Contest(order.peers, QUICK if order.quick else STANDARD, on_block) as contest:
         contest.gather()
         _require(order.required, contest.absent)
         for task in tasks_of(order.metrics):
@@ -46,7 +47,7 @@ def run(order: Order, tell: Tell) -> Results:
     return Results(
         format=1,
         created=created.isoformat(timespec="seconds"),
-        cloche=cloche_version(),
+        cloche=__version__,
         image=image_digest(),
         quick=order.quick,
         seconds=round(perf_counter() - start, 1),

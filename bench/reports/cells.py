@@ -4,15 +4,27 @@ import re
 from dataclasses import dataclass
 
 from cloche.bench.metrics import METRICS
-from cloche.bench.results import FailedMeasurement, Results
+from cloche.bench.peers import DEFAULT
+from cloche.bench.results import FailedMeasurement, PeerFacts, Results
 from cloche.bench.statistics import ratio, summary_of
 
-__all__ = ["Cell", "amount", "cell", "failures_in_words", "last_line", "metrics_in", "order_of", "ratio_text"]
-
+__all__ = [
+    "Cell",
+    "amount",
+    "cell",
+    "failures_in_words",
+    "last_line",
+    "metrics_in",
+    "order_of",
+    "ratio_text",
+    "version_of",
+]
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _SECONDS = ((1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s"))
 _BYTES = ((1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"))
+# Notes may follow the error in a traceback.
+_NAMED = re.compile(r"[\w.]*(?:Error|Exception)\b:")
 
 
 def amount(value: float, unit: str) -> str:
@@ -40,10 +52,6 @@ def _digits(value: float) -> str:
     if abs(value) >= 99.95:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}" if abs(value) >= 0.0995 else f"{value:.2g}"
-
-
-# Notes may follow the error in a traceback.
-_NAMED = re.compile(r"[\w.]*(?:Error|Exception)\b:")
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,13 @@ def metrics_in(results: Results, group: str) -> list[str]:
 def order_of(results: Results) -> list[str]:
     """Return the peers' names, as they were measured."""
     return [peer.name for peer in results.peers]
+
+
+def version_of(results: Results, peer: PeerFacts) -> str:
+    """Return which version of a peer was measured: its packages', or its interpreter's where it is none."""
+    found = [f"{name} {number}" for name, number in peer.versions.items()]
+    own = [f"Cloche {results.cloche}"] if peer.name.startswith(DEFAULT) else []
+    return ", ".join([*own, *found]) or peer.python
 
 
 def failures_in_words(results: Results) -> list[tuple[str, str, str]]:

@@ -75,9 +75,9 @@ def swatch(series: int) -> str:
 class _Axis:
     """A logarithmic axis between two round numbers; ticks at powers of ten, on short axes also at 2 and 5."""
 
-    def __init__(self, least: float, most: float) -> None:
-        self._low = max(step for step in _steps(least) if step <= least * 1.001)
-        self._high = min(step for step in _steps(most) if step >= most * 0.999 and step > self._low)
+    def __init__(self, smallest: float, largest: float) -> None:
+        self._low = max(step for step in _steps(smallest) if step <= smallest * 1.001)
+        self._high = min(step for step in _steps(largest) if step >= largest * 0.999 and step > self._low)
         self._short = self._high / self._low <= 500
 
     def x(self, value: float) -> float:

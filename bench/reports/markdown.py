@@ -1,7 +1,10 @@
 """The comparison as a Markdown table, for a README."""
 
+from collections.abc import Iterator
+
 from cloche.bench.bars import compute_ratio, native_of
-from cloche.bench.reports.cells import cell, ratio_text
+from cloche.bench.peers import DEFAULT
+from cloche.bench.reports.cells import cell, ratio_text, version_of
 from cloche.bench.results import PeerFacts, Results
 from cloche.bench.tasks.compute import PROGRAMS as _PROGRAMS
 
@@ -16,19 +19,23 @@ _ROWS = {
     "fresh.sustained": "the same, back to back",
     "session.next": "next program in a session",
     "session.repeat": "the same program again",
+    "session.tools": "the same, six tools registered",
     "tool.ints": "tool call, two ints",
     "tool.data": "tool call, 1 MB each way",
     "transcript": "ten turns of an agent",
     "memory.idle": "memory of an idle session",
     "live.memory": "1,000 live sessions",
 }
+_NONBLOCKING = "cloche-nonblocking"
 
 
 def comparison(results: Results) -> str:
     """Return the table of Cloche and its peers, between two marks by which it can be found again."""
     peers = [peer for peer in results.peers if not peer.name.startswith(("cloche-", "native"))]
+    version = ["version measured", *(version_of(results, peer) for peer in peers)]
     isolation = ["isolation", *(peer.isolation.replace("|", "/") for peer in peers)]
-    rows = [*(_row(results, metric, peers) for metric in _measured(results)), _compute(results, peers), isolation]
+    measured = [row for metric in _measured(results) for row in _rows(results, metric, peers)]
+    rows = [*measured, _compute(results, peers), version, isolation]
     return "\n".join([BEGIN, _table(_head(peers), rows), _note(results), END])
 
 
@@ -41,9 +48,13 @@ def _head(peers: list[PeerFacts]) -> list[str]:
     return ["", *(f"**{peer.title}**" if peer.name == "cloche" else peer.title for peer in peers)]
 
 
-def _row(results: Results, metric: str, peers: list[PeerFacts]) -> list[str]:
+def _rows(results: Results, metric: str, peers: list[PeerFacts]) -> Iterator[list[str]]:
+    """Yield the metric's row, and one for tools with ``blocking=False`` where they were measured apart."""
     found = [cell(results, metric, peer.name) for peer in peers]
-    return [_ROWS[metric], *(_NOTHING if one.failed or not one.text else one.text for one in found)]
+    yield [_ROWS[metric], *(_NOTHING if one.failed or not one.text else one.text for one in found)]
+    quicker = cell(results, metric, _NONBLOCKING)
+    if quicker.text and not quicker.failed:
+        yield ["- a tool with `blocking=False`", *(quicker.text if peer.name == DEFAULT else "" for peer in peers)]
 
 
 def _compute(results: Results, peers: list[PeerFacts]) -> list[str]:

@@ -4,10 +4,18 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 
-from cloche.bench.bars import Verdict, compute_ratio, native_of, verdicts
+from cloche.bench.bars import BarVerdict, compute_ratio, native_of, verdicts
 from cloche.bench.metrics import GROUPS, METRICS
 from cloche.bench.peers import DEFAULT
-from cloche.bench.reports.cells import amount, failures_in_words, last_line, metrics_in, order_of, ratio_text
+from cloche.bench.reports.cells import (
+    amount,
+    failures_in_words,
+    last_line,
+    metrics_in,
+    order_of,
+    ratio_text,
+    version_of,
+)
 from cloche.bench.reports.chart import ChartMark, Row, chart, swatch
 from cloche.bench.results import PeerFacts, Results
 from cloche.bench.statistics import Summary, ratio, summary_of
@@ -96,13 +104,13 @@ def _bars(results: Results) -> Iterator[str]:
     yield _card(_rows(head, (_bar(verdict) for verdict in verdicts(results))))
 
 
-def _bar(verdict: Verdict) -> list[str]:
+def _bar(verdict: BarVerdict) -> list[str]:
     bar, measured = verdict.bar, verdict.measured
     shown = "not measured" if measured is None else amount(measured, bar.unit)
     return [escape(bar.title), shown, *_limit(verdict, bar.must), *_limit(verdict, bar.goal)]
 
 
-def _limit(verdict: Verdict, bar: float | None) -> list[str]:
+def _limit(verdict: BarVerdict, bar: float | None) -> list[str]:
     if bar is None:
         return ["", ""]
     limit = f"≤ {amount(bar, verdict.bar.unit)}"
@@ -125,14 +133,14 @@ def _plots(results: Results, metrics: list[str]) -> Iterator[str]:
         plot = metric_plot(results, metric)
         better = "less" if METRICS[metric].lower_is_better else "more"
         yield f'<h3>{escape(METRICS[metric].title)} <span class="soft">({better} is better)</span></h3>'
-        yield _card(plot or "nobody could")
+        yield _card(plot or "not measured on any peer")
 
 
 def _compute(results: Results, metrics: list[str]) -> Iterator[str]:
     base = native_of(results)
     python = next((peer.python for peer in results.peers if peer.name == base), "")
     yield _paragraph(f"Each program's time in terms of {base}: {python}, in process. Less is better.")
-    yield _card(_legend(results) + (compute_plot(results, metrics) or "nobody could"))
+    yield _card(_legend(results) + (compute_plot(results, metrics) or "not measured on any peer"))
     means = [(peer, compute_ratio(results, peer.name)) for peer in results.peers]
     rows = ([escape(peer.title), ratio_text(mean), str(count)] for peer, (mean, count) in means if mean is not None)
     yield _card(_rows(("", "geometric mean", "programs"), rows))
@@ -146,17 +154,14 @@ def _legend(results: Results) -> str:
 def _peers(results: Results) -> Iterator[str]:
     yield "<h2>What each of them isolates</h2>"
     rows = (
-        [escape(peer.title), escape(peer.isolation), _versions(peer.python, peer.versions)] for peer in results.peers
+        [escape(peer.title), escape(peer.isolation), escape(version_of(results, peer)), escape(peer.python)]
+        for peer in results.peers
     )
-    yield _card(_rows(("", "isolation", "version"), rows, numbers=False))
+    yield _card(_rows(("", "isolation", "version", "interpreter"), rows, numbers=False))
     failed = ([escape(text) for text in failure] for failure in failures_in_words(results))
     yield "<h2>What could not be measured</h2>"
     absent = ([escape(one.name), "everything", escape(one.reason)] for one in results.absent)
     yield _card(_rows(("peer", "what", "its own words"), [*failed, *absent], numbers=False))
-
-
-def _versions(python: str, versions: dict[str, str]) -> str:
-    return escape(", ".join([*(f"{name} {number}" for name, number in versions.items()), python]))
 
 
 def _table(results: Results) -> Iterator[str]:

@@ -11,11 +11,20 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from cloche.bench.bars import Verdict, compute_ratio, native_of, verdicts
+from cloche.bench.bars import BarVerdict, compute_ratio, native_of, verdicts
 from cloche.bench.compare import Change
 from cloche.bench.metrics import GROUPS, METRICS
 from cloche.bench.peers import DEFAULT
-from cloche.bench.reports.cells import Cell, amount, cell, failures_in_words, metrics_in, order_of, ratio_text
+from cloche.bench.reports.cells import (
+    Cell,
+    amount,
+    cell,
+    failures_in_words,
+    metrics_in,
+    order_of,
+    ratio_text,
+    version_of,
+)
 from cloche.bench.results import Results
 from cloche.bench.tasks.compute import PROGRAMS
 
@@ -181,7 +190,7 @@ def _cell(found: Cell) -> Text:
     return Text(found.text).append(f"{found.ratio:>10}" if found.ratio else "", "dim")
 
 
-def _bar(verdict: Verdict, bar: float | None) -> tuple[Text, Text]:
+def _bar(verdict: BarVerdict, bar: float | None) -> tuple[Text, Text]:
     if bar is None:
         return Text(), Text()
     limit = Text(f"≤ {amount(bar, verdict.bar.unit)}")
@@ -195,10 +204,9 @@ def _isolation(results: Results) -> Table:
     table = _new("What each of them isolates")
     table.add_column("", no_wrap=True)
     table.add_column("isolation", ratio=1)
-    table.add_column("version", no_wrap=True)
+    table.add_column("version")
     for peer in results.peers:
-        version = next((f"{name} {number}" for name, number in peer.versions.items()), peer.python)
-        table.add_row(peer.name, peer.isolation, version)
+        table.add_row(peer.name, peer.isolation, version_of(results, peer))
     return table
 
 

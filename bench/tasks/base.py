@@ -8,8 +8,20 @@ from typing import Any
 
 from cloche.bench.adapters.base import Runner
 
-__all__ = ["IN_A_ROW", "GaveUp", "Sample", "Task", "WrongAnswer", "seconds", "seconds_each", "seconds_in_a_row"]
+__all__ = [
+    "IN_A_ROW",
+    "GaveUp",
+    "Sample",
+    "Task",
+    "WrongAnswer",
+    "expect",
+    "seconds",
+    "seconds_each",
+    "seconds_in_a_row",
+]
 
+IN_A_ROW = 10
+"""So many short actions are timed together: alone, one would mostly show what the machine did for others."""
 
 Sample = Callable[[], dict[str, float]]
 """Measures once. Gives one number for each metric: seconds, bytes, or runs per second."""
@@ -46,10 +58,6 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-IN_A_ROW = 10
-"""Short actions are timed so many at once: what the machine did meanwhile for somebody else is not theirs."""
-
-
 def seconds(action: Callable[..., Any], *arguments: Any) -> float:
     """Return the seconds that one call takes."""
     start = perf_counter()
@@ -66,11 +74,11 @@ def seconds_in_a_row(actions: Iterable[Callable[[], Any]]) -> float:
     return (perf_counter() - start) / len(ready)
 
 
-def seconds_each(action: Callable[[], Any], least: float) -> float:
-    """Return the seconds of one call, from calls back to back for at least that long."""
+def seconds_each(action: Callable[[], Any], min_seconds: float) -> float:
+    """Return the seconds of one call, from calls back to back for at least ``min_seconds``."""
     count = 0
     start = now = perf_counter()
-    while now - start < least:
+    while now - start < min_seconds:
         action()
         count += 1
         now = perf_counter()

@@ -1,9 +1,6 @@
 """Every task that runs in a peer's own process, by name."""
 
 from cloche.bench.tasks import compute, crowd, durable, fresh, session, tools
-from cloche.bench.tasks import crowd as throughput
-from cloche.bench.tasks import session as transcript
-from cloche.bench.tasks import tools as host
 from cloche.bench.tasks.base import Task
 
 __all__ = ["TASKS"]
@@ -13,7 +10,7 @@ _DATA = "data = b'x' * 1000000"
 
 _SIX = {
     function.__name__: function
-    for function in (host.add, host.ask, host.echo_data, host.echo_text, host.find_rows, host.look_up)
+    for function in (tools.add, tools.ask, tools.echo_data, tools.echo_text, tools.find_rows, tools.look_up)
 }
 
 TASKS: dict[str, Task] = {
@@ -22,31 +19,32 @@ TASKS: dict[str, Task] = {
     "fresh.imports": Task(fresh.open_paused("fresh.imports", fresh.IMPORTS)),
     "fresh.tools": Task(fresh.open_tools, _SIX),
     "session.next": Task(session.open_next),
-    "session.repeat": Task(session.open_repeat),
+    "session.repeat": Task(session.open_repeat("session.repeat")),
+    "session.tools": Task(session.open_repeat("session.tools"), _SIX),
     "durable.snapshot": Task(durable.open_snapshot("durable.snapshot", durable.SMALL)),
     "durable.restore": Task(durable.open_restore),
     "durable.fork": Task(durable.open_fork),
     "durable.large": Task(durable.open_snapshot("durable.large", durable.LARGE)),
-    "durable.resume": Task(durable.open_resume, {"ask": host.ask}),
+    "durable.resume": Task(durable.open_resume, {"ask": tools.ask}),
     "durable.size": Task(durable.open_size("durable.size", durable.TINY)),
     "durable.data": Task(durable.open_size("durable.data", durable.DATA)),
-    "tool.ints": Task(tools.open_calls("tool.ints", "", "add(a=1, b=2)", "value", 3), {"add": host.add}),
+    "tool.ints": Task(tools.open_calls("tool.ints", "", "add(a=1, b=2)", "value", 3), {"add": tools.add}),
     "tool.text": Task(
         tools.open_calls("tool.text", _TEXT, "echo_text(text=text)", "value == text", True),
-        {"echo_text": host.echo_text},
+        {"echo_text": tools.echo_text},
     ),
     "tool.data": Task(
         tools.open_calls("tool.data", _DATA, "echo_data(data=data)", "value == data", True),
-        {"echo_data": host.echo_data},
+        {"echo_data": tools.echo_data},
     ),
     "tool.rows": Task(
         tools.open_calls("tool.rows", "", "find_rows()", "value[7]['name'] + str(len(value))", "customer 710000"),
-        {"find_rows": host.find_rows},
+        {"find_rows": tools.find_rows},
     ),
-    "transcript": Task(transcript.open_transcript, {"look_up": host.look_up}),
+    "transcript": Task(session.open_transcript, {"look_up": tools.look_up}),
     **{f"compute.{name}": Task(compute.open_program(name)) for name in compute.PROGRAMS},
     "memory": Task(crowd.open_memory),
-    "throughput.1": Task(throughput.open_threads(1)),
-    "throughput.2": Task(throughput.open_threads(2)),
+    "throughput.1": Task(crowd.open_threads(1)),
+    "throughput.2": Task(crowd.open_threads(2)),
     "live": Task(crowd.open_live),
 }

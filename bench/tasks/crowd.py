@@ -15,50 +15,14 @@ from cloche.bench.tasks.fresh import TRIVIAL
 
 __all__ = ["open_live", "open_memory", "open_threads", "private_bytes"]
 
-
+SESSIONS = 1_000
+_FEW = 25
+_MAX_SECONDS = 20.0
+_MAX_BYTES = 3 << 30
+_WORKING_SET = "data = 'x' * 1000000"
+_RATE_SECONDS = 0.5
 _PROC = Path("/proc")
 _DIRTY = re.compile(rb"^(?:Private_Dirty|Private_Hugetlb|Swap):\s+(\d+) kB", re.MULTILINE)
-
-
-def private_bytes() -> int:
-    """Return the bytes written by this process and all below it, swapped ones included; shared pages do not count.
-
-    Raises Unsupported where the system does not tell (only Linux does).
-    """
-    if not (_PROC / "self" / "smaps_rollup").exists():
-        raise Unsupported("private memory is measured on Linux only")
-    return sum(_dirty(process) for process in _family(os.getpid()))
-
-
-def _dirty(process: int) -> int:
-    try:
-        rollup = (_PROC / str(process) / "smaps_rollup").read_bytes()
-    except OSError:  # it ended meanwhile
-        return 0
-    return sum(int(kilobytes) for kilobytes in _DIRTY.findall(rollup)) * 1024
-
-
-def _family(root: int) -> set[int]:
-    parents = _parents()
-    family = {root}
-    while more := {child for child, parent in parents.items() if parent in family} - family:
-        family |= more
-    return family
-
-
-def _parents() -> dict[int, int]:
-    found: dict[int, int] = {}
-    for folder in _PROC.iterdir():
-        if folder.name.isdigit():
-            try:
-                # The name in parentheses may hold anything; the parent is the second field after it.
-                found[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-    return found
-
-
-_COUNTING = 0.5
 
 
 def open_threads(threads: int) -> Callable[[Runner], AbstractContextManager[Sample]]:
@@ -74,7 +38,7 @@ def open_threads(threads: int) -> Callable[[Runner], AbstractContextManager[Samp
 
 def _rate(runner: Runner, pool: ThreadPoolExecutor, threads: int) -> float:
     start = perf_counter()
-    counting = [pool.submit(_count, runner, start + _COUNTING) for _ in range(threads)]
+    counting = [pool.submit(_count, runner, start + _RATE_SECONDS) for _ in range(threads)]
     return sum(count.result() for count in counting) / (perf_counter() - start)
 
 
@@ -84,13 +48,6 @@ def _count(runner: Runner, until: float) -> int:
         runner.fresh(TRIVIAL)
         count += 1
     return count
-
-
-SESSIONS = 1_000
-_FEW = 25
-_SECONDS = 20.0
-_BYTES = 3 << 30
-_WORKING_SET = "data = 'x' * 1000000"
 
 
 @contextmanager
@@ -149,10 +106,48 @@ def _open(runner: Runner, stack: ExitStack, count: int) -> list[Run]:
 
 
 def _enough() -> Callable[[int], bool]:
-    until, base = perf_counter() + _SECONDS, private_bytes()
+    until, base = perf_counter() + _MAX_SECONDS, private_bytes()
 
     def enough(count: int) -> bool:
         # Adding up the memory of many processes takes long, so it is not done for each session.
-        return perf_counter() > until or (count % 20 == 0 and private_bytes() - base > _BYTES)
+        return perf_counter() > until or (count % 20 == 0 and private_bytes() - base > _MAX_BYTES)
 
     return enough
+
+
+def private_bytes() -> int:
+    """Return the bytes written by this process and all below it, swapped ones included; shared pages do not count.
+
+    Raises Unsupported where the system does not say (only Linux does).
+    """
+    if not (_PROC / "self" / "smaps_rollup").exists():
+        raise Unsupported("private memory is measured on Linux only")
+    return sum(_dirty(process) for process in _family(os.getpid()))
+
+
+def _dirty(process: int) -> int:
+    try:
+        rollup = (_PROC / str(process) / "smaps_rollup").read_bytes()
+    except OSError:  # it ended meanwhile
+        return 0
+    return sum(int(kilobytes) for kilobytes in _DIRTY.findall(rollup)) * 1024
+
+
+def _family(root: int) -> set[int]:
+    parents = _parents()
+    family = {root}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def _parents() -> dict[int, int]:
+    found: dict[int, int] = {}
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            try:
+                # The name in parentheses may hold anything; the parent is the second field after it.
+                found[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    return found

@@ -1,4 +1,4 @@
-"""Sessions written down as bytes, and gone on with."""
+"""Sessions written to bytes, and resumed from them."""
 
 import itertools
 from collections.abc import Callable, Generator
@@ -24,7 +24,7 @@ def work():
     total = 0
     for number in range(3000000):
         total += 1
-    return total + ask(question='go on?')
+    return total + ask(question='continue?')
 
 result = work()
 """
@@ -100,7 +100,7 @@ def _kept(runner: Runner, setup: str) -> Generator[Kept, None, None]:
 
 
 def _mean(measure: Callable[[], float]) -> float:
-    """Return the mean of a few: what the machine did meanwhile for somebody else is not theirs."""
+    """Return the mean of a few: alone, one would mostly show what the machine did for others."""
     return sum(measure() for _ in range(_FEW)) / _FEW
 
 

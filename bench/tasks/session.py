@@ -1,8 +1,8 @@
 """Programs in one session: the next one, the same again, and ten turns of an agent."""
 
 import itertools
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from cloche.bench.adapters.base import Runner
 from cloche.bench.tasks.base import IN_A_ROW, Sample, WrongAnswer, expect, seconds, seconds_in_a_row
 
 __all__ = ["open_next", "open_repeat", "open_transcript"]
+
+_FILE = Path(__file__).parents[1] / "programs" / "transcript.txt"
+_RESULT = [25, 60, 60, 12, 50]
 
 
 @contextmanager
@@ -22,16 +25,17 @@ def open_next(runner: Runner) -> Generator[Sample, None, None]:
         yield lambda: {"session.next": seconds_in_a_row(partial(run, next(texts)) for _ in range(IN_A_ROW))}
 
 
-@contextmanager
-def open_repeat(runner: Runner) -> Generator[Sample, None, None]:
-    """The same text each time, which a peer may have kept compiled."""
-    with runner.session() as run:
-        run("x = 1")
-        yield lambda: {"session.repeat": seconds_in_a_row([partial(run, "x = 1")] * IN_A_ROW)}
+def open_repeat(metric: str) -> Callable[[Runner], AbstractContextManager[Sample]]:
+    """Return a task's opener: the same text each time, which a peer may have kept compiled."""
 
+    @contextmanager
+    def opened(runner: Runner) -> Generator[Sample, None, None]:
+        with runner.session() as run:
+            run(runner.opening + "x = 1")
+            expect(run("result = x + 41" + runner.value), 42)
+            yield lambda: {metric: seconds_in_a_row([partial(run, "x = 1")] * IN_A_ROW)}
 
-_FILE = Path(__file__).parents[1] / "programs" / "transcript.txt"
-_RESULT = [25, 60, 60, 12, 50]
+    return opened
 
 
 @contextmanager

@@ -18,13 +18,13 @@ __all__ = ["Block", "Server", "serve", "take_block"]
 
 
 class Block(TypedDict):
-    """How long a block is: it ends after ``seconds`` or ``most`` samples, and has at least one.
+    """How long a block is: it ends after ``seconds`` or ``max_samples`` samples, and has at least one.
 
     ``warm`` samples are thrown away before it; a peer whose samples take longer than the block warms up once.
     """
 
     seconds: float
-    most: int
+    max_samples: int
     warm: int
 
 
@@ -32,13 +32,13 @@ def take_block(sample: Sample, block: Block) -> dict[str, list[float]]:
     """Return the samples by metric."""
     _repeat(sample, block["warm"], block["seconds"], {})
     found: dict[str, list[float]] = {}
-    _repeat(sample, block["most"], block["seconds"], found)
+    _repeat(sample, block["max_samples"], block["seconds"], found)
     return found
 
 
-def _repeat(sample: Sample, most: int, seconds: float, found: dict[str, list[float]]) -> None:
+def _repeat(sample: Sample, max_samples: int, seconds: float, found: dict[str, list[float]]) -> None:
     until = perf_counter() + seconds
-    for count in range(most):
+    for count in range(max_samples):
         if count and perf_counter() >= until:
             return
         for metric, value in sample().items():

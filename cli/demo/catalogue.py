@@ -112,9 +112,9 @@ def _no_tools(_: ExitStack) -> Sequence[Tool]:
 
 @dataclass(frozen=True, slots=True)
 class DemoProgram:
-    """One program of the demo. ``files`` are put into its sandbox first; ``naughty`` ones should come to nothing.
+    """One program of the demo. ``files`` are put into its sandbox first; ``naughty`` ones should fail.
 
-    One that waits for leave runs in two processes; ``given`` are its tools as the first one is given them.
+    One that waits for approval runs in two processes; ``given`` are the first one's ``--tool`` flags.
     """
 
     name: str
@@ -164,7 +164,7 @@ def _till(_: ExitStack) -> Sequence[Tool]:
 
 def _desk(stack: ExitStack) -> Sequence[Tool]:
     desk = Desk()
-    stack.callback(desk.go_home)
+    stack.callback(desk.close)
     return desk.tools()
 
 

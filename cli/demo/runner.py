@@ -21,12 +21,16 @@ from cloche.runtime.snapshots.stores.folder import FolderStore
 
 __all__ = ["DemoRunner", "Report", "run_in_two_processes"]
 
+_NEIGHBOUR = "6 * 7"
+_START_SECONDS = 120
+"""For a process that starts an interpreter and a program that stops at its first payment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """One program's runs, one for each cell, and ``deviation``: what was not as expected, empty if all was.
 
-    ``crash`` is an error of the host that should never have come out; there are then no results of that run.
+    ``crash`` is an error of the host, which the sandbox should never raise; there are then no results of that run.
     """
 
     program: DemoProgram
@@ -60,44 +64,6 @@ class Report:
         return sum(result.usage.calls for result in self.results)
 
 
-_SECONDS = 120
-"""For a process that starts an interpreter and a program that stops at its first payment."""
-
-
-def run_in_two_processes(program: DemoProgram, box: Sandbox, began: Callable[[Session], object]) -> Result[Any]:
-    """Start a program in a process of its own, which ends where the program waits; approve all, here, to its end.
-
-    ``began`` is told the session that goes on here. Raises RuntimeError if the other process did not end there.
-    """
-    with box.restore(_started_elsewhere(program)) as session:
-        began(session)
-        return _approved(session.suspended)
-
-
-def _approved(now: "Suspended | Result[Any] | None") -> Result[Any]:
-    while isinstance(now, Suspended):
-        now = now.approve(*(call.id for call in now.calls))
-    if now is None:
-        raise RuntimeError("nothing waits in the session that was kept")
-    return now
-
-
-def _started_elsewhere(program: DemoProgram) -> Snapshot:
-    """Do what a person does at the shell, and return what is left when that process has ended."""
-    with TemporaryDirectory(prefix="cloche-demo-") as folder:
-        command = [sys.executable, "-m", "cloche", "session", "start", program.name, "-", "--store", folder]
-        given = [flag for reference in program.given for flag in ("--tool", reference)]
-        done = subprocess.run(
-            [*command, *given], input=program.source.encode(), capture_output=True, timeout=_SECONDS, check=False
-        )
-        if done.returncode != ExitCode.WAITING:
-            raise RuntimeError(f"the first process ended with {done.returncode}: {done.stderr.decode()[-500:]}")
-        return FolderStore(Path(folder)).get(program.name)
-
-
-_NEIGHBOUR = "6 * 7"
-
-
 class DemoRunner:
     """Runs one program at a time; :meth:`interrupt` may be called from another thread."""
 
@@ -110,8 +76,8 @@ class DemoRunner:
         try:
             with ExitStack() as stack:
                 deviation = self._run(program, stack, results)
-        except Exception as error:  # the demo shows that none ever comes out, so it has to look
-            return Report(program, results, "an error came out of the sandbox", crash=error)
+        except Exception as error:  # the demo shows that the sandbox raises none, so it has to look
+            return Report(program, results, "the sandbox raised an error", crash=error)
         return Report(program, results, deviation)
 
     def interrupt(self) -> None:
@@ -140,9 +106,40 @@ class DemoRunner:
                 break
 
 
+def run_in_two_processes(program: DemoProgram, box: Sandbox, began: Callable[[Session], object]) -> Result[Any]:
+    """Start a program in another process, which ends where the program waits; then approve its calls here, to its end.
+
+    ``began`` is called with the session in which it resumes. Raises RuntimeError if the other process ended elsewhere.
+    """
+    with box.restore(_started_elsewhere(program)) as session:
+        began(session)
+        return _approve_all(session.suspended)
+
+
+def _approve_all(now: "Suspended | Result[Any] | None") -> Result[Any]:
+    while isinstance(now, Suspended):
+        now = now.approve(*(call.id for call in now.calls))
+    if now is None:
+        raise RuntimeError("no call waits in the session that was kept")
+    return now
+
+
+def _started_elsewhere(program: DemoProgram) -> Snapshot:
+    """Start it as a person does at the shell, and return the snapshot that this process leaves."""
+    with TemporaryDirectory(prefix="cloche-demo-") as folder:
+        command = [sys.executable, "-m", "cloche", "session", "start", program.name, "-", "--store", folder]
+        given = [flag for reference in program.given for flag in ("--tool", reference)]
+        done = subprocess.run(
+            [*command, *given], input=program.source.encode(), capture_output=True, timeout=_START_SECONDS, check=False
+        )
+        if done.returncode != ExitCode.WAITING:
+            raise RuntimeError(f"the first process ended with {done.returncode}: {done.stderr.decode()[-500:]}")
+        return FolderStore(Path(folder)).get(program.name)
+
+
 def _neighbour_problem(box: Sandbox, result: Result[Any]) -> str:
-    """Check, after a program that was ended, that the next run on this host is well."""
+    """Check that the next run on this host works after a program that was ended."""
     if result.ok or isinstance(result.error, GuestException):
         return ""
     neighbour = box.run(_NEIGHBOUR)
-    return "" if neighbour.value == 42 else f"the next run was not well: {neighbour!r}"
+    return "" if neighbour.value == 42 else f"the next run failed: {neighbour!r}"

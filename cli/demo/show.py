@@ -20,21 +20,79 @@ from cloche.runtime.errors import GuestError, GuestException
 
 __all__ = ["DemoShow", "demo_table", "outcome_text"]
 
-
+_FIRST_USE = "compiling the guest image for this machine, once"
+# A cached image loads in milliseconds: only a wait that lasts is explained.
+_WORTH_SAYING = 1.0
 _COLUMNS = ("fuel", "time", "memory", "calls")
-_LONGEST = 200
+_MAX_OUTCOME = 200
 # Below this many columns an outcome beside its program's name and its numbers has no room to be read.
 _WIDE = 120
 # Two lines of what a terminal of 80 columns leaves beside the numbers.
-_STACKED_LONGEST = 92
+_MAX_STACKED = 92
+
+
+class DemoShow:
+    """Shows the demo on one console; where that is no terminal, each program gets a line when it begins."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._runner = DemoRunner()
+
+    def load_image(self) -> None:
+        """Get the guest image ready. Raises ImageError."""
+        started = time.perf_counter()
+        worker = Worker(lambda: Sandbox().run("None"))
+        with self._console.status(_FIRST_USE) as status:
+            while not worker.wait():
+                status.update(f"{_FIRST_USE}: {time.perf_counter() - started:.1f} s")
+        worker.outcome().unwrap()
+        seconds = time.perf_counter() - started
+        note = f", compiled for this machine and kept for the next time ({seconds:.1f} s)"
+        self._console.print(f"guest image ready{note if seconds > _WORTH_SAYING else f' in {seconds * 1000:.0f} ms'}")
+
+    def run(self, programs: Sequence[DemoProgram]) -> list[Report]:
+        """Run the programs one after the other. Ctrl-C ends the running one and raises KeyboardInterrupt."""
+        reports: list[Report] = []
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            for program in programs:
+                self._announce(program, len(reports) + 1, len(programs))
+                reports.append(self._run(program, reports, live))
+        self._console.print(self._table(reports))
+        return reports
+
+    def summary(self, reports: Iterable[Report], seconds: float) -> None:
+        """Print how many programs did what is expected, and the totals."""
+        deviating = [report.program.name for report in reports if report.deviation]
+        if deviating:
+            self._console.print(Text(f"not as expected: {', '.join(deviating)}", "bold red"))
+        else:
+            self._console.print(Text(f"all as expected in {seconds:.1f} s; the host still works", "bold green"))
+
+    def _run(self, program: DemoProgram, reports: list[Report], live: Live) -> Report:
+        started = time.perf_counter()
+        worker = Worker(lambda: self._runner.run(program))
+        try:
+            while not worker.wait():
+                live.update(self._table(reports, program.name, time.perf_counter() - started), refresh=True)
+        except KeyboardInterrupt:
+            self._runner.interrupt()
+            raise
+        return worker.outcome()
+
+    def _table(self, reports: Sequence[Report], running: str = "", seconds: float = 0.0) -> Table:
+        return demo_table(reports, running, seconds, width=self._console.width)
+
+    def _announce(self, program: DemoProgram, number: int, count: int) -> None:
+        if not self._console.is_terminal:
+            print(f"{number}/{count} {program.name}", flush=True)
 
 
 def demo_table(reports: Iterable[Report], running: str = "", seconds: float = 0.0, *, width: int = 80) -> Table:
-    """Return the table so far, for a terminal of ``width`` columns; ``running`` runs now, since so many seconds."""
+    """Return the table so far, for a terminal of ``width`` columns; ``running`` has been running for ``seconds``."""
     stacked = width < _WIDE
     table = _empty_table(stacked)
     for report in reports:
-        outcome = outcome_text(report, _STACKED_LONGEST if stacked else _LONGEST)
+        outcome = outcome_text(report, _MAX_STACKED if stacked else _MAX_OUTCOME)
         table.add_row(*_cells(_name(report), outcome, stacked), *_numbers(report))
     if running:
         now = _cells(Text(f"… {running}", "dim"), Text("running", "dim"), stacked)
@@ -42,13 +100,15 @@ def demo_table(reports: Iterable[Report], running: str = "", seconds: float = 0.
     return table
 
 
-def outcome_text(report: Report, longest: int = _LONGEST) -> Text:
+def outcome_text(report: Report, max_length: int = _MAX_OUTCOME) -> Text:
     """Return the outcome on one line: the value, or the error by its type. What the guest wrote stays plain text."""
     if report.crash is not None:
-        return Text(one_line(f"{report.deviation}: {type(report.crash).__name__}: {report.crash}", longest), "bold red")
-    outcome = _outcome(report, longest)
+        return Text(
+            one_line(f"{report.deviation}: {type(report.crash).__name__}: {report.crash}", max_length), "bold red"
+        )
+    outcome = _outcome(report, max_length)
     if report.deviation:
-        return Text(f"{one_line(report.deviation, longest)}, got ", "bold red").append_text(outcome)
+        return Text(f"{one_line(report.deviation, max_length)}, got ", "bold red").append_text(outcome)
     return outcome
 
 
@@ -76,20 +136,20 @@ def _cells(name: Text, outcome: Text, stacked: bool) -> list[RenderableType]:
     return [Group(name, Padding(outcome, (0, 0, 0, 2)))] if stacked else [name, outcome]
 
 
-def _outcome(report: Report, longest: int) -> Text:
+def _outcome(report: Report, max_length: int) -> Text:
     result = report.last
     if result is None:
         return Text("not run")
     if result.error is None:
-        return Text(brief_repr(result.value, longest), "green")
-    return _error_text(result.error, longest)
+        return Text(brief_repr(result.value, max_length), "green")
+    return _error_text(result.error, max_length)
 
 
-def _error_text(error: GuestError, longest: int) -> Text:
-    """Tell the program's own exceptions from the sandbox's errors by words too: a program may name a class anything."""
+def _error_text(error: GuestError, max_length: int) -> Text:
+    """Say in words whose error it is, the program's or the sandbox's: a program may name a class anything."""
     if isinstance(error, GuestException):
-        return Text("raised ", "yellow").append(one_line(str(error), longest), "default")
-    return Text(f"ended by {type(error).__name__}: ", "magenta").append(one_line(str(error), longest), "default")
+        return Text("raised ", "yellow").append(one_line(str(error), max_length), "default")
+    return Text(f"ended by {type(error).__name__}: ", "magenta").append(one_line(str(error), max_length), "default")
 
 
 def _name(report: Report) -> Text:
@@ -114,64 +174,3 @@ def _time(seconds: float) -> str:
     if seconds >= 1:
         return f"{seconds:.2f} s"
     return f"{seconds * 1000:.0f} ms" if seconds >= 0.1 else f"{seconds * 1000:.1f} ms"
-
-
-_FIRST_USE = "compiling the guest image for this machine, once"
-# A cached image loads in milliseconds: only a wait that lasts is explained.
-_WORTH_TELLING = 1.0
-
-
-class DemoShow:
-    """Shows the demo on one console; where that is no terminal, each program gets a line when it begins."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._runner = DemoRunner()
-
-    def load_image(self) -> None:
-        """Get the guest image ready. Raises ImageError."""
-        started = time.perf_counter()
-        worker = Worker(lambda: Sandbox().run("None"))
-        with self._console.status(_FIRST_USE) as status:
-            while not worker.wait():
-                status.update(f"{_FIRST_USE}: {time.perf_counter() - started:.1f} s")
-        worker.outcome().unwrap()
-        seconds = time.perf_counter() - started
-        note = f", compiled for this machine and kept for the next time ({seconds:.1f} s)"
-        self._console.print(f"guest image ready{note if seconds > _WORTH_TELLING else f' in {seconds * 1000:.0f} ms'}")
-
-    def run(self, programs: Sequence[DemoProgram]) -> list[Report]:
-        """Run the programs one after the other. Ctrl-C ends the running one and raises KeyboardInterrupt."""
-        reports: list[Report] = []
-        with Live(console=self._console, auto_refresh=False, transient=True) as live:
-            for program in programs:
-                self._announce(program, len(reports) + 1, len(programs))
-                reports.append(self._run(program, reports, live))
-        self._console.print(self._table(reports))
-        return reports
-
-    def summary(self, reports: Iterable[Report], seconds: float) -> None:
-        """Tell how it went."""
-        surprises = [report.program.name for report in reports if report.deviation]
-        if surprises:
-            self._console.print(Text(f"not as expected: {', '.join(surprises)}", "bold red"))
-        else:
-            self._console.print(Text(f"all as expected in {seconds:.1f} s; the host is well", "bold green"))
-
-    def _run(self, program: DemoProgram, reports: list[Report], live: Live) -> Report:
-        started = time.perf_counter()
-        worker = Worker(lambda: self._runner.run(program))
-        try:
-            while not worker.wait():
-                live.update(self._table(reports, program.name, time.perf_counter() - started), refresh=True)
-        except KeyboardInterrupt:
-            self._runner.interrupt()
-            raise
-        return worker.outcome()
-
-    def _table(self, reports: Sequence[Report], running: str = "", seconds: float = 0.0) -> Table:
-        return demo_table(reports, running, seconds, width=self._console.width)
-
-    def _announce(self, program: DemoProgram, number: int, count: int) -> None:
-        if not self._console.is_terminal:
-            print(f"{number}/{count} {program.name}", flush=True)

@@ -42,15 +42,15 @@ class TeamShow:
 
     def _line(self, agent: str, step: ActionStep) -> Text:
         mark, style = ("✗", "yellow") if step.error else ("✓", "green")
-        told = f"answer: {step.observation}" if step.is_final and step.observation else step.observation
+        seen = f"answer: {step.observation}" if step.is_final and step.observation else step.observation
         text = Text(f" {mark} ", style).append(f"{agent}, step {step.number}", "bold")
         text.append(f"  {_used(step)}", "dim")
-        text.append(f"\n   {one_line(told, self._console.width - 4)}" if told else "")
+        text.append(f"\n   {one_line(seen, self._console.width - 4)}" if seen else "")
         return text
 
     def _end(self, result: RunResult) -> bool:
         if result.output is None:
-            self._console.print(Text(f"ended ({result.state}): {_told(result.error)}", "bold red"))
+            self._console.print(Text(f"ended ({result.state}): {_error_line(result.error)}", "bold red"))
             return False
         spent = f" [{result.usage.total:,} tokens, {result.tool_calls} tool calls, {result.seconds:.1f} s]"
         self._console.print(
@@ -67,6 +67,6 @@ def _used(step: ActionStep) -> str:
     return f"{guest.seconds * 1000:.1f} ms{fuel}, {guest.calls} tool call{'' if guest.calls == 1 else 's'}"
 
 
-def _told(error: Exception | None) -> str:
+def _error_line(error: Exception | None) -> str:
     known = isinstance(error, AgentError)
     return one_line(str(error) if known else f"{type(error).__name__}: {error}", 400)

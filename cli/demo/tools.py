@@ -65,7 +65,7 @@ def convert(amount: float, source: str, target: str) -> float:
 
 @dataclass(frozen=True)
 class Lead:
-    """Somebody who asked for an offer."""
+    """A person who asked for an offer."""
 
     name: str
     domain: str
@@ -137,7 +137,7 @@ def price(item: str) -> int:
 
 @tool(approval=True)
 def pay(amount: int, to: str) -> str:
-    """Pay somebody."""
+    """Pay a shop."""
     return f"paid {amount} to {to}"
 
 
@@ -145,7 +145,7 @@ class Prices:
     """A slow service, which notes how many callers it serves at once."""
 
     def __init__(self) -> None:
-        self.at_once = self.most_at_once = 0
+        self.at_once = self.max_at_once = 0
 
     def tools(self) -> list[Tool]:
         """Return the tool that asks this service."""
@@ -154,7 +154,7 @@ class Prices:
         async def hotel_price(city: str) -> int:
             """Return the price of a night in a city, after a while."""
             self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
+            self.max_at_once = max(self.max_at_once, self.at_once)
             await asyncio.sleep(0.25)
             self.at_once -= 1
             return 40 + sum(city.encode()) % 90
@@ -163,7 +163,7 @@ class Prices:
 
 
 class Desk:
-    """People who answer late: their tool blocks until :meth:`go_home`, an hour at most."""
+    """People who answer late: their tool blocks until :meth:`close`, an hour at most."""
 
     def __init__(self) -> None:
         self._closing = threading.Event()
@@ -178,7 +178,7 @@ class Desk:
 
         return [approve_refund]
 
-    def go_home(self) -> None:
+    def close(self) -> None:
         """Let every waiting call return."""
         self._closing.set()
 

@@ -10,7 +10,7 @@ from cloche.bench.worker.serving import Server
 @pytest.mark.parametrize("task", [name for name in TASKS if name.startswith("durable")])
 def test_every_task_gives_a_number_and_a_right_answer(task: str) -> None:
     server = Server(ClocheAdapter)
-    answer = server.answer({"task": task, "block": {"seconds": 0.0, "most": 1, "warm": 0}})
+    answer = server.answer({"task": task, "block": {"seconds": 0.0, "max_samples": 1, "warm": 0}})
     server.close()
     assert "error" not in answer
     assert list(answer["samples"]) == [task]

@@ -17,6 +17,7 @@ def make_results() -> MakeResults:
         failures: dict[tuple[str, str], tuple[str, str]] | None = None,
         *,
         title: str = "",
+        versions: dict[str, dict[str, str]] | None = None,
     ) -> Results:
         failures = failures or {}
         names = list(dict.fromkeys(peer for _, peer in (*found, *failures)))
@@ -32,7 +33,13 @@ def make_results() -> MakeResults:
                 system="Linux 6", processor="abacus", cores=2, memory=8 << 30, python="CPython", load=0.5
             ),
             peers=[
-                PeerFacts(name=name, title=title or name, isolation="glass", python="CPython 3.13.5", versions={})
+                PeerFacts(
+                    name=name,
+                    title=title or name,
+                    isolation="glass",
+                    python="CPython 3.13.5",
+                    versions=(versions or {}).get(name, {}),
+                )
                 for name in names
             ],
             absent=[AbsentPeer(name="missing-peer", reason="not installed: No module named 'missing'")],

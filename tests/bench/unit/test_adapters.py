@@ -12,7 +12,7 @@ from cloche.bench.worker.serving import Server
 
 IN_HOUSE = ("exec", "subprocess", "restricted", "smolagents", "monty", "eryx")
 _NOT_OF_THE_BASELINE = ("throughput", "live", "memory", "durable")
-ONE = {"seconds": 0.0, "most": 1, "warm": 0}
+ONE = {"seconds": 0.0, "max_samples": 1, "warm": 0}
 
 
 @pytest.fixture(params=IN_HOUSE)

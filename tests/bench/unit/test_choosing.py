@@ -49,6 +49,9 @@ def test_an_unknown_peer_is_named() -> None:
 
 def test_variants_are_measured_where_they_differ() -> None:
     assert takes_part(PEERS["cloche-none"], "compute.calls", "compute")
+    assert takes_part(PEERS["cloche-nonblocking"], "tool.ints", "tool")
+    assert takes_part(PEERS["cloche-nonblocking"], "session.tools", "session")
+    assert not takes_part(PEERS["cloche-nonblocking"], "session.next", "session")
     assert not takes_part(PEERS["cloche-none"], "fresh.ready", "start")
     assert not takes_part(PEERS["cloche-none"], "process", "start")
 

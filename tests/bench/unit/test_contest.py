@@ -9,7 +9,7 @@ from cloche.bench.measuring.process import Failed, WorkerProcess
 from cloche.bench.peers import Peer
 from cloche.bench.worker.serving import Block
 
-BLOCK: Block = {"seconds": 0.0, "most": 1, "warm": 0}
+BLOCK: Block = {"seconds": 0.0, "max_samples": 1, "warm": 0}
 FAKES = """
 import os, time
 from cloche.bench.adapters.base import Runner

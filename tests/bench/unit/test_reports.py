@@ -176,6 +176,26 @@ def test_the_markdown_table_can_be_found_again(results: Results) -> None:
     assert any("(11 of 12)" in line for line in table)
 
 
+def test_the_comparison_says_which_versions_were_measured(make_results: MakeResults) -> None:
+    found = {("fresh.ready", peer): [[1.0]] for peer in ("exec", "cloche", "monty")}
+    versions = {"cloche": {"wasmtime": "50.0.1"}, "monty": {"pydantic-monty": "1.4.0"}}
+    results = make_results(found, versions=versions)
+    expected = "| version measured | CPython 3.13.5 | Cloche 0.1.0, wasmtime 50.0.1 | pydantic-monty 1.4.0 |"
+    assert expected in comparison(results).splitlines()
+    assert "pydantic-monty 1.4.0" in page(results)
+    console = terminal(200)
+    show(console, results)
+    assert "pydantic-monty 1.4.0" in written(console)
+
+
+def test_the_comparison_shows_what_a_tool_costs_that_may_block_and_one_that_does_not(make_results: MakeResults) -> None:
+    found = {("tool.ints", "exec"): [[1e-6]], ("tool.ints", "cloche"): [[4e-6]]}
+    found |= {("tool.ints", "cloche-nonblocking"): [[3e-6]]}
+    lines = comparison(make_results(found)).splitlines()
+    place = lines.index("| tool call, two ints | 1.00 µs | 4.00 µs |")
+    assert lines[place + 1] == "| - a tool with `blocking=False` |  | 3.00 µs |"
+
+
 def test_changes_are_shown_and_the_rest_counted(make_results: MakeResults) -> None:
     before = make_results({("fresh.ready", "cloche"): [[1.0]], ("process", "cloche"): [[1.0]]})
     after = make_results({("fresh.ready", "cloche"): [[2.0]], ("process", "cloche"): [[1.0]]})

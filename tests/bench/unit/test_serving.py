@@ -11,7 +11,7 @@ from cloche.bench.tasks.base import GaveUp, Sample, Task, WrongAnswer, expect
 from cloche.bench.tasks.catalogue import TASKS
 from cloche.bench.worker.serving import Block, Server, serve, take_block
 
-ONE: Block = {"seconds": 0.0, "most": 1, "warm": 0}
+ONE: Block = {"seconds": 0.0, "max_samples": 1, "warm": 0}
 
 
 class Fake(Runner):
@@ -40,12 +40,12 @@ def failing(runner: Runner) -> Generator[Sample, None, None]:
 
 def test_a_block_throws_warm_ups_away_and_ends_at_its_count() -> None:
     numbers = iter(range(100))
-    found = take_block(lambda: {"a": float(next(numbers)), "b": 1.0}, {"seconds": 60.0, "most": 3, "warm": 2})
+    found = take_block(lambda: {"a": float(next(numbers)), "b": 1.0}, {"seconds": 60.0, "max_samples": 3, "warm": 2})
     assert found == {"a": [2.0, 3.0, 4.0], "b": [1.0, 1.0, 1.0]}
 
 
 def test_a_block_has_one_sample_however_short_it_is() -> None:
-    assert take_block(lambda: {"a": 1.0}, {"seconds": 0.0, "most": 9, "warm": 0}) == {"a": [1.0]}
+    assert take_block(lambda: {"a": 1.0}, {"seconds": 0.0, "max_samples": 9, "warm": 0}) == {"a": [1.0]}
 
 
 def test_a_task_stays_open_from_block_to_block() -> None:
@@ -116,9 +116,7 @@ class Wrong(Runner):
         return "wrong"
 
 
-@pytest.mark.parametrize(
-    "task", [name for name in TASKS if not name.startswith(("throughput", "memory", "session.repeat"))]
-)
+@pytest.mark.parametrize("task", [name for name in TASKS if not name.startswith(("throughput", "memory"))])
 def test_no_task_measures_a_peer_that_is_wrong(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloche.bench.tasks.crowd.SESSIONS", 2)
     answer = Server(Wrong).answer({"task": task, "block": ONE})

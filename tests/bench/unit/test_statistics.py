@@ -19,9 +19,9 @@ def test_the_median_is_that_of_all_samples(rounds: list[list[float]]) -> None:
     found = summary(rounds)
     assert math.isclose(found.median, statistics.median(samples))
     assert found.count == len(samples)
-    assert found.least == min(samples)
-    assert found.most == max(samples)
-    assert found.least <= found.low <= found.median <= found.high <= found.most
+    assert found.min == min(samples)
+    assert found.max == max(samples)
+    assert found.min <= found.low <= found.median <= found.high <= found.max
 
 
 @given(st.lists(amounts, min_size=2, max_size=30))

@@ -27,7 +27,7 @@ def name() -> str:
 def test_every_program_does_what_it_should_on_80_columns(cloche: Run) -> None:
     done = cloche("demo", **NO_KEYS)
     assert done.returncode == 0, done.stdout
-    assert "the host is well" in done.stdout
+    assert "the host still works" in done.stdout
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert all(any(line.startswith(f" ✓ {program.name} ") for line in lines) for program in PROGRAMS)

@@ -44,8 +44,8 @@ def test_a_deviation_is_red_and_says_what_was_expected() -> None:
 
 
 def test_an_error_of_the_host_is_shown_as_one() -> None:
-    crashed = Report(PROGRAM, [], "an error came out of the sandbox", crash=RuntimeError("boom"))
-    assert outcome_text(crashed).plain == "an error came out of the sandbox: RuntimeError: boom"
+    crashed = Report(PROGRAM, [], "the sandbox raised an error", crash=RuntimeError("boom"))
+    assert outcome_text(crashed).plain == "the sandbox raised an error: RuntimeError: boom"
     assert crashed.last is None
 
 

@@ -60,12 +60,12 @@ def test_prices_are_asked_together() -> None:
 
     oslo, lima, again = asyncio.run(ask())
     assert oslo == again != lima
-    assert (prices.most_at_once, prices.at_once) == (3, 0)
+    assert (prices.max_at_once, prices.at_once) == (3, 0)
 
 
 def test_a_desk_that_goes_home_lets_its_callers_go() -> None:
     desk = Desk()
-    desk.go_home()
+    desk.close()
     assert desk.tools()[0](order=1) is True
 
 
