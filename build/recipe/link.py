@@ -11,7 +11,7 @@ from pathlib import Path
 
 from recipe import cpython, sources, toolchain
 from recipe.inputs import load
-from recipe.modules import CModule, all_modules
+from recipe.modules import LIBC, CModule, all_modules, library
 from recipe.progress import Progress, progress, run
 from recipe.workspace import digest_files, digest_of, fresh, step
 
@@ -30,7 +30,7 @@ Job = tuple[Path, tuple[str, ...]]
 
 def key() -> str:
     """What the linked module depends on."""
-    own = digest_files([*cpython.GUEST_C.glob("*.[ch]")], cpython.GUEST_C)
+    own = digest_of(*(digest_files(folder.glob("*.[ch]"), folder) for folder in (cpython.GUEST_C, LIBC)))
     added = [sources.key_of(source) for source in load().values()]
     recipe = [Path(__file__).read_bytes(), Path(__file__).with_name("modules.py").read_bytes()]
     return digest_of(cpython.compile_key(), own, *added, *recipe)
@@ -47,14 +47,17 @@ def _compile(job: Job, folder: Path, objects: Path, shown: Progress) -> Path:
     return target
 
 
-def _jobs(modules: list[CModule]) -> list[Job]:
+def _guest() -> CModule:
     flags = (*GUEST_FLAGS, f"-isystem{sources.unpacked('sqlite') / 'sqlite'}")
-    guest = [(path, flags) for path in sorted(cpython.GUEST_C.glob("*.c"))]
-    return guest + list(chain.from_iterable(((file, m.flags) for file in m.files) for m in modules))
+    return CModule("guest", tuple(sorted(cpython.GUEST_C.glob("*.c"))), flags)
+
+
+def _jobs(modules: list[CModule]) -> list[Job]:
+    return list(chain.from_iterable(((file, m.flags) for file in m.files) for m in modules))
 
 
 def _compile_all(folder: Path, objects: Path) -> list[Path]:
-    jobs = _jobs(all_modules())
+    jobs = _jobs([*library(), _guest(), *all_modules()])
     with progress("compile the guest's modules", len(jobs)) as shown, ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(partial(_compile, folder=folder, objects=objects, shown=shown), jobs))
 

@@ -1,4 +1,4 @@
-"""The C modules added to CPython's own: msgpack, zlib, bz2, lzma, SQLite, each a list of files and flags."""
+"""The C that is added to CPython's own, each part files and flags: modules, and functions of the C library."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recipe import sources
+from recipe.inputs import BUILD
 
 ZLIB = ["adler32", "crc32", "deflate", "inffast", "inflate", "inftrees", "trees", "zutil"]
 BZIP2 = ["blocksort", "huffman", "crctable", "randtable", "compress", "decompress", "bzlib"]
@@ -120,9 +121,23 @@ SQLITE_FLAGS = [
 XZ_FOLDERS = ["api", "common", "check", "lz", "rangecoder", "lzma", "delta", "simple"]
 
 
+# The toolchain's are wrong in the last digits, log2 and log10 of tiny numbers in most, and acosh of negative ones.
+MATH = ["acosh", "exp", "exp2", "log10", "log2_data", "log2"]
+MATH_FLAGS = [
+    "-std=c99",
+    "-fno-builtin",
+    "-fno-strict-aliasing",
+    "-ffp-contract=off",
+    '-Dhidden=__attribute__((__visibility__("hidden")))',
+    "-w",
+]
+LIBC = BUILD.parent / "guest" / "libc"
+LIBC_FLAGS = ("-fno-builtin", "-Wall", "-Wextra", "-Werror", "-std=c11", "-D_GNU_SOURCE")
+
+
 @dataclass(frozen=True)
 class CModule:
-    """One extension module: the C files it is made of, with its flags."""
+    """Something in C: the files it is made of, with its flags."""
 
     name: str
     files: tuple[Path, ...]
@@ -167,6 +182,18 @@ def _sqlite(cpython: Path) -> CModule:
     files = [*sorted(wrapper.glob("*.c")), library / "sqlite3.c"]
     flags = (f"-I{library}", f"-I{wrapper}", *(f"-D{flag}" for flag in SQLITE_FLAGS), "-w")
     return CModule("_sqlite3", tuple(files), flags, ("sqlite",))
+
+
+def library() -> list[CModule]:
+    """Functions of the C library that take the place of the toolchain's.
+
+    They must come first when the guest is linked: an object before them that needs one of them would get the other.
+    """
+    tree = sources.unpacked("musl")
+    include = [f"-I{tree}/src/internal", f"-I{tree}/arch/generic"]
+    files = tuple(tree / f"src/math/{name}.c" for name in MATH)
+    own = CModule("libc", tuple(sorted(LIBC.glob("*.c"))), LIBC_FLAGS)
+    return [own, CModule("math", files, (*MATH_FLAGS, *include), ("musl",))]
 
 
 def all_modules() -> list[CModule]:

@@ -56,14 +56,14 @@ def run(argv: Sequence[str | Path], log: Path, *, cwd: Path, env: Mapping[str, s
 
     Raises `BuildError` with the log's last lines if it fails.
     """
-    with log.open("a") as file:
-        process = subprocess.Popen(
-            [str(a) for a in argv], cwd=cwd, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+    line_by_line = subprocess.Popen(
+        [str(a) for a in argv], cwd=cwd, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    with log.open("a") as file, line_by_line as process:
         assert process.stdout is not None
         for line in process.stdout:
             file.write(line)
             shown.advance()
-    if process.wait():
+    if process.returncode:
         tail = "\n".join(log.read_text().splitlines()[-TAIL:])
         raise BuildError(f"{Path(argv[0]).name} failed with status {process.returncode}; log: {log}\n{tail}")
