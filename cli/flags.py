@@ -30,7 +30,7 @@ __all__ = [
     "sandbox_from",
 ]
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
 """To which a command adds its parser. The class is private, and generic for type checkers only."""
 
 _BUILT_IN = {"ask_user": "AskUser", "read_page": "ReadPage", "web_search": "WebSearch"}

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from cloche.cli.exit_codes import CommandError, ExitCode, exit_code
-from cloche.cli.harmless import harmless, one_line
+from cloche.runtime._terminal import harmless, one_line
 from cloche.runtime.errors import GuestError, GuestException, LimitExceeded
 from cloche.runtime.result import Event, Output, Result, ToolCallRecord
 

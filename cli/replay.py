@@ -5,7 +5,7 @@ import argparse
 from cloche.cli.exit_codes import ExitCode
 from cloche.cli.files import problems_with
 from cloche.cli.flags import Commands
-from cloche.cli.harmless import harmless
+from cloche.runtime._terminal import harmless
 from cloche.runtime.recording.recording import Recording
 from cloche.runtime.recording.replay import Replay, replay
 

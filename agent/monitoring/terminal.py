@@ -18,9 +18,9 @@ from cloche.agent.events import (
     ToolCallEnded,
 )
 from cloche.agent.memory import AgentMemory, messages_of
-from cloche.agent.monitoring.harmless import harmless
 from cloche.agent.steps import ActionStep, FinalAnswerStep, MemoryStep, PlanningStep, TaskStep
 from cloche.agent.values import shorten
+from cloche.runtime._terminal import harmless
 from cloche.runtime.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from cloche.agent.monitoring.harmless import harmless
+from cloche.runtime._terminal import harmless
 from cloche.runtime.errors import ClocheError
 
 __all__ = ["Entry", "RecordError", "TracedRun", "as_text", "read_record"]

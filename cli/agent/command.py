@@ -18,7 +18,7 @@ from cloche.cli.agent.script import scripted_model, scripted_task
 from cloche.cli.agent.tools import agent_tools, answer_calls, with_approval
 from cloche.cli.exit_codes import CommandError, ExitCode
 from cloche.cli.flags import MODELS_BY_KEY, Commands, add_tool_flag, model_of_environment
-from cloche.cli.harmless import harmless
+from cloche.runtime._terminal import harmless
 from cloche.runtime.errors import CallerError, ClocheError
 
 __all__ = ["add_parser", "command"]

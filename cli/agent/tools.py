@@ -10,10 +10,10 @@ from cloche.agent import AgentSuspended, MultiStepAgent, RunResult
 from cloche.cli.agent.script import scripted_tools
 from cloche.cli.exit_codes import CommandError
 from cloche.cli.flags import load_tools
-from cloche.cli.harmless import one_line
 from cloche.host_tools import ToolLike
 from cloche.host_tools.external import ToolCollection
 from cloche.host_tools.policy import Approval, GuardedTools, PlannedCall, Policy
+from cloche.runtime._terminal import one_line
 
 __all__ = ["agent_tools", "answer_calls", "with_approval"]
 

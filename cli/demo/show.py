@@ -13,9 +13,9 @@ from rich.text import Text
 from cloche import Sandbox
 from cloche.cli.demo.catalogue import DemoProgram
 from cloche.cli.demo.runner import DemoRunner, Report
-from cloche.cli.harmless import one_line
 from cloche.cli.output import brief_repr
 from cloche.cli.worker import Worker
+from cloche.runtime._terminal import one_line
 from cloche.runtime.errors import GuestError, GuestException
 
 __all__ = ["DemoShow", "demo_table", "outcome_text"]

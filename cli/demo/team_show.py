@@ -7,7 +7,7 @@ from cloche.agent import AgentError, RunResult
 from cloche.agent.events import AgentEvent, StepEnded
 from cloche.agent.steps import ActionStep
 from cloche.cli.demo.team import TASK, live_model, team
-from cloche.cli.harmless import one_line
+from cloche.runtime._terminal import one_line
 
 __all__ = ["TeamShow"]
 

@@ -10,10 +10,10 @@ from rich.text import Text
 from cloche.cli.exit_codes import CommandError
 from cloche.cli.files import file_to_put
 from cloche.cli.flags import SIZES, limit_value
-from cloche.cli.harmless import harmless
 from cloche.cli.output import error_text
 from cloche.cli.repl.input import LineReader, read_piece
 from cloche.cli.repl.session import ReplSession
+from cloche.runtime._terminal import harmless
 from cloche.runtime.errors import CallerError, GuestError, GuestException, bytes_text, count_text
 from cloche.runtime.limits import LimitChanges
 from cloche.runtime.result import Result

@@ -9,12 +9,12 @@ from typing import Any
 from cloche.cli.exit_codes import CommandError, ExitCode
 from cloche.cli.files import read_source
 from cloche.cli.flags import Commands, add_sandbox_flags, load_tools, sandbox_from
-from cloche.cli.harmless import one_line
 from cloche.cli.output import show_result, write_event
 from cloche.cli.session.listing import call_lines, session_lines
 from cloche.cli.session.store import keep, key_from, locked, store_from
 from cloche.cli.worker import run_interruptibly
 from cloche.host_tools import ToolRegistry
+from cloche.runtime._terminal import one_line
 from cloche.runtime.result import Result
 from cloche.runtime.session.session import Session
 from cloche.runtime.session.suspended import Outcome, Suspended

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from cloche.cli.harmless import one_line
 from cloche.cli.output import brief_repr
+from cloche.runtime._terminal import one_line
 from cloche.runtime.bridge.pending import SuspendedCall
 from cloche.runtime.errors import SnapshotError, bytes_text
 from cloche.runtime.snapshots.snapshot import Snapshot

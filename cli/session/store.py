@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cloche.cli.exit_codes import CommandError
 from cloche.cli.files import read_bytes
-from cloche.cli.harmless import one_line
+from cloche.runtime._terminal import one_line
 from cloche.runtime.session.session import Session
 from cloche.runtime.snapshots.stores.base import LockingStore, SnapshotStore
 from cloche.runtime.snapshots.stores.folder import FolderStore

@@ -133,7 +133,7 @@ def test_the_terminal_shows_steps_and_no_markup_or_control_characters() -> None:
     detailed = logged(2, team())
     assert "I try" in detailed
     assert "tool low returned" in detailed
-    assert "\\u001b[31m" in detailed
+    assert "\\x1b[31m" in detailed
     failed = logged(1, CodeAgent([], ScriptedModel([ModelUnavailable("down")])))
     assert "ended (model_error): down" in failed
 

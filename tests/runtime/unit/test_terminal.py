@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche.cli.harmless import harmless, one_line
+from cloche.runtime._terminal import harmless, one_line
 
 
 @given(st.text())
