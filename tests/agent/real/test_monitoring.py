@@ -106,7 +106,7 @@ def test_the_command_prints_text_or_writes_a_page(tmp_path: Path, capsys: pytest
     assert main(["trace", str(tmp_path / "run.jsonl"), "--html", str(tmp_path / "run.html")]) == 0
     assert (tmp_path / "run.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert main(["trace", str(tmp_path / "none.jsonl")]) == 2
-    assert "No such file" in capsys.readouterr().err
+    assert "none.jsonl: no such file" in capsys.readouterr().err
 
 
 def logged(level: int, agent: CodeAgent) -> str:
