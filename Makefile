@@ -29,7 +29,7 @@ types: $(READY) ## mypy and pyright, both strict
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 docs: $(READY) ## the documentation as a site in site/; a broken link or reference fails
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 package: guest ## sdist, the wheel from it, and an import in a clean environment
 	$(BIN)/python -m pytest -q -m "network or not network" tests/build/real/test_package.py

@@ -82,6 +82,12 @@ def test_the_theme_fetches_nothing() -> None:
     assert "://" not in settings
 
 
+def test_the_strict_build_is_not_quiet() -> None:
+    # mkdocs drops warnings before it counts them when it is quiet: a broken link then passes --strict.
+    (command,) = re.findall(r"mkdocs build.*", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert set(command.split()) & {"--strict", "--quiet", "-q"} == {"--strict"}
+
+
 @pytest.mark.parametrize(
     ("page", "link", "expected"),
     [
