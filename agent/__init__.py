@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         ToolCallsExceeded,
     )
     from cloche.agent.events import AgentEvent, RunEnded, RunResult, StepEnded, TextDelta
-    from cloche.agent.memory import ActionStep, AgentMemory, FinalAnswerStep, PlanningStep, SystemPromptStep, TaskStep
+    from cloche.agent.memory import AgentMemory
     from cloche.agent.messages import Image, Message, TokenUsage, ToolRequest
     from cloche.agent.models.base import AsyncModel, Delta, Model, ModelRequest, Reply
     from cloche.agent.models.fallback import FallbackModel
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from cloche.agent.monitoring.terminal import TerminalLog
     from cloche.agent.prompting import PromptTemplates
     from cloche.agent.settings import RunBudget
+    from cloche.agent.steps import ActionStep, FinalAnswerStep, PlanningStep, SystemPromptStep, TaskStep
     from cloche.agent.tool_agent import ToolCallingAgent
 
 _HOMES = {

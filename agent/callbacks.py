@@ -18,13 +18,13 @@ def call_with_what_it_takes(function: Callable[..., Any], *arguments: Any) -> An
     return function(*arguments[: _places(function, len(arguments))])
 
 
-def _places(function: Callable[..., Any], most: int) -> int:
+def _places(function: Callable[..., Any], given: int) -> int:
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        return most
+        return given
     if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
-        return most
+        return given
     return sum(parameter.kind in _POSITIONAL for parameter in parameters)
 
 

@@ -3,7 +3,7 @@
 import functools
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -18,7 +18,7 @@ from cloche.agent.loop.run_code import ResumeCode, RunCode
 from cloche.agent.models.base import Model, ModelRequest
 from cloche.agent.observations import error_of, observation_of, outcomes_of
 from cloche.agent.parsing import CodeTags, find_code
-from cloche.agent.settings import AgentOptions
+from cloche.agent.settings import AgentOptions, default_limits
 from cloche.agent.steps import ActionStep, GuestUsage, StepError
 from cloche.agent.toolset import FINAL_ANSWER
 from cloche.host_tools import ToolRegistry
@@ -36,10 +36,9 @@ MakeSandbox = Callable[[ToolRegistry, Limits], Sandbox]
 """Makes the sandbox for an agent's tools and limits; the default is ``Sandbox(tools, limits=limits)``."""
 
 _HIDDEN = frozenset({FINAL_ANSWER})
-_SECONDS = 60.0
-_PATIENCE = 0.01
+_RETRY_SECONDS = 0.01
 _SNAPSHOT = "session.snapshot"
-_SECONDS_WITH_AGENTS = 600.0
+_SAVED_LIMITS = ("fuel", "memory", "time", "output", "calls", "result", "argument", "files", "file_bytes")
 
 
 class CodeAgent(MultiStepAgent):
@@ -86,7 +85,7 @@ class CodeAgent(MultiStepAgent):
         return self._session
 
     def act(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
-        """Have the model write a program, run it, and note what came of it."""
+        """Have the model write a program, run it, and keep the outcome."""
         reply = yield from ask(self, run, ModelRequest(tuple(self.memory.messages()), stop=self._stop), "step")
         step.usage, step.output = reply.usage, reply.message.text
         try:
@@ -100,28 +99,28 @@ class CodeAgent(MultiStepAgent):
 
     @property
     def suspended(self) -> Suspended | None:
-        """The program that waits in the middle of a step for answers to its tool calls, or None."""
-        there = self._session is not None or self._saved is not None
-        return self.session.suspended if there else None
+        """The program that is suspended in the middle of a step, until its calls are answered; or None."""
+        exists = self._session is not None or self._saved is not None
+        return self.session.suspended if exists else None
 
-    def go_on(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
-        """Go on with the program of a step. Raises AgentSuspended without replies, or if it waits again."""
+    def continue_step(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
+        """Continue the program of a step. Raises AgentSuspended without replies, or if it is suspended again."""
         suspended = self.suspended
         if suspended is None:
-            raise ConfigurationError("resume", "the program that waited is gone, as the agent was closed or not saved")
+            raise ConfigurationError("resume", "the suspended program is gone: the agent was closed, or not saved")
         if not run.replies:
             raise AgentSuspended(suspended.calls)
         try:
             outcome: Outcome = yield ResumeCode(run, suspended, self.limits, _HIDDEN)
         finally:
-            # It waits as before where the replies do not fit, or where it was rolled back to a snapshot.
+            # It is still suspended if the replies do not fit, or if it was rolled back to a snapshot.
             step.waits = suspended.session.suspended is not None
         yield from self._settle(run, step, outcome)
 
     def prepare(self, run: Run) -> None:
         """Make the session, and set the variables of ``additional_args`` in it.
 
-        A program that waits for answers is given up if there is a new task.
+        A suspended program is given up if there is a new task.
         """
         session = self.session
         if session.suspended is not None and self.memory.waiting is None:
@@ -145,9 +144,9 @@ class CodeAgent(MultiStepAgent):
             "has_async": any(spec.get("async") for spec in specs),
         }
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Forget memory and state: the next run begins in a fresh guest."""
-        super().forget()
+        super().reset()
         self._drop_session()
 
     def save_state(self, folder: Path) -> None:
@@ -161,7 +160,7 @@ class CodeAgent(MultiStepAgent):
             path.unlink(missing_ok=True)
 
     def load_state(self, folder: Path) -> None:
-        """Go on from a snapshot when the session is next needed. Raises SnapshotCorrupt or SnapshotMismatch."""
+        """Restore the session from a snapshot when it is next needed. Raises SnapshotCorrupt or SnapshotMismatch."""
         path = folder / _SNAPSHOT
         self._saved = Snapshot.load(path) if path.exists() else None
 
@@ -170,35 +169,46 @@ class CodeAgent(MultiStepAgent):
         super().close()
         self._drop_session()
 
-    def give(self, variables: dict[str, Any]) -> None:
+    def set_variables(self, variables: dict[str, Any]) -> None:
         """Have variables set in the guest when the next run begins."""
         self._variables.update(variables)
 
     def _stop_working(self) -> None:
         session, run = self._session, self._run
         if session is not None and not session.interrupt():
-            # It may be about to begin a program: what asks for the interrupt then is this thread.
+            # It may be about to start a program: a thread repeats the interrupt until it does.
             threading.Thread(target=self._keep_interrupting, args=(session, run), daemon=True).start()
 
     def _keep_interrupting(self, session: Session, run: Run | None) -> None:
         while self._run is run and not session.interrupt():
-            time.sleep(_PATIENCE)
+            time.sleep(_RETRY_SECONDS)
 
-    def _own_arguments(self) -> dict[str, Any]:
+    def own_settings(self) -> dict[str, Any]:
+        """Return limits, imports, tags and sandbox."""
         return {"limits": self.limits, "imports": self.imports, "tags": self.tags, "sandbox": self._make_sandbox}
+
+    def saved_settings(self) -> dict[str, Any]:
+        """Return limits, imports and tags as plain data."""
+        limits = {name: getattr(self.limits, name) for name in _SAVED_LIMITS}
+        return {"limits": limits, "imports": self.imports, "tags": self.tags}
+
+    @classmethod
+    def restored_settings(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return limits, imports and tags from plain data."""
+        return {"limits": Limits(**data["limits"]), "imports": data["imports"], "tags": tuple(data["tags"])}
 
     @functools.cached_property
     def _stop(self) -> tuple[str, ...]:
         return (self.tags[1], "Observation:")
 
     def _closed(self, text: str) -> str:
-        """Put back the closing tag that the stop text took, so that the model sees its own replies well-formed."""
+        """Put back the closing tag that the stop text cut off, so that the model sees its own replies well-formed."""
         return text if text.rstrip().endswith(self.tags[1]) or self.tags[0] not in text else f"{text}{self.tags[1]}"
 
     def _execute(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
-        yield run.tell(CodeStarted(step.code, **run.stamp))
+        yield run.emit(CodeStarted(step.code, **run.stamp))
         limits = self._limits_left(run)
-        # Whoever waits for a managed agent would wait for days: its calls are refused instead.
+        # The manager of a suspended agent would wait for days: such calls are refused instead.
         waits = run.parent is None and self.tools.any_suspends()
         outcome: Outcome = yield RunCode(run, self.session, step.code, limits, _HIDDEN, waits=waits)
         yield from self._settle(run, step, outcome)
@@ -208,7 +218,7 @@ class CodeAgent(MultiStepAgent):
         if isinstance(outcome, Suspended):
             raise AgentSuspended(outcome.calls)
         result = _without_exit(outcome) if run.answers else outcome
-        yield run.tell(CodeFinished(result, **run.stamp))
+        yield run.emit(CodeFinished(result, **run.stamp))
         self._note(run, step, result)
 
     def _note(self, run: Run, step: ActionStep, result: Result[Any]) -> None:
@@ -252,13 +262,8 @@ def _without_exit(result: Result[Any]) -> Result[Any]:
     return replace(result, error=None) if ended else result
 
 
-def default_limits(*, manages: bool) -> Limits:
-    """Return the limits of one step of an agent that was given none, and may manage others."""
-    return Limits(time=_SECONDS_WITH_AGENTS if manages else _SECONDS)
-
-
 def limits_text(limits: Limits) -> str:
-    """Return the limits that a model should know, in words."""
+    """Return the limits that a model needs to know, in words."""
     amounts = [f"{limits.memory >> 20} MiB of memory", f"{limits.output >> 10} KiB of output"]
     seconds = [] if limits.time is None else [f"{limits.time:g} seconds"]
     calls = [] if limits.calls is None else [f"{limits.calls:,} function calls"]
@@ -271,5 +276,7 @@ def _sandbox(tools: ToolRegistry, limits: Limits) -> Sandbox:
 
 def _checked(tags: CodeTags) -> CodeTags:
     if len(tags) != 2 or not all(tags) or tags[0] == tags[1]:
-        raise ConfigurationError("tags", f"{tags!r} are no two different texts, one before the code and one behind it")
+        raise ConfigurationError(
+            "tags", f"{tags!r}: tags must be two different strings, one before the code and one behind it"
+        )
     return tags

@@ -13,11 +13,11 @@
         +-- BudgetUnmeasured      a budget is set for something that the model does not report
         +-- AgentInterrupted      the caller stopped the run
         +-- AgentSuspended        the program waits for answers to calls: resume(approve=..., deny=..., values=...)
-        +-- AgentBusy             one agent, two runs at once
-        +-- StepProblem           told to the model as an observation, not raised to the caller
+        +-- AgentBusy             one agent, two runs at a time
+        +-- StepProblem           becomes an observation for the model, is not raised to the caller
             +-- ReplyUnparsable   no code or no tool call where one was asked for
 
-A run that ends with one of these keeps its memory: ``agent.resume()`` goes on from there.
+A run that ends with one of these keeps its memory: ``agent.resume()`` continues it.
 """
 
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ class ModelTimeout(ModelError):
 
 
 class ModelRateLimited(ModelError):
-    """The provider asks for fewer requests. ``retry_after`` is its own word for how many seconds to wait, or None."""
+    """The provider asks for fewer requests. ``retry_after`` is how many seconds it asks to wait, or None."""
 
     retryable = True
 
@@ -122,7 +122,7 @@ class StepsExceeded(BudgetExceeded):
     unit = "steps"
 
     def __str__(self) -> str:
-        return f"no final answer after {self.used:,.0f} steps, the most that max_steps allows"
+        return f"no final answer after {self.used:,.0f} steps, which is max_steps"
 
 
 class TokensExceeded(BudgetExceeded):
@@ -161,9 +161,9 @@ class AgentInterrupted(AgentError):
 
 
 class AgentSuspended(AgentError):
-    """The step's program waits for somebody's answer to tool calls; ``calls`` says to which.
+    """The step's program is suspended until its tool calls are answered; ``calls`` are those that are pending.
 
-    ``agent.resume(approve=[1])`` or another answer goes on, in another process too if the agent was saved.
+    ``agent.resume(approve=[1])`` or another answer continues it, in another process too if the agent was saved.
     """
 
     def __init__(self, calls: "Sequence[SuspendedCall]") -> None:
@@ -178,14 +178,14 @@ class AgentSuspended(AgentError):
 
 
 class AgentBusy(AgentError):
-    """The agent was asked to run while a run of it is going on."""
+    """The agent was asked to run while it was running."""
 
     def __str__(self) -> str:
         return "this agent is running: wait for it, or use agent.copy() for a second run at the same time"
 
 
 class StepProblem(AgentError):
-    """Something the model can put right: it becomes the step's observation."""
+    """Something the model can correct: it becomes the step's observation."""
 
 
 class ReplyUnparsable(StepProblem):

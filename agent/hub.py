@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cloche.agent.code_agent import default_limits
 from cloche.agent.models.base import Model
 from cloche.agent.prompting import load_prompts
-from cloche.agent.saving import CODE, ToolFinder, agent_to_dict, code_path, folder_agent, is_elsewhere
-from cloche.agent.settings import RunBudget
+from cloche.agent.saving import CODE, SavedAgent, ToolFinder, agent_to_dict, code_path, folder_agent, is_elsewhere
+from cloche.agent.settings import RunBudget, default_limits
 from cloche.host_tools import HubError, RemoteCodeRefused, Tool, ToolDefinitionError, ToolLike
 from cloche.host_tools.external.hub.repo import LARGEST_TEXT, HubOptions, HubRepo
 from cloche.host_tools.external.hub.source import requirements_of, tool_source
@@ -24,11 +23,9 @@ from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 
 if TYPE_CHECKING:
-    from cloche.agent.base import AgentCore, MultiStepAgent
     from cloche.runtime.sandbox import Sandbox
 
 __all__ = ["AgentShape", "ToolShape", "pull_agent", "push_agent"]
-
 
 _LIMITS = {field.name for field in fields(Limits)}
 _BUDGET = {field.name for field in fields(RunBudget)}
@@ -84,20 +81,20 @@ class AgentShape(BaseModel):
         """Name a limit that is looser than the default one, with its value; empty if there is none."""
         defaults = default_limits(manages=bool(self.managed_agents))
         for name, value in self.limits.items():
-            most = getattr(defaults, name)
-            if most is not None and (value is None or value > most):
-                return f"{name}={value} (default {most})"
+            default = getattr(defaults, name)
+            if default is not None and (value is None or value > default):
+                return f"{name}={value} (default {default})"
         return ""
 
 
 _AGENT = "agent.json"
 # What is remembered, and how large it may be.
 _MEMORY = {"memory.json": 64 << 20, "session.snapshot": 256 << 20}
-_MOST_TOOLS = 100
+_MAX_TOOLS = 100
 
 
 def push_agent(
-    agent: "AgentCore",
+    agent: SavedAgent,
     repo_id: str,
     *,
     memory: bool = False,
@@ -111,7 +108,7 @@ def push_agent(
     It is ``agent.json``, with those prompts that differ from the shipped ones, and the code of its tools: of those that
     stand by themselves, as in :func:`cloche.host_tools.external.push_tool`. Tools that came from elsewhere are named by
     where that is, and the others by ``module:name``. Models and keys are never part of it.
-    ``memory`` adds what the agent remembers and the state of its code, which hold all that it was told and found.
+    ``memory`` adds what the agent remembers and the state of its code, with everything in it that was private.
     ``private`` is for a new repository; default: as the Hub does it, which is public.
 
     Raises HubError, ConfigurationError where ``cloche[hub]`` is not installed or two tools have one name.
@@ -138,7 +135,7 @@ def pull_agent(
     tools: Iterable[ToolLike] | Mapping[str, ToolLike] = (),
     tools_in: "Sandbox | None" = None,
     **options: Any,
-) -> "MultiStepAgent":
+) -> Any:
     """Return the agent of a repository on the Hub. ``options`` are those of :class:`HubOptions` and of the agent.
 
     Without trust it is settings and text: its tools have to be given as ``tools``, by name, and it is refused if it
@@ -173,7 +170,7 @@ def _shape(repo: HubRepo) -> AgentShape:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise HubError(
-            repo.address, f"{_AGENT} describes no agent of Cloche's: {where[:100]}: {first['msg'][:300]}"
+            repo.address, f"{_AGENT} is not an agent of Cloche's: {where[:100]}: {first['msg'][:300]}"
         ) from error
 
 
@@ -191,8 +188,8 @@ def _check(shape: AgentShape, address: str, given: Container[str]) -> None:
 
 def _code_paths(shape: AgentShape, given: Container[str]) -> list[str]:
     tools = {tool.name for one in shape.everyone() for tool in one.tools if tool.where.startswith(CODE)}
-    if len(tools) > _MOST_TOOLS:
-        raise ConfigurationError("tools", f"it has {len(tools)} tools, and the code of at most {_MOST_TOOLS} is loaded")
+    if len(tools) > _MAX_TOOLS:
+        raise ConfigurationError("tools", f"it has {len(tools)} tools, and the code of at most {_MAX_TOOLS} is loaded")
     return [code_path(name) for name in sorted(tools) if name not in given]
 
 
@@ -200,20 +197,20 @@ def _fetch(repo: HubRepo, folder: Path, needed: Mapping[str, int], wanted: Mappi
     """Write files into the folder, under names that are ours; what is only wanted may be missing."""
     (folder / CODE).mkdir()
     (folder / _AGENT).write_bytes(repo.read(_AGENT))
-    for name, most in needed.items():
-        (folder / name).write_bytes(repo.read(name, most))
-    for name, most in wanted.items():
-        content = repo.find(name, most)
+    for name, max_size in needed.items():
+        (folder / name).write_bytes(repo.read(name, max_size))
+    for name, max_size in wanted.items():
+        content = repo.find(name, max_size)
         if content is not None:
             (folder / name).write_bytes(content)
 
 
-def _shared(agent: "AgentCore", files: dict[str, bytes]) -> dict[str, Any]:
+def _shared(agent: SavedAgent, files: dict[str, bytes]) -> dict[str, Any]:
     """Return an agent as data, and put the code of its tools into the files."""
     data = agent_to_dict(agent)
     shipped = load_prompts(agent.kind, None).as_dict()
     data["prompts"] = {name: text for name, text in agent.prompts.as_dict().items() if text != shipped[name]}
-    tools = registry_of(agent.own_tools())
+    tools = registry_of(agent.given_tools())
     data["tools"] = [_with_code(one, tools[one["name"]], files) for one in data["tools"]]
     data["managed_agents"] = [_shared(managed, files) for managed in agent.managed_agents.values()]
     return data
@@ -228,7 +225,7 @@ def _with_code(reference: dict[str, Any], tool: Tool, files: dict[str, bytes]) -
     try:
         source = tool_source(tool).encode()
     except ToolDefinitionError:
-        # Whoever pulls the agent imports it by its name, or gives a tool of that name.
+        # When the agent is pulled, it is imported by its name, or a tool of that name is given.
         return reference
     path = code_path(reference["name"])
     if files.setdefault(path, source) != source:
@@ -244,7 +241,7 @@ def _requirements(files: Mapping[str, bytes]) -> bytes:
     return "".join(f"{name}\n" for name in ["cloche[agent,hub]", *sorted(found)]).encode()
 
 
-def _card(agent: "AgentCore", repo_id: str) -> bytes:
+def _card(agent: SavedAgent, repo_id: str) -> bytes:
     load = (
         "from cloche.agent import LiteLLMModel, MultiStepAgent\n\n"
         f"agent = MultiStepAgent.from_hub({repo_id!r}, LiteLLMModel(...), revision=..., trust_remote_code=True)"

@@ -10,29 +10,14 @@ from cloche.agent.messages import Message, Text, TokenUsage
 from cloche.agent.steps import (
     ActionStep,
     FinalAnswerStep,
-    GuestUsage,
     MemoryStep,
     PlanningStep,
     StepError,
     SystemPromptStep,
     TaskStep,
-    ToolOutcome,
 )
 
-__all__ = [
-    "ActionStep",
-    "AgentMemory",
-    "FinalAnswerStep",
-    "GuestUsage",
-    "MemoryStep",
-    "PlanningStep",
-    "Shown",
-    "StepError",
-    "SystemPromptStep",
-    "TaskStep",
-    "ToolOutcome",
-    "messages_of",
-]
+__all__ = ["AgentMemory", "Shown", "messages_of"]
 
 
 Shown = dict[int, tuple[MemoryStep, Any, list[Message]]]
@@ -123,7 +108,7 @@ class AgentMemory(BaseModel):
         steps = [step for step in self.steps if not (summary and isinstance(step, PlanningStep))]
         shown = self._shown
         if len(shown) > 2 * len(steps):
-            # Steps that were forgotten are not kept for this.
+            # Forgotten steps are not kept alive here.
             shown.clear()
         return [*system, *messages_of(steps, shown)]
 
@@ -137,18 +122,23 @@ class AgentMemory(BaseModel):
         return [step for step in self.steps if isinstance(step, ActionStep)]
 
     @property
+    def task(self) -> str:
+        """The latest task; empty if there is none."""
+        return next((step.task for step in reversed(self.steps) if isinstance(step, TaskStep)), "")
+
+    @property
     def waiting(self) -> ActionStep | None:
         """The latest step, if its program waits for answers."""
         last = self.steps[-1] if self.steps else None
         return last if isinstance(last, ActionStep) and last.waits else None
 
     def give_up(self) -> None:
-        """Note that programs which wait for answers never go on."""
+        """Record that suspended programs will never be continued."""
         for step in self.actions:
             if step.waits:
                 step.waits = False
-                step.observation = "Error: nobody answered the calls that this program waited for, and it was given up."
-                step.error = StepError(type="GivenUp", message="nobody answered its calls", state="rolled_back")
+                step.observation = "Error: the calls of this program were never answered, and it was given up."
+                step.error = StepError(type="GivenUp", message="its calls were never answered", state="rolled_back")
 
     @property
     def usage(self) -> TokenUsage:

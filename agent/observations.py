@@ -51,7 +51,7 @@ def shown(value: Any, limit: int) -> str:
 
 
 def near(name: str, names: Iterable[str]) -> str:
-    """Return a hint at the names that are most like this one, or at all of them if there are few."""
+    """Return a hint: the names closest to this one, or else the first 30 there are."""
     known = sorted(set(names))
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
@@ -65,11 +65,11 @@ def _ending(result: Result[Any], names: Iterable[str], limit: int) -> str:
         return "" if result.value is None else f"Value: {shorten(repr(result.value), limit)}"
     if isinstance(error, UnserializableValue):
         return f"The program ran. Its last value cannot be shown: {shorten(error.message, limit)}{_await_hint(error)}"
-    parts = [_told(error, limit), *_hints(error, names), *_about_state(result, error)]
+    parts = [_error_text(error, limit), *_hints(error, names), *_about_state(result, error)]
     return "\n".join(parts)
 
 
-def _told(error: GuestError, limit: int) -> str:
+def _error_text(error: GuestError, limit: int) -> str:
     if isinstance(error, GuestException):
         return f"Error:\n{shorten((error.traceback or str(error)).rstrip(), limit)}"
     return f"Error: {type(error).__name__}: {shorten(str(error), limit)}"
@@ -119,22 +119,22 @@ def _not_undone(calls: Sequence[ToolCallRecord]) -> str:
     return f" Tool calls that were made are not undone: {listed}." if made else ""
 
 
-_MOST = 200
+_MAX_OUTCOMES = 200
 
 
 def outcomes_of(records: Iterable[ToolCallRecord], limit: int) -> list[ToolOutcome]:
     """Return what a step keeps of a program's tool calls: the first 200 of them, with values shortened."""
-    return [_outcome(record, limit) for record, _ in zip(records, range(_MOST), strict=False)]
+    return [_outcome(record, limit) for record, _ in zip(records, range(_MAX_OUTCOMES), strict=False)]
 
 
 def _outcome(record: ToolCallRecord, limit: int) -> ToolOutcome:
-    told = f"{type(record.error).__name__}: {record.error}" if record.error is not None else _text(record.value)
+    text = f"{type(record.error).__name__}: {record.error}" if record.error is not None else _text(record.value)
     return ToolOutcome.model_construct(
         id="",
         name=record.name,
         arguments=plain({"args": record.args, "kwargs": record.kwargs}),
         outcome=record.outcome,
-        observation=shorten(told, limit),
+        observation=shorten(text, limit),
         seconds=record.seconds,
     )
 

@@ -25,7 +25,7 @@ class PromptTemplates:
     ``plan``          asks for the first plan: task, tools.
     ``plan_update``   asks for a new plan: task, tools, steps_left.
     ``last_answer``   asks for an answer when the steps have run out: task.
-    ``managed_task``  what a managed agent is told: name, task.
+    ``managed_task``  what a managed agent is given: name, task.
     ``report``        a managed agent's answer with its summary: name, answer, summary.
     """
 

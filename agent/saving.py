@@ -5,26 +5,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cloche.agent.memory import AgentMemory
 from cloche.agent.models.base import Model
 from cloche.agent.prompting import PromptTemplates, load_prompts
-from cloche.agent.settings import RunBudget
+from cloche.agent.settings import RunBudget, Settings
 from cloche.host_tools import RemoteCodeRefused, Tool, ToolLike, from_object
 from cloche.host_tools.names import check_name
 from cloche.host_tools.policy.guarded import unwrapped
 from cloche.host_tools.registry import registry_of
 from cloche.host_tools.tools import origin_of
 from cloche.runtime.errors import ConfigurationError
-from cloche.runtime.limits import Limits
 
 if TYPE_CHECKING:
-    from cloche.agent.base import AgentCore, MultiStepAgent
     from cloche.runtime.sandbox import Sandbox
 
 __all__ = [
     "CODE",
+    "SavedAgent",
     "ToolFinder",
     "agent_from_dict",
     "agent_of",
@@ -37,16 +36,15 @@ __all__ = [
     "tool_reference",
 ]
 
-
 CODE = "tools/"
 """Where in a folder the code of tools is."""
-_LARGEST_CODE = 1 << 20
+_MAX_CODE = 1 << 20
 
 
 def tool_reference(name: str, tool: Tool) -> dict[str, Any]:
     """Return what finds the tool again: ``module:name``, or the place elsewhere that it was fetched from.
 
-    A guarded tool is noted as such: its policies are not saved, and without them it must not come back by itself.
+    A guarded tool is marked as such: its policies are not saved, and it must not be loaded without them.
     """
     inner = unwrapped(tool)
     guarded = {"guarded": True} if inner is not tool else {}
@@ -58,7 +56,7 @@ def tool_reference(name: str, tool: Tool) -> dict[str, Any]:
 
 
 def code_path(name: str) -> str:
-    """Return where in a folder the code of a tool is: by its name, whatever else the folder says."""
+    """Return where in a folder the code of a tool is. Only its name decides that, whatever else the folder says."""
     return f"{CODE}{check_name(name)}.py"
 
 
@@ -68,8 +66,8 @@ class ToolFinder:
 
     ``folder``    where the code of tools is, if any came along.
     ``trusted``   whether code that came along or is elsewhere may run here.
-    ``strangers`` whether the references are a stranger's: the name of a module is then one of this host's functions,
-                  such as ``os:system``, that somebody else chose, and needs the same trust.
+    ``strangers`` whether the references were written by a stranger, who may have named any function of this host, such
+                  as ``os:system``: importing one then needs the same trust.
     ``sandbox``   where such code runs instead, if anywhere; no trust is needed then.
     ``hub``       how tools on the Hub are fetched: :class:`cloche.host_tools.external.hub.repo.HubOptions`.
     """
@@ -114,7 +112,7 @@ class ToolFinder:
         from cloche.host_tools.external.hub.sealed import SealedTool
 
         path = (self.folder or Path()) / code_path(name)
-        if self.folder is None or not path.is_file() or path.stat().st_size > _LARGEST_CODE:
+        if self.folder is None or not path.is_file() or path.stat().st_size > _MAX_CODE:
             raise ConfigurationError("tools", f"the code of {name!r} is not there, or larger than 1 MiB: pass tools=")
         if self.sandbox is not None:
             return SealedTool(code_path(name), path.read_bytes(), self.sandbox)
@@ -131,23 +129,59 @@ def is_elsewhere(where: str) -> bool:
 _VERSION = 1
 _PLAIN = ("name", "description", "instructions", "max_steps", "planning_interval", "observation_limit")
 _BUDGET = ("tokens", "cost", "seconds", "tool_calls")
-_LIMITS = ("fuel", "memory", "time", "output", "calls", "result", "argument", "files", "file_bytes")
+# By name, as the classes build on the module that builds on this one.
+_KINDS = {"code": "cloche.agent.code_agent:CodeAgent", "tool_calling": "cloche.agent.tool_agent:ToolCallingAgent"}
 
 
-def agent_to_dict(agent: "AgentCore") -> dict[str, Any]:
+class SavedAgent(Protocol):
+    """What saving needs of an agent; :class:`cloche.agent.MultiStepAgent` says what each is."""
+
+    kind: str
+    settings: Settings
+    prompts: PromptTemplates
+    memory: AgentMemory
+
+    @property
+    def description(self) -> str:
+        """What it is good for."""
+        ...
+
+    @property
+    def managed_agents(self) -> "Mapping[str, SavedAgent]":
+        """The agents it manages, by name."""
+        ...
+
+    def given_tools(self) -> Mapping[str, ToolLike]:
+        """Return the tools it was given."""
+        ...
+
+    def saved_settings(self) -> dict[str, Any]:
+        """Return the settings of its kind, as plain data."""
+        ...
+
+    def save_state(self, folder: Path) -> None:
+        """Write what it has beside its memory."""
+        ...
+
+    def save(self, folder: str | Path) -> None:
+        """Write all of it."""
+        ...
+
+
+def agent_to_dict(agent: SavedAgent) -> dict[str, Any]:
     """Return an agent as data that JSON can hold: its kind, settings, prompts, agents, and its tools by reference.
 
     Tools are named as ``module:name``, never copied as code. Models, keys, callbacks, checks and types are not part
-    of it: whoever loads the agent gives them.
+    of it: they are given again when the agent is loaded.
     """
     settings = agent.settings
     data: dict[str, Any] = {"version": _VERSION, "kind": agent.kind}
     data |= {name: getattr(settings, name) for name in (*_PLAIN, "provide_run_summary")}
     data["budget"] = {name: getattr(settings.budget, name) for name in _BUDGET}
     data["prompts"] = agent.prompts.as_dict()
-    data["tools"] = [tool_reference(name, tool) for name, tool in registry_of(agent.own_tools()).items()]
+    data["tools"] = [tool_reference(name, tool) for name, tool in registry_of(agent.given_tools()).items()]
     data["managed_agents"] = [agent_to_dict(managed) for managed in agent.managed_agents.values()]
-    return data | _own(agent)
+    return data | agent.saved_settings()
 
 
 def agent_from_dict(
@@ -158,7 +192,7 @@ def agent_from_dict(
     models: Mapping[str, Model] | None = None,
     trust_remote_code: bool = False,
     **options: Any,
-) -> "MultiStepAgent":
+) -> Any:
     """Return the agent that the data describes.
 
     ``tools`` are taken by name before anything is imported; the others are imported by their reference, which runs
@@ -172,8 +206,8 @@ def agent_from_dict(
 
 def agent_of(
     data: Mapping[str, Any], model: Model, tools: ToolFinder, models: Mapping[str, Model] | None, **options: Any
-) -> "MultiStepAgent":
-    """Return the agent that the data describes, with tools from the finder; for the modules that share agents."""
+) -> Any:
+    """Return the agent that the data describes, with tools from the finder; for :mod:`cloche.agent.hub`."""
     make = _kind(data)
     managed = [
         agent_of(one, (models or {}).get(str(one.get("name")), model), tools, models)
@@ -183,11 +217,10 @@ def agent_of(
     settings["budget"] = RunBudget(**data.get("budget", {}))
     settings["prompts"] = PromptTemplates.of(data.get("prompts", {}), over=load_prompts(data["kind"], None))
     found = {str(one["name"]): tools.find(one) for one in data.get("tools", ())}
-    agent: MultiStepAgent = make(found, model, **{**settings, "managed_agents": managed, **_own_from(data), **options})
-    return agent
+    return make(found, model, **{**settings, "managed_agents": managed, **make.restored_settings(data), **options})
 
 
-def save_folder(agent: "AgentCore", folder: str | Path) -> None:
+def save_folder(agent: SavedAgent, folder: str | Path) -> None:
     """Write an agent to a folder: ``agent.json``, ``prompts.yaml``, ``memory.json``, and a snapshot of its session.
 
     What is there is replaced. The snapshot is not encrypted.
@@ -209,7 +242,7 @@ def load_folder(
     tools: Iterable[ToolLike] | Mapping[str, ToolLike] = (),
     trust_remote_code: bool = False,
     **options: Any,
-) -> "MultiStepAgent":
+) -> Any:
     """Return the agent of a folder with memory and state; takes and raises what :func:`agent_from_dict` does.
 
     The folder may hold code of tools, as those do that :func:`push_agent` writes; it runs if ``trust_remote_code``.
@@ -218,8 +251,8 @@ def load_folder(
     return folder_agent(Path(folder), model, finder, **options)
 
 
-def folder_agent(path: Path, model: Model, tools: ToolFinder, **options: Any) -> "MultiStepAgent":
-    """Return the agent of a folder, with tools from the finder; for the modules that share agents."""
+def folder_agent(path: Path, model: Model, tools: ToolFinder, **options: Any) -> Any:
+    """Return the agent of a folder, with tools from the finder; for :mod:`cloche.agent.hub`."""
     data = json.loads((path / "agent.json").read_text(encoding="utf-8"))
     models: Mapping[str, Model] | None = options.pop("models", None)
     shipped = load_prompts(str(data.get("kind")), None) if _kind(data) else None
@@ -232,25 +265,10 @@ def folder_agent(path: Path, model: Model, tools: ToolFinder, **options: Any) ->
     return agent
 
 
-def _own(agent: "AgentCore") -> dict[str, Any]:
-    from cloche.agent.code_agent import CodeAgent
-
-    if not isinstance(agent, CodeAgent):
-        return {}
-    limits = {name: getattr(agent.limits, name) for name in _LIMITS}
-    return {"limits": limits, "imports": agent.imports, "tags": agent.tags}
-
-
-def _own_from(data: Mapping[str, Any]) -> dict[str, Any]:
-    if data["kind"] != "code":
-        return {}
-    return {"limits": Limits(**data["limits"]), "imports": data["imports"], "tags": tuple(data["tags"])}
-
-
 def _kind(data: Mapping[str, Any]) -> Any:
-    kinds = {"code": ("code_agent", "CodeAgent"), "tool_calling": ("tool_agent", "ToolCallingAgent")}
-    if data.get("version") != _VERSION or data.get("kind") not in kinds:
-        problem = f"version {data.get('version')!r} of kind {data.get('kind')!r} is not known here"
+    where = _KINDS.get(str(data.get("kind")))
+    if data.get("version") != _VERSION or where is None:
+        problem = f"version {data.get('version')!r} of kind {data.get('kind')!r} is unknown; this is version {_VERSION}"
         raise ConfigurationError("agent", problem)
-    module, name = kinds[data["kind"]]
-    return getattr(import_module(f"cloche.agent.{module}"), name)
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, Protocol, TypedDict
 
 from cloche.agent.errors import (
     BudgetUnmeasured,
@@ -16,14 +16,21 @@ from cloche.agent.errors import (
 )
 from cloche.agent.events import AgentEvent
 from cloche.agent.messages import TokenUsage
+from cloche.agent.prompting import PromptTemplates
 from cloche.host_tools.names import check_name
 from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.limits import Limits
 
-if TYPE_CHECKING:
-    from cloche.agent.base import MultiStepAgent
-    from cloche.agent.prompting import PromptTemplates
-
-__all__ = ["AgentOptions", "Callbacks", "Ledger", "Observer", "RunBudget", "Settings"]
+__all__ = [
+    "AgentOptions",
+    "Callbacks",
+    "Ledger",
+    "ManagedAgent",
+    "Observer",
+    "RunBudget",
+    "Settings",
+    "default_limits",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class RunBudget:
     ``seconds``     of wall time.
     ``tool_calls``  calls of tools, final_answer not counted.
 
-    A model call that is under way when a budget runs out is paid for: the next one is not made.
+    A model call under way when a budget runs out is still paid for; the next one is not made.
     """
 
     tokens: int | None = None
@@ -47,7 +54,7 @@ class RunBudget:
         for name in ("tokens", "cost", "seconds", "tool_calls"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
-                raise ConfigurationError(name, f"{value!r} is no amount: give a number, or None for no limit")
+                raise ConfigurationError(name, f"{value!r} is not an amount: give a number, or None for no limit")
 
 
 class Ledger:
@@ -117,6 +124,30 @@ Observer = Callable[[AgentEvent], object]
 """Called with each event, on whichever thread it happens; what it raises ends the run."""
 
 
+_STEP_SECONDS = 60.0
+_STEP_SECONDS_WITH_AGENTS = 600.0
+
+
+class ManagedAgent(Protocol):
+    """An agent that another one may call, as every :class:`cloche.agent.MultiStepAgent` is."""
+
+    settings: "Settings"
+
+    @property
+    def name(self) -> str:
+        """The name it is called by."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What it is good for."""
+        ...
+
+    async def delegate(self, parent: Any, task: str, variables: dict[str, Any]) -> Any:
+        """Work on a task for the run ``parent`` and return the answer."""
+        ...
+
+
 class AgentOptions(TypedDict, total=False):
     """The keywords that every agent takes; see :class:`Settings` for their meaning."""
 
@@ -125,12 +156,12 @@ class AgentOptions(TypedDict, total=False):
     instructions: str
     max_steps: int
     planning_interval: int | None
-    managed_agents: "Sequence[MultiStepAgent]"
+    managed_agents: Sequence[ManagedAgent]
     step_callbacks: Callbacks
     final_answer_checks: Sequence[Callable[..., Any]]
     output_type: Any
     budget: RunBudget
-    prompts: "PromptTemplates | str | Path | None"
+    prompts: PromptTemplates | str | Path | None
     observers: Sequence[Observer]
     verbosity: int
     observation_limit: int
@@ -148,7 +179,7 @@ class Settings:
     ``managed_agents``          agents that this one may call.
     ``step_callbacks``          called with ``(step)`` or ``(step, agent)`` after each step; they may change it.
     ``final_answer_checks``     called with ``(answer)``, ``(answer, memory)`` or ``(answer, memory, agent)``; False or
-                                an exception refuses the answer, and the model is told why.
+                                an exception refuses it, and the model reads why.
     ``output_type``             the answer's type, checked and converted by pydantic; default: anything.
     ``budget``                  default: no limits.
     ``prompts``                 templates, or a YAML file of them; default: the shipped ones.
@@ -163,19 +194,18 @@ class Settings:
     instructions: str = ""
     max_steps: int = 20
     planning_interval: int | None = None
-    managed_agents: "Sequence[MultiStepAgent]" = ()
+    managed_agents: Sequence[ManagedAgent] = ()
     step_callbacks: Callbacks = ()
     final_answer_checks: Sequence[Callable[..., Any]] = ()
     output_type: Any = None
     budget: RunBudget = field(default_factory=RunBudget)
-    prompts: "PromptTemplates | str | Path | None" = None
+    prompts: PromptTemplates | str | Path | None = None
     observers: Sequence[Observer] = ()
     verbosity: int = 0
     observation_limit: int = 20_000
     provide_run_summary: bool = False
 
     def __post_init__(self) -> None:
-        # The runtime has budgets of its own, of the same name.
         kind = type(self.budget)
         if kind is not RunBudget:
             problem = f"{kind.__module__}.{kind.__name__} is not an agent's: use cloche.agent.RunBudget"
@@ -185,4 +215,9 @@ class Settings:
         for name in ("max_steps", "observation_limit", "planning_interval"):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):
-                raise ConfigurationError(name, f"{value!r} is no count: give an int from 1")
+                raise ConfigurationError(name, f"{value!r} must be an int >= 1")
+
+
+def default_limits(*, manages: bool) -> Limits:
+    """Return the default limits of one step; an agent that manages others waits for their work."""
+    return Limits(time=_STEP_SECONDS_WITH_AGENTS if manages else _STEP_SECONDS)

@@ -26,7 +26,7 @@ Loose = Annotated[Any, PlainSerializer(plain)]
 
 
 class SystemPromptStep(BaseModel):
-    """What the model is told first."""
+    """The system prompt."""
 
     kind: Literal["system_prompt"] = "system_prompt"
     prompt: str = ""

@@ -23,7 +23,7 @@ __all__ = ["ToolCallingAgent"]
 
 
 class ToolCallingAgent(MultiStepAgent):
-    """Solves tasks by calling tools; the calls of one reply run at the same time. No program of a model's is run.
+    """Solves tasks by calling tools; the calls of one reply run at the same time. It runs no programs.
 
     Takes ``tools``, ``model`` and the keywords of :class:`cloche.agent.settings.Settings`. Models that cannot call
     tools may write the calls as JSON. An argument that is the name of one of ``additional_args`` stands for its value.
@@ -36,7 +36,7 @@ class ToolCallingAgent(MultiStepAgent):
         self.state: dict[str, Any] = {}
 
     def act(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
-        """Have the model ask for tool calls, make them, and note what came of them."""
+        """Have the model ask for tool calls, make them, and keep their outcomes."""
         request = ModelRequest(tuple(self.memory.messages()), stop=("Observation:",), tools=self._schemas())
         reply = yield from ask(self, run, request, "step")
         step.usage, step.output = reply.usage, reply.message.text
@@ -49,20 +49,20 @@ class ToolCallingAgent(MultiStepAgent):
         step.requests = list(requests)
         yield from self._call(run, step, [one for one in requests if one.arguments is not None])
 
-    def give(self, variables: dict[str, Any]) -> None:
+    def set_variables(self, variables: dict[str, Any]) -> None:
         """Keep variables, whose names may be used as arguments."""
         self.state.update(variables)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Forget memory and variables."""
-        super().forget()
+        super().reset()
         self.state = {}
 
     def _schemas(self) -> tuple[dict[str, Any], ...]:
         return tuple(_schema(name, tool) for name, tool in self.tools.items())
 
     def _call(self, run: Run, step: ActionStep, requests: list[ToolRequest]) -> Generator[Any, Any, None]:
-        # The answer ends the run, so it waits for what was asked for beside it.
+        # The answer ends the run, so it waits for the calls beside it.
         others = [request for request in requests if request.name != FINAL_ANSWER]
         answers = [request for request in requests if request.name == FINAL_ANSWER][:1]
         run.ledger.call(len(others))

@@ -7,14 +7,14 @@ from pydantic_core import from_json, to_json
 __all__ = ["plain", "shorten"]
 
 
-def shorten(text: str, most: int) -> str:
-    """Return the text with at most ``most`` characters of it: the beginning, a note of what is missing, the end.
+def shorten(text: str, limit: int) -> str:
+    """Return the text with at most ``limit`` characters of it: the beginning, a note of what is missing, the end.
 
-    The note comes on top of ``most``.
+    The note comes on top of ``limit``.
     """
-    if len(text) <= most:
+    if len(text) <= limit:
         return text
-    head, tail = text[: most - most // 2], text[len(text) - most // 2 :]
+    head, tail = text[: limit - limit // 2], text[len(text) - limit // 2 :]
     missing = text[len(head) : len(text) - len(tail)]
     lines = missing.count("\n")
     first = head.count("\n") + 1
@@ -23,7 +23,7 @@ def shorten(text: str, most: int) -> str:
     return f"{head}\n{note}\n{tail}"
 
 
-_LONGEST = 2_000
+_MAX_REPR = 2_000
 
 
 def plain(value: Any) -> Any:
@@ -37,6 +37,6 @@ def plain(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     try:
-        return repr(value)[:_LONGEST]
+        return repr(value)[:_MAX_REPR]
     except Exception:
         return f"<a {type(value).__name__}>"

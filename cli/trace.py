@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from cloche.agent.monitoring import RecordError, as_html, as_text, read_record
+from cloche.agent.monitoring.trace_page import as_html
+from cloche.agent.monitoring.traces import RecordError, as_text, read_record
 from cloche.cli.exit_codes import CommandError, ExitCode
 from cloche.cli.files import problems_with
 from cloche.cli.flags import Commands

@@ -7,7 +7,8 @@ from models import code, model_or
 from tools.maths import factorial
 
 from cloche.agent import CodeAgent, RecordingModel, ReplayModel, RunRecorder
-from cloche.agent.monitoring import as_html, as_text, read_record
+from cloche.agent.monitoring.trace_page import as_html
+from cloche.agent.monitoring.traces import as_text, read_record
 
 LINES = [code("I compute it.", "x = factorial(10)\nprint(x)"), code("That is it.", "final_answer(x)")]
 

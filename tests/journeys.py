@@ -102,8 +102,8 @@ CEILINGS = {
     "tool call": Ceiling(12, 23),  # 9 modules
     "snapshot": Ceiling(26, 970),  # 16 modules, 300 functions
     "restore": Ceiling(29, 1_580),  # 18 modules, 400 functions
-    "agent step": Ceiling(56, 465),  # 45 modules
-    "agent run": Ceiling(83, 1_390),
+    "agent step": Ceiling(45, 460),
+    "agent run": Ceiling(58, 1_390),
 }
 JOURNEYS: dict[str, Callable[[Tracer], Journey]] = {
     "run": run,

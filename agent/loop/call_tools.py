@@ -20,7 +20,7 @@ __all__ = ["ApprovalUnavailable", "CallTools"]
 
 
 Put = Callable[[Any], object]
-_MOST_THREADS = 16
+_MAX_THREADS = 16
 
 
 class CallTools(Effect[list[ToolCallRecord]]):
@@ -51,7 +51,7 @@ class CallTools(Effect[list[ToolCallRecord]]):
         if len(self.value) == 1:
             self._call(self.value[0], put)
             return
-        with ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="cloche-tools") as pool:
+        with ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="cloche-tools") as pool:
             for record in self.value:
                 pool.submit(contextvars.copy_context().run, self._call, record, put)
 
@@ -71,7 +71,7 @@ class CallTools(Effect[list[ToolCallRecord]]):
             record.value = await value if hasattr(value, "__await__") else value
 
     def _made(self, record: ToolCallRecord) -> Any:
-        # Nothing here can wait for days, and a call that needs somebody's leave is not made without it.
+        # A call that has to be approved or answered would suspend a program, and there is none here.
         if self._tools.suspends(record.name):
             raise ApprovalUnavailable(record.name)
         return self._tools.call(record.name, [], record.kwargs)
@@ -82,14 +82,15 @@ class CallTools(Effect[list[ToolCallRecord]]):
 
 
 class ApprovalUnavailable(ClocheError):
-    """A tool that waits for somebody's answer was called by an agent that cannot wait."""
+    """A tool that has to be approved, or answered later, was called by an agent that runs no programs."""
 
     guest_type = "PermissionError"
 
     def __init__(self, tool: str) -> None:
         super().__init__(tool)
         self.guest_message = (
-            f"{tool} has to wait for somebody's answer, which no call of this agent can: it was not made. Do without it"
+            f"{tool} has to wait for an approval or an answer, which this agent cannot: it was not called. "
+            "Do without it"
         )
 
     def __str__(self) -> str:
@@ -97,7 +98,7 @@ class ApprovalUnavailable(ClocheError):
 
 
 class _Account:
-    """Tells of one call's beginning and end, and keeps what it raises on its record."""
+    """Emits one call's beginning and end, and keeps what it raises on its record."""
 
     def __init__(self, run: Run, record: ToolCallRecord, put: Put) -> None:
         self._run = run
@@ -106,12 +107,12 @@ class _Account:
 
     def __enter__(self) -> None:
         self._record.started = perf_counter()
-        self._put(self._run.tell(ToolCallStarted(self._record, **self._run.stamp)))
+        self._put(self._run.emit(ToolCallStarted(self._record, **self._run.stamp)))
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> bool:
         self._record.error = error
         self._record.end(_outcome(error), perf_counter() - self._record.started)
-        self._put(self._run.tell(ToolCallEnded(self._record, **self._run.stamp)))
+        self._put(self._run.emit(ToolCallEnded(self._record, **self._run.stamp)))
         return isinstance(error, Exception)
 
 

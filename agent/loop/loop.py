@@ -3,8 +3,9 @@
 import time
 from collections.abc import Generator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from cloche.agent.callbacks import CallbackTable
 from cloche.agent.errors import (
     AgentInterrupted,
     AgentSuspended,
@@ -26,19 +27,49 @@ from cloche.agent.events import (
 from cloche.agent.events import RunState as State
 from cloche.agent.loop.effects import AskModel, CallFunction, Loop
 from cloche.agent.loop.run import Run
+from cloche.agent.memory import AgentMemory
 from cloche.agent.messages import Message
-from cloche.agent.models.base import ModelRequest, Reply
-from cloche.agent.steps import ActionStep, FinalAnswerStep, PlanningStep, StepError, TaskStep
+from cloche.agent.models.base import Model, ModelRequest, Reply
+from cloche.agent.prompting import PromptTemplates
+from cloche.agent.settings import Settings
+from cloche.agent.steps import ActionStep, FinalAnswerStep, PlanningStep, StepError
 
-if TYPE_CHECKING:
-    from cloche.agent.base import MultiStepAgent
-
-__all__ = ["ask", "run_loop"]
+__all__ = ["Agent", "ask", "run_loop"]
 
 
-def run_loop(agent: "MultiStepAgent", run: Run, task: str) -> Loop:
-    """Yield everything of one run; its RunEnded comes last, whatever happens except that nobody listens any more."""
-    yield run.tell(RunStarted(task, run.parent.id if run.parent else "", _name(agent.model), **run.stamp))
+class Agent(Protocol):
+    """What the loop needs of an agent: its parts, and what one step of its kind is."""
+
+    model: Model
+    settings: Settings
+    prompts: PromptTemplates
+    callbacks: CallbackTable
+    memory: AgentMemory
+
+    def prepare(self, run: Run) -> None:
+        """Get ready for a run; may block."""
+        ...
+
+    def act(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
+        """Do what makes up a step. Yields events and effects."""
+        ...
+
+    def continue_step(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
+        """Continue a step that was suspended."""
+        ...
+
+    def refresh_prompt(self) -> None:
+        """Bring the system prompt up to date."""
+        ...
+
+    def tool_stubs(self) -> str:
+        """Return the tools as the model reads them."""
+        ...
+
+
+def run_loop(agent: Agent, run: Run, task: str) -> Loop:
+    """Yield the events and effects of one run. RunEnded comes last, unless the generator is closed before."""
+    yield run.emit(RunStarted(task, run.parent.id if run.parent else "", _name(agent.model), **run.stamp))
     output, error = None, None
     try:
         yield CallFunction(lambda: agent.prepare(run), blocks=True)
@@ -51,67 +82,68 @@ def run_loop(agent: "MultiStepAgent", run: Run, task: str) -> Loop:
         final = FinalAnswerStep(answer=output)
         agent.memory.steps.append(final)
         yield from _call_back(agent, final)
-    yield run.tell(RunEnded(_result(agent, run, output, error), **run.stamp))
+    yield run.emit(RunEnded(_result(agent, run, output, error), **run.stamp))
 
 
-def ask(agent: "MultiStepAgent", run: Run, request: ModelRequest, purpose: str) -> Generator[Any, Any, Reply]:
+def ask(agent: Agent, run: Run, request: ModelRequest, purpose: str) -> Generator[Any, Any, Reply]:
     """Ask the model within the budget. Raises ModelError, BudgetExceeded or AgentInterrupted."""
     run.check_interrupted()
     run.ledger.check()
-    yield run.tell(ModelStarted(purpose, len(request.messages), **run.stamp))
+    yield run.emit(ModelStarted(purpose, len(request.messages), **run.stamp))
     started = time.perf_counter()
     try:
         reply: Reply = yield AskModel(run, agent.model, request)
     except Exception as error:
-        failed = ModelFinished("", None, time.perf_counter() - started, error=_told(error), **run.stamp)
-        yield run.tell(failed)
+        failed = ModelFinished("", None, time.perf_counter() - started, error=_text(error), **run.stamp)
+        yield run.emit(failed)
         raise
     seconds = time.perf_counter() - started
-    yield run.tell(ModelFinished(reply.message.text, reply.usage, seconds, reply.model, **run.stamp))
+    yield run.emit(ModelFinished(reply.message.text, reply.usage, seconds, reply.model, **run.stamp))
     run.ledger.spend(reply.usage)
     return reply
 
 
-def _until_answered(agent: "MultiStepAgent", run: Run) -> Generator[Any, Any, Any]:
-    yield from _go_on(agent, run)
+def _until_answered(agent: Agent, run: Run) -> Generator[Any, Any, Any]:
+    yield from _continue_pending(agent, run)
     if run.answers:
         return run.answers[0]
-    begun = _last_number(agent)
+    actions = agent.memory.actions
+    earlier = actions[-1].number if actions else 0
     for index in range(run.max_steps):
         yield from _plan(agent, run, index)
-        step = ActionStep(number=begun + index + 1)
+        step = ActionStep(number=earlier + index + 1)
         run.step = step.number
-        yield run.tell(StepStarted(step.number, **run.stamp))
+        yield run.emit(StepStarted(step.number, **run.stamp))
         yield from _one_step(agent, run, step)
         if run.answers:
             return run.answers[0]
     raise StepsExceeded(run.max_steps, run.max_steps)
 
 
-def _go_on(agent: "MultiStepAgent", run: Run) -> Generator[Any, Any, None]:
-    """Go on with the step whose program waits for what this run has the answers to, if it is one."""
+def _continue_pending(agent: Agent, run: Run) -> Generator[Any, Any, None]:
+    """Continue the step whose program is suspended, if there is one."""
     step = agent.memory.waiting
     if step is None:
         return
     run.step = step.number
     run.first_step = len(agent.memory.steps) - 1
     agent.memory.steps.remove(step)
-    yield run.tell(StepStarted(step.number, **run.stamp))
+    yield run.emit(StepStarted(step.number, **run.stamp))
     yield from _one_step(agent, run, step)
 
 
-def _one_step(agent: "MultiStepAgent", run: Run, step: ActionStep) -> Generator[Any, Any, None]:
-    """Perform one step. Whatever ends it, it is in the memory afterwards, unless nothing came of it at all."""
+def _one_step(agent: Agent, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
+    """Perform one step. However it ends, it is in the memory afterwards, unless the model was not even asked."""
     started = time.perf_counter()
     try:
         run.check_interrupted()
         run.ledger.check()
         agent.refresh_prompt()
-        yield from agent.go_on(run, step) if step.waits else agent.act(run, step)
+        yield from agent.continue_step(run, step) if step.waits else agent.act(run, step)
     except AgentSuspended:
         raise
     except BaseException as error:
-        # Not only exceptions: whoever leaves a stream, or cancels a task, closes this generator.
+        # Not only exceptions: leaving a stream, or cancelling a task, closes this generator.
         if not step.waits:
             _note_break(step, error)
         raise
@@ -121,20 +153,20 @@ def _one_step(agent: "MultiStepAgent", run: Run, step: ActionStep) -> Generator[
             step.is_final = bool(run.answers)
             agent.memory.steps.append(step)
     yield from _call_back(agent, step)
-    yield run.tell(StepEnded(step, **run.stamp))
+    yield run.emit(StepEnded(step, **run.stamp))
     run.check_interrupted()
 
 
 def _note_break(step: ActionStep, error: BaseException) -> None:
     if step.error is None:
         was_running = bool(step.code) and step.guest is None
-        message = "the run was left" if isinstance(error, GeneratorExit) else _told(error)
+        message = "the run was abandoned" if isinstance(error, GeneratorExit) else _text(error)
         step.error = StepError(type=type(error).__name__, message=message)
         step.error.state = "rolled_back" if was_running else "unchanged"
-        step.observation = step.observation or f"This step was broken off: {message}."
+        step.observation = step.observation or f"This step was cut short: {message}."
 
 
-def _call_back(agent: "MultiStepAgent", step: Any) -> Generator[Any, Any, None]:
+def _call_back(agent: Agent, step: Any) -> Generator[Any, Any, None]:
     for value in agent.callbacks.call(step, agent):
         if hasattr(value, "__await__"):
             yield CallFunction(partial(_itself, value), blocks=False)
@@ -144,27 +176,29 @@ def _itself(value: Any) -> Any:
     return value
 
 
-def _plan(agent: "MultiStepAgent", run: Run, index: int) -> Generator[Any, Any, None]:
+def _plan(agent: Agent, run: Run, index: int) -> Generator[Any, Any, None]:
     interval = agent.settings.planning_interval
     if interval is None or index % interval:
         return
     started = time.perf_counter()
     agent.refresh_prompt()
     name = "plan_update" if index else "plan"
-    text = agent.prompts.render(name, task=_task(agent), tools=agent.tool_stubs(), steps_left=run.max_steps - index)
+    text = agent.prompts.render(
+        name, task=agent.memory.task, tools=agent.tool_stubs(), steps_left=run.max_steps - index
+    )
     messages = (*agent.memory.messages(), Message.of("user", text))
     reply = yield from ask(agent, run, ModelRequest(messages), "plan")
     step = PlanningStep(plan=reply.message.text, usage=reply.usage, seconds=time.perf_counter() - started)
     agent.memory.steps.append(step)
     yield from _call_back(agent, step)
-    yield run.tell(PlanMade(step, **run.stamp))
+    yield run.emit(PlanMade(step, **run.stamp))
 
 
-def _last_answer(agent: "MultiStepAgent", run: Run) -> Generator[Any, Any, Any]:
-    """Ask once more, for an answer from what there is; None if the model cannot be asked, or a type is asked for."""
+def _last_answer(agent: Agent, run: Run) -> Generator[Any, Any, Any]:
+    """Ask once more, for an answer from what was found; None if the model fails, or the answer has to be of a type."""
     if agent.settings.output_type is not None:
         return None
-    text = agent.prompts.render("last_answer", task=_task(agent))
+    text = agent.prompts.render("last_answer", task=agent.memory.task)
     request = ModelRequest((*agent.memory.messages(), Message.of("user", text)))
     try:
         reply = yield from ask(agent, run, request, "answer")
@@ -173,7 +207,7 @@ def _last_answer(agent: "MultiStepAgent", run: Run) -> Generator[Any, Any, Any]:
     return reply.message.text
 
 
-def _result(agent: "MultiStepAgent", run: Run, output: Any, error: Exception | None) -> RunResult:
+def _result(agent: Agent, run: Run, output: Any, error: Exception | None) -> RunResult:
     ledger = run.ledger
     steps = agent.memory.steps[run.first_step :]
     return RunResult(output, _state(error), steps, ledger.usage, ledger.seconds, ledger.tool_calls, error, run.id)
@@ -197,18 +231,9 @@ def _state(error: Exception | None) -> State:
             return "failed"
 
 
-def _last_number(agent: "MultiStepAgent") -> int:
-    actions = agent.memory.actions
-    return actions[-1].number if actions else 0
-
-
-def _task(agent: "MultiStepAgent") -> str:
-    return next((step.task for step in reversed(agent.memory.steps) if isinstance(step, TaskStep)), "")
-
-
 def _name(model: Any) -> str:
     return str(getattr(model, "name", "") or type(model).__name__)
 
 
-def _told(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     return str(error) or type(error).__name__

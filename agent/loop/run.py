@@ -27,7 +27,7 @@ class CallReplyOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class CallReplies:
-    """Replies as keywords of :meth:`cloche.runtime.session.suspended.Suspended.resume`; none where it is empty."""
+    """Replies as keywords of :meth:`cloche.runtime.session.suspended.Suspended.resume`. False if there are none."""
 
     options: dict[str, Any]
 
@@ -48,9 +48,9 @@ E = TypeVar("E", bound=AgentEvent)
 class Run:
     """One run: its account, its observers, and whether it was interrupted.
 
-    ``stamp`` are the fields that all of its events carry. ``streamed`` says whether somebody reads its events as they
-    come. ``answers`` are the final answers given; the first one counts. ``children`` are the runs of managed agents;
-    ``step`` is the number of the step that is going on. ``replies`` are what the run was given for calls that wait.
+    ``stamp`` holds the fields that all of its events carry. ``streamed`` says whether its events are read as they
+    happen. ``answers`` are the final answers given; the first one counts. ``children`` are the runs of managed agents;
+    ``step`` is the number of the step under way. ``replies`` are what the run was given for pending calls.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Run:
         self._lock = threading.Lock()
         self._waiting: asyncio.Task[Any] | None = None
 
-    def tell(self, event: E) -> E:
+    def emit(self, event: E) -> E:
         """Show an event to the observers and return it."""
         for observer in self.observers:
             observer(event)
@@ -125,6 +125,6 @@ class Run:
             self.check_interrupted()
             raise
         finally:
-            # If it is we who were cancelled, the task does not know yet.
+            # If this coroutine was cancelled, the task has not been yet.
             task.cancel()
             self._waiting = None

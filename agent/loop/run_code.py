@@ -20,9 +20,9 @@ Listener = Callable[[Event], None]
 
 
 class RunCode(Effect[Outcome]):
-    """Run a program; its output and tool calls are told as they happen. The value is the session's Result.
+    """Run a program; its output and tool calls become events as they happen. The value is the session's Result.
 
-    With ``waits``, it is a Suspended program where calls wait for somebody.
+    With ``waits``, it is the Suspended program if calls are pending.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class RunCode(Effect[Outcome]):
 
     def _listener(self, put: Put) -> Listener:
         def listen(event: Event) -> None:
-            told = self._event(event)
-            if told is not None:
-                put(self._run.tell(told))
+            shown = self._event(event)
+            if shown is not None:
+                put(self._run.emit(shown))
 
         return listen
 
@@ -100,7 +100,7 @@ class RunCode(Effect[Outcome]):
 
 
 class ResumeCode(RunCode):
-    """Go on with the program that is suspended in a session, with the run's replies to its calls."""
+    """Resume the program that is suspended in a session, with the run's replies to its calls."""
 
     def __init__(self, run: Run, suspended: Suspended, limits: Limits, hidden: frozenset[str]) -> None:
         super().__init__(run, suspended.session, "", limits, hidden, waits=True)

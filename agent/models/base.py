@@ -165,5 +165,5 @@ def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., object],
     try:
         loop.call_soon_threadsafe(callback, *args)
     except RuntimeError:
-        # The loop was closed while the model was still thinking: nobody waits for the answer.
+        # The loop was closed while the model was still thinking: the answer is not awaited any more.
         return

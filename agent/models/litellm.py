@@ -100,7 +100,7 @@ class Pace:
     def __init__(self, per_minute: float | None) -> None:
         if per_minute is not None and not per_minute > 0:
             raise ConfigurationError(
-                "requests_per_minute", f"{per_minute!r} is no rate: give a number above 0, or None"
+                "requests_per_minute", f"{per_minute!r} must be a number above 0, or None for no limit"
             )
         self._gap = 0.0 if per_minute is None else 60.0 / per_minute
         self._next = 0.0
@@ -122,7 +122,7 @@ _MILLION = 1_000_000
 
 
 def priced(reply: Reply, model: str, price: Price | None) -> Reply:
-    """Return the reply with its cost, or without one where nobody knows the price."""
+    """Return the reply with its cost, or without one where its price is unknown."""
     usage = reply.usage
     if usage is None or usage.cost is not None:
         return reply
@@ -194,7 +194,7 @@ class LiteLLMModel:
     ``api_base``, ``api_key``   default: what LiteLLM finds in the environment. The key is shown nowhere.
     ``timeout``                 seconds for one request; default 120.
     ``retries``                 how often a request that may still succeed is repeated; default 3, with growing waits.
-    ``requests_per_minute``     how often a request is begun at most; default: no limit.
+    ``requests_per_minute``     how many requests are started per minute; default: no limit.
     ``price``                   US dollars for a million tokens of (prompt, reply), where LiteLLM does not know it.
     ``router``                  a ``litellm.Router`` to send requests through.
 

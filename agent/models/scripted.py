@@ -90,7 +90,7 @@ def _message(line: str | ToolRequest | list[ToolRequest], request: ModelRequest)
 class RecordingModel:
     """Passes everything on to another model and appends each answer to a file of JSON lines.
 
-    :class:`cloche.agent.models.ReplayModel` reads it back. Prompts are not written, answers are.
+    :class:`ReplayModel` reads it back. Prompts are not written, answers are.
     """
 
     def __init__(self, model: Model, path: str | Path) -> None:
@@ -134,7 +134,7 @@ class RecordingModel:
 class ReplayModel(ScriptedModel):
     """Gives the recorded answers in the recorded order, without network.
 
-    ``path`` is a file that :class:`cloche.agent.models.RecordingModel` wrote: one Reply in JSON per line.
+    ``path`` is a file that :class:`RecordingModel` wrote: one Reply in JSON per line.
     Raises ConfigurationError, naming the line, for a file that is none; ModelRefused when the answers have run out.
     """
 

@@ -18,7 +18,7 @@ class TransformersModel:
     """A causal language model of transformers, for text without images.
 
     ``name``        a folder, or a repository of the Hub, whose weights are loaded when it is first asked.
-    ``max_tokens``  the most that one reply may have. Default 2,048.
+    ``max_tokens``  of one reply. Default 2,048.
     ``model``, ``tokenizer``  take the place of what would be loaded.
     ``trust_remote_code``  whether a repository's own Python may run, with all rights of this process. Default False.
     ``options``     go to ``AutoModelForCausalLM.from_pretrained``: ``device_map``, ``dtype`` and the like.

@@ -4,21 +4,21 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from cloche.agent.events import (
     AgentEvent,
     CodeFinished,
-    CodeStarted,
     ModelFinished,
-    ModelStarted,
     PlanMade,
+    Printed,
     RunEnded,
-    RunStarted,
     StepEnded,
-    StepStarted,
+    TextDelta,
     ToolCallEnded,
+    ToolCallStarted,
 )
 from cloche.agent.messages import TokenUsage
 from cloche.agent.observations import outcomes_of
@@ -26,7 +26,7 @@ from cloche.agent.values import plain, shorten
 
 __all__ = ["RunRecorder"]
 
-_LONGEST = 20_000
+_MAX_TEXT = 20_000
 
 
 class RunRecorder:
@@ -42,12 +42,12 @@ class RunRecorder:
         self._lock = threading.Lock()
 
     def __call__(self, event: AgentEvent) -> None:
-        """Write an event; pieces of text and output are left out, as their whole comes later."""
-        describe = _DESCRIBE.get(type(event))
-        if describe is None:
+        """Write an event; pieces of text and output are left out, as the whole comes later."""
+        if type(event) in _PIECES:
             return
         head = {"event": _name(event), "time": time.time(), "agent": event.agent, "run": event.run_id}
-        line = json.dumps(head | describe(event), ensure_ascii=False, default=repr)
+        shape: Callable[[Any], dict[str, Any]] = _SHAPES.get(type(event), _fields)
+        line = json.dumps(head | shape(event), ensure_ascii=False, default=repr)
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
 
@@ -62,17 +62,17 @@ def _usage(usage: TokenUsage | None) -> dict[str, Any] | None:
 
 
 def _model(event: ModelFinished) -> dict[str, Any]:
-    told = {"text": shorten(event.text, _LONGEST), "usage": _usage(event.usage), "seconds": event.seconds}
-    return told | {"model": event.model, "error": event.error}
+    said = {"text": shorten(event.text, _MAX_TEXT), "usage": _usage(event.usage), "seconds": event.seconds}
+    return said | {"model": event.model, "error": event.error}
 
 
 def _code(event: CodeFinished) -> dict[str, Any]:
     result = event.result
     return {
         "value": _short(result.value),
-        "stdout": shorten(result.stdout, _LONGEST),
-        "stderr": shorten(result.stderr, _LONGEST),
-        "error": None if result.error is None else f"{type(result.error).__name__}: {result.error}"[:_LONGEST],
+        "stdout": shorten(result.stdout, _MAX_TEXT),
+        "stderr": shorten(result.stderr, _MAX_TEXT),
+        "error": None if result.error is None else f"{type(result.error).__name__}: {result.error}"[:_MAX_TEXT],
         "rolled_back": result.rolled_back,
         "fuel": result.usage.fuel,
         "memory": result.usage.memory_peak,
@@ -85,14 +85,14 @@ def _short(value: Any) -> Any:
     """Return the value as JSON, or its shortened text where it is long."""
     made = plain(value)
     text = made if isinstance(made, str) else json.dumps(made, ensure_ascii=False)
-    return made if len(text) <= _LONGEST else shorten(text, _LONGEST)
+    return made if len(text) <= _MAX_TEXT else shorten(text, _MAX_TEXT)
 
 
 def _step(event: StepEnded) -> dict[str, Any]:
     step = event.step
     return {
         "number": step.number,
-        "observation": shorten(step.observation, _LONGEST),
+        "observation": shorten(step.observation, _MAX_TEXT),
         "error": None if step.error is None else step.error.model_dump(),
         "seconds": step.seconds,
         "final": step.is_final,
@@ -100,7 +100,7 @@ def _step(event: StepEnded) -> dict[str, Any]:
 
 
 def _tool(event: ToolCallEnded) -> dict[str, Any]:
-    outcome = outcomes_of([event.record], _LONGEST)[0]
+    outcome = outcomes_of([event.record], _MAX_TEXT)[0]
     return {
         "tool": outcome.name,
         "arguments": _short(outcome.arguments),
@@ -122,13 +122,17 @@ def _ended(event: RunEnded) -> dict[str, Any]:
     }
 
 
-_DESCRIBE: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
-    RunStarted: lambda event: {"task": event.task, "parent": event.parent, "model": event.model},
-    StepStarted: lambda event: {"number": event.number},
-    ModelStarted: lambda event: {"purpose": event.purpose, "messages": event.messages},
+def _fields(event: AgentEvent) -> dict[str, Any]:
+    """Return an event's own fields, for those without a shape of their own."""
+    own = (field.name for field in fields(event) if field.name not in ("agent", "run_id"))
+    return {name: _short(getattr(event, name)) for name in own}
+
+
+# Parts of what a later event has as a whole.
+_PIECES = frozenset({TextDelta, Printed, ToolCallStarted})
+_SHAPES: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
     ModelFinished: _model,
-    PlanMade: lambda event: {"plan": shorten(event.step.plan, _LONGEST)},
-    CodeStarted: lambda event: {"code": event.code},
+    PlanMade: lambda event: {"plan": shorten(event.step.plan, _MAX_TEXT)},
     CodeFinished: _code,
     ToolCallEnded: _tool,
     StepEnded: _step,

@@ -24,7 +24,7 @@ from cloche.runtime.errors import ConfigurationError
 __all__ = ["Tracing"]
 
 
-_LONGEST = 8_000
+_MAX_TEXT = 8_000
 
 
 class Tracing:
@@ -58,19 +58,19 @@ class Tracing:
                 attributes = {"gen_ai.operation.name": "chat", "cloche.purpose": event.purpose}
                 self._begin((run, "model"), self._inner(run), "chat", "LLM", attributes)
             case ModelFinished():
-                self._end((run, "model"), _model(event), event.error, **self._told(output=event.text))
+                self._end((run, "model"), _model(event), event.error, **self._content_of(output=event.text))
             case CodeStarted():
-                told = self._told(input=event.code)
-                self._begin((run, "code"), self._inner(run), "run python", "TOOL", told)
+                content = self._content_of(input=event.code)
+                self._begin((run, "code"), self._inner(run), "run python", "TOOL", content)
             case CodeFinished():
                 error = "" if event.result.error is None else str(event.result.error)
-                self._end((run, "code"), _code(event), error, **self._told(output=event.result.stdout))
+                self._end((run, "code"), _code(event), error, **self._content_of(output=event.result.stdout))
             case ToolCallStarted():
                 self._begin_tool(event)
             case ToolCallEnded():
                 error = "" if event.record.error is None else f"{type(event.record.error).__name__}"
-                told = self._told(output=event.record.value)
-                self._end((run, id(event.record)), {"cloche.outcome": event.record.outcome}, error, **told)
+                content = self._content_of(output=event.record.value)
+                self._end((run, id(event.record)), {"cloche.outcome": event.record.outcome}, error, **content)
             case StepEnded():
                 self._end((run, "step"), {}, "" if event.step.error is None else event.step.error.message)
             case RunEnded():
@@ -83,7 +83,7 @@ class Tracing:
             "gen_ai.operation.name": "invoke_agent",
             "gen_ai.agent.name": event.agent,
             "gen_ai.request.model": event.model,
-            **self._told(input=event.task),
+            **self._content_of(input=event.task),
         }
         self._begin(
             (event.run_id, "run"), self._inner(event.parent), f"invoke_agent {event.agent}", "AGENT", attributes
@@ -92,9 +92,9 @@ class Tracing:
     def _begin_tool(self, event: ToolCallStarted) -> None:
         record = event.record
         attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": record.name}
-        told = self._told(input={"args": record.args, "kwargs": record.kwargs})
+        content = self._content_of(input={"args": record.args, "kwargs": record.kwargs})
         key = (event.run_id, id(record))
-        self._begin(key, self._inner(event.run_id), f"execute_tool {record.name}", "TOOL", attributes | told)
+        self._begin(key, self._inner(event.run_id), f"execute_tool {record.name}", "TOOL", attributes | content)
 
     def _end_run(self, event: RunEnded) -> None:
         result = event.result
@@ -108,7 +108,7 @@ class Tracing:
             **({} if result.usage.cost is None else {"cloche.cost_usd": result.usage.cost}),
         }
         error = "" if result.error is None else str(result.error)
-        self._end((event.run_id, "run"), attributes, error, **self._told(output=result.output))
+        self._end((event.run_id, "run"), attributes, error, **self._content_of(output=result.output))
 
     def _inner(self, run: str) -> tuple[str, Any]:
         """Return the key of the innermost span of a run that is open."""
@@ -121,16 +121,16 @@ class Tracing:
         span.set_attributes({"openinference.span.kind": kind, **attributes})
         self._spans[key] = span
 
-    def _end(self, key: tuple[str, Any], attributes: dict[str, Any], error: str = "", **told: Any) -> None:
+    def _end(self, key: tuple[str, Any], attributes: dict[str, Any], error: str = "", **content: Any) -> None:
         span = self._spans.pop(key, None)
         if span is None:
             return
-        span.set_attributes({**attributes, **told})
+        span.set_attributes({**attributes, **content})
         if error:
-            span.set_status(self._api.Status(self._api.StatusCode.ERROR, error[:_LONGEST]))
+            span.set_status(self._api.Status(self._api.StatusCode.ERROR, error[:_MAX_TEXT]))
         span.end()
 
-    def _told(self, **values: Any) -> dict[str, str]:
+    def _content_of(self, **values: Any) -> dict[str, str]:
         return {f"{name}.value": _text(value) for name, value in values.items()} if self._content else {}
 
 
@@ -164,4 +164,4 @@ def _code(event: CodeFinished) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     made = plain(value)
-    return shorten(made if isinstance(made, str) else json.dumps(made, ensure_ascii=False), _LONGEST)
+    return shorten(made if isinstance(made, str) else json.dumps(made, ensure_ascii=False), _MAX_TEXT)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cloche.agent.events import (
     AgentEvent,
@@ -23,13 +23,10 @@ from cloche.agent.values import shorten
 from cloche.runtime._terminal import harmless
 from cloche.runtime.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from cloche.agent.base import AgentCore
+__all__ = ["TerminalLog", "outline", "replayed"]
 
-__all__ = ["TerminalLog", "outline", "told_again"]
-
-
-_SHORT = 2_000
+_MAX_TEXT = 2_000
+_WIDTH = 70
 
 
 class TerminalLog:
@@ -48,7 +45,7 @@ class TerminalLog:
     def __call__(self, event: AgentEvent) -> None:
         """Write an event."""
         show = _SHOW.get(type(event))
-        if show is None or type(event) in (_DETAILS if self._level < 2 else _SAID_ALREADY):
+        if show is None or type(event) in (_DETAILS if self._level < 2 else _SHOWN_ALREADY):
             return
         style, text = show(event)
         if text:
@@ -71,8 +68,8 @@ def _console() -> Any:
 def _code_finished(event: CodeFinished) -> tuple[str, str]:
     result = event.result
     if result.error is not None:
-        told = getattr(result.error, "traceback", "") or f"{type(result.error).__name__}: {result.error}"
-        return "red", f"-> {told.rstrip()}"
+        text = getattr(result.error, "traceback", "") or f"{type(result.error).__name__}: {result.error}"
+        return "red", f"-> {text.rstrip()}"
     return "dim", f"-> {result.usage}"
 
 
@@ -88,11 +85,11 @@ def _run_ended(event: RunEnded) -> tuple[str, str]:
     cost = "" if result.usage.cost is None else f", ${result.usage.cost:.4f}"
     if result.error is not None and result.output is None:
         return "bold red", f"ended ({result.state}): {result.error} [{spent}{cost}]"
-    return "bold green", f"answer: {shorten(str(result.output), _SHORT)} [{spent}{cost}]"
+    return "bold green", f"answer: {shorten(str(result.output), _MAX_TEXT)} [{spent}{cost}]"
 
 
 def _step_ended(event: StepEnded) -> tuple[str, str]:
-    return "", shorten(event.step.observation, _SHORT)
+    return "", shorten(event.step.observation, _MAX_TEXT)
 
 
 def _model(event: ModelFinished) -> tuple[str, str]:
@@ -113,28 +110,25 @@ _SHOW: dict[type[Any], Callable[[Any], tuple[str, str]]] = {
 }
 _DETAILS = frozenset({ModelFinished, Printed, ToolCallEnded})
 # The model's text holds its code, and what was printed has been shown.
-_SAID_ALREADY = frozenset({CodeStarted, StepEnded})
+_SHOWN_ALREADY = frozenset({CodeStarted, StepEnded})
 
 
-_WIDTH = 70
-
-
-def told_again(memory: AgentMemory, *, detailed: bool = False) -> str:
-    """Return what happened, step by step; ``detailed`` puts before each step the messages that led to it."""
+def replayed(memory: AgentMemory, *, detailed: bool = False) -> str:
+    """Return what happened, step by step; ``detailed`` precedes each step with the messages that led to it."""
     parts: list[str] = [_titled("system prompt", memory.system.prompt)] if detailed else []
     for index, step in enumerate(memory.steps):
         if detailed and isinstance(step, ActionStep):
             parts.append(_titled(f"shown to the model before step {step.number}", _shown(memory.steps[:index])))
-        parts.append(_told(step))
+        parts.append(_described(step))
     return "\n\n".join(parts)
 
 
-def outline(agent: "AgentCore", indent: str = "") -> str:
+def outline(agent: Any, indent: str = "") -> str:
     """Return the agent, its tools and its agents as a tree of lines."""
     return "\n".join(_lines(agent, indent))
 
 
-def _lines(agent: "AgentCore", indent: str) -> Iterator[str]:
+def _lines(agent: Any, indent: str) -> Iterator[str]:
     model = getattr(agent.model, "name", "") or type(agent.model).__name__
     yield f"{indent}{agent.name or type(agent).__name__} ({type(agent).__name__}, {model})"
     if agent.description:
@@ -156,7 +150,7 @@ def _shown(steps: list[MemoryStep]) -> str:
     return "\n".join(f"[{message.role}] {message.text}" for message in messages_of(steps, {}))
 
 
-def _told(step: MemoryStep) -> str:
+def _described(step: MemoryStep) -> str:
     match step:
         case TaskStep():
             return _titled("task", step.task)

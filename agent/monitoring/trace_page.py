@@ -21,8 +21,8 @@ def as_html(runs: Iterable[TracedRun]) -> str:
 
 
 def _section(top: TracedRun) -> str:
-    told = "\n".join(_run(run, depth) for depth, run in top.walk())
-    return f"<section>\n{_timeline(top)}\n{told}\n</section>"
+    text = "\n".join(_run(run, depth) for depth, run in top.walk())
+    return f"<section>\n{_timeline(top)}\n{text}\n</section>"
 
 
 def _timeline(top: TracedRun) -> str:
@@ -48,8 +48,8 @@ def _run(run: TracedRun, depth: int) -> str:
     parts = [f"<h2>{escape(run.agent or 'agent')} <small>{escape(run.model)}</small></h2>", _text("task", run.task)]
     parts += [part for entry in run.entries for part in _ENTRIES[entry.kind](entry)]
     parts.append(_end(run.end))
-    told = "\n".join(parts)
-    return f'<article style="margin-left:{2 * depth}em">\n{told}\n</article>'
+    text = "\n".join(parts)
+    return f'<article style="margin-left:{2 * depth}em">\n{text}\n</article>'
 
 
 def _text(title: str, text: Any, kind: str = "") -> str:
@@ -77,8 +77,8 @@ def _code(entry: Entry) -> Iterator[str]:
 
 def _tool(entry: Entry) -> Iterator[str]:
     fields = entry.fields
-    told = f"{fields.get('tool')} {fields.get('arguments')}\n{fields.get('outcome')}: {fields.get('value')}"
-    yield _text("tool call", told, "call")
+    text = f"{fields.get('tool')} {fields.get('arguments')}\n{fields.get('outcome')}: {fields.get('value')}"
+    yield _text("tool call", text, "call")
 
 
 def _plan(entry: Entry) -> Iterator[str]:
@@ -92,9 +92,9 @@ def _step(entry: Entry) -> Iterator[str]:
 def _end(end: dict[str, Any]) -> str:
     if not end:
         return _text("error", "the record ends here: the run did not")
-    told = f"{end.get('output')}\n\n{end.get('state')}, {end.get('seconds', 0):.2f} s{_tokens(end.get('usage'))}"
+    text = f"{end.get('output')}\n\n{end.get('state')}, {end.get('seconds', 0):.2f} s{_tokens(end.get('usage'))}"
     error = _text("error", end["error"]) if end.get("error") else ""
-    return f"{error}{_text('answer', told)}"
+    return f"{error}{_text('answer', text)}"
 
 
 def _tokens(usage: Any) -> str:

@@ -14,7 +14,7 @@ __all__ = ["Entry", "RecordError", "TracedRun", "as_text", "read_record"]
 
 
 class RecordError(ClocheError):
-    """A file is no run record; the message names the line."""
+    """A file is not a run record; the message names the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ _KINDS = {
 
 
 def read_record(path: str | Path) -> list[TracedRun]:
-    """Return the runs that no other run caused, in order. Raises RecordError for a file that is no run record."""
+    """Return the runs that no other run caused, in order. Raises RecordError for any other file."""
     runs: dict[str, TracedRun] = {}
     codes: dict[str, str] = {}
     for line in _lines(Path(path)):
@@ -91,8 +91,8 @@ def _take(line: dict[str, Any], runs: dict[str, TracedRun], codes: dict[str, str
         codes[id] = str(line.get("code", ""))
     elif id in runs and event in _KINDS:
         seconds = _number(line.get("seconds"))
-        told = {**line, "code": codes.pop(id, "")} if event == "code_finished" else line
-        runs[id].entries.append(Entry(_KINDS[event], time - seconds, seconds, told))
+        fields = {**line, "code": codes.pop(id, "")} if event == "code_finished" else line
+        runs[id].entries.append(Entry(_KINDS[event], time - seconds, seconds, fields))
 
 
 def _lines(path: Path) -> Iterable[dict[str, Any]]:

@@ -7,13 +7,14 @@ from typing import Any
 from cloche.agent import (
     BudgetExceeded,
     CodeAgent,
+    LiteLLMModel,
+    Model,
     MultiStepAgent,
     RunBudget,
     RunRecorder,
     ToolCallingAgent,
 )
 from cloche.agent.base import Tools
-from cloche.agent.models import LiteLLMModel, Model
 from cloche.cli.agent.script import scripted_model, scripted_task
 from cloche.cli.agent.tools import agent_tools, answer_calls, with_approval
 from cloche.cli.exit_codes import CommandError, ExitCode

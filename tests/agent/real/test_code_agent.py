@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from cloche.agent import CodeAgent, ModelUnavailable, RunBudget, RunTimeExceeded, ScriptedModel, ToolCallsExceeded
-from cloche.agent.memory import ActionStep
+from cloche.agent.steps import ActionStep
 from cloche.host_tools import tool
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits

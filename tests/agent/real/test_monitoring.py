@@ -19,7 +19,8 @@ from cloche.agent import (
     Tracing,
 )
 from cloche.agent.models.scripted import Line
-from cloche.agent.monitoring import RecordError, as_html, as_text, read_record
+from cloche.agent.monitoring.trace_page import as_html
+from cloche.agent.monitoring.traces import RecordError, as_text, read_record
 from cloche.cli.main import main
 from cloche.host_tools import tool
 

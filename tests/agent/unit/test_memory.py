@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cloche.agent.memory import (
+from cloche.agent.memory import AgentMemory
+from cloche.agent.messages import Image, TokenUsage, ToolRequest
+from cloche.agent.steps import (
     ActionStep,
-    AgentMemory,
     FinalAnswerStep,
     PlanningStep,
     StepError,
@@ -17,7 +18,6 @@ from cloche.agent.memory import (
     TaskStep,
     ToolOutcome,
 )
-from cloche.agent.messages import Image, TokenUsage, ToolRequest
 
 
 def full_memory() -> AgentMemory:

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloche.agent.errors import ModelRefused, ModelUnavailable
-from cloche.agent.messages import Message, ToolRequest
-from cloche.agent.models import (
+from cloche.agent import (
     AsyncModel,
     Delta,
     FallbackModel,
@@ -19,6 +17,8 @@ from cloche.agent.models import (
     Reply,
     ScriptedModel,
 )
+from cloche.agent.errors import ModelRefused, ModelUnavailable
+from cloche.agent.messages import Message, ToolRequest
 from cloche.agent.models.base import Piece
 from cloche.runtime.errors import ConfigurationError
 

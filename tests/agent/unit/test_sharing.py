@@ -118,7 +118,7 @@ def test_looser_limits_need_trust_or_ones_own(hub: HubServer, at: Any) -> None:
 @pytest.mark.parametrize("trust", [False, True])
 def test_a_damaged_agent_is_told_as_such(hub: HubServer, at: Any, text: str, trust: bool) -> None:
     hub.commit("me/agent", {"agent.json": text})
-    with pytest.raises(HubError, match=r"describes no agent|at most 1 MiB"):
+    with pytest.raises(HubError, match=r"is not an agent|at most 1 MiB"):
         MultiStepAgent.from_hub("me/agent", MODEL, trust_remote_code=trust, **at)
 
 

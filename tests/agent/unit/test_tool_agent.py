@@ -23,7 +23,7 @@ from cloche.agent import (
     ToolCallsExceeded,
     ToolRequest,
 )
-from cloche.agent.memory import ActionStep, FinalAnswerStep, PlanningStep, TaskStep
+from cloche.agent.steps import ActionStep, FinalAnswerStep, PlanningStep, TaskStep
 from cloche.host_tools import tool
 from cloche.runtime.errors import ConfigurationError
 
