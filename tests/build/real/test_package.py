@@ -1,6 +1,7 @@
 """What is shipped: the sdist, the wheel that is made from it, and the wheel in a clean environment."""
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -54,9 +55,16 @@ def wheel(dist: Path) -> Path:
 
 def run(command: list[str | Path], cwd: Path, stdin: str = "") -> str:
     """Run a command that has to succeed, away from the checkout, and return what it printed."""
-    done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=_environment(), input=stdin, capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment, without the way to the checkout."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def repository() -> Files:
@@ -149,6 +157,6 @@ def test_the_wheel_works_in_a_clean_environment(wheel: Path, tmp_path: Path) -> 
 
 
 def _stderr(command: list[str | Path], cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(command, cwd=cwd, env=_environment(), capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 2
     return done.stderr
