@@ -1,5 +1,6 @@
 """What tests of several areas share."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,10 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.host_tools.unit.external.hub_server import HubServer
+
+# A shell's background jobs ignore SIGINT, and so would every process that a test starts, Ctrl-C or not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.processes import ended_afterwards
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -128,26 +129,25 @@ def test_a_users_mistake_is_one_message(cloche: Run, arguments: list[str], stdin
 
 def test_a_reader_that_leaves_is_no_problem(folder: Path, environment: Callable[..., dict[str, str]]) -> None:
     (folder / "long.py").write_text("for i in range(100_000): print(i)")
-    process = _start(folder, environment, "long.py")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "0\n"
-    process.stdout.close()
-    assert process.stderr is not None
-    with process.stderr as errors:
-        assert errors.read() == ""
-    assert process.wait(60) == 141
+    with ended_afterwards(_start(folder, environment, "long.py")) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "0\n"
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 141
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C another way")
 def test_ctrl_c_ends_the_program(folder: Path, environment: Callable[..., dict[str, str]]) -> None:
     (folder / "loop.py").write_text("print('on', flush=True)\nwhile True: pass")
-    process = _start(folder, environment, "loop.py", "--fuel", "none", "--time", "none")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "on\n"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.startswith("Interrupted: ")
+    with ended_afterwards(_start(folder, environment, "loop.py", "--fuel", "none", "--time", "none")) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "on\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert errors.startswith("Interrupted: ")
 
 
 def _start(folder: Path, environment: Callable[..., dict[str, str]], *arguments: str) -> subprocess.Popen[str]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.processes import ended_afterwards
 
 FIRST_USE = """
 import sys
@@ -37,7 +38,8 @@ def start(code: str, *arguments: str, cache: Path | None = None) -> "subprocess.
 
 
 def finish(process: "subprocess.Popen[str]") -> str:
-    out, err = process.communicate(timeout=120)
+    with ended_afterwards(process):
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     return out.strip()
 

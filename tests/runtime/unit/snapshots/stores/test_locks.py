@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.processes import ended_afterwards
 
 from cloche.runtime.errors import ConfigurationError, SnapshotBusy
 from cloche.runtime.snapshots.stores.base import LockingStore
@@ -35,7 +36,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> LockingStore:
 
 
 @pytest.fixture
-def holder(store: LockingStore, tmp_path: Path) -> "subprocess.Popen[str]":
+def holder(store: LockingStore, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """Another process, which holds the lock of ``a/b`` until it reads a line."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, type(store).__name__, str(tmp_path / "store")],
@@ -44,9 +45,10 @@ def holder(store: LockingStore, tmp_path: Path) -> "subprocess.Popen[str]":
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
+    with ended_afterwards(process):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
 
 
 def ended(process: "subprocess.Popen[str]") -> int:
