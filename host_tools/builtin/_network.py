@@ -4,15 +4,20 @@ Allow-lists of URLs, rules for addresses, and connections that are made to check
 """
 
 import ipaddress
-import posixpath
+import math
+import re
 import socket
+import ssl
+import unicodedata
 from collections.abc import Iterable
+from time import monotonic
 from typing import Any, cast
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import httpcore
 import httpx
 
+from cloche.host_tools.policy.execution import Expired, call_in_thread
 from cloche.runtime.errors import ClocheError, ConfigurationError
 
 __all__ = ["Address", "AddressRules", "AllowList", "CheckedNetwork", "WebError", "WebRefused"]
@@ -40,6 +45,12 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # Prefixes under which an IPv6 address only wraps an IPv4 one: what is behind them decides.
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
+_DECODINGS = 5
+_UNICODE_ESCAPE = re.compile("%u[0-9a-fA-F]{4}")
+# Control characters, and those without a width.
+_UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})
+# Bytes written under one timeout.
+_WRITTEN = 1 << 16
 
 
 class AddressRules:
@@ -91,11 +102,13 @@ class CheckedNetwork(httpcore.NetworkBackend):
     """Resolves a name once, checks every address of it, and connects to a checked address, not to the name.
 
     A name that resolves to something else a moment later (DNS rebinding) therefore changes nothing: no second
-    look-up is made. TLS still verifies the name.
+    look-up is made. TLS still verifies the name. ``until``, on ``time.monotonic``'s clock, ends everything: a peer that
+    sends a byte now and then keeps every timeout of a single read or write from being reached.
     """
 
-    def __init__(self, rules: AddressRules) -> None:
+    def __init__(self, rules: AddressRules, until: float = math.inf) -> None:
         self._rules = rules
+        self._until = until
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -110,7 +123,10 @@ class CheckedNetwork(httpcore.NetworkBackend):
         error: Exception = httpcore.ConnectError(f"no address is known for {host!r}")
         for address in self._checked(host, port):
             try:
-                return self._inner.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                stream = self._inner.connect_tcp(
+                    str(address), port, _left(self._until, timeout), local_address, socket_options
+                )
+                return _TimedStream(stream, self._until)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as failure:
                 error = failure
         raise error
@@ -124,16 +140,58 @@ class CheckedNetwork(httpcore.NetworkBackend):
         self._inner.sleep(seconds)
 
     def _checked(self, host: str, port: int) -> list[Address]:
-        addresses = _resolve(host, port)
+        addresses = _resolve(host, port, self._until)
         # All of them: a name that mixes public and private addresses is an attack, not a service.
         if not all(map(self._rules.allows, addresses)):
             raise WebRefused(f"{host!r} is not a public address")
         return addresses
 
 
-def _resolve(host: str, port: int) -> list[Address]:
+class _TimedStream(httpcore.NetworkStream):
+    """A connection of which no read or write lasts beyond one moment."""
+
+    def __init__(self, inner: httpcore.NetworkStream, until: float) -> None:
+        self._inner = inner
+        self._until = until
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _left(self._until, timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), _WRITTEN):
+            self._inner.write(buffer[start : start + _WRITTEN], _left(self._until, timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        secure = self._inner.start_tls(ssl_context, server_hostname, _left(self._until, timeout))
+        return _TimedStream(secure, self._until)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+def _left(until: float, timeout: float | None) -> float | None:
+    left = until - monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout
+    if timeout is not None:
+        left = min(left, timeout)
+    return None if left == math.inf else left
+
+
+def _resolve(host: str, port: int, until: float) -> list[Address]:
+    def look_up() -> list[Any]:
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # The resolver takes no timeout of ours, and waits for a silent server for half a minute and more.
+        found = call_in_thread(look_up, _left(until, None))
+    except Expired:
+        raise httpcore.ConnectTimeout from None
     except (OSError, UnicodeError):
         raise httpcore.ConnectError(f"the name {host!r} cannot be resolved") from None
     # An address may carry its interface, as in fe80::1%eth0.
@@ -180,12 +238,49 @@ class _Below:
         if url.scheme not in ("http", "https") or not url.host or url.query or url.userinfo:
             raise ConfigurationError("allow", f"{entry!r} is not a URL to stay below: write 'https://example.com/v1/'")
         self._origin = (url.scheme, _normal(url.host), url.port)
-        self._path = url.path if url.path.endswith("/") else f"{url.path}/"
+        spelt = _spellings(url)
+        if spelt is None:
+            raise ConfigurationError("allow", f"{entry!r} has a path that servers read in several ways")
+        self._path = f"{spelt[0].rstrip('/')}/"
 
     def allows(self, url: httpx.URL) -> bool:
-        # Unquoted and normal, as the server may read it: /v1/%2e%2e/admin is not below /v1/.
-        path = posixpath.normpath(unquote(unquote(url.path))) + "/"
-        return (url.scheme, _normal(url.host), url.port) == self._origin and path.startswith(self._path)
+        spelt = _spellings(url)
+        below = spelt is not None and all(f"{path}/".startswith(self._path) for path in spelt)
+        return below and (url.scheme, _normal(url.host), url.port) == self._origin
+
+
+def _spellings(url: httpx.URL) -> list[str] | None:
+    """Return the path as servers may read it, decoded once, twice, ...; None if it may be read as leading upwards.
+
+    Proxies, frameworks and file systems each have their own idea of what steps up: ``..``, ``..;x``, ``..\\``,
+    ``.%00.``, overlong UTF-8, wide dots, all of them encoded once or twice. No service needs any of these.
+    """
+    path, spelt = url.raw_path.partition(b"?")[0], list[str]()
+    for _ in range(_DECODINGS):
+        decoded = unquote_to_bytes(path)
+        text = _plain_path(decoded)
+        if text is None:
+            return None
+        spelt.append(text)
+        if decoded == path:
+            return spelt
+        path = decoded
+    return None
+
+
+def _plain_path(raw: bytes) -> str | None:
+    try:
+        path = raw.decode()
+    except UnicodeDecodeError:
+        return None
+    shown = unicodedata.normalize("NFKC", path)
+    if "\\" in shown or _UNICODE_ESCAPE.search(shown) or not _UNSEEN.isdisjoint(map(unicodedata.category, path)):
+        return None
+    return None if any(map(_steps, shown.split("/"))) else path
+
+
+def _steps(segment: str) -> bool:
+    return segment != "" and not segment.partition(";")[0].strip(" .")
 
 
 def _normal(host: str) -> str:

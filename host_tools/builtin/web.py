@@ -1,9 +1,9 @@
 """Tools for the web: requests to allowed services, pages as Markdown, and searches."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, cast
 
+from cloche.host_tools.builtin._html import is_html, markdown_of
 from cloche.host_tools.builtin.extras import need
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.tools import Tool
@@ -132,31 +132,24 @@ class ReadPage(Tool):
         text: str = page.text()
         if page.status >= 400:
             return f"[the server answered {page.status}]\n{text[:2_000]}"
-        return _cut(self._shown(text, page.headers.get("content-type", "")), self._characters, page.truncated)
+        if not is_html(text, page.headers.get("content-type", "")):
+            return _cut(text, self._characters, page.truncated)
+        shown, whole = markdown_of(text, self._convert, self._characters)
+        return _cut(shown, self._characters, page.truncated or not whole)
 
-    def _shown(self, text: str, kind: str) -> str:
-        if "html" not in kind and not text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):
-            return text
-        try:
-            markdown: str = self._markdown(_without_scripts(text), heading_style="ATX")
-        except RecursionError:
-            # Thousands of nested elements: not a page for reading, and its tags say no more than its text.
-            markdown = re.sub(r"<[^>]*>", " ", text)
-        return re.sub(r"\n\s*\n\s*\n+", "\n\n", markdown).strip()
+    def _convert(self, html: str) -> str:
+        markdown: str = self._markdown(html, heading_style="ATX")
+        return markdown
 
 
 def _anywhere(_: Any) -> None:
     """Allow every address: which connections are made is the network's own rule."""
 
 
-def _without_scripts(html: str) -> str:
-    return re.sub(r"(?is)<(script|style|noscript|template)\b.*?(?:</\1\s*>|\Z)", " ", html)
-
-
 def _cut(text: str, most: int, truncated: bool) -> str:
     if len(text) > most:
         return f"{text[:most]}\n[cut: {len(text) - most} more characters]"
-    return f"{text}\n[cut: the page is larger than what is read of one]" if truncated else text
+    return f"{text}\n[cut: the page is longer than what is shown of one]" if truncated else text
 
 
 class Hit(TypedDict):

@@ -121,11 +121,10 @@ def _hide(value: Any, redact: Collection[str]) -> Any:
 
 def _secrets(value: Any, redact: Collection[str], secret: bool = False) -> Iterator[str]:
     """Yield the texts that would give something redacted away: its own, and as ``repr`` spells it."""
-    kind: Any = type(value)
-    if secret and kind in _SPELT:
-        spelt = (str(value), repr(value)[1:-1] if kind is str else repr(value))
+    if secret and type(value) in _SPELT:
+        spelt = (str(value), repr(value)[1:-1] if type(value) is str else repr(value))
         yield from (text for text in spelt if len(text) >= _SHORTEST_SECRET)
-    elif kind in _DICTS:
+    elif type(value) in _DICTS:
         for key, item in value.items():
             yield from _secrets(item, redact, secret or key in redact)
     else:

@@ -77,7 +77,7 @@ class ThreadExecution(AwaitedExecution):
             raise
 
 
-def call_in_thread(perform: Callable[[], T], timeout: float) -> T:
+def call_in_thread(perform: Callable[[], T], timeout: float | None) -> T:
     """Return what ``perform`` returns, called on another thread. Raises Expired and leaves it behind."""
     context = copy_context()
     future = tool_threads.submit(lambda: context.run(perform))

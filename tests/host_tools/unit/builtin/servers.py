@@ -1,6 +1,9 @@
 """A small real web server on this machine."""
 
+import contextlib
 import gzip
+import socket
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -9,7 +12,7 @@ from typing import ClassVar
 
 from tests.serving import served
 
-__all__ = ["Site", "site"]
+__all__ = ["Site", "dripping", "site"]
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -84,3 +87,25 @@ def site() -> Generator[Site, None, None]:
     with served(Handler) as port:
         Handler.site = running = Site(port)
         yield running
+
+
+@contextmanager
+def dripping(start: bytes, drop: bytes) -> Generator[int, None, None]:
+    """Run a server that answers with a beginning and then a byte every 50 ms, for as long as it is listened to."""
+    ended = threading.Event()
+
+    def drip() -> None:
+        with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            connection.sendall(start)
+            while not ended.wait(0.05):
+                connection.sendall(drop)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            ended.set()
+            thread.join()

@@ -1,8 +1,11 @@
 """Reading and fetching: what comes back, and everything that must not be reached or swallowed."""
 
+import encodings.aliases
 import gzip
 import ipaddress
 import socket
+import threading
+import time
 import zlib
 from typing import Any
 
@@ -16,10 +19,11 @@ import httpx
 
 from cloche.host_tools import ToolRejected
 from cloche.host_tools.builtin import HttpFetch, ReadPage
+from cloche.host_tools.builtin._http import Page
 from cloche.host_tools.builtin._network import AddressRules, AllowList, CheckedNetwork, WebError, WebRefused
 from cloche.runtime.errors import ConfigurationError
 
-from .servers import Site
+from .servers import Site, dripping
 
 LOCAL = ["127.0.0.1"]
 
@@ -67,7 +71,7 @@ def test_the_charset_is_the_one_that_was_named(web: Site, charset: str, text: st
 def test_long_pages_are_cut_and_say_so(web: Site) -> None:
     web.serve("/", "x" * 500, "text/plain")
     assert reader(characters=100)(web.url()) == "x" * 100 + "\n[cut: 400 more characters]"
-    assert reader(size=100)(web.url()).endswith("[cut: the page is larger than what is read of one]")
+    assert reader(size=100)(web.url()).endswith("[cut: the page is longer than what is shown of one]")
 
 
 def test_a_decompression_bomb_is_cut_where_it_unpacks(web: Site) -> None:
@@ -88,8 +92,77 @@ def test_an_encoding_that_was_not_asked_for(web: Site) -> None:
         reader()(web.serve("/", b"x", Content_Encoding="br"))
 
 
-def test_deeply_nested_pages_do_not_end_the_host(web: Site) -> None:
-    assert "deep" in reader()(web.serve("/", "<html>" + "<div>" * 20_000 + "deep"))
+HOSTILE = {
+    "unclosed": "<html>" + "<div>" * 300_000,
+    "closed by others": "<html>" + "<i></b>" * 200_000,
+    "paragraphs": "<html>" + "<p>x" * 400_000,
+    "quotes in quotes": "<html>" + "<blockquote>" * 90 + "x\n" * 900_000,
+    "lists in lists": "<html>" + "<ul><li>" * 49 + "x\n" * 900_000,
+    "tables": "<html>" + "<table><tr><td>x" * 100_000,
+    "one row": "<html><table><tr>" + "<td>x</td>" * 150_000,
+    "beginnings of tags": "<html>" + "<" * 2_000_000,
+    "beginnings of links": "<html>" + "<a " * 600_000,
+    "ends": "<html>" + ">" * 2_000_000,
+    "ampersands": "<html>" + "&" * 2_000_000,
+    "comments": "<html>" + "<!--" * 500_000,
+    "scripts": "<html>" + "<script>" * 250_000,
+    "ends of scripts": "<html><script>" + "</script " * 100_000 + " " * 900_000,
+    "attributes": "<html>" + ("<a " + "b " * 2_000 + ">") * 500,
+    "one tag": "<html><a " + "b='c' " * 300_000 + ">",
+    "line ends": "<html>" + "\n" * 2_000_000,
+    "spaces": "<html>" + ("\n" + " " * 1_000) * 2_000,
+    "marks": "<html><p>" + "*_[`" * 500_000,
+}
+
+
+@pytest.mark.parametrize("page", HOSTILE.values(), ids=HOSTILE)
+def test_no_page_takes_more_time_than_its_size_allows(page: str, web: Site) -> None:
+    tool = reader()
+    web.serve("/", page)
+    started = time.thread_time()
+    assert len(tool(web.url())) < 500_000
+    assert time.thread_time() - started < 3
+
+
+@pytest.mark.parametrize("depth", [5, 80, 20_000])
+def test_nested_pages_keep_their_text(web: Site, depth: int) -> None:
+    page = "<html>" + "<div>" * depth + "deep &amp; <b>down</b>"
+    assert "deep & " in reader()(web.serve("/", page))
+
+
+def test_paragraphs_need_no_end_tags(web: Site) -> None:
+    page = "<html><body>" + "<p>one <b>two</b>" * 300 + "<ul>" + "<li>item" * 300 + "</ul>"
+    text = reader()(web.serve("/", page))
+    assert text.count("one **two**\n\n") == 300
+    assert text.count("* item") == 300
+
+
+def test_what_is_no_tag_is_text(web: Site) -> None:
+    assert reader()(web.serve("/", "<html><p>1 < 2 and 3 > 2, <3, a<b")) == "1 < 2 and 3 > 2, <3, a<b"
+
+
+@pytest.mark.parametrize(
+    "charset", ["punycode", "idna", "unicode_escape", "utf-7", "zlib", "undefined", "mbcs", "a" * 99]
+)
+def test_charsets_that_no_page_has_are_read_as_utf_8(charset: str) -> None:
+    body = b"caf\xc3\xa9 " * 100_000
+    started = time.thread_time()
+    text = Page("u", 200, {"content-type": f"text/plain; charset={charset}"}, body, False).text()
+    assert text == "caf\xe9 " * 100_000
+    assert time.thread_time() - started < 1
+
+
+CODECS = sorted({*encodings.aliases.aliases.values()})
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(
+    "body", [b"a-" * 500_000, b"\xff\x81" * 500_000, b"\x1b$B" * 300_000, bytes(range(256)) * 4_000]
+)
+def test_no_charset_makes_decoding_slow(codec: str, body: bytes) -> None:
+    started = time.thread_time()
+    Page("u", 200, {"content-type": f"text/plain; charset={codec}"}, body, False).text()
+    assert time.thread_time() - started < 2
 
 
 def test_errors_of_the_server_are_told_with_their_status(web: Site) -> None:
@@ -317,7 +390,114 @@ def test_allow_lists(entry: str, url: str, allowed: bool) -> None:
             rules.check(httpx.URL(url))
 
 
-@pytest.mark.parametrize("entry", ["", "a/b", "ftp://x/", "https://u:p@x/", "*.*.com", "https://x/?q=1", "a b"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../admin",
+        "%2e%2e/admin",
+        "%252e%252e/admin",
+        "%25252e%25252e/admin",
+        "%2525252525252e%2525252525252e/admin",
+        "..;/admin",
+        "..;a=b/admin",
+        "..%3b/admin",
+        "..%3Bx/admin",
+        "..\\admin",
+        "..%5cadmin",
+        "%2e%2e%5cadmin",
+        "..%255cadmin",
+        ".%00./admin",
+        "..%00/admin",
+        ".%0d./admin",
+        "..%20/admin",
+        ".%2e/admin",
+        ".../admin",
+        "a/..%2f..%2fadmin",
+        "..%c0%afadmin",
+        "%c0%ae%c0%ae/admin",
+        "%e0%80%ae%e0%80%ae/admin",
+        "%ef%bc%8e%ef%bc%8e/admin",
+        "%e2%80%a5/admin",
+        "..%ef%bc%8fadmin",
+        "%u002e%u002e/admin",
+        "%25u002e%25u002e/admin",
+        ".%e2%80%8b./admin",
+        "./../admin",
+        "..",
+    ],
+)
+def test_paths_that_a_server_may_read_as_leading_upwards(path: str) -> None:
+    rules = AllowList(["https://api.example.com/v1/"])
+    # Joined as text: httpx itself would resolve some of them.
+    for url in (f"https://api.example.com/v1/{path}", f"https://api.example.com/v1/{path}?x=1"):
+        with pytest.raises(WebRefused):
+            rules.check(httpx.URL(url))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "a",
+        "a.b/c..d/.well-known/x",
+        "group%2Fproject",
+        "a%20b",
+        "100%25",
+        "caf%C3%A9",
+        "%E6%97%A5%E6%9C%AC",
+        "a;v=1/b",
+        "x/?next=../admin",
+        "a//b",
+        "~user/(1),2=3",
+    ],
+)
+def test_paths_that_services_have(path: str) -> None:
+    AllowList(["https://api.example.com/v1/"]).check(httpx.URL(f"https://api.example.com/v1/{path}"))
+
+
+def test_wide_letters_are_not_the_listed_ones() -> None:
+    with pytest.raises(WebRefused):
+        AllowList(["https://h.com/v1/"]).check(httpx.URL("https://h.com/%EF%BD%96%EF%BC%91/x"))
+
+
+@pytest.mark.parametrize("part", ["status", "headers", "body"])
+def test_the_time_is_over_whatever_part_drips(part: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\n"
+    drips = {
+        "status": head[:1],
+        "headers": head + b"X-Long: ",
+        "body": head + b"Content-Length: 100000\r\n\r\n",
+    }
+    with dripping(drips[part], b"a") as port:
+        started = time.monotonic()
+        with pytest.raises(WebError, match=r"within 0\.5 s"):
+            reader(time=0.5)(f"http://127.0.0.1:{port}/")
+        assert time.monotonic() - started < 5
+
+
+def test_the_time_is_over_for_a_name_that_is_not_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answered.wait(30) and [])  # pyright: ignore[reportUnknownLambdaType]
+    try:
+        with pytest.raises(WebError, match=r"within 0\.2 s"):
+            reader(time=0.2)("http://slow.example/")
+    finally:
+        answered.set()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "",
+        "a/b",
+        "ftp://x/",
+        "https://u:p@x/",
+        "*.*.com",
+        "https://x/?q=1",
+        "a b",
+        "https://x/a%5cb/",
+    ],
+)
 def test_entries_that_allow_nothing_sensible(entry: str) -> None:
     with pytest.raises(ConfigurationError):
         AllowList([entry])
