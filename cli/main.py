@@ -14,6 +14,7 @@ from io import TextIOWrapper
 from typing import NoReturn, TextIO
 
 from cloche.cli.exit_codes import CommandError, ExitCode
+from cloche.runtime._terminal import harmless, one_line
 from cloche.runtime.errors import CallerError
 
 __all__ = ["build_parser", "main"]
@@ -31,6 +32,7 @@ _COMMANDS = {
     "bench": ("cloche.cli.bench", "what isolation costs on this machine"),
 }
 """Each command's module and its line in the list of commands."""
+_TRACEBACK = "CLOCHE_TRACEBACK"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,7 +85,7 @@ def _guarded(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
         return code
     except (CommandError, CallerError) as problem:
-        print(f"cloche {arguments.command}: {problem}", file=sys.stderr)
+        print(harmless(f"cloche {arguments.command}: {problem}"), file=sys.stderr)
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
@@ -91,6 +93,12 @@ def _guarded(arguments: argparse.Namespace) -> int:
         # Python flushes stdout at exit and would complain about the closed pipe once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.CLOSED_PIPE
+    except Exception as error:  # a message for the user; whoever looks for the cause asks for the traceback
+        if os.environ.get(_TRACEBACK):
+            raise
+        text = one_line(f"{type(error).__name__}: {error}", 1_000)
+        print(f"cloche {arguments.command}: {text}\n(with {_TRACEBACK}=1 set, the traceback is shown)", file=sys.stderr)
+        return ExitCode.FAILED
 
 
 def _print_version() -> int:

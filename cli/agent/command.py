@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from cloche.agent import (
@@ -18,8 +19,9 @@ from cloche.agent.base import Tools
 from cloche.cli.agent.script import scripted_model, scripted_task
 from cloche.cli.agent.tools import agent_tools, answer_calls, with_approval
 from cloche.cli.exit_codes import CommandError, ExitCode
+from cloche.cli.files import problems_with
 from cloche.cli.flags import MODELS_BY_KEY, Commands, add_tool_flag, model_of_environment
-from cloche.runtime._terminal import harmless
+from cloche.runtime._terminal import harmless, one_line
 from cloche.runtime.errors import CallerError, ClocheError
 
 __all__ = ["add_parser", "command"]
@@ -65,6 +67,9 @@ def command(arguments: argparse.Namespace) -> int:
     """Work on the task, or on one after the other, and return the exit code. Raises CommandError without a model."""
     if arguments.imports and arguments.calls_tools:
         raise CommandError("--imports is for programs, and with --calls-tools there are none: leave one of them out")
+    if arguments.record:
+        with problems_with(arguments.record, "write"):
+            Path(arguments.record).open("a").close()
     with agent_tools(arguments) as found, _agent(arguments, with_approval(found, arguments.approve)) as agent:
         task = arguments.task or (scripted_task() if arguments.scripted else None)
         return _work(agent, task, reset=True) if task else _converse(agent)
@@ -125,7 +130,7 @@ def _work(agent: MultiStepAgent, task: str, *, reset: bool) -> ExitCode:
 
 
 def _print_error(error: Exception) -> None:
-    print(harmless(f"cloche agent: {type(error).__name__}: {error}"), file=sys.stderr)
+    print("cloche agent:", one_line(f"{type(error).__name__}: {error}", 1_000), file=sys.stderr)
 
 
 def _exit_code(error: Exception | None) -> ExitCode:

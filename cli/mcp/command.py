@@ -19,7 +19,9 @@ these limits. A client's settings name the command, as in {"command": "cloche", 
 def add_parser(commands: Commands, name: str, help: str) -> None:
     """Add the command's grammar."""
     mcp = commands.add_parser(name, help=help, description=_DESCRIPTION)
-    mcp.add_argument("--http", type=int, metavar="PORT", help="serve streamable HTTP at this port of 127.0.0.1 instead")
+    mcp.add_argument(
+        "--http", type=_port, metavar="PORT", help="serve streamable HTTP at this port of 127.0.0.1 instead"
+    )
     mcp.add_argument("--sessions", type=_count, default=16, metavar="N", help="sessions open at once (default 16)")
     mcp.add_argument(
         "--idle", type=_seconds, default=3_600.0, metavar="SECONDS", help="close sessions unused so long (default 3600)"
@@ -48,6 +50,13 @@ def command(arguments: argparse.Namespace) -> int:
 
 def _described(tools: ToolRegistry) -> str:
     return f"Programs can call these functions of the host: {', '.join(tools)}." if tools else ""
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isdecimal() and len(text) < 6 else 0
+    if not 0 < number < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is not a port between 1 and 65535")
+    return number
 
 
 def _count(text: str) -> int:

@@ -150,6 +150,32 @@ def test_the_list_of_commands_imports_none_of_them() -> None:
     assert done.stdout.strip() == "['cloche.cli.exit_codes', 'cloche.cli.main']"
 
 
+def test_an_unexpected_error_is_one_line_and_its_traceback_can_be_had(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("first\nsecond\x1b[2J")
+
+    monkeypatch.setattr("cloche.cli.info._installation", fail)
+    assert main(["info"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("cloche info: RuntimeError: first second\\x1b[2J\n")
+    assert "CLOCHE_TRACEBACK=1" in said
+    monkeypatch.setenv("CLOCHE_TRACEBACK", "1")
+    with pytest.raises(RuntimeError):
+        main(["info"])
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "999999999", "-1", "http"])
+def test_a_bad_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is not a port between 1 and 65535" in complaint(capsys, "mcp", f"--http={port}")
+
+
+def test_a_run_record_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    said = complaint(capsys, "agent", "--scripted", "--record", str(tmp_path / "none" / "run.jsonl"))
+    assert "cannot write" in said
+
+
 def test_built_in_tools_by_name() -> None:
     assert list(load_tools(["read_page", "ask_user", "web_search"])) == ["read_page", "ask_user", "web_search"]
 
