@@ -1,25 +1,22 @@
 """What this machine is, and which guest image is measured on it."""
 
-import json
 import os
 import platform
 import sys
 from pathlib import Path
-from typing import Any
 
 from cloche.bench.results import MachineFacts
+from cloche.runtime.errors import ImageError
+from cloche.runtime.wasm.image import DEFAULT_IMAGE, read_manifest
 
 __all__ = ["describe", "image_digest"]
 
 
 def image_digest() -> str:
-    """Return the SHA-256 that the guest image's manifest states, or an empty text."""
-    from cloche.runtime.wasm.image import DEFAULT_IMAGE
-
+    """Return the SHA-256 that the guest image's manifest states, empty if there is no image."""
     try:
-        facts: Any = json.loads(DEFAULT_IMAGE.with_suffix(".json").read_text(encoding="utf-8"))
-        return str(facts["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(read_manifest(DEFAULT_IMAGE)["sha256"])
+    except ImageError:
         return ""
 
 

@@ -7,7 +7,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, cast
 
 from cloche import __version__
@@ -17,9 +16,9 @@ from cloche.cli.wasm_sections import read_door
 from cloche.runtime.errors import ImageError
 from cloche.runtime.limits import Limits
 from cloche.runtime.wasm.cache import cache_home
-from cloche.runtime.wasm.image import DEFAULT_IMAGE
+from cloche.runtime.wasm.image import DEFAULT_IMAGE, read_manifest
 
-__all__ = ["IMPORT_PURPOSES", "add_parser", "command", "image_folder"]
+__all__ = ["IMPORT_PURPOSES", "add_parser", "command"]
 
 IMPORT_PURPOSES = {
     "cloche.call": "call a host tool, start one in the background, wait, cancel, sleep",
@@ -79,7 +78,7 @@ def _shown(value: Any) -> str:
 
 def _installation() -> dict[str, Any]:
     """Return the facts as JSON-able data, by section. Raises ImageError if the image is missing or damaged."""
-    manifest = _read_manifest()
+    manifest = read_manifest(DEFAULT_IMAGE)
     module, digest = _read_module()
     try:
         door = read_door(module)
@@ -139,7 +138,7 @@ def _licences_text() -> str:
 
     Raises ImageError if the image is missing, or if a package's licence is.
     """
-    packages: list[dict[str, Any]] = _read_manifest().get("packages", [])
+    packages: list[dict[str, Any]] = read_manifest(DEFAULT_IMAGE).get("packages", [])
     texts = _texts()
     missing = [package["name"] for package in packages if package["name"] not in texts]
     if missing:
@@ -150,7 +149,7 @@ def _licences_text() -> str:
 
 def _texts() -> dict[str, str]:
     """Return each licence's text by the name of its file, which is its package's."""
-    folder = image_folder().joinpath("licenses")
+    folder = DEFAULT_IMAGE.with_name("licenses")
     files = folder.iterdir() if folder.is_dir() else ()
     return {file.name.rpartition(".")[0] or file.name: file.read_text("utf-8", "replace") for file in files}
 
@@ -166,30 +165,10 @@ def _section(name: str, text: str) -> str:
     return f"\n{_RULE}\n{name}\n{_RULE}\n{text.strip()}\n"
 
 
-def image_folder() -> Path:
-    """Return the folder with ``cloche.wasm``, ``cloche.json`` and ``licenses/``."""
-    return DEFAULT_IMAGE.parent
-
-
-def _read_manifest() -> dict[str, Any]:
-    """Return what the image's builder wrote about it. Raises ImageError if it is missing or damaged."""
-    try:
-        manifest = json.loads(_read("cloche.json"))
-    except ValueError as error:
-        raise ImageError(f"the guest image's manifest cloche.json is damaged: {error}") from None
-    if not isinstance(manifest, dict):
-        raise ImageError("the guest image's manifest cloche.json is damaged: it holds no object")
-    return cast("dict[str, Any]", manifest)
-
-
 def _read_module() -> tuple[bytes, str]:
     """Return the module's bytes and their SHA-256. Raises ImageError if it is missing."""
-    data = _read("cloche.wasm")
-    return data, hashlib.sha256(data).hexdigest()
-
-
-def _read(name: str) -> bytes:
     try:
-        return image_folder().joinpath(name).read_bytes()
+        data = DEFAULT_IMAGE.read_bytes()
     except OSError:
-        raise ImageError(f"the guest image's {name} is missing: build it with 'make guest'") from None
+        raise ImageError(f"there is no guest image at {DEFAULT_IMAGE}: run make guest to build it") from None
+    return data, hashlib.sha256(data).hexdigest()

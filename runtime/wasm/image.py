@@ -15,7 +15,7 @@ from cloche.runtime.wasm.imports import IMPORTS
 from cloche.runtime.wasm.instance import InstanceTemplate
 from cloche.runtime.wasm.memory import PAGE
 
-__all__ = ["DEFAULT_IMAGE", "EXPORTS", "GuestImage", "check_interface"]
+__all__ = ["DEFAULT_IMAGE", "EXPORTS", "GuestImage", "check_interface", "read_manifest"]
 
 
 # name -> (parameters, results) of the functions an image must export.
@@ -134,6 +134,21 @@ class GuestImage:
             raise ImageError(f"the guest image {self.path} is not a module this engine can run: {error}") from None
 
 
+def read_manifest(image: Path) -> dict[str, Any]:
+    """Return what the builder of an image wrote about it: ``sha256``, ``size``, ``python``, ``packages`` and more.
+
+    Raises ImageError if the manifest is missing, damaged, or without the image's sha256 and size.
+    """
+    path = image.with_suffix(".json")
+    try:
+        manifest: Any = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(manifest["sha256"], str) and isinstance(manifest["size"], int):
+            return dict(manifest)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise ImageError(f"the manifest {path} has no sha256 and size: run make guest again")
+
+
 def _stat(path: Path) -> Any:
     try:
         return path.stat()
@@ -142,19 +157,11 @@ def _stat(path: Path) -> Any:
 
 
 def _digest(path: Path) -> str:
-    manifest = path.with_suffix(".json")
-    if not manifest.exists():
+    if not path.with_suffix(".json").exists():
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    digest, size = _read_manifest(manifest)
+    manifest = read_manifest(path)
+    digest, size = manifest["sha256"], manifest["size"]
     if _stat(path).st_size != size:
         raise ImageError(f"the guest image {path} does not have the {size} bytes of its manifest: run make guest again")
-    return digest
-
-
-def _read_manifest(path: Path) -> tuple[str, int]:
-    try:
-        facts: Any = json.loads(path.read_text(encoding="utf-8"))
-        return str(facts["sha256"]), int(facts["size"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ImageError(f"the manifest {path} has no sha256 and size: run make guest again") from None
+    return str(digest)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cloche.cli.info import image_folder
+from cloche.runtime.wasm.image import DEFAULT_IMAGE
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_the_facts_are_those_of_the_image(cloche: Run) -> None:
     facts = json.loads(cloche("info", "--json").stdout)
-    module = (image_folder() / "cloche.wasm").read_bytes()
+    module = DEFAULT_IMAGE.read_bytes()
     assert facts["image"]["sha256"] == hashlib.sha256(module).hexdigest()
     assert facts["image"]["size"] == len(module)
     assert facts["image"]["matches manifest"] == "yes"

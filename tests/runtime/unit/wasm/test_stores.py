@@ -9,7 +9,7 @@ from tests.runtime.checked import CheckedImage
 from cloche.runtime.errors import ConfigurationError, ImageError
 from cloche.runtime.wasm.cache import CompiledCache
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.image import GuestImage
+from cloche.runtime.wasm.image import GuestImage, read_manifest
 from cloche.runtime.wasm.machine import TABLE_ELEMENTS, WasmMachine
 
 from .toy import FakeHandlers, Maker, Toy, answer, deed
@@ -113,3 +113,15 @@ def test_an_image_with_other_bytes_than_its_manifest_says(tmp_path: Path, engine
     (tmp_path / "image.json").write_text(f'{{"sha256": "{"0" * 64}", "size": {len(content)}}}')
     with pytest.raises(ImageError, match="does not fit its manifest"):
         GuestImage(tmp_path / "image.wasm", CompiledCache(tmp_path / "compiled")).module(engine)
+
+
+def test_a_manifest_is_read_whole_or_refused(tmp_path: Path) -> None:
+    image = tmp_path / "image.wasm"
+    with pytest.raises(ImageError, match=r"manifest .*image\.json"):
+        read_manifest(image)
+    image.with_suffix(".json").write_text('{"sha256": "00", "size": 3, "python": "3.13.5"}')
+    assert read_manifest(image) == {"sha256": "00", "size": 3, "python": "3.13.5"}
+    for text in ("[1]", "{}", '{"sha256": 0, "size": 3}', '{"sha256": "00", "size": "3"}', "null", "\xff"):
+        image.with_suffix(".json").write_text(text, encoding="latin-1")
+        with pytest.raises(ImageError, match="sha256 and size"):
+            read_manifest(image)
