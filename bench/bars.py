@@ -10,7 +10,6 @@ from cloche.bench.statistics import geometric_mean, ratio, summary_of
 
 __all__ = ["BARS", "Bar", "BarVerdict", "compute_ratio", "native_of", "verdicts"]
 
-
 _COMPUTE = [name for name, metric in METRICS.items() if metric.group == "compute"]
 
 

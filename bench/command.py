@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["UsageError", "add_arguments", "execute"]
 
-
 _EPILOG = """\
 cloche bench compare A.json B.json   what changed between two runs, beyond noise
 cloche bench show A.json             the tables (or --html, --markdown) of an earlier run

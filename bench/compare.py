@@ -9,7 +9,6 @@ from cloche.bench.statistics import Summary, geometric_mean, summary
 
 __all__ = ["Change", "Verdict", "changes", "drift", "machines_differ"]
 
-
 Verdict = Literal["better", "worse", "same", "new", "gone"]
 # Less than this is never called a change, however quiet the samples were.
 _LEAST = 0.03

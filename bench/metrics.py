@@ -7,7 +7,6 @@ from cloche.bench.tasks.compute import PROGRAMS
 
 __all__ = ["GROUPS", "METRICS", "Metric", "Unit", "chosen"]
 
-
 Unit = Literal["s", "B", "1/s"]
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 __all__ = ["BASELINE", "DEFAULT", "NATIVE", "PEERS", "Peer", "choose", "native_peer", "takes_part"]
 
-
 BASELINE = "exec"
 """The peer that the others' ratios are to: no isolation, no cost."""
 DEFAULT = "cloche"
@@ -18,6 +17,14 @@ DEFAULT = "cloche"
 
 _ADAPTERS = "cloche.bench.adapters"
 _GUEST = "its own WebAssembly memory in your process; no files, network or environment; "
+
+NATIVE = "native"
+"""The peer's name."""
+_VERSION = (3, 13)
+_NAME = "python3.13"
+# Where version managers keep interpreters that are not on the PATH.
+_HOMES = (".pyenv/versions/3.13*/bin", ".local/share/uv/python/cpython-3.13*/bin")
+_ASK = "import sys; print(sys.version_info[:2], sys._is_gil_enabled())"
 
 
 @dataclass(frozen=True)
@@ -157,15 +164,6 @@ def choose(against: list[str]) -> list[Peer]:
 def _split(entry: str) -> tuple[str, str]:
     name, _, python = entry.partition("=")
     return name, python
-
-
-NATIVE = "native"
-"""The peer's name."""
-_VERSION = (3, 13)
-_NAME = "python3.13"
-# Where version managers keep interpreters that are not on the PATH.
-_HOMES = (".pyenv/versions/3.13*/bin", ".local/share/uv/python/cpython-3.13*/bin")
-_ASK = "import sys; print(sys.version_info[:2], sys._is_gil_enabled())"
 
 
 def native_peer(python: str | None = None) -> Peer | None:

@@ -17,7 +17,6 @@ __all__ = [
     "save",
 ]
 
-
 Positive = Annotated[float, Field(allow_inf_nan=False)]
 
 

@@ -8,7 +8,6 @@ from cloche.bench.results import Results
 
 __all__ = ["Summary", "geometric_mean", "quantile", "ratio", "summary", "summary_of"]
 
-
 # The half width of a box plot's notch: two medians whose notches do not meet differ at about the 95 % level.
 _NOTCH = 1.57
 

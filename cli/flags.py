@@ -36,6 +36,35 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # p
 _BUILT_IN = {"ask_user": "AskUser", "read_page": "ReadPage", "web_search": "WebSearch"}
 """The built-in tools that need no settings, by their own names."""
 
+_UNLIMITED = {"none", "off", "unlimited"}
+_LIFTABLE = {"fuel", "time", "calls"}
+_HELP = {
+    "fuel": "units of fuel, roughly WebAssembly instructions (default 5e9)",
+    "memory": "linear memory, the interpreter's 30 MB included (default 256 MiB)",
+    "time": "seconds of wall time, tool calls included (default 10)",
+    "output": "bytes on stdout, and as many on stderr (default 1 MiB)",
+    "calls": "tool calls (default 1000)",
+    "result": "encoded bytes of the value (default 4 MiB)",
+    "argument": "encoded bytes of one call's arguments (default 4 MiB)",
+    "files": "files and folders the program may add (default 10000)",
+    "file_bytes": "bytes in those files (default 64 MiB)",
+    "message": "characters of an exception's message (default 16384)",
+    "traceback": "characters of a traceback (default 65536)",
+    "pending": "tool calls waiting at once (default 256)",
+}
+SIZES = frozenset({"memory", "output", "result", "argument", "file_bytes"})
+"""The limits that are given in bytes."""
+# None lifts a limit, so a flag that was not given needs another mark.
+_ABSENT = argparse.SUPPRESS
+MODELS_BY_KEY = {
+    "OPENAI_API_KEY": "openai/gpt-5-mini",
+    "ANTHROPIC_API_KEY": "anthropic/claude-sonnet-4-5",
+    "GEMINI_API_KEY": "gemini/gemini-2.5-flash",
+    "MISTRAL_API_KEY": "mistral/mistral-large-latest",
+    "HF_TOKEN": "huggingface/Qwen/Qwen3-Coder-480B-A35B-Instruct",
+}
+"""A model for each variable that may hold a key, by LiteLLM's names."""
+
 
 def add_sandbox_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a sandbox to a command: tools, metering, seed and limits."""
@@ -56,26 +85,6 @@ def add_tool_flag(parser: argparse.ArgumentParser) -> None:
         metavar="TOOL",
         help=f"a host tool, as module:function or by name ({', '.join(_BUILT_IN)}); may be repeated",
     )
-
-
-_UNLIMITED = {"none", "off", "unlimited"}
-_LIFTABLE = {"fuel", "time", "calls"}
-_HELP = {
-    "fuel": "units of fuel, roughly WebAssembly instructions (default 5e9)",
-    "memory": "linear memory, the interpreter's 30 MB included (default 256 MiB)",
-    "time": "seconds of wall time, tool calls included (default 10)",
-    "output": "bytes on stdout, and as many on stderr (default 1 MiB)",
-    "calls": "tool calls (default 1000)",
-    "result": "encoded bytes of the value (default 4 MiB)",
-    "argument": "encoded bytes of one call's arguments (default 4 MiB)",
-    "files": "files and folders the program may add (default 10000)",
-    "file_bytes": "bytes in those files (default 64 MiB)",
-    "message": "characters of an exception's message (default 16384)",
-    "traceback": "characters of a traceback (default 65536)",
-    "pending": "tool calls waiting at once (default 256)",
-}
-SIZES = frozenset({"memory", "output", "result", "argument", "file_bytes"})
-"""The limits that are given in bytes."""
 
 
 def add_limit_flags(parser: argparse.ArgumentParser) -> None:
@@ -105,10 +114,6 @@ def limit_value(name: str, text: str) -> LimitChanges:
     changes: Any = {field: _read(field, text)}
     Limits(**changes)
     return cast("LimitChanges", changes)
-
-
-# None lifts a limit, so a flag that was not given needs another mark.
-_ABSENT = argparse.SUPPRESS
 
 
 def _metavar(name: str) -> str:
@@ -210,16 +215,6 @@ def _seed(text: str | None) -> int | str | None:
         return None if text is None else int(text)
     except ValueError:
         return text
-
-
-MODELS_BY_KEY = {
-    "OPENAI_API_KEY": "openai/gpt-5-mini",
-    "ANTHROPIC_API_KEY": "anthropic/claude-sonnet-4-5",
-    "GEMINI_API_KEY": "gemini/gemini-2.5-flash",
-    "MISTRAL_API_KEY": "mistral/mistral-large-latest",
-    "HF_TOKEN": "huggingface/Qwen/Qwen3-Coder-480B-A35B-Instruct",
-}
-"""A model for each variable that may hold a key, by LiteLLM's names."""
 
 
 def model_of_environment() -> str | None:

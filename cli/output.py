@@ -25,6 +25,9 @@ __all__ = [
     "write_event",
 ]
 
+# Python writes no longer int in decimal, and few JSON parsers read one.
+_MAX_BITS = 8_192
+
 
 def make_console(*, stderr: bool = False) -> "Console":
     """Return a console on stdout or stderr that interprets no markup, emoji or highlighting in what it is given.
@@ -103,10 +106,6 @@ def error_text(error: GuestError) -> str:
     if isinstance(error, GuestException) and error.traceback:
         return harmless(error.traceback.rstrip())
     return harmless(f"{type(error).__name__}: {error}")
-
-
-# Python writes no longer int in decimal, and few JSON parsers read one.
-_MAX_BITS = 8_192
 
 
 def result_json(result: Result[Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 __all__ = ["Door", "read_door"]
 
-
 _MAGIC = b"\0asm\x01\0\0\0"
 _IMPORTS, _EXPORTS = 2, 7
 _KINDS = ("function", "table", "memory", "global", "tag")

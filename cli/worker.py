@@ -8,7 +8,6 @@ from cloche.runtime.threads import guest_threads
 
 __all__ = ["Worker", "run_interruptibly"]
 
-
 T = TypeVar("T")
 
 # Python delivers Ctrl-C between two bytecodes of the main thread, so the main thread waits in short pieces.

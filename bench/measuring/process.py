@@ -17,9 +17,11 @@ from cloche.bench.worker.serving import Block, take_block
 
 __all__ = ["Failed", "WorkerProcess", "first_results"]
 
-
 _LAUNCH = Path(__file__).parents[1] / "worker" / "launch.py"
 _START = 60.0
+
+_FOLDER = Path(__file__).parents[1] / "first"
+_DEADLINE = 20.0
 
 
 class Failed(Exception):
@@ -115,10 +117,6 @@ class WorkerProcess:
         self._errors.seek(0)
         said = self._errors.read()[-2_000:].decode(errors="replace").strip()
         return Failed("Crashed", f"its process ended with code {code}: {said or 'it said nothing'}")
-
-
-_FOLDER = Path(__file__).parents[1] / "first"
-_DEADLINE = 20.0
 
 
 def first_results(peer: Peer, block: Block) -> dict[str, list[float]]:

@@ -14,7 +14,6 @@ from cloche.bench.results import AbsentPeer, FailedMeasurement, Measurement, Pee
 
 __all__ = ["MissingPeer", "Order", "run"]
 
-
 _MOST_WORDS = 2_000
 
 

@@ -22,8 +22,14 @@ from cloche.bench.statistics import Summary, ratio, summary_of
 
 __all__ = ["compute_plot", "metric_plot", "page"]
 
-
 _NOTE = 70
+
+_STYLE = Path(__file__).with_name("style.css")
+_METHOD = (
+    "Each peer runs in a process of its own. The peers take turns within every round, a round begins with another "
+    "peer each time, and warm-up samples are thrown away. A mark is the median of all samples, the line behind it the "
+    "middle half of them; axes are logarithmic. Programs must answer what CPython answers, or they do not count."
+)
 
 
 def metric_plot(results: Results, metric: str) -> str:
@@ -63,14 +69,6 @@ def _mark(found: Summary, place: int, scale: float, unit: str, name: str) -> Cha
     shown, start, end = (amount(value, unit) for value in (middle, low, high))
     label = f"{name}: {shown}, half of {found.count} samples between {start} and {end}"
     return ChartMark(middle, low, high, place, label)
-
-
-_STYLE = Path(__file__).with_name("style.css")
-_METHOD = (
-    "Each peer runs in a process of its own. The peers take turns within every round, a round begins with another "
-    "peer each time, and warm-up samples are thrown away. A mark is the median of all samples, the line behind it the "
-    "middle half of them; axes are logarithmic. Programs must answer what CPython answers, or they do not count."
-)
 
 
 def page(results: Results) -> str:

@@ -30,6 +30,10 @@ from cloche.bench.tasks.compute import PROGRAMS
 
 __all__ = ["Watching", "show", "show_bars", "show_changes"]
 
+_COLOURS = {"better": "green", "worse": "bold red", "same": "dim", "new": "cyan", "gone": "cyan"}
+# Characters of the peers' names, of a column with an amount and a ratio, and of one with a ratio.
+_NAMES, _BOTH, _ONE = 14, 22, 12
+
 
 class Watching:
     """A progress bar over the tasks. Call it with task, peer and round; as a context manager, it tidies up.
@@ -59,11 +63,6 @@ class Watching:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._progress.stop()
-
-
-_COLOURS = {"better": "green", "worse": "bold red", "same": "dim", "new": "cyan", "gone": "cyan"}
-# Characters of the peers' names, of a column with an amount and a ratio, and of one with a ratio.
-_NAMES, _BOTH, _ONE = 14, 22, 12
 
 
 def show(console: Console, results: Results) -> None:

@@ -16,6 +16,8 @@ from cloche.bench.tasks.catalogue import TASKS
 
 __all__ = ["Block", "Server", "serve", "take_block"]
 
+Make = Callable[[Mapping[str, Callable[..., Any]]], Runner]
+
 
 class Block(TypedDict):
     """How long a block is: it ends after ``seconds`` or ``max_samples`` samples, and has at least one.
@@ -43,9 +45,6 @@ def _repeat(sample: Sample, max_samples: int, seconds: float, found: dict[str, l
             return
         for metric, value in sample().items():
             found.setdefault(metric, []).append(value)
-
-
-Make = Callable[[Mapping[str, Callable[..., Any]]], Runner]
 
 
 class Server:

@@ -1,4 +1,7 @@
-"""Fetching through apt's own transport, in a private apt folder: no root, no change to the system."""
+"""`fetch`: get the pinned source archives, from the first place that has the right bytes.
+
+Debian's come through apt's own transport in a private apt folder: no root, no change to the system.
+"""
 
 from __future__ import annotations
 
@@ -17,49 +20,18 @@ from recipe.inputs import Debian, Input
 from recipe.progress import Progress, progress
 from recipe.workspace import BuildError, cache_root
 
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-FOLDERS = ("state/lists/partial", "cache/archives/partial", "etc/sources.list.d", "etc/apt.conf.d", "etc/preferences.d")
-
-
-def _options(folder: Path) -> list[str]:
-    places = {
-        "Dir::State": folder / "state",
-        "Dir::Cache": folder / "cache",
-        "Dir::Etc::SourceList": folder / "etc/sources.list",
-        "Dir::Etc::SourceParts": folder / "etc/sources.list.d",
-        "Dir::State::status": folder / "state/status",
-        "APT::Sandbox::User": "",
-    }
-    return [f"-o{key}={value}" for key, value in places.items()]
-
-
-def _apt(folder: Path, *arguments: str) -> None:
-    command = ["apt-get", "-q", *_options(folder), *arguments]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, env={**os.environ, "LC_ALL": "C"})
-
-
-def _prepare(folder: Path, suite: str) -> None:
-    for name in FOLDERS:
-        (folder / name).mkdir(parents=True)
-    (folder / "state/status").touch()
-    source = f"deb-src [signed-by={KEYRING}] http://deb.debian.org/debian {suite} main\n"
-    (folder / "etc/sources.list").write_text(source)
-
-
-def from_debian(wanted: Debian, target: Path) -> None:
-    """Download one file of a Debian source package to `target`. Raises `BuildError` without apt."""
-    if not shutil.which("apt-get"):
-        raise BuildError("apt-get is not on this machine")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _prepare(folder, wanted.suite)
-        _apt(folder, "update")
-        _apt(folder, "source", "--download-only", f"{wanted.package}/{wanted.suite}")
-        shutil.move(folder / wanted.file, target)
-
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_FOLDERS = (
+    "state/lists/partial",
+    "cache/archives/partial",
+    "etc/sources.list.d",
+    "etc/apt.conf.d",
+    "etc/preferences.d",
+)
 
 CHUNK = 1 << 18
 TIMEOUT = 30
+Place = tuple[str, Callable[[Path], object]]
 
 
 def downloads() -> Path:
@@ -109,9 +81,6 @@ def _from_index(wanted: Input, target: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-Place = tuple[str, Callable[[Path], object]]
-
-
 def _places(wanted: Input) -> Iterator[Place]:
     named = os.environ.get("CLOCHE_SOURCES")
     if named:
@@ -147,3 +116,40 @@ def fetch(wanted: Input) -> Path:
         f"cannot fetch {wanted.file}; tried\n{tried}\n"
         "Put the file into a folder and name that folder in CLOCHE_SOURCES."
     )
+
+
+def _options(folder: Path) -> list[str]:
+    places = {
+        "Dir::State": folder / "state",
+        "Dir::Cache": folder / "cache",
+        "Dir::Etc::SourceList": folder / "etc/sources.list",
+        "Dir::Etc::SourceParts": folder / "etc/sources.list.d",
+        "Dir::State::status": folder / "state/status",
+        "APT::Sandbox::User": "",
+    }
+    return [f"-o{key}={value}" for key, value in places.items()]
+
+
+def _apt(folder: Path, *arguments: str) -> None:
+    command = ["apt-get", "-q", *_options(folder), *arguments]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, env={**os.environ, "LC_ALL": "C"})
+
+
+def _prepare(folder: Path, suite: str) -> None:
+    for name in _FOLDERS:
+        (folder / name).mkdir(parents=True)
+    (folder / "state/status").touch()
+    source = f"deb-src [signed-by={_KEYRING}] http://deb.debian.org/debian {suite} main\n"
+    (folder / "etc/sources.list").write_text(source)
+
+
+def from_debian(wanted: Debian, target: Path) -> None:
+    """Download one file of a Debian source package to `target`. Raises `BuildError` without apt."""
+    if not shutil.which("apt-get"):
+        raise BuildError("apt-get is not on this machine")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _prepare(folder, wanted.suite)
+        _apt(folder, "update")
+        _apt(folder, "source", "--download-only", f"{wanted.package}/{wanted.suite}")
+        shutil.move(folder / wanted.file, target)

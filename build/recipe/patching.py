@@ -18,6 +18,9 @@ from recipe.workspace import BuildError
 
 HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@")
 
+GENERATOR = "Tools/cases_generator/tier1_generator.py"
+SOURCE, RESULT = "Python/bytecodes.c", "Python/generated_cases.c.h"
+
 
 @dataclass(frozen=True)
 class Hunk:
@@ -90,10 +93,6 @@ def apply(patch: Path, tree: Path) -> None:
     for target, text in changed.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
-
-
-GENERATOR = "Tools/cases_generator/tier1_generator.py"
-SOURCE, RESULT = "Python/bytecodes.c", "Python/generated_cases.c.h"
 
 
 def regenerate(tree: Path) -> None:

@@ -6,9 +6,8 @@ import tarfile
 from pathlib import Path
 
 from recipe import inputs
-from recipe import patching as cases
 from recipe.fetch import fetch
-from recipe.patching import apply, patches_for, reasons
+from recipe.patching import apply, patches_for, reasons, regenerate
 from recipe.progress import progress
 from recipe.workspace import BuildError, digest_of, fresh, step
 
@@ -41,7 +40,7 @@ def unpacked(name: str) -> Path:
             print(f"patch {patch.name}: {reasons(patch)}", flush=True)
             apply(patch, _top(folder))
         if name == "cpython":
-            cases.regenerate(_top(folder))
+            regenerate(_top(folder))
 
     folder = step(f"source-{name}", key_of(source), work)
     if not any(folder.iterdir()):

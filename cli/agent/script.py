@@ -8,7 +8,6 @@ from cloche.host_tools import ToolLike
 
 __all__ = ["scripted_model", "scripted_task", "scripted_tools"]
 
-
 _TASK = "Which factorials, one added, are prime, from 1! to 8!?"
 _PROGRAMS = (
     "I try them one after the other and look at what comes out.\n<code>\n"

@@ -37,6 +37,10 @@ from cloche.runtime.result import Result, ToolCallRecord
 
 __all__ = ["PROGRAMS", "DemoProgram", "Ends", "Expectation", "Gives", "Raises", "demo_file"]
 
+ToolMaker = Callable[[ExitStack], Sequence[Tool]]
+"""Makes the tools of one program; what has to be closed after it goes on the stack."""
+_CELL = "# %%\n"
+
 
 class Expectation(Protocol):
     """One program's expected outcome."""
@@ -93,12 +97,6 @@ def _overlap(calls: list[ToolCallRecord]) -> bool:
     return bool(calls) and max(call.started for call in calls) < min(
         call.started + (call.seconds or 0.0) for call in calls
     )
-
-
-ToolMaker = Callable[[ExitStack], Sequence[Tool]]
-"""Makes the tools of one program; what has to be closed after it goes on the stack."""
-
-_CELL = "# %%\n"
 
 
 def demo_file(name: str) -> str:

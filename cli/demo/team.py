@@ -13,7 +13,6 @@ from cloche.host_tools import tool
 
 __all__ = ["TASK", "live_model", "team"]
 
-
 TASK = "Which of the numbers n! + 1 with n up to 7 are prime, which are squares, and what is known about the squares?"
 _LIBRARY = {
     "Wilson": "Wilson's theorem: a number n > 1 is prime exactly if (n - 1)! + 1 is divisible by n.",

@@ -11,7 +11,6 @@ from cloche.runtime._terminal import one_line
 
 __all__ = ["TeamShow"]
 
-
 _RECORDED = "answers of a recorded model; with a key such as OPENAI_API_KEY, live"
 
 

@@ -25,6 +25,24 @@ __all__ = [
     "prime_checker",
 ]
 
+_METRES_OR_LITRES = {
+    "metre": ("length", 1.0),
+    "kilometre": ("length", 1_000.0),
+    "mile": ("length", 1_609.344),
+    "litre": ("volume", 1.0),
+    "gallon": ("volume", 3.785411784),
+}
+_PRICES = {"tea": 3, "kettle": 40, "cup": 8}
+_SCHEMA = """
+CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER, day TEXT, amount INTEGER);
+INSERT INTO customers VALUES (1, 'Nordlys'), (2, 'Havn'), (3, 'Skog');
+INSERT INTO orders (customer, day, amount) VALUES
+  (1, '2024-12-30', 900), (1, '2025-02-01', 250), (2, '2025-02-07', 310), (3, '2025-05-11', 120), (2, '2025-08-19', 95);
+PRAGMA query_only = ON;
+"""
+_ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
+
 
 @tool(blocking=False)
 def factorial(n: int) -> int:
@@ -40,15 +58,6 @@ def prime_checker(n: int) -> bool:
     if n > 10**12:
         raise ValueError("n is too large to check")
     return n > 1 and all(n % divisor for divisor in range(2, math.isqrt(n) + 1))
-
-
-_METRES_OR_LITRES = {
-    "metre": ("length", 1.0),
-    "kilometre": ("length", 1_000.0),
-    "mile": ("length", 1_609.344),
-    "litre": ("volume", 1.0),
-    "gallon": ("volume", 3.785411784),
-}
 
 
 @tool(blocking=False)
@@ -126,9 +135,6 @@ class DemoNotes:
         return [memo_set, memo_get, memo_list]
 
 
-_PRICES = {"tea": 3, "kettle": 40, "cup": 8}
-
-
 @tool
 def price(item: str) -> int:
     """Return an item's price."""
@@ -181,17 +187,6 @@ class Desk:
     def close(self) -> None:
         """Let every waiting call return."""
         self._closing.set()
-
-
-_SCHEMA = """
-CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT);
-CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER, day TEXT, amount INTEGER);
-INSERT INTO customers VALUES (1, 'Nordlys'), (2, 'Havn'), (3, 'Skog');
-INSERT INTO orders (customer, day, amount) VALUES
-  (1, '2024-12-30', 900), (1, '2025-02-01', 250), (2, '2025-02-07', 310), (3, '2025-05-11', 120), (2, '2025-08-19', 95);
-PRAGMA query_only = ON;
-"""
-_ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
 
 
 class Database:

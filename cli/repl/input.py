@@ -12,12 +12,13 @@ from cloche.runtime.wasm.cache import cache_home
 
 __all__ = ["LineReader", "history_file", "is_complete", "kept_history", "line_reader", "read_piece"]
 
-
 LineReader = Callable[[str], str]
 """Shows a prompt and returns a line without its newline; raises EOFError at the end and KeyboardInterrupt."""
 
 _FIRST, _MORE = ">>> ", "... "
 _COMMAND = ":"
+
+_MAX_LINES = 2_000
 
 
 def line_reader() -> LineReader:
@@ -59,9 +60,6 @@ def _from_pipe(_: str) -> str:
     if not line:
         raise EOFError
     return line.rstrip("\r\n")
-
-
-_MAX_LINES = 2_000
 
 
 def history_file() -> Path:

@@ -15,7 +15,6 @@ from cloche.runtime.snapshots.snapshot import Snapshot
 
 __all__ = ["ReplSession"]
 
-
 # Bytes of snapshots to go back to: some thousand pieces of a small session.
 _MAX_PAST = 64 << 20
 

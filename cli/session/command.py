@@ -41,6 +41,8 @@ _STORE = """\
 the default is $CLOCHE_SESSIONS, or a folder in your home.
 """
 
+_FORMAT = argparse.RawDescriptionHelpFormatter
+
 
 def add_parser(commands: Commands, name: str, help: str) -> None:
     """Add the command's grammar, with that of its actions."""
@@ -78,9 +80,6 @@ def command(arguments: argparse.Namespace) -> int:
     """Do what the action says and return the exit code. Raises CommandError or CallerError before anything runs."""
     code: int = arguments.do(arguments)
     return code
-
-
-_FORMAT = argparse.RawDescriptionHelpFormatter
 
 
 def _action(

@@ -11,7 +11,6 @@ from cloche.runtime.snapshots.stores.base import SnapshotStore
 
 __all__ = ["call_lines", "session_lines"]
 
-
 _NAME_WIDTH = 40
 _CALL_WIDTH = 160
 _ARGUMENT_WIDTH = 60
