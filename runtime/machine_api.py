@@ -3,9 +3,13 @@
 A session drives one :class:`Machine` and serves it as its :class:`Handlers`. Tests put a fake machine here.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
-__all__ = ["Handlers", "Machine", "MachineSource", "StopRun"]
+__all__ = ["Handlers", "Machine", "MachineSource", "Piece", "StopRun"]
+
+Piece = tuple[int, bytes]
+"""Some bytes of memory, behind the address where they belong."""
 
 
 class StopRun(Exception):
@@ -92,21 +96,18 @@ class Machine(Protocol):
         """Return the spans of the memory outside of which it is certainly as the image left it."""
         ...
 
-    def write(self, pointer: int, data: bytes) -> None:
-        """Copy bytes into the memory."""
-        ...
+    def restore(self, pieces: Sequence[Piece], size: int, stack_pointer: int) -> None:
+        """Bring a machine that is as the image left it to another one's state.
 
-    def grow_to(self, size: int) -> None:
-        """Grow the memory to at least ``size`` bytes. Raises MemoryError."""
+        These pieces of its memory are written, after it was grown to at least ``size`` bytes, and the stack pointer
+        is set. Raises MemoryError where the limit does not allow that size.
+        """
         ...
 
     @property
     def stack_pointer(self) -> int:
         """The guest's own stack pointer, the one piece of its state outside the memory."""
         ...
-
-    @stack_pointer.setter
-    def stack_pointer(self, value: int, /) -> None: ...
 
     def close(self) -> None:
         """Let go of the guest. Safe to call twice."""

@@ -100,8 +100,8 @@ CEILINGS = {
     "run": Ceiling(25, 75),  # 18 modules
     "run with tools": Ceiling(28, 145),  # 18 modules
     "tool call": Ceiling(12, 23),  # 9 modules
-    "snapshot": Ceiling(26, 970),  # 16 modules, 300 functions
-    "restore": Ceiling(29, 1_580),  # 18 modules, 400 functions
+    "snapshot": Ceiling(15, 230),
+    "restore": Ceiling(19, 185),  # 18 modules
     "agent step": Ceiling(45, 460),
     "agent run": Ceiling(58, 1_390),
 }

@@ -311,7 +311,7 @@ class _Replaying:
     def _new_machine(self) -> Machine:
         machine = self._source.new(self._double, self._recording.memory)
         if self._state is not None:
-            self._state.apply(machine)
+            machine.restore(*self._state)
         return machine
 
 

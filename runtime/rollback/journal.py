@@ -32,10 +32,14 @@ class Journal:
     taken, and the log begun anew, when repeating the log would be slow or it has become large.
     """
 
-    def __init__(self, checkpoint: Checkpoint | None = None) -> None:
-        self._checkpoint = checkpoint
+    def __init__(self) -> None:
+        self._checkpoint: Checkpoint | None = None
         self._patience = 1
         self._clear()
+
+    def begin_at(self, checkpoint: Checkpoint) -> None:
+        """Let the past of a session that has not run yet begin here, and not with a fresh machine."""
+        self._checkpoint = checkpoint
 
     @staticmethod
     def new_tape() -> Tape:
@@ -70,7 +74,7 @@ class Journal:
     def restore(self, machine: Machine, tape: Tape, metered: bool) -> None:
         """Bring a fresh machine to where the journal ends. Raises ReplayMismatch, or what ``step`` raises."""
         if self._checkpoint is not None:
-            self._checkpoint.apply(machine)
+            machine.restore(*self._checkpoint)
         if not self._entries:
             return
         if metered:

@@ -2,11 +2,13 @@
 
 import hashlib
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from cloche.runtime.bridge.environment import Environment
 from cloche.runtime.bridge.protocol import ABI
 from cloche.runtime.dispatch import Dispatcher
 from cloche.runtime.errors import SnapshotMismatch
+from cloche.runtime.machine_api import Machine
 from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.session.guest import SessionGuest
 from cloche.runtime.snapshots.delta import pack
@@ -25,9 +27,9 @@ def take_snapshot(
     suspension: dict[str, Any] | None = None,
 ) -> Snapshot:
     """Return a snapshot of a guest that stands still. Raises SessionClosed if it cannot be brought back to do so."""
-    checkpoint = guest.checkpoint()
-    body = pack(checkpoint.pieces, guest.source.pristine())
-    return Snapshot.make(_facts(guest, checkpoint, tenant, suspension), body, key)
+    machine = guest.ready().machine
+    body = pack(machine.view(), guest.source.pristine(), machine.written())
+    return Snapshot.make(_facts(guest, machine, tenant, suspension), body, key)
 
 
 def restore_guest(guest: SessionGuest, snapshot: Snapshot) -> None:
@@ -56,7 +58,7 @@ def make_twin(guest: SessionGuest, checkpoint: Checkpoint) -> SessionGuest:
 
 
 def _facts(
-    guest: SessionGuest, checkpoint: Checkpoint, tenant: str | None, suspension: dict[str, Any] | None
+    guest: SessionGuest, machine: Machine, tenant: str | None, suspension: dict[str, Any] | None
 ) -> SnapshotFacts:
     caps, knows_tools = guest.known()
     # How long a run took differs each time; it is left out where everything else is repeatable and nothing bounds it.
@@ -64,8 +66,8 @@ def _facts(
     return SnapshotFacts(
         image=guest.source.digest,
         abi=ABI,
-        size=checkpoint.size,
-        stack_pointer=checkpoint.stack_pointer,
+        size=machine.memory_size(),
+        stack_pointer=machine.stack_pointer,
         tools=tuple(sorted(spec["name"] for spec in guest.tools.specs())),
         spent=guest.spent._replace(time=0.0) if timeless else guest.spent,
         budget=guest.budget,
@@ -76,6 +78,22 @@ def _facts(
     )
 
 
+_fingerprints: "WeakKeyDictionary[Dispatcher, tuple[int, str]]" = WeakKeyDictionary()
+"""By dispatcher, the version of its tools and their digest: with many tools it takes longer than all else here."""
+
+
 def _fingerprint(tools: Dispatcher) -> str:
-    """Return a digest of what a guest is told about its tools."""
+    """Return a digest of what a guest knows about its tools."""
+    version = tools.version()
+    try:
+        known = _fingerprints.get(tools)
+        if known is None or known[0] != version:
+            known = _fingerprints[tools] = version, _digest(tools)
+        return known[1]
+    except TypeError:
+        # A dispatcher of its own kind, which cannot be hashed or referred to weakly.
+        return _digest(tools)
+
+
+def _digest(tools: Dispatcher) -> str:
     return hashlib.sha256(encode(tools.specs(), where="tools")).hexdigest()

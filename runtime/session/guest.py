@@ -91,7 +91,8 @@ class SessionGuest:
         Raises SessionClosed if there is no room for it.
         """
         self._origin = origin
-        self._journal = Journal(origin) if self.keeps else None
+        if self._journal is not None:
+            self._journal.begin_at(origin)
         self._told = GuestKnowledge(caps, self.tools.version() if knows_tools else None, awake=self.world.has_seed)
         self._body = self._new_body()
 
@@ -229,7 +230,7 @@ class SessionGuest:
             if self._journal is not None:
                 self._journal.restore(machine, tape, self.source.metered)
             elif self._origin is not None:
-                self._origin.apply(machine)
+                machine.restore(*self._origin)
         except (Stopped, ReplayMismatch, ClocheError, MemoryError) as error:
             machine.close()
             raise SessionClosed(f"it could not be brought back to its last good state: {error}") from error

@@ -16,16 +16,18 @@ Level 3 gains a tenth of the size for half as much time again, level 6 little mo
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Iterable
+from operator import lt
 from typing import NamedTuple
 
-from cloche.runtime.rollback.checkpoint import PAGE, Piece, span
+from cloche.runtime.machine_api import Piece
+from cloche.runtime.rollback.checkpoint import PAGE
 
 __all__ = ["MalformedDelta", "MemoryDelta", "pack", "unpack"]
 
 _BLOCK = 512
 _LEVEL = 1
+_CHUNK = 1 << 16
 _LANES = 16
 _ZERO = bytes(PAGE)
 # Fewer bytes that are the same than this, and a block is no longer told from a new one.
@@ -49,20 +51,33 @@ class MemoryDelta(NamedTuple):
     contents: bytes
 
 
-def pack(pieces: Iterable[Piece], pristine: memoryview) -> bytes:
-    """Return changed pages of a memory, relative to ``pristine``, as bytes. The same pages give the same bytes."""
-    delta = _delta(pieces, pristine)
-    numbers = [*delta.patched, *delta.rewritten, *delta.pages]
-    counts = _COUNTS.pack(len(delta.patched), len(delta.rewritten), len(delta.pages))
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    parts = [counts, struct.pack(f"<{len(numbers)}I", *numbers), delta.differences, _woven(delta.contents)]
-    return b"".join([*map(compressor.compress, parts), compressor.flush()])
+def pack(now: memoryview, pristine: memoryview, spans: Iterable[tuple[int, int]] | None = None) -> bytes:
+    """Return what of a memory differs from ``pristine``, as bytes. The same memory gives the same bytes.
+
+    ``spans`` are the parts that may differ, each beginning at a page; default everything. What lies beyond
+    ``pristine`` was zero.
+    """
+    changes = _Changes()
+    for first, end in [(0, len(now))] if spans is None else spans:
+        for start in range(first, end, _CHUNK):
+            # Copies, because two bytes objects compare by memcmp and two memoryviews item by item.
+            chunk = bytes(now[start : min(end, start + _CHUNK)])
+            was = bytes(pristine[start : start + len(chunk)]).ljust(len(chunk), b"\0")
+            if chunk != was:
+                changes.add(start, chunk, was)
+    return _compressed(changes.delta())
 
 
-def unpack(data: bytes, pristine: memoryview, size: int) -> list[Piece]:
+def unpack(data: bytes | memoryview, pristine: memoryview, size: int) -> list[Piece]:
     """Return the changed parts of a memory of ``size`` bytes. Raises MalformedDelta; never makes more than ``size``."""
     delta = _parsed(_inflated(data, size), size)
-    return [*_patched(delta, pristine), *_new(delta)]
+    contents = _unwoven(delta.contents)
+    split = len(delta.rewritten) * _BLOCK
+    return [
+        *_pieces(delta.patched, _patched(delta, pristine), _BLOCK),
+        *_pieces(delta.rewritten, contents[:split], _BLOCK),
+        *_pieces(delta.pages, contents[split:], PAGE),
+    ]
 
 
 class _Changes:
@@ -75,12 +90,25 @@ class _Changes:
         self.pages: list[int] = []
         self.contents: list[bytes] = []
 
-    def add(self, piece: Piece, was: bytes) -> None:
-        if was == _ZERO:
-            self.pages.append(piece.offset // PAGE)
-            self.contents.append(piece.data)
-        else:
-            self._compare(piece, was)
+    def add(self, start: int, chunk: bytes, was: bytes) -> None:
+        for offset in range(0, len(chunk), PAGE):
+            page, old = chunk[offset : offset + PAGE], was[offset : offset + PAGE]
+            if page == old:
+                continue
+            if old == _ZERO:
+                self.pages.append((start + offset) // PAGE)
+                self.contents.append(page)
+            else:
+                self._compare(start + offset, page, old)
+
+    def _compare(self, start: int, page: bytes, old: bytes) -> None:
+        first = start // _BLOCK
+        for offset in range(0, PAGE, _BLOCK):
+            block, before = page[offset : offset + _BLOCK], old[offset : offset + _BLOCK]
+            if block != before:
+                self.blocks.append(first + offset // _BLOCK)
+                self.now.append(block)
+                self.before.append(before)
 
     def delta(self) -> MemoryDelta:
         all_differences = _xor(b"".join(self.now), b"".join(self.before))
@@ -98,24 +126,16 @@ class _Changes:
                 contents.append(block)
         return MemoryDelta(patched, rewritten, self.pages, b"".join(differences), b"".join([*contents, *self.contents]))
 
-    def _compare(self, piece: Piece, was: bytes) -> None:
-        page = piece.data
-        for start in range(0, PAGE, _BLOCK):
-            block, old = page[start : start + _BLOCK], was[start : start + _BLOCK]
-            if block != old:
-                self.blocks.append((piece.offset + start) // _BLOCK)
-                self.now.append(block)
-                self.before.append(old)
+
+def _compressed(delta: MemoryDelta) -> bytes:
+    numbers = [*delta.patched, *delta.rewritten, *delta.pages]
+    counts = _COUNTS.pack(len(delta.patched), len(delta.rewritten), len(delta.pages))
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    parts = [counts, struct.pack(f"<{len(numbers)}I", *numbers), delta.differences, _woven(delta.contents)]
+    return b"".join([*map(compressor.compress, parts), compressor.flush()])
 
 
-def _delta(pieces: Iterable[Piece], pristine: memoryview) -> MemoryDelta:
-    changes = _Changes()
-    for piece in pieces:
-        changes.add(piece, span(pristine, piece.offset, len(piece.data)))
-    return changes.delta()
-
-
-def _inflated(data: bytes, size: int) -> bytes:
+def _inflated(data: bytes | memoryview, size: int) -> bytes:
     # A page takes less than twice its size, numbers included; no bomb gets further than that.
     most = 2 * size + _COUNTS.size
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -146,24 +166,17 @@ def _parsed(raw: bytes, size: int) -> MemoryDelta:
 
 
 def _ascending(numbers: list[int], end: int) -> bool:
-    return all(one < other for one, other in pairwise([*numbers, end]))
+    return all(map(lt, numbers, [*numbers[1:], end]))
 
 
-def _patched(delta: MemoryDelta, pristine: memoryview) -> Iterator[Piece]:
-    offsets = [block * _BLOCK for block in delta.patched]
-    before = b"".join([span(pristine, offset, _BLOCK) for offset in offsets])
-    return _pieces(offsets, _xor(delta.differences, before), _BLOCK)
+def _patched(delta: MemoryDelta, pristine: memoryview) -> bytes:
+    starts = [number * _BLOCK for number in delta.patched]
+    before = [bytes(pristine[start : start + _BLOCK]).ljust(_BLOCK, b"\0") for start in starts]
+    return _xor(delta.differences, b"".join(before))
 
 
-def _new(delta: MemoryDelta) -> Iterator[Piece]:
-    contents = _unwoven(delta.contents)
-    split = len(delta.rewritten) * _BLOCK
-    yield from _pieces([block * _BLOCK for block in delta.rewritten], contents[:split], _BLOCK)
-    yield from _pieces([page * PAGE for page in delta.pages], contents[split:], PAGE)
-
-
-def _pieces(offsets: list[int], data: bytes, size: int) -> Iterator[Piece]:
-    return (Piece(offset, data[i * size : (i + 1) * size]) for i, offset in enumerate(offsets))
+def _pieces(numbers: list[int], data: bytes, size: int) -> list[Piece]:
+    return [(number * size, data[i * size : (i + 1) * size]) for i, number in enumerate(numbers)]
 
 
 def _xor(one: bytes, other: bytes) -> bytes:

@@ -55,7 +55,7 @@ def parse_parts(data: bytes) -> SnapshotParts:
     end = start + header_size + body_size
     sealed = bool(flags & _SEALED)
     _check_length(len(data), end + (2 * _HASH if sealed else _HASH))
-    if hashlib.sha256(data[:end]).digest() != data[end : end + _HASH]:
+    if hashlib.sha256(memoryview(data)[:end]).digest() != data[end : end + _HASH]:
         raise SnapshotCorrupt("it was edited or damaged: its checksum does not fit")
     return SnapshotParts(data[start : start + header_size], data[start + header_size : end], sealed)
 

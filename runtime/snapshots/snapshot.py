@@ -31,12 +31,12 @@ class Snapshot:
     Two snapshots are equal if their bytes are.
     """
 
-    __slots__ = ("_data", "_facts", "_frame")
+    __slots__ = ("_body", "_data", "_facts", "_sealed")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._frame = parse_parts(data)
-        self._facts = _facts(self._frame.header)
+        header, self._body, self._sealed = parse_parts(data)
+        self._facts = _facts(header)
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> "Snapshot":
@@ -55,7 +55,10 @@ class Snapshot:
     @classmethod
     def make(cls, facts: SnapshotFacts, body: bytes, key: bytes | None = None) -> "Snapshot":
         """Return a snapshot of these parts, sealed if there is a key; for the layers below only."""
-        return cls(join_parts(encode(facts.as_plain(), where="snapshot"), body, key))
+        snapshot = cls.__new__(cls)
+        snapshot._data = join_parts(encode(facts.as_plain(), where="snapshot"), body, key)
+        snapshot._body, snapshot._sealed, snapshot._facts = body, key is not None, facts
+        return snapshot
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the snapshot to a file, of which there is the old or the new content at any time. Raises OSError."""
@@ -78,7 +81,7 @@ class Snapshot:
     @property
     def body(self) -> bytes:
         """Its memory, packed."""
-        return self._frame.body
+        return self._body
 
     @property
     def image(self) -> str:
@@ -113,7 +116,7 @@ class Snapshot:
     @property
     def is_sealed(self) -> bool:
         """Whether it was sealed with a key."""
-        return self._frame.sealed
+        return self._sealed
 
     @property
     def is_suspended(self) -> bool:

@@ -83,13 +83,14 @@ class Engine:
     def __init__(self, metering: Metering = "fuel", *, max_wasm_stack: int = MAX_WASM_STACK) -> None:
         if metering not in METERINGS:
             raise ConfigurationError("metering", f"{metering!r} is none of {', '.join(METERINGS)}")
-        _forks.require_same_process()
+        forks.require_same_process()
         self.metering: Metering = metering
         self.max_wasm_stack = max_wasm_stack
         self.wasmtime = wasmtime.Engine(_configure(metering, max_wasm_stack))
+        self.forks = forks
         self.address = native.address(self.wasmtime.ptr())
         self.watch = Watch(self.bump)
-        _forks.engines = True
+        forks.engines = True
 
     @classmethod
     def shared(cls, metering: Metering = "fuel") -> "Engine":
@@ -121,7 +122,7 @@ class Engine:
 
     def require_usable(self) -> None:
         """Raise ConfigurationError in a process that was forked after an engine was made."""
-        _forks.require_same_process()
+        forks.require_same_process()
 
 
 def _configure(metering: Metering, max_wasm_stack: int) -> wasmtime.Config:
@@ -152,7 +153,7 @@ def _configure_stack(config: wasmtime.Config, max_wasm_stack: int) -> None:
     config.max_wasm_stack = max_wasm_stack
 
 
-class _Forks:
+class Forks:
     """Knows whether this process was forked from one that had an engine: its threads and locks did not come along."""
 
     def __init__(self) -> None:
@@ -169,7 +170,7 @@ class _Forks:
             )
 
 
-_forks = _Forks()
+forks = Forks()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forks.note_fork)
+    os.register_at_fork(after_in_child=forks.note_fork)
 check_version()

@@ -97,14 +97,6 @@ class GuestImage:
         """Return the compiled module: from the cache, or compiled now, which takes seconds for the shipped image."""
         return self.template(engine).module
 
-    def minimum_memory(self, engine: Engine) -> int:
-        """Return the bytes of memory that a fresh guest has."""
-        return self.template(engine).min_memory
-
-    def small_inbox(self, engine: Engine) -> int:
-        """Return the address at which every guest takes its small requests; 0 if guests must be asked."""
-        return self.template(engine).small_inbox()
-
     def template(self, engine: Engine) -> InstanceTemplate:
         """Return what makes guests of this image, loaded at the first call."""
         template = self._templates.get(engine)
@@ -114,10 +106,6 @@ class GuestImage:
             if engine not in self._templates:
                 self._templates[engine] = self._load(engine)
             return self._templates[engine]
-
-    def pristine(self, engine: Engine) -> memoryview:
-        """Return the read-only memory of a guest as the image left it. It costs address space, not memory."""
-        return self.template(engine).pristine().memory.view().toreadonly()
 
     def _load(self, engine: Engine) -> InstanceTemplate:
         cache = self._cache or CompiledCache()

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import wasmtime
@@ -141,9 +141,9 @@ _UNUSED = StoreLimits(1 << 32, (1 << 32) - 1, 4)
 
 
 class InstanceTemplate:
-    """A module with its imports resolved, from which guests are made cheaply. May be shared by all threads.
+    """A module with its imports resolved, from which instances are made cheaply. May be shared by all threads.
 
-    ``min_memory`` is the bytes of memory that a fresh guest has.
+    ``min_memory`` is the bytes of memory that a fresh instance has.
     """
 
     def __init__(self, engine: Engine, module: wasmtime.Module, min_memory: int) -> None:
@@ -156,50 +156,48 @@ class InstanceTemplate:
         self._prepared = linker.instantiate_pre(module)
         self.address = native.address(self._prepared.ptr())
         self._lock = threading.Lock()
-        self._shelf: InstancePool[Instance] | None = None
-        self._pristine: Instance | None = None
-        self._small_inbox: int | None = None
+        self._pool: InstancePool[Instance] | None = None
 
-    def guest(self, control: Control, host: GuestImports, limits: StoreLimits) -> "Instance":
-        """Return a fresh guest, or one restored to that. Raises ImageError if the limits do not hold the module."""
-        idle = None if self._shelf is None else self._shelf.take()
+    def instance(self, control: Control, host: GuestImports, limits: StoreLimits) -> "Instance":
+        """Return a fresh instance, or one restored to that. Raises ImageError if the limits do not hold the module."""
+        idle = None if self._pool is None else self._pool.take()
         if idle is None:
             return Instance(self, control, host, limits)
         idle.serve(control, host, limits)
         return idle
 
-    def release(self, guest: "Instance", *, sound: bool) -> None:
-        """Take back a guest: a sound one, which ended all it was asked for, may serve again."""
-        if not (sound and self._find_shelf().put(guest)):
-            guest.close()
+    def release(self, instance: "Instance", *, sound: bool) -> None:
+        """Take an instance back: a sound one, which ended all it was asked for, may serve again."""
+        if not (sound and self._find_pool().put(instance)):
+            instance.close()
 
+    @cached_property
     def small_inbox(self) -> int:
-        """Return the address at which every guest takes its small requests; 0 if guests must be asked."""
-        if self._small_inbox is None:
-            guest = Instance(self, Control(), None, _UNUSED)
-            try:
-                self._small_inbox = guest.inbox(0)
-            except Stopped:
-                self._small_inbox = 0
-            finally:
-                guest.close()
-        return self._small_inbox
+        """The address at which every instance takes its small requests; 0 if a call of ``cloche_inbox`` traps."""
+        instance = Instance(self, Control(), None, _UNUSED)
+        try:
+            return instance.inbox(0)
+        except Stopped:
+            return 0
+        finally:
+            instance.close()
 
+    @cached_property
     def pristine(self) -> "Instance":
-        """Return the one guest that is never run, to compare with and to copy from: it takes no memory of its own."""
-        if self._pristine is None:
-            with self._lock:
-                if self._pristine is None:
-                    self._pristine = Instance(self, Control(), None, _UNUSED)
-        return self._pristine
+        """An instance that is never run, to compare with and to copy from. It takes no memory of its own."""
+        return Instance(self, Control(), None, _UNUSED)
 
-    def _find_shelf(self) -> "InstancePool[Instance]":
-        pristine = self.pristine()
-        if self._shelf is None:
+    @cached_property
+    def pristine_memory(self) -> memoryview:
+        """The read-only memory of an instance as the image left it. It costs address space, not memory."""
+        return self.pristine.memory.view().toreadonly()
+
+    def _find_pool(self) -> "InstancePool[Instance]":
+        if self._pool is None:
             with self._lock:
-                if self._shelf is None:
-                    self._shelf = InstancePool(pristine)
-        return self._shelf
+                if self._pool is None:
+                    self._pool = InstancePool(self.pristine)
+        return self._pool
 
 
 class Instance(ServedGuest):

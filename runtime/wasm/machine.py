@@ -2,6 +2,8 @@
 
 import math
 import threading
+from collections.abc import Sequence
+from functools import cached_property
 from threading import get_ident
 from time import monotonic
 from typing import NoReturn
@@ -15,13 +17,13 @@ from cloche.runtime.errors import (
     SessionBusy,
     SessionClosed,
 )
-from cloche.runtime.machine_api import Handlers
+from cloche.runtime.machine_api import Handlers, Piece
 from cloche.runtime.wasm import signals, stack
 from cloche.runtime.wasm.deadlines import Control
 from cloche.runtime.wasm.engine import Engine, Metering
 from cloche.runtime.wasm.image import GuestImage
 from cloche.runtime.wasm.imports import MAX_FRAME, GuestImports
-from cloche.runtime.wasm.instance import Instance, StoreLimits
+from cloche.runtime.wasm.instance import Instance, InstanceTemplate, StoreLimits
 from cloche.runtime.wasm.memory import Span, written_spans
 from cloche.runtime.wasm.traps import Stopped
 
@@ -41,30 +43,31 @@ _FRAMES = 12
 
 
 class WasmMachine:
-    """One instance of an image, served by ``handlers``. Used by one thread at a time, except :meth:`interrupt`.
+    """One instance of a module, served by ``handlers``. Used by one thread at a time, except :meth:`interrupt`.
 
     ``memory_limit`` caps linear memory and ``table_elements`` the tables; ``max_frame`` caps, in bytes, a request, a
-    response, and whatever the guest passes to a handler.
-    Fuel starts out practically unlimited and there is no deadline.
+    response, and whatever the guest passes to a handler. Fuel starts out practically unlimited, and there is no
+    deadline.
 
     After :class:`Stopped` the machine is dead: its memory may be in any state. Close it and make another.
 
-    Raises ConfigurationError for limits that cannot hold the image, ImageError where it cannot be loaded.
+    Raises ConfigurationError for limits that cannot hold the module, ImageError where it cannot be started.
     """
 
     def __init__(
         self,
-        image: GuestImage,
-        engine: Engine,
+        template: InstanceTemplate,
         handlers: Handlers,
         memory_limit: int,
         *,
         max_frame: int = MAX_FRAME,
         table_elements: int = TABLE_ELEMENTS,
     ) -> None:
-        engine.require_usable()
-        self._template = image.template(engine)
-        _check_limits(memory_limit, table_elements, image.minimum_memory(engine))
+        engine = template.engine
+        if engine.forks.forked:
+            engine.require_usable()
+        _check_limits(memory_limit, table_elements, template.min_memory)
+        self._template = template
         self.engine = engine
         self.memory_limit = memory_limit
         self.dead = False
@@ -72,14 +75,14 @@ class WasmMachine:
         self._turn = threading.Lock()
         self._control = Control()
         self._host = GuestImports(handlers, max_frame)
-        self._guest = self._template.guest(
+        self._guest = self._template.instance(
             self._control, self._host, StoreLimits(memory_limit, table_elements, _TABLES)
         )
         # The guest may serve another machine once this one is closed; this view of its memory does not.
         self._memory = self._guest.memory
         # Known beforehand: a guest that was restored must not spend more fuel than one that was asked long ago.
         self._metered = engine.metering == "fuel"
-        self._small_inbox = image.small_inbox(engine)
+        self._small_inbox = template.small_inbox
         self._closed = False
 
     @property
@@ -158,6 +161,15 @@ class WasmMachine:
         """Overwrite guest memory. Raises ProtocolError outside of it."""
         self._open().memory.write(pointer, data)
 
+    def restore(self, pieces: Sequence[Piece], size: int, stack_pointer: int) -> None:
+        """Write pieces of guest memory, grown to at least ``size`` bytes before, and set the stack pointer.
+
+        Raises MemoryError beyond the limit, ProtocolError for a piece outside the memory.
+        """
+        instance = self._open()
+        instance.memory.restore(pieces, size)
+        instance.set_stack_pointer(stack_pointer)
+
     def view(self) -> memoryview:
         """Return a writable view of all guest memory, valid until the next step or close."""
         return self._open().memory.view()
@@ -166,18 +178,10 @@ class WasmMachine:
         """Return the spans of guest memory outside of which it is certainly as the image left it."""
         return written_spans(self.view())
 
-    def grow_to(self, size: int) -> None:
-        """Grow guest memory to at least so many bytes. Raises MemoryError beyond the limit."""
-        self._open().memory.grow_to(size)
-
     @property
     def stack_pointer(self) -> int:
         """The guest's own stack pointer, an address in its memory; part of its state between steps."""
         return self._open().stack_pointer()
-
-    @stack_pointer.setter
-    def stack_pointer(self, address: int) -> None:
-        self._open().set_stack_pointer(address)
 
     def close(self) -> None:
         """Free the guest and its memory. Safe to call twice. Raises SessionBusy while it runs."""
@@ -294,6 +298,11 @@ class ImageSource:
         self.engine = Engine.shared(metering)
         self.image = image if image is not None else GuestImage.load()
 
+    @cached_property
+    def template(self) -> InstanceTemplate:
+        """What makes the image's instances on that engine."""
+        return self.image.template(self.engine)
+
     @property
     def digest(self) -> str:
         """The SHA-256 of the image, in hexadecimal."""
@@ -307,15 +316,15 @@ class ImageSource:
     @property
     def least_memory(self) -> int:
         """Bytes of linear memory that a fresh machine has."""
-        return self.image.minimum_memory(self.engine)
+        return self.template.min_memory
 
     def new(self, handlers: Handlers, memory_limit: int) -> WasmMachine:
         """Return a machine as the image left it, with this cap of linear memory in bytes."""
-        return WasmMachine(self.image, self.engine, handlers, memory_limit)
+        return WasmMachine(self.template, handlers, memory_limit)
 
     def pristine(self) -> memoryview:
         """Return the read-only memory of a machine as the image left it. It costs address space, not memory."""
-        return self.image.pristine(self.engine)
+        return self.template.pristine_memory
 
     def fits_here(self) -> bool:
         """Return whether the calling thread's stack has room for a guest."""

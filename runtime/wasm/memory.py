@@ -13,10 +13,11 @@ import os
 import re
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from cloche.runtime.errors import ProtocolError
+from cloche.runtime.machine_api import Piece
 
 __all__ = ["PAGE", "Memory", "Span", "check_span", "scan_own_pages", "written_spans"]
 
@@ -194,6 +195,16 @@ class Memory:
         missing = size - self._measure()
         if missing > 0 and not self._grow(-(-missing // PAGE)):
             raise MemoryError(f"the guest's memory cannot grow to {size} bytes")
+
+    def restore(self, pieces: Sequence[Piece], size: int) -> None:
+        """Grow to at least ``size`` bytes and write these pieces. Raises MemoryError, or ProtocolError."""
+        self.grow_to(size)
+        view = self.view()
+        for pointer, data in pieces:
+            end = pointer + len(data)
+            if pointer < 0 or end > self._size:
+                check_span(pointer, len(data), self._size)
+            view[pointer:end] = data
 
     def view(self) -> memoryview:
         """Return a writable view over all of the memory, valid until the guest next runs or is closed."""

@@ -43,13 +43,13 @@ class CheckedImage(GuestImage):
 class _CheckedTemplate(InstanceTemplate):
     """A module from which guests are made."""
 
-    def guest(self, control: Control, host: GuestImports, limits: StoreLimits) -> Instance:
+    def instance(self, control: Control, host: GuestImports, limits: StoreLimits) -> Instance:
         """Return a fresh guest. Raises ImageError if the module cannot be instantiated within the limits."""
         return _CheckedGuest(self, control, host, limits)
 
-    def release(self, guest: Instance, *, sound: bool) -> None:
+    def release(self, instance: Instance, *, sound: bool) -> None:
         """Free a guest."""
-        guest.close()
+        instance.close()
 
 
 class _CheckedGuest(Instance):

@@ -77,7 +77,7 @@ def test_bytes_written_anywhere_are_undone(source: ImageSource) -> None:
     chance = random.Random(7)
     for _ in range(100):
         first.write(chance.randrange(first.memory_size() - 8), chance.randbytes(8))
-    first.stack_pointer = 12_345 * 16
+    first.restore([], 0, 12_345 * 16)
     first.close()
     with shelf_of(source) as again:
         assert restored(again, source)
@@ -162,6 +162,6 @@ def test_sandboxes_share_the_guest_that_is_never_run(source: ImageSource) -> Non
     for each in machines:
         each.step(run_request("x = list(range(10_000))", "<run 1>", {}))
         each.close()
-    first, second = source.image.pristine(source.engine), ImageSource().pristine()
+    first, second = source.pristine(), ImageSource().pristine()
     assert first.obj is second.obj
     assert bytes(first) == fresh

@@ -90,14 +90,16 @@ def test_a_memory_of_nonsense_harms_only_its_own_session(snapshot: Snapshot, see
     """Whoever makes bytes with a good checksum controls the guest's memory, as every guest does, and no more."""
     import random
 
-    from cloche.runtime.rollback.checkpoint import PAGE, Piece
+    from cloche.runtime.rollback.checkpoint import PAGE
     from cloche.runtime.snapshots.delta import pack
 
     source = ImageSource()
     noise = random.Random(seed)
     pages = sorted(noise.sample(range(snapshot.memory // PAGE), 400))
-    pieces = [Piece(page * PAGE, noise.randbytes(PAGE)) for page in pages]
-    forged = Snapshot.make(snapshot.facts, pack(pieces, source.pristine()))
+    memory = bytearray(bytes(source.pristine()).ljust(snapshot.memory, b"\0"))
+    for page in pages:
+        memory[page * PAGE : (page + 1) * PAGE] = noise.randbytes(PAGE)
+    forged = Snapshot.make(snapshot.facts, pack(memoryview(memory), source.pristine()))
     with BOX.restore(forged, limits=Limits(time=5, fuel=100_000_000)) as session:
         session.run("sum(range(10))")
     assert BOX.run("1 + 1").unwrap() == 2

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cloche import Sandbox, Session, Snapshot
+from cloche import Sandbox, Session, Snapshot, ToolRegistry
 
 BOX = Sandbox()
 
@@ -246,3 +246,21 @@ def test_what_a_closed_guest_leaves_is_in_no_snapshot() -> None:
     with made("x = 1") as session, BOX.restore(session.snapshot()) as restored:
         machine = restored._guest.ready().machine  # pyright: ignore[reportPrivateUsage]
         assert secret.encode() not in bytes(machine.view())
+
+
+def test_tools_that_changed_meanwhile_are_described_anew() -> None:
+    def look() -> str:
+        return "a cat"
+
+    def peek() -> str:
+        return "a mouse"
+
+    registry = ToolRegistry([look])
+    box = Sandbox(registry)
+    with box.session() as session:
+        session.run("look()").unwrap()
+        snapshot = session.snapshot()
+    registry.add(peek)
+    for _ in range(2):
+        with box.restore(snapshot) as restored:
+            assert restored.run("look(), peek()").unwrap() == ("a cat", "a mouse")

@@ -1,5 +1,6 @@
 """A guest's past: copies of its memory, requests repeated, and when which is taken."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloche.runtime.bridge.transcript import ReplayMismatch, Tape
+from cloche.runtime.machine_api import Piece
 from cloche.runtime.rollback.checkpoint import PAGE, Checkpoint, changed_pieces
 from cloche.runtime.rollback.journal import Journal
 
@@ -45,6 +47,12 @@ class Memory:
 
     def memory_size(self) -> int:
         return len(self.content)
+
+    def restore(self, pieces: Sequence[Piece], size: int, stack_pointer: int) -> None:
+        self.content.extend(bytes(max(0, size - len(self.content))))
+        for pointer, data in pieces:
+            self.content[pointer : pointer + len(data)] = data
+        self.stack_pointer = stack_pointer
 
     def grow_to(self, size: int) -> None:
         self.content.extend(bytes(max(0, size - len(self.content))))
@@ -140,7 +148,9 @@ def test_another_question_is_a_mismatch() -> None:
 def test_a_journal_that_begins_with_a_copy() -> None:
     first, second = machine(), machine()
     first.step(b"request")
-    Journal(Checkpoint.take(first, pristine())).restore(second, Tape(), metered=True)
+    journal = Journal()
+    journal.begin_at(Checkpoint.take(first, pristine()))
+    journal.restore(second, Tape(), metered=True)
     assert second.content == first.content
 
 
@@ -167,7 +177,7 @@ def test_a_copy_brings_back_exactly_the_memory(
     checkpoint = Checkpoint.take(changed, memoryview(image))
     fresh: Any = Memory(4 * PAGE)
     fresh.write(0, image)
-    checkpoint.apply(fresh)
+    fresh.restore(*checkpoint)
     assert fresh.content == changed.content
     assert fresh.stack_pointer == 1234
     assert checkpoint.weight() <= PAGE * (pages - 4 + 2 * len(after))
@@ -177,9 +187,7 @@ def test_only_changed_pages_are_kept() -> None:
     now = bytearray(40 * PAGE)
     now[5 * PAGE + 3] = 1
     now[39 * PAGE] = 2
-    pieces = list(changed_pieces(memoryview(now), memoryview(bytes(20 * PAGE))))
-    assert [(piece.offset, len(piece.data)) for piece in pieces] == [(5 * PAGE, PAGE), (39 * PAGE, PAGE)]
+    pieces = changed_pieces(memoryview(now), memoryview(bytes(20 * PAGE)))
+    assert [(at, len(data)) for at, data in pieces] == [(5 * PAGE, PAGE), (39 * PAGE, PAGE)]
     spans = [(0, 6 * PAGE)]
-    assert [piece.offset for piece in changed_pieces(memoryview(now), memoryview(bytes(20 * PAGE)), spans)] == [
-        5 * PAGE
-    ]
+    assert [at for at, _ in changed_pieces(memoryview(now), memoryview(bytes(20 * PAGE)), spans)] == [5 * PAGE]

@@ -1,10 +1,10 @@
 """A machine without WebAssembly: its guest keeps its variables in its memory and understands a handful of commands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cloche.runtime.errors import GuestCrashed
-from cloche.runtime.machine_api import Handlers, StopRun
+from cloche.runtime.machine_api import Handlers, Piece, StopRun
 from cloche.runtime.values import decode, encode
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
@@ -78,6 +78,12 @@ class FakeMachine:
 
     def write(self, pointer: int, data: bytes) -> None:
         self.memory[pointer : pointer + len(data)] = data
+
+    def restore(self, pieces: Sequence[Piece], size: int, stack_pointer: int) -> None:
+        self.memory.extend(bytes(max(0, size - len(self.memory))))
+        for pointer, data in pieces:
+            self.memory[pointer : pointer + len(data)] = data
+        self.stack_pointer = stack_pointer
 
     def grow_to(self, size: int) -> None:
         self.memory.extend(bytes(max(0, size - len(self.memory))))

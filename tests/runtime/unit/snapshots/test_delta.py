@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche.runtime.rollback.checkpoint import PAGE, Piece, changed_pieces
+from cloche.runtime.machine_api import Piece
+from cloche.runtime.rollback.checkpoint import PAGE
 from cloche.runtime.snapshots.delta import MalformedDelta, pack, unpack
 
 PAGES = 6
@@ -24,13 +25,13 @@ writes = st.lists(st.tuples(st.integers(0, PAGES * PAGE - 600), st.binary(min_si
 
 @given(writes)
 def test_what_was_written_comes_back(changes: list[tuple[int, bytes]]) -> None:
-    memory = applied([Piece(*change) for change in changes])
-    data = pack(changed_pieces(memoryview(memory), PRISTINE), PRISTINE)
+    memory = applied(changes)
+    data = pack(memoryview(memory), PRISTINE)
     assert applied(unpack(data, PRISTINE, len(memory))) == memory
 
 
 def test_nothing_changed_is_next_to_nothing() -> None:
-    data = pack(changed_pieces(PRISTINE, PRISTINE), PRISTINE)
+    data = pack(PRISTINE, PRISTINE)
     assert len(data) < 30
     assert unpack(data, PRISTINE, len(PRISTINE)) == []
 
@@ -38,21 +39,22 @@ def test_nothing_changed_is_next_to_nothing() -> None:
 def test_one_changed_word_costs_a_block_and_not_a_page() -> None:
     memory = bytearray(PRISTINE)
     memory[700] ^= 255
-    pieces = unpack(pack(changed_pieces(memoryview(memory), PRISTINE), PRISTINE), PRISTINE, len(memory))
-    assert [(piece.offset, len(piece.data)) for piece in pieces] == [(512, 512)]
+    pieces = unpack(pack(memoryview(memory), PRISTINE), PRISTINE, len(memory))
+    assert [(at, len(data)) for at, data in pieces] == [(512, 512)]
 
 
 def test_a_rewritten_block_comes_back() -> None:
     memory = bytearray(PRISTINE)
     memory[512:1024] = bytes(reversed(range(256))) * 2
-    pieces = unpack(pack(changed_pieces(memoryview(memory), PRISTINE), PRISTINE), PRISTINE, len(memory))
-    assert pieces == [Piece(512, bytes(memory[512:1024]))]
+    pieces = unpack(pack(memoryview(memory), PRISTINE), PRISTINE, len(memory))
+    assert pieces == [(512, bytes(memory[512:1024]))]
 
 
 def test_changes_are_compared_only_where_something_was_written() -> None:
     memory = bytearray(PRISTINE)
     memory[0], memory[PAGE] = 1, 1
-    assert [piece.offset for piece in changed_pieces(memoryview(memory), PRISTINE, [(PAGE, 2 * PAGE)])] == [PAGE]
+    pieces = unpack(pack(memoryview(memory), PRISTINE, [(PAGE, 2 * PAGE)]), PRISTINE, len(memory))
+    assert [at for at, _ in pieces] == [PAGE]
 
 
 @given(st.binary(max_size=200))
@@ -61,7 +63,7 @@ def test_any_bytes_are_refused_or_within_the_memory(data: bytes) -> None:
         pieces = unpack(data, PRISTINE, PAGES * PAGE)
     except MalformedDelta:
         return
-    assert all(piece.offset >= 0 and piece.offset + len(piece.data) <= PAGES * PAGE for piece in pieces)
+    assert all(at >= 0 and at + len(data) <= PAGES * PAGE for at, data in pieces)
 
 
 def deflated(raw: bytes) -> bytes:

@@ -58,7 +58,7 @@ def make(
 
     def make_machine(memory_limit: int = 1 << 20, max_frame: int = 1 << 16, engine: Engine = engine) -> WasmMachine:
         made_of = checked_image if checked else image
-        machine = WasmMachine(made_of, engine, handlers, memory_limit, max_frame=max_frame)
+        machine = WasmMachine(made_of.template(engine), handlers, memory_limit, max_frame=max_frame)
         machines.append(machine)
         return machine
 

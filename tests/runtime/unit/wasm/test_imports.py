@@ -214,7 +214,7 @@ def test_memory_that_grew_during_a_call(make: Maker, handlers: FakeHandlers) -> 
     machine = make(memory_limit=1 << 24)
 
     def grow(frame: bytes) -> bytes:
-        machine.grow_to(10 * 65536)
+        machine.restore([], 10 * 65536, machine.stack_pointer)
         machine.write(9 * 65536, b"beyond")
         return b"answer"
 

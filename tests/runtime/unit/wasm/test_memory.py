@@ -34,9 +34,9 @@ def test_the_view_is_the_memory(machine: WasmMachine) -> None:
 
 def test_growing(make: Maker) -> None:
     machine = make(memory_limit=8 * PAGE)
-    machine.grow_to(3 * PAGE)
+    machine.restore([], 3 * PAGE, machine.stack_pointer)
     assert machine.memory_size() == 4 * PAGE
-    machine.grow_to(5 * PAGE + 1)
+    machine.restore([], 5 * PAGE + 1, machine.stack_pointer)
     assert machine.memory_size() == len(machine.view()) == 6 * PAGE
     assert answer(machine.step(deed(Toy.GROW, 0))) == 6
 
@@ -44,7 +44,7 @@ def test_growing(make: Maker) -> None:
 def test_growing_beyond_the_limit(make: Maker) -> None:
     machine = make(memory_limit=8 * PAGE)
     with pytest.raises(MemoryError):
-        machine.grow_to(8 * PAGE + 1)
+        machine.restore([], 8 * PAGE + 1, machine.stack_pointer)
     assert machine.memory_size() == 4 * PAGE
     assert answer(machine.step(deed(Toy.GROW, 5))) == -1
     assert answer(machine.step(deed(Toy.GROW, 4))) == 4
@@ -53,7 +53,7 @@ def test_growing_beyond_the_limit(make: Maker) -> None:
 def test_the_memory_does_not_move_when_it_grows(make: Maker) -> None:
     machine = make(memory_limit=4096 * PAGE)
     old = machine.view()
-    machine.grow_to(4096 * PAGE)
+    machine.restore([], 4096 * PAGE, machine.stack_pointer)
     machine.view()[100] = 42
     assert old[100] == 42
 
@@ -61,14 +61,14 @@ def test_the_memory_does_not_move_when_it_grows(make: Maker) -> None:
 @pytest.mark.parametrize("pointer", [0, 16, 65536, 0x7FFF_FFF0, 0x8000_0000, 0xFFFF_FFF0])
 def test_the_stack_pointer(machine: WasmMachine, pointer: int) -> None:
     assert machine.stack_pointer == 65536
-    machine.stack_pointer = pointer
+    machine.restore([], 0, pointer)
     assert machine.stack_pointer == pointer
 
 
 def test_fresh_machines_share_nothing(make: Maker) -> None:
     first, second = make(), make()
     first.write(0, b"mark")
-    first.stack_pointer = 16
+    first.restore([], 0, 16)
     assert second.read(0, 4) == bytes(4)
     assert second.stack_pointer == 65536
     assert make().read(0, 4) == bytes(4)

@@ -122,7 +122,7 @@ def test_closing_twice_and_using_after(machine: WasmMachine) -> None:
         lambda: machine.read(0, 1),
         lambda: machine.write(0, b"x"),
         machine.view,
-        lambda: machine.grow_to(1),
+        lambda: machine.restore([], 1, machine.stack_pointer),
         lambda: machine.stack_pointer,
     ):
         with pytest.raises(SessionClosed):

@@ -27,13 +27,13 @@ def test_a_table_grows_up_to_the_limit_and_no_further(make: Maker) -> None:
 @pytest.mark.parametrize("elements", [0, -1, 1 << 32])
 def test_no_number_of_elements_means_no_limit(image: GuestImage, engine: Engine, elements: int) -> None:
     with pytest.raises(ConfigurationError, match="table_elements"):
-        WasmMachine(image, engine, FakeHandlers(), 1 << 20, table_elements=elements)
+        WasmMachine(image.template(engine), FakeHandlers(), 1 << 20, table_elements=elements)
 
 
 @pytest.mark.parametrize("memory", [0, -1, 4 * 65536 - 1, (1 << 32) + 1, 1 << 63])
 def test_no_size_of_memory_means_no_limit(image: GuestImage, engine: Engine, memory: int) -> None:
     with pytest.raises(ConfigurationError, match="memory"):
-        WasmMachine(image, engine, FakeHandlers(), memory)
+        WasmMachine(image.template(engine), FakeHandlers(), memory)
 
 
 def module(text: str, folder: Path, checked: bool) -> GuestImage:
@@ -71,7 +71,7 @@ REFUSED = {
 def test_images_that_are_refused(name: str, tmp_path: Path, engine: Engine, checked: bool) -> None:
     text = f"(module {REFUSED[name]})"
     with pytest.raises(ImageError):
-        WasmMachine(module(text, tmp_path, checked), engine, FakeHandlers(), 1 << 20)
+        WasmMachine(module(text, tmp_path, checked).template(engine), FakeHandlers(), 1 << 20)
 
 
 def test_a_start_function_that_calls_the_host(tmp_path: Path, engine: Engine, checked: bool) -> None:
@@ -79,7 +79,7 @@ def test_a_start_function_that_calls_the_host(tmp_path: Path, engine: Engine, ch
     text += "(func $s (call $w (i32.const 1) (i32.const 0) (i32.const 5))) (start $s))"
     handlers = FakeHandlers()
     with pytest.raises(ImageError):
-        WasmMachine(module(text, tmp_path, checked), engine, handlers, 1 << 20)
+        WasmMachine(module(text, tmp_path, checked).template(engine), handlers, 1 << 20)
     assert handlers.written == []
 
 
