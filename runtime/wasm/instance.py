@@ -23,7 +23,7 @@ from cloche.runtime.wasm.deadlines import Control, RunningGuest, arm, here
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.imports import IMPORTS, GuestImports
 from cloche.runtime.wasm.memory import Memory
-from cloche.runtime.wasm.recycling import InstancePool
+from cloche.runtime.wasm.recycling import InstancePool, OwnPages
 from cloche.runtime.wasm.traps import Stopped, kind_of, trap_text
 
 __all__ = ["CALLBACKS", "FUEL_FULL", "Instance", "InstanceTemplate", "ServedGuest", "StoreLimits"]
@@ -203,7 +203,7 @@ class InstanceTemplate:
 class Instance(ServedGuest):
     """One instance in one store. Used by one thread at a time; :meth:`close` frees it."""
 
-    __slots__ = ("_at", "_context", "_engine", "_inbox", "_step", "_store", "_words", "memory")
+    __slots__ = ("_at", "_context", "_engine", "_inbox", "_step", "_store", "_words", "memory", "pages")
 
     def __init__(
         self, template: InstanceTemplate, control: Control, host: GuestImports | None, limits: StoreLimits
@@ -218,6 +218,7 @@ class Instance(ServedGuest):
         self._prepare(limits)
         self._instantiate(template)
         self.memory = self._find_memory()
+        self.pages = OwnPages()
         if host is not None:
             host.memory = self.memory
 

@@ -80,6 +80,8 @@ class WasmMachine:
         )
         # The guest may serve another machine once this one is closed; this view of its memory does not.
         self._memory = self._guest.memory
+        self._pages = self._guest.pages
+        self._thread = get_ident()
         # Known beforehand: a guest that was restored must not spend more fuel than one that was asked long ago.
         self._metered = engine.metering == "fuel"
         self._small_inbox = template.small_inbox
@@ -97,7 +99,10 @@ class WasmMachine:
         Raises Stopped when the guest was ended, and the machine is dead then; MemoryExceeded when the request found
         no room in the guest, which lives on; SessionBusy, SessionClosed or ConfigurationError when nothing was run.
         """
-        if get_ident() != signals.main.ident:
+        thread = get_ident()
+        if thread != self._thread:
+            self._pages.spoil()
+        if thread != signals.main.ident:
             return self._take_turn(request, roomy)
         self._control.on_main = True
         deferral = signals.Deferral(self._control, self._host)
@@ -159,6 +164,8 @@ class WasmMachine:
 
     def write(self, pointer: int, data: bytes) -> None:
         """Overwrite guest memory. Raises ProtocolError outside of it."""
+        if get_ident() != self._thread:
+            self._pages.spoil()
         self._open().memory.write(pointer, data)
 
     def restore(self, pieces: Sequence[Piece], size: int, stack_pointer: int) -> None:
@@ -172,6 +179,8 @@ class WasmMachine:
 
     def view(self) -> memoryview:
         """Return a writable view of all guest memory, valid until the next step or close."""
+        # Whoever has it may hand it to another thread.
+        self._pages.spoil()
         return self._open().memory.view()
 
     def written(self) -> list[Span]:

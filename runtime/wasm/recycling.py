@@ -4,6 +4,10 @@ A fresh instance costs a millisecond, nearly all of it page faults: each page it
 is copied. Its state is its linear memory and one global, the stack pointer; so writing the image's bytes over every
 page that is not the image's any more makes it a fresh one whose pages are in place. What remains of a run is not a
 matter of trust in the guest: the pages to restore are those that the kernel says were written, whoever wrote them.
+
+To ask the kernel costs more than to copy what it answers. So a guest keeps the answer, and the kernel is asked again
+only if the thread that ran the guest has taken a page fault since: the first write to a page is one, without
+exception, and it is counted before the write. See :class:`OwnPages`.
 """
 
 import ctypes
@@ -14,9 +18,18 @@ from queue import SimpleQueue
 from time import monotonic, sleep
 from typing import Generic, Protocol, TypeVar
 
-from cloche.runtime.wasm.memory import Memory, written_spans
+from cloche.runtime.wasm.memory import Memory, Span, written_spans
 
-__all__ = ["LEISURE", "MAX_IDLE", "BackgroundThread", "InstancePool", "Recyclable", "background_thread", "restore"]
+__all__ = [
+    "LEISURE",
+    "MAX_IDLE",
+    "BackgroundThread",
+    "InstancePool",
+    "OwnPages",
+    "Recyclable",
+    "background_thread",
+    "restore",
+]
 
 
 _Work = Callable[[], object]
@@ -66,13 +79,73 @@ MAX_IDLE = 4
 LEISURE = 0.001
 """Seconds that a guest waits to be taken before it is restored in the background."""
 # A guest that wrote more than this is cheaper made anew, and would hold the memory while it idles.
-_MAX_WRITTEN = 2 << 20
+_MAX_WRITTEN = 1 << 20
+
+
+Faults = tuple[int, int, int]
+"""A process, a thread of it, and the page faults that this thread has taken in its life."""
+
+
+def _count_no_faults() -> Faults | None:
+    return None
+
+
+def _find_fault_counter() -> Callable[[], Faults | None]:
+    try:
+        import resource
+
+        # Linux only; elsewhere a thread's own faults cannot be told from its neighbours'.
+        this_thread = resource.RUSAGE_THREAD
+    except (ImportError, AttributeError):
+        return _count_no_faults
+    getrusage, getpid, get_ident = resource.getrusage, os.getpid, threading.get_ident
+
+    def count() -> Faults:
+        usage = getrusage(this_thread)
+        # A page of the image that is not in the page cache is a major fault, all others are minor ones.
+        return getpid(), get_ident(), usage.ru_minflt + usage.ru_majflt
+
+    return count
+
+
+count_faults: Callable[[], Faults | None] = _find_fault_counter()
+"""Return the calling thread's page faults so far; None where the system does not count them by thread."""
+
+
+class OwnPages:
+    """Which pages of a guest's memory are its own and no longer the image's, as far as the host knows.
+
+    ``spans`` is what the kernel said last, or None where that may have changed since. It cannot have changed if one
+    thread alone has written the memory, and took no page fault meanwhile. After a fork the process differs, so a child
+    asks again. A page that was swapped out stays the guest's own.
+    """
+
+    __slots__ = ("_since", "spans")
+
+    def __init__(self) -> None:
+        self.spans: list[Span] | None = None
+        self._since: Faults | None = None
+
+    def watch(self) -> None:
+        """The calling thread runs the guest from here on."""
+        self._since = count_faults() if self.spans is not None else None
+
+    def spoil(self) -> None:
+        """Another thread may write the memory: the faults of one thread tell nothing then."""
+        self._since = None
+
+    def settle(self) -> None:
+        """The guest runs no more. What is known of its pages stays known only if it is certain."""
+        since, self._since = self._since, None
+        if since is None or since != count_faults():
+            self.spans = None
 
 
 class Recyclable(Protocol):
     """What the shelf needs of a guest."""
 
     memory: Memory
+    pages: OwnPages
 
     def stack_pointer(self) -> int:
         """Return the guest's own stack pointer."""
@@ -114,14 +187,18 @@ class InstancePool(Generic[Guest]):
     def take(self) -> Guest | None:
         """Return an idle guest, which is the caller's from now on; None if there is none."""
         try:
-            return self._idle.pop()
+            guest: Guest | None = self._idle.pop()
         except IndexError:
-            return self._take_used()
+            guest = self._take_used()
+        if guest is not None:
+            guest.pages.watch()
+        return guest
 
     def put(self, guest: Guest) -> bool:
         """Keep a guest between two requests; False if there are enough, and the guest is to be freed."""
         if len(self._idle) + len(self._used) >= MAX_IDLE:
             return False
+        guest.pages.settle()
         guest.vacate()
         self._used.append((guest, monotonic()))
         if not self._is_waited_for:
@@ -149,26 +226,26 @@ class InstancePool(Generic[Guest]):
             guest, _ = self._used.pop(place)
         except IndexError:
             return None
-        if not restore(guest.memory.view(), self._source):
+        view, pages = guest.memory.view(), guest.pages
+        if pages.spans is None:
+            pages.spans = written_spans(view)
+        if not restore(view, self._source, pages.spans):
             guest.close()
             return None
         guest.set_stack_pointer(self._stack_pointer)
         return guest
 
 
-def restore(memory: memoryview, source: memoryview) -> bool:
-    """Make a memory equal to ``source``, the memory of a guest that was never run.
+def restore(memory: memoryview, source: memoryview, spans: list[Span]) -> bool:
+    """Copy these spans from ``source``, the memory of a guest that was never run.
 
-    False, and nothing is changed, if it has grown, or if too much of it was written.
+    False, and nothing is changed, if the memory has grown, or if the spans are too much to copy.
     """
-    if len(memory) != len(source):
+    if len(memory) != len(source) or sum([end - start for start, end in spans]) > _MAX_WRITTEN:
         return False
-    spans = written_spans(memory)
-    if sum(end - start for start, end in spans) > _MAX_WRITTEN:
-        return False
-    to, from_ = _address(memory), _address(source)
+    to, from_, copy = _address(memory), _address(source), ctypes.memmove
     for start, end in spans:
-        ctypes.memmove(to + start, from_ + start, end - start)
+        copy(to + start, from_ + start, end - start)
     return True
 
 

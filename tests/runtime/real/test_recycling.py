@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import threading
 from collections.abc import Generator
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from cloche.runtime.bridge.protocol import run_request
 from cloche.runtime.limits import Limits
 from cloche.runtime.sandbox import Sandbox
+from cloche.runtime.wasm import recycling
 from cloche.runtime.wasm.machine import ImageSource, WasmMachine
+from cloche.runtime.wasm.memory import written_spans
 from cloche.runtime.wasm.recycling import MAX_IDLE
 from cloche.runtime.wasm.traps import Stopped
 
@@ -70,6 +73,65 @@ def test_what_a_program_did_is_undone_to_the_last_byte(source: ImageSource, prog
     with shelf_of(source) as again:
         assert restored(again, source)
         assert again.stack_pointer == pointer
+
+
+HOSTILE = [
+    *PROGRAMS,
+    "import gc\ngc.unfreeze()\nlen(gc.get_objects())",
+    "b = bytearray(300_000)\nfor i in range(0, 300_000, 997): b[i] = 1",
+    "def f(n): return f(n + 1)\ntry: f(0)\nexcept RecursionError: pass",
+    "import sys\nsys.modules['json'].x = 5\nsys.setrecursionlimit(50)",
+    "class A:\n    def __init__(self): self.x = [1] * 1000\n[A() for _ in range(50)]",
+    "print('x' * 10_000)\nraise SystemExit(3)",
+    "d = {i: i for i in range(3_000)}\nimport re\nre.compile('(a|b)*c').match('ababc')",
+]
+
+
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lists how much memory the kernel was asked about, a question each."""
+    asked: list[int] = []
+
+    def ask(view: memoryview) -> list[tuple[int, int]]:
+        asked.append(len(view))
+        return written_spans(view)
+
+    monkeypatch.setattr(recycling, "written_spans", ask)
+    return asked
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_whatever_ran_before_nothing_is_left(
+    source: ImageSource, monkeypatch: pytest.MonkeyPatch, counted: bool
+) -> None:
+    if not counted:
+        monkeypatch.setattr(recycling, "count_faults", lambda: None)
+    chance = random.Random(11)
+    for _ in range(60):
+        with shelf_of(source) as again:
+            again.step(run_request(chance.choice(HOSTILE), "<run 1>", {}))
+        with shelf_of(source) as again:
+            assert restored(again, source)
+
+
+def test_the_kernel_is_seldom_asked(source: ImageSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    if recycling.count_faults() is None:
+        pytest.skip("this system does not count faults by thread")
+    asked = questions(monkeypatch)
+    for _ in range(100):
+        with shelf_of(source) as again:
+            again.step(run_request("x = 1", "<run 1>", {}))
+    assert len(asked) < 50
+
+
+def test_a_guest_that_two_threads_ran_is_restored(source: ImageSource) -> None:
+    for program in HOSTILE:
+        with shelf_of(source) as again:
+            again.step(run_request("x = 1", "<run 1>", {}))
+            thread = threading.Thread(target=again.step, args=(run_request(program, "<run 2>", {}),))
+            thread.start()
+            thread.join()
+        with shelf_of(source) as again:
+            assert restored(again, source)
 
 
 def test_bytes_written_anywhere_are_undone(source: ImageSource) -> None:

@@ -1,5 +1,6 @@
 """Idle guests: restored by whoever takes them, or at leisure; with guests that are none."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from cloche.runtime.wasm import recycling
-from cloche.runtime.wasm.recycling import MAX_IDLE, BackgroundThread, InstancePool
+from cloche.runtime.wasm.recycling import MAX_IDLE, BackgroundThread, InstancePool, OwnPages
 
 _PAGE = 1 << 16
 
@@ -30,6 +31,7 @@ class FakeGuest:
 
     def __init__(self, content: bytes = b"used") -> None:
         self.memory: Any = FakeMemory(content)
+        self.pages = OwnPages()
         self.restored_by = ""
         self.pointer = 99
         self.vacated = self.closed = False
@@ -136,3 +138,84 @@ def test_an_error_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     background.do(done.set)
     assert done.wait(60)
     assert [args.exc_type for args in shown] == [ZeroDivisionError]
+
+
+class Counters:
+    """Page faults and questions to the kernel, as a test sets and counts them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.faults: tuple[int, int, int] | None = (1, 1, 1)
+        self.questions = 0
+        monkeypatch.setattr(recycling, "count_faults", lambda: self.faults)
+        monkeypatch.setattr(recycling, "written_spans", self._ask)
+        monkeypatch.setattr(recycling, "background_thread", BackgroundThread())
+
+    def _ask(self, view: memoryview) -> list[tuple[int, int]]:
+        self.questions += 1
+        return [(0, len(view))]
+
+
+@pytest.fixture
+def counters(monkeypatch: pytest.MonkeyPatch) -> Counters:
+    return Counters(monkeypatch)
+
+
+def use(pool: InstancePool[FakeGuest], between: Callable[[FakeGuest], object] = bool) -> None:
+    guest = pool.take()
+    assert guest is not None
+    assert guest.is_fresh
+    guest.memory.content[:4] = b"used"
+    guest.pointer = 99
+    between(guest)
+    assert pool.put(guest)
+
+
+@pytest.fixture
+def pool(counters: Counters) -> InstancePool[FakeGuest]:
+    pool = InstancePool(FakeGuest(b"good"), leisure=3_600)
+    pool.put(FakeGuest())
+    return pool
+
+
+def test_without_a_fault_the_kernel_is_asked_once(pool: InstancePool[FakeGuest], counters: Counters) -> None:
+    for _ in range(5):
+        use(pool)
+    assert counters.questions == 1
+
+
+def test_a_fault_asks_again(pool: InstancePool[FakeGuest], counters: Counters) -> None:
+    use(pool, lambda _: setattr(counters, "faults", (1, 1, 2)))
+    use(pool)
+    assert counters.questions == 2
+
+
+@pytest.mark.parametrize("elsewhere", [(2, 1, 1), (1, 2, 1)])
+def test_another_process_or_thread_asks_again(
+    pool: InstancePool[FakeGuest], counters: Counters, elsewhere: tuple[int, int, int]
+) -> None:
+    use(pool, lambda _: setattr(counters, "faults", elsewhere))
+    use(pool)
+    assert counters.questions == 2
+
+
+def test_a_second_writer_asks_again(pool: InstancePool[FakeGuest], counters: Counters) -> None:
+    use(pool, lambda guest: guest.pages.spoil())
+    use(pool)
+    assert counters.questions == 2
+
+
+def test_where_faults_are_not_counted_each_use_asks(pool: InstancePool[FakeGuest], counters: Counters) -> None:
+    counters.faults = None
+    for _ in range(3):
+        use(pool)
+    assert counters.questions == 3
+
+
+def test_a_first_write_to_a_page_is_a_fault() -> None:
+    if recycling.count_faults() is None:
+        pytest.skip("this system does not count faults by thread")
+    with mmap.mmap(-1, 64 * mmap.PAGESIZE) as pages:
+        before = recycling.count_faults()
+        for start in range(0, len(pages), mmap.PAGESIZE):
+            pages[start] = 1
+        assert recycling.count_faults() != before
