@@ -173,6 +173,8 @@ class WasmMachine:
 
         Raises MemoryError beyond the limit, ProtocolError for a piece outside the memory.
         """
+        if get_ident() != self._thread:
+            self._pages.spoil()
         instance = self._open()
         instance.memory.restore(pieces, size)
         instance.set_stack_pointer(stack_pointer)

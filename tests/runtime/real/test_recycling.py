@@ -123,6 +123,24 @@ def test_the_kernel_is_seldom_asked(source: ImageSource, monkeypatch: pytest.Mon
     assert len(asked) < 50
 
 
+def test_a_memory_that_another_thread_wrote_is_restored(source: ImageSource) -> None:
+    def scatter(again: WasmMachine) -> None:
+        chance = random.Random(5)
+        for _ in range(50):
+            again.write(chance.randrange(again.memory_size() - 8), chance.randbytes(8))
+        pieces = [(chance.randrange(again.memory_size() - 8), chance.randbytes(8)) for _ in range(50)]
+        again.restore(pieces, again.memory_size(), again.stack_pointer)
+
+    for _ in range(3):
+        with shelf_of(source) as again:
+            again.step(run_request("x = 1", "<run 1>", {}))
+            thread = threading.Thread(target=scatter, args=(again,))
+            thread.start()
+            thread.join()
+        with shelf_of(source) as again:
+            assert restored(again, source)
+
+
 def test_a_guest_that_two_threads_ran_is_restored(source: ImageSource) -> None:
     for program in HOSTILE:
         with shelf_of(source) as again:
