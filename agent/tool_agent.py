@@ -17,6 +17,7 @@ from cloche.agent.toolset import FINAL_ANSWER
 from cloche.agent.values import plain, shorten
 from cloche.host_tools import Tool
 from cloche.runtime.dispatch import UnknownTool
+from cloche.runtime.errors import GuestVisibleError
 from cloche.runtime.result import ToolCallRecord
 
 __all__ = ["ToolCallingAgent"]
@@ -99,7 +100,7 @@ class ToolCallingAgent(MultiStepAgent):
         if isinstance(error, UnknownTool):
             return f"Error: there is no tool called {error.name!r}; {near(error.name, self.tools)}"
         if error is not None:
-            return shorten(f"Error: {_kind(error)}: {getattr(error, 'guest_message', error)}", limit)
+            return shorten(f"Error: {_kind(error)}: {error}", limit)
         if isinstance(value, Image):
             step.images.append(value)
             return "The tool returned an image, shown below."
@@ -122,4 +123,4 @@ def _schema(name: str, tool: Tool) -> dict[str, Any]:
 
 
 def _kind(error: BaseException) -> str:
-    return str(getattr(error, "guest_type", type(error).__name__))
+    return error.guest_type if isinstance(error, GuestVisibleError) else type(error).__name__

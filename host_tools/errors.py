@@ -1,6 +1,6 @@
 """The errors of this layer: for the author of a tool, for who fetches one from elsewhere, and two for the program."""
 
-from cloche.runtime.errors import ClocheError, ConfigurationError
+from cloche.runtime.errors import ClocheError, ConfigurationError, GuestVisibleError
 
 __all__ = ["HubError", "RemoteCodeRefused", "ToolDefinitionError", "ToolFailed", "ToolRejected"]
 
@@ -37,7 +37,7 @@ class HubError(ClocheError):
         return f"{self.source}: {self.problem}"
 
 
-class ToolRejected(ClocheError):
+class ToolRejected(GuestVisibleError):
     """The program called a tool with wrong arguments; the tool itself was not run.
 
     ``guest_type`` is the exception class the guest raises: ``"TypeError"`` for a missing, unexpected or wrongly
@@ -49,14 +49,13 @@ class ToolRejected(ClocheError):
     def __init__(self, guest_type: str, guest_message: str, argument: str = "") -> None:
         super().__init__(guest_type, guest_message, argument)
         self.guest_type = guest_type
-        self.guest_message = guest_message
         self.argument = argument
 
     def __str__(self) -> str:
-        return self.guest_message
+        return str(self.args[1])
 
 
-class ToolFailed(ClocheError):
+class ToolFailed(GuestVisibleError):
     """A tool ran and failed, for a reason that the program may read as it is.
 
     ``guest_type`` is the exception class the guest raises and ``guest_message`` its text. Raise it from a tool to
@@ -66,7 +65,6 @@ class ToolFailed(ClocheError):
     def __init__(self, guest_type: str, guest_message: str) -> None:
         super().__init__(guest_type, guest_message)
         self.guest_type = guest_type
-        self.guest_message = guest_message
 
     def __str__(self) -> str:
-        return self.guest_message
+        return str(self.args[1])

@@ -72,7 +72,7 @@ class Dispatcher(Protocol):
         """Call a tool and return its value, or the awaitable of it.
 
         Raises UnknownTool, or whatever the tool raises. Of an exception, its class name and its text reach the
-        guest, or its attributes ``guest_type`` and ``guest_message`` where it has them.
+        guest; of a GuestVisibleError its ``guest_type`` and ``guest_message``.
         """
         ...
 

@@ -17,6 +17,7 @@
     |   +-- GuestCrashed           a trap that no limit explains: reason
     |   +-- ProtocolError          a forged or damaged frame: detail
     |   +-- Interrupted            the caller stopped the run: reason
+    +-- GuestVisibleError          what a tool's call raises in the program, as it is: guest_type, guest_message
     +-- CallerError                what the caller did: raised at once
         +-- ConfigurationError     (ValueError) a setting that cannot work: field, problem
         +-- SessionBusy            two callers at once
@@ -48,6 +49,7 @@ __all__ = [
     "GuestCrashed",
     "GuestError",
     "GuestException",
+    "GuestVisibleError",
     "ImageError",
     "Interrupted",
     "LimitExceeded",
@@ -257,6 +259,22 @@ class Interrupted(GuestError):
     def __init__(self, reason: str = "the caller interrupted the run") -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class GuestVisibleError(ClocheError):
+    """Raised by the host when a program calls a tool, and read by that program as it is.
+
+    There it is an exception of the class ``guest_type`` with the text ``guest_message``. Of any other exception the
+    program sees the name of its class and its text; of an OSError, whose text may hold the host's file names, only
+    ``strerror``.
+    """
+
+    guest_type = "RuntimeError"
+
+    @property
+    def guest_message(self) -> str:
+        """What the program reads: the error's own text, which must hold nothing of the host."""
+        return str(self)
 
 
 class CallerError(ClocheError):

@@ -13,7 +13,7 @@ from cloche.agent.loop.effects import Effect, aevents_of, events_of, finished
 from cloche.agent.loop.run import Run
 from cloche.agent.models.base import in_thread
 from cloche.host_tools import ToolRegistry
-from cloche.runtime.errors import ClocheError
+from cloche.runtime.errors import GuestVisibleError
 from cloche.runtime.result import CallOutcome, ToolCallRecord
 
 __all__ = ["ApprovalUnavailable", "CallTools"]
@@ -81,20 +81,20 @@ class CallTools(Effect[list[ToolCallRecord]]):
         return tool is None or tool.is_async or not tool.blocking
 
 
-class ApprovalUnavailable(ClocheError):
+class ApprovalUnavailable(GuestVisibleError):
     """A tool that has to be approved, or answered later, was called by an agent that runs no programs."""
 
     guest_type = "PermissionError"
 
     def __init__(self, tool: str) -> None:
         super().__init__(tool)
-        self.guest_message = (
-            f"{tool} has to wait for an approval or an answer, which this agent cannot: it was not called. "
-            "Do without it"
-        )
+        self.tool = tool
 
     def __str__(self) -> str:
-        return self.guest_message
+        return (
+            f"{self.tool} has to wait for an approval or an answer, which this agent cannot: it was not called. "
+            "Do without it"
+        )
 
 
 class _Account:

@@ -18,19 +18,15 @@ import httpcore
 import httpx
 
 from cloche.host_tools.policy.execution import Expired, call_in_thread
-from cloche.runtime.errors import ClocheError, ConfigurationError
+from cloche.runtime.errors import ConfigurationError, GuestVisibleError
 
 __all__ = ["Address", "AddressRules", "AllowList", "CheckedNetwork", "WebError", "WebRefused"]
 
 
-class WebError(ClocheError):
+class WebError(GuestVisibleError):
     """A request failed. In the guest it is a ConnectionError with this text."""
 
     guest_type = "ConnectionError"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.guest_message = message
 
 
 class WebRefused(WebError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from cloche.runtime.errors import ClocheError, ConfigurationError
+from cloche.runtime.errors import ConfigurationError, GuestVisibleError
 
 __all__ = [
     "Approval",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-class ToolDenied(ClocheError):
+class ToolDenied(GuestVisibleError):
     """A policy did not allow a call; the tool was not run. In the guest it is a PermissionError.
 
     ``tool`` is the tool's name and ``reason`` what the program may know. The exception of a policy that failed
@@ -46,16 +46,11 @@ class ToolDenied(ClocheError):
         self.tool = tool
         self.reason = reason
 
-    @property
-    def guest_message(self) -> str:
-        """What the program reads."""
+    def __str__(self) -> str:
         return f"{self.tool}() is not allowed: {self.reason}"
 
-    def __str__(self) -> str:
-        return self.guest_message
 
-
-class ToolTimedOut(ClocheError):
+class ToolTimedOut(GuestVisibleError):
     """A tool took longer than its policy allows, and is not waited for any more. In the guest a TimeoutError."""
 
     guest_type = "TimeoutError"
@@ -65,13 +60,8 @@ class ToolTimedOut(ClocheError):
         self.tool = tool
         self.seconds = seconds
 
-    @property
-    def guest_message(self) -> str:
-        """What the program reads."""
-        return f"{self.tool}() took longer than {self.seconds:.3g} s"
-
     def __str__(self) -> str:
-        return self.guest_message
+        return f"{self.tool}() took longer than {self.seconds:.3g} s"
 
 
 @dataclass(frozen=True, slots=True)

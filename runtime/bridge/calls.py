@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.runtime.bridge.protocol import EMPTY_REPLY, Start, error_reply, value_reply
 from cloche.runtime.bridge.run_state import MAX_WAIT, RunState, now
 from cloche.runtime.dispatch import Dispatcher, UnknownTool
-from cloche.runtime.errors import CallsExceeded
+from cloche.runtime.errors import CallsExceeded, GuestVisibleError
 from cloche.runtime.result import ToolCallRecord, ToolFinished, ToolStarted
 from cloche.runtime.threads import Settled, background_loops, start_awaiting, tool_threads
 from cloche.runtime.values import UnserializableError, ValueCodecError
@@ -121,9 +121,8 @@ def error_text(error: BaseException, tool: str, most: int) -> tuple[str, str]:
     if isinstance(error, ValueCodecError):
         kind = "TypeError" if isinstance(error, UnserializableError) else "ValueError"
         return kind, f"the tool {tool!r} returned a value that cannot be sent: {error}"[:most]
-    name, message = getattr(error, "guest_type", None), getattr(error, "guest_message", None)
-    if type(name) is str and type(message) is str:
-        return name[:_MAX_NAME], message[:most]
+    if isinstance(error, GuestVisibleError):
+        return error.guest_type[:_MAX_NAME], error.guest_message[:most]
     return type(error).__name__, _message(error)[:most]
 
 

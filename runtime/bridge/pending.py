@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cloche.runtime.bridge.protocol import Call, Start, WaitingResponse, parse_call
 from cloche.runtime.dispatch import AnsweredCall, AnsweringDispatcher, Dispatcher, NoTools, as_suspending
-from cloche.runtime.errors import ClocheError, ProtocolError, SnapshotCorrupt
+from cloche.runtime.errors import GuestVisibleError, ProtocolError, SnapshotCorrupt
 from cloche.runtime.result import ToolCallRecord
 from cloche.runtime.threads import Settled
 from cloche.runtime.wasm.signals import is_from_signal
@@ -50,7 +50,7 @@ class MakeCall(NamedTuple):
 Answer = GiveValue | RaiseError | MakeCall
 
 
-class CallDenied(ClocheError):
+class CallDenied(GuestVisibleError):
     """A call was not approved; in the guest it is a PermissionError with the reason."""
 
     guest_type = "PermissionError"
@@ -60,28 +60,26 @@ class CallDenied(ClocheError):
         self.tool = tool
         self.reason = reason
 
-    @property
-    def guest_message(self) -> str:
-        """What the program reads."""
-        return f"{self.tool}() is not allowed: {self.reason}" if self.reason else f"{self.tool}() is not allowed"
-
     def __str__(self) -> str:
-        return self.guest_message
+        return f"{self.tool}() is not allowed: {self.reason}" if self.reason else f"{self.tool}() is not allowed"
 
 
 SuspendRule = Callable[[str, list[Any], dict[str, Any]], bool]
 """Decides by a call's name, positional and keyword arguments whether it waits. What it raises ends the run."""
 
 
-class CannotSuspend(ClocheError):
+class CannotSuspend(GuestVisibleError):
     """A call has to wait, and its program was not started in a way that allows it."""
 
     guest_type = "CannotSuspendHere"
 
     def __init__(self, tool: str) -> None:
         super().__init__(tool)
-        self.guest_message = (
-            f"{tool}() has to wait for an answer, and this program was started with run(), which waits for nobody: "
+        self.tool = tool
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tool}() has to wait for an answer, and this program was started with run(), which cannot wait: "
             "the host has to start it with session.start()"
         )
 

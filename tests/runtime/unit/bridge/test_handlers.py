@@ -15,7 +15,14 @@ from cloche.runtime.bridge.handlers import BridgeHandlers
 from cloche.runtime.bridge.run_state import RunState
 from cloche.runtime.bridge.transcript import Tape
 from cloche.runtime.dispatch import NoTools, UnknownTool
-from cloche.runtime.errors import CallsExceeded, Interrupted, OutputExceeded, ProtocolError, TimeExceeded
+from cloche.runtime.errors import (
+    CallsExceeded,
+    GuestVisibleError,
+    Interrupted,
+    OutputExceeded,
+    ProtocolError,
+    TimeExceeded,
+)
 from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import StopRun
 from cloche.runtime.result import Event, ToolFinished, ToolStarted
@@ -97,9 +104,11 @@ def test_a_call_of_what_is_not_there(bridge: Bridge) -> None:
     assert bridge.send(1, 1, "missing", [], {})[:2] == [1, "NameError"]
 
 
-class Told(Exception):
+class ForTheGuest(GuestVisibleError):
     guest_type = "ValueError"
-    guest_message = "for the guest"
+
+    def __str__(self) -> str:
+        return "for the guest"
 
 
 class Empty(Exception):
@@ -114,7 +123,7 @@ class Empty(Exception):
     [
         (ValueError("v"), ["ValueError", "v"]),
         (Empty("e"), ["Empty", "e"]),
-        (Told("for the host"), ["ValueError", "for the guest"]),
+        (ForTheGuest("for the host"), ["ValueError", "for the guest"]),
         (FileNotFoundError(2, "No such file", "/host/path"), ["FileNotFoundError", "No such file"]),
         (PermissionError("ask the owner first"), ["PermissionError", "ask the owner first"]),
         (shutil.SameFileError("'/host/a' and '/host/b' are the same file"), ["SameFileError", ""]),
