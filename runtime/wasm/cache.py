@@ -1,10 +1,13 @@
 """Compiled images on disk, so that a new process need not compile for seconds.
 
 An entry is one file, ``<key>.<sha256 of the content>.cwasm``: the key names what it was compiled from and for, the
-digest what must be in it. The digest is checked at every load (27 ms for 40 MB with the CPU's SHA instructions), so a
-torn, truncated or rotten file is never executed, whatever its metadata says. Loading a compiled image is running its
-code: the folder's owner and mode keep other users from planting one. Because the digest is part of the name, there is
-no second file that could disagree.
+digest what must be in it. Loading a compiled image is running its code: the folder's owner and mode keep other users
+from planting one, and a torn, truncated or rotten file is never executed, because its digest is checked.
+
+That takes 27 ms for 40 MB with the CPU's SHA instructions, as much as all the rest of starting an engine. So a file
+that was found sound gets a stamp beside it: what the file system says of it, and which boot of the machine saw it.
+While all of that still holds, the content is not hashed again; each write, rename or replacement changes it. Rot that
+the file system does not notice is found once per boot.
 """
 
 import contextlib
@@ -80,7 +83,13 @@ def _check_parent(found: os.stat_result, path: Path) -> None:
 # Entries of other images, meterings and versions, 50 MB each: how many stay, and for how many days without use.
 _MAX_ENTRIES = 8
 _MAX_DAYS = 30
-_OURS = (".cwasm", ".lock", PART)
+_OURS = (".cwasm", ".lock", ".stamp", PART)
+# Noting a use changes the file's metadata, and so voids its stamp: once a day is enough to know what is in use.
+_NOTE_AFTER = 86_400
+# A file that changed less long ago could change once more with the same times: the file system's clock ticks in
+# milliseconds, FAT's in two seconds.
+_SETTLED = 3.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def cache_key(digest: str, engine: Engine) -> str:
@@ -150,12 +159,48 @@ class CompiledCache:
 
 
 def _is_sound(path: Path) -> bool:
+    """Return whether the file's content has the digest in its name: as its stamp says, or as its bytes do."""
+    try:
+        facts = _facts(path)
+        if facts and _stamp_of(path).read_text(encoding="ascii") == facts:
+            return True
+    except (OSError, UnicodeDecodeError):
+        pass
+    return _has_its_digest(path)
+
+
+def _has_its_digest(path: Path) -> bool:
     expected = path.name.split(".")[1]
     try:
+        before = _facts(path)
         with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == expected
+            sound = hashlib.file_digest(file, "sha256").hexdigest() == expected
     except OSError:
         return False
+    if sound and before:
+        _stamp(path, before)
+    return sound
+
+
+def _stamp(path: Path, facts: str) -> None:
+    # A cache that cannot be written to is read all the same, and hashed at each load.
+    with contextlib.suppress(OSError):
+        if time.time() - path.stat().st_ctime > _SETTLED and facts == _facts(path):
+            write_atomically(_stamp_of(path), facts.encode("ascii"))
+
+
+def _facts(path: Path) -> str:
+    """Return what changes whenever the file does, within one boot; nothing where the system does not number boots."""
+    try:
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+    found = path.stat()
+    return f"{boot} {found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+
+
+def _stamp_of(path: Path) -> Path:
+    return path.with_suffix(".stamp")
 
 
 def _last_use(path: Path) -> float:
@@ -166,10 +211,12 @@ def _last_use(path: Path) -> float:
 
 
 def _note_use(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        os.utime(path)
+    if time.time() - _last_use(path) > _NOTE_AFTER:
+        with contextlib.suppress(OSError):
+            os.utime(path)
 
 
 def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
+    for each in (path, _stamp_of(path)):
+        with contextlib.suppress(OSError):
+            each.unlink()

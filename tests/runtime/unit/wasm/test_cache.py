@@ -1,13 +1,16 @@
 """Compiled images on disk: written at once or not at all, checked before use, in a folder of one's own."""
 
+import hashlib
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wasmtime
 
 from cloche.runtime.errors import ImageError
+from cloche.runtime.wasm import cache as cache_module
 from cloche.runtime.wasm.cache import CompiledCache, cache_home, cache_key, private_folder
 from cloche.runtime.wasm.engine import MIN_WASMTIME, Engine, check_version
 
@@ -91,7 +94,96 @@ def test_a_damaged_entry_is_never_loaded(
     assert compiler.count == 2
 
 
-def test_an_entry_that_somebody_named_is_not_trusted(cache: CompiledCache, engine: Engine, compiler: Compiler) -> None:
+class Hashes:
+    """Counts the files that were hashed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self._digest = hashlib.file_digest
+        monkeypatch.setattr(hashlib, "file_digest", self._count)
+
+    def _count(self, file: Any, name: str) -> Any:
+        self.count += 1
+        return self._digest(file, name)
+
+
+@pytest.fixture
+def stamped(
+    cache: CompiledCache, engine: Engine, compiler: Compiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Hashes:
+    """An entry that was found sound in this boot, and changed long enough ago."""
+    boot = tmp_path / "boot_id"
+    boot.write_text("one\n")
+    monkeypatch.setattr(cache_module, "_BOOT_ID", boot)
+    monkeypatch.setattr(cache_module, "_SETTLED", -1.0)
+    cache.module(engine, "digest", compiler)
+    hashes = Hashes(monkeypatch)
+    cache.module(engine, "digest", compiler)
+    assert hashes.count == 1
+    assert entry(cache).with_suffix(".stamp").exists()
+    return hashes
+
+
+def test_a_sound_entry_is_hashed_once_per_boot(
+    cache: CompiledCache, engine: Engine, compiler: Compiler, stamped: Hashes, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        assert runs(cache.module(engine, "digest", compiler), engine)
+    assert stamped.count == 1
+    (tmp_path / "boot_id").write_text("two\n")
+    for _ in range(3):
+        assert runs(cache.module(engine, "digest", compiler), engine)
+    assert (stamped.count, compiler.count) == (2, 1)
+
+
+def test_without_a_boot_id_each_load_hashes(
+    cache: CompiledCache, engine: Engine, compiler: Compiler, stamped: Hashes, tmp_path: Path
+) -> None:
+    (tmp_path / "boot_id").unlink()
+    for _ in range(3):
+        cache.module(engine, "digest", compiler)
+    assert (stamped.count, compiler.count) == (4, 1)
+
+
+@pytest.mark.parametrize("way", ["written in place", "replaced", "touched"])
+def test_a_stamp_holds_for_the_very_file(
+    cache: CompiledCache, engine: Engine, compiler: Compiler, stamped: Hashes, way: str
+) -> None:
+    path = entry(cache)
+    content, times = bytearray(path.read_bytes()), path.stat()
+    content[len(content) // 2] ^= 1
+    if way == "written in place":
+        path.write_bytes(content)
+    elif way == "replaced":
+        other = path.with_name("other")
+        other.write_bytes(content)
+        other.replace(path)
+    # The same size and the same times: what is left to tell them apart cannot be set.
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert runs(cache.module(engine, "digest", compiler), engine)
+    assert stamped.count > 1
+    assert compiler.count == (1 if way == "touched" else 2)
+
+
+@pytest.mark.parametrize("stamp", [b"", b"one", b"\xff\xfe", b"one 1 2 3 4 5"])
+def test_a_torn_stamp_is_none(
+    cache: CompiledCache, engine: Engine, compiler: Compiler, stamped: Hashes, stamp: bytes
+) -> None:
+    entry(cache).with_suffix(".stamp").write_bytes(stamp)
+    assert runs(cache.module(engine, "digest", compiler), engine)
+    assert (stamped.count, compiler.count) == (2, 1)
+
+
+def test_a_file_that_just_changed_gets_no_stamp(
+    cache: CompiledCache, engine: Engine, compiler: Compiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_module, "_SETTLED", 3_600.0)
+    for _ in range(2):
+        cache.module(engine, "digest", compiler)
+    assert not entry(cache).with_suffix(".stamp").exists()
+
+
+def test_a_forged_name_is_not_trusted(cache: CompiledCache, engine: Engine, compiler: Compiler) -> None:
     forged = cache.folder / f"{cache_key('digest', engine)}.{'0' * 64}.cwasm"
     forged.write_bytes(wasmtime.Module(engine.wasmtime, TEXT).serialize())
     assert runs(cache.module(engine, "digest", compiler), engine)
@@ -102,8 +194,6 @@ def test_an_entry_that_somebody_named_is_not_trusted(cache: CompiledCache, engin
 def test_sound_bytes_that_are_no_module_are_compiled_anew(
     cache: CompiledCache, engine: Engine, compiler: Compiler
 ) -> None:
-    import hashlib
-
     content = b"no module"
     name = f"{cache_key('digest', engine)}.{hashlib.sha256(content).hexdigest()}.cwasm"
     (cache.folder / name).write_bytes(content)
