@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 # Before anything is counted, caches are filled and threads are there, as in a process that has been at work.
 _WARM_UP = 4
 # The background restores guests at moments of its own: the least of several rounds is what the action itself takes.
-_ROUNDS = 3
+_ROUNDS = 8
 _STATE = "import json, re\nrows = [{'n': n, 'text': str(n)} for n in range(500)]\ntext = json.dumps(rows)"
 _STEP = "Thinking.\n<code>\nx = add(5)\nprint(x)\n</code>"
 _LAST = "Thinking.\n<code>\nfinal_answer(add(5))\n</code>"

@@ -50,7 +50,7 @@ def main(home: str = "/work") -> None:
     ``home`` becomes the working folder, and the first place where modules are looked for.
     """
     _stand_in()
-    _install()
+    _install(home)
     _settle_in(home)
     _register()
     _import_usual()
@@ -65,12 +65,13 @@ def _stand_in() -> None:
     install_absent()
 
 
-def _install() -> None:
+def _install(home: str) -> None:
     from cloche_guest import streams
     from cloche_guest.entropy import install as install_entropy
     from cloche_guest.policy import install as install_policy
     from cloche_guest.program import install as install_main
     from cloche_guest.sources import install as install_sources
+    from cloche_guest.streams import install as install_streams
     from cloche_guest.tracebacks import install as install_tracebacks
     from cloche_guest.unsupported.processes import install as install_refusals
     from cloche_guest.unsupported.threads import install as install_threads
@@ -78,9 +79,10 @@ def _install() -> None:
     install_refusals()
     install_threads()
     install_policy()
-    install_main()
+    install_main(home)
     install_tracebacks()
     install_sources()
+    install_streams()
     install_entropy()
     streams.restore()
 

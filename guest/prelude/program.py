@@ -1,7 +1,9 @@
 """A program: its source text compiled and run, snippet by snippet, in one lasting ``__main__`` module."""
 
 import _sitebuiltins
+import atexit
 import builtins
+import gc
 import sys
 from collections import OrderedDict
 from types import CodeType, FunctionType, ModuleType
@@ -13,18 +15,22 @@ from cloche_guest.sources import register
 from cloche_guest.tool_errors import CannotSuspendHere, ToolError
 from cloche_guest.unsupported.reasons import put
 
-__all__ = ["MAIN", "NAMESPACE", "Program", "compiled", "forget", "install", "latest_filename", "run"]
+__all__ = ["MAIN", "NAMESPACE", "Program", "compiled", "forget", "install", "latest_filename", "run", "wind_up"]
 
 MAIN = ModuleType("__main__")
 NAMESPACE: dict[str, Any] = vars(MAIN)
 _CO_COROUTINE = 0x80
+_BYTE_ORDER_MARK = "\ufeff"
 _MAX_CACHED = 32
 _MAX_CACHED_LENGTH = 8_192
 
 
-def install() -> None:
-    """Make the module ``__main__``, and complete the builtins that ``site`` would have added."""
+def install(home: str = "/work") -> None:
+    """Make the module ``__main__`` of a file in ``home``, and complete the builtins that ``site`` would have added."""
     sys.modules["__main__"] = MAIN
+    # There is no such file: programs ask for the folder that it is in, and for their own name.
+    MAIN.__file__ = f"{home}/main.py"
+    sys.argv = [MAIN.__file__]
     put(builtins, exit=_exit, quit=_exit, help=vars(_sitebuiltins)["_Helper"]())
     put(builtins, ToolError=ToolError, CannotSuspendHere=CannotSuspendHere)
 
@@ -53,7 +59,7 @@ def compiled(source: str, filename: str) -> Program:
     """
     program = _cache.get(source)
     if program is None:
-        program = _program(source, register(source, filename))
+        program = _program(source.removeprefix(_BYTE_ORDER_MARK), register(source, filename))
         if len(source) <= _MAX_CACHED_LENGTH:
             _remember(source, program)
     return program
@@ -92,6 +98,18 @@ def run(source: str, filename: str) -> Any:
     for part in program.parts:
         value = _evaluate(part)
     return value
+
+
+def wind_up() -> None:
+    """Do what Python does when a program ends: call its exit handlers, then let go of its global names.
+
+    What goes wrong in these is printed, as Python does, and not raised.
+    """
+    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
+    for name in [name for name in NAMESPACE if name[:1] == "_" != name[1:2]] + list(NAMESPACE):
+        if name != "__builtins__":
+            NAMESPACE[name] = None
+    gc.collect()
 
 
 def latest_filename() -> str:

@@ -7,7 +7,7 @@ from _cloche import pack, unpack
 from cloche_guest import caps, files, streams, suspension
 from cloche_guest.caps import CAPS
 from cloche_guest.entropy import reseed
-from cloche_guest.program import NAMESPACE, latest_filename, run
+from cloche_guest.program import NAMESPACE, latest_filename, run, wind_up
 from cloche_guest.tools import Toolbox
 from cloche_guest.tracebacks import ErrorReport, describe, refuse
 from cloche_guest.values import ValueCodecError, decode, encode
@@ -19,6 +19,7 @@ _RESEED = 10
 _NOTHING = encode([_FINISHED, None, None])
 _toolbox = Toolbox(NAMESPACE)
 _fresh = True
+_is_last = False
 
 
 def step(request: bytes) -> bytes:
@@ -28,11 +29,14 @@ def step(request: bytes) -> bytes:
         operation, *operands = decode(request) if message is NotImplemented else message
         if _fresh:
             _reseed_once(operation)
-        return _finished(_OPERATIONS[operation](*operands))
+        response = _finished(_OPERATIONS[operation](*operands))
     except BaseException as error:
         report = describe(error, latest_filename())
         streams.flush()  # the program's own __str__ may have printed
-        return _failed(report)
+        response = _failed(report)
+    if _is_last:
+        _wind_up()
+    return response
 
 
 def forget() -> None:
@@ -47,6 +51,17 @@ def _reseed_once(operation: int) -> None:
     _fresh = False
     if operation != _RESEED:
         reseed()
+
+
+def _wind_up() -> None:
+    """End the program as a process ends. What it had to say is in the response: nothing here can change that."""
+    global _is_last
+    _is_last = False
+    try:
+        wind_up()
+        streams.finish()
+    except BaseException:
+        streams.flush()
 
 
 def _finished(value: Any) -> bytes:
@@ -77,21 +92,29 @@ def _failed(report: ErrorReport) -> bytes:
 def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
     if suspension.is_suspended():
         raise RuntimeError("a program is suspended: resume it before another one is run")
+    streams.restore()
     if options:
         _apply(options)
-    streams.restore()
     try:
         return run(source, filename)
     finally:
-        streams.flush()
+        streams.finish()
 
 
 def _apply(options: dict[str, Any]) -> None:
-    """Take over what the host has to say before a run: ``limits`` as for LIMITS, ``tools`` as for DEFINE."""
+    """Apply the options of a request: ``limits`` as for LIMITS, ``tools`` as for DEFINE, ``stdin`` as text to read.
+
+    ``last`` says that no other run follows, so that the program winds up as at the end of a process.
+    """
+    global _is_last
     if "limits" in options:
         caps.apply(options["limits"])
     if "tools" in options:
         _toolbox.define(options["tools"])
+    if "stdin" in options:
+        streams.feed(options["stdin"])
+    if "last" in options:
+        _is_last = True
 
 
 def _resume(*_: Any) -> NoReturn:

@@ -1,12 +1,20 @@
-"""sys.stdout and sys.stderr: lines leave for the host as they are finished."""
+"""sys.stdin, sys.stdout and sys.stderr: lines leave for the host as they are finished.
 
+Programs wrap the streams in others, detach their buffers, or put objects of their own in their place. What such a
+stream still holds when a run ends is sent then: it belongs to that run.
+"""
+
+import builtins
+import gc
 import io
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import _cloche
+from cloche_guest.unsupported.reasons import NO_INPUT, put
 
-__all__ = ["ERR", "IN", "OUT", "ByteOutput", "NoInput", "Output", "flush", "restore"]
+__all__ = ["ERR", "IN", "OUT", "ByteOutput", "NoInput", "Output", "feed", "finish", "flush", "install", "restore"]
 
 _BUFFER = 8_192
 # One huge text is sent in pieces, so that the guest never holds a second full copy of it.
@@ -24,7 +32,8 @@ class Output(io.TextIOBase):
 
     def __init__(self, stream: int, name: str) -> None:
         self.name = name
-        self.buffer = ByteOutput(self, stream)
+        self.below = ByteOutput(self, stream)
+        """The stream of bytes, for those who put nothing around it."""
         self.other: Output | None = None
         self._stream = stream
         # Pieces, not one text: a program that prints one character at a time would copy it all each time.
@@ -57,6 +66,22 @@ class Output(io.TextIOBase):
             return
         for start in range(0, len(text), _PIECE):
             _cloche.write(self._stream, text[start : start + _PIECE].encode("utf-8", "backslashreplace"))
+
+    @property
+    def buffer(self) -> "ByteOutput":
+        """The stream of bytes below; whoever asks for it may put a stream of its own around it."""
+        _State.may_be_wrapped = True
+        return self.below
+
+    def detach(self) -> Any:
+        """Flush and return the buffer. The stream can still be used: the next run writes to it too."""
+        self.flush()
+        return self.buffer
+
+    def fileno(self) -> int:
+        """Return 1 for stdout and 2 for stderr: what is written to these goes to the same place, at once."""
+        self.flush()
+        return self._stream
 
     def reconfigure(self, **changes: Any) -> None:
         """Accept and ignore: the stream is UTF-8, by the line, always."""
@@ -94,6 +119,10 @@ class ByteOutput(io.BufferedIOBase):
         """Send what the text stream holds back."""
         self._text.flush()
 
+    def fileno(self) -> int:
+        """Return 1 for stdout and 2 for stderr."""
+        return self._text.fileno()
+
     def writable(self) -> bool:
         """Return True."""
         return True
@@ -104,10 +133,17 @@ class ByteOutput(io.BufferedIOBase):
 
 
 class NoInput(io.TextIOBase):
-    """sys.stdin of a program nobody types to: always at its end."""
+    """sys.stdin of a program that was given no input: always at its end."""
 
     encoding = "utf-8"
+    errors = "strict"
     name = "<stdin>"
+    mode = "r"
+
+    @property
+    def buffer(self) -> io.BytesIO:
+        """No bytes."""
+        return io.BytesIO()
 
     def read(self, size: int | None = -1, /) -> str:
         """Return the empty text."""
@@ -122,22 +158,83 @@ class NoInput(io.TextIOBase):
         return True
 
 
+class _State:
+    may_be_wrapped = False
+    """Whether a program ever asked for a buffer, so that streams of its own may stand in front of it."""
+
+
 OUT = Output(1, "<stdout>")
 ERR = Output(2, "<stderr>")
 OUT.other, ERR.other = ERR, OUT
 IN = NoInput()
+# By name, as a program may have deleted them.
+_of_sys = vars(sys).get
+
+
+def install() -> None:
+    """Make ``input`` read from ``sys.stdin``, whatever that is, and say why there is nothing to read."""
+    put(builtins, input=_input)
 
 
 def restore() -> None:
     """Put the streams in place, whatever the last run left there."""
-    if sys.stdout is not OUT or sys.stderr is not ERR or sys.stdin is not IN:
+    if _of_sys("stdout") is not OUT or _of_sys("stderr") is not ERR or _of_sys("stdin") is not IN:
         sys.stdout, sys.stderr, sys.stdin = OUT, ERR, IN
+
+
+def feed(text: str) -> None:
+    """Let the program read this text from ``sys.stdin``, until :func:`restore`."""
+    data = io.BytesIO(text.encode("utf-8", "surrogatepass"))
+    sys.stdin = io.TextIOWrapper(data, encoding="utf-8", errors="surrogatepass")
 
 
 def flush() -> None:
     """Send what either stream holds back; at most one of them does."""
+    if _State.may_be_wrapped:
+        for stream in (OUT, ERR):
+            _flush_quietly(_around(stream.below))
     # Looked at first: most programs end with a finished line.
     if OUT.holds:
         OUT.flush()
     if ERR.holds:
         ERR.flush()
+
+
+def finish() -> None:
+    """Send all that a run has printed, also what the program's own streams in place of these hold back."""
+    if _of_sys("stdout") is not OUT or _of_sys("stderr") is not ERR:
+        _flush_quietly(iter([_of_sys("stdout"), _of_sys("stderr")]))
+    flush()
+
+
+def _around(stream: object, depth: int = 2) -> Iterator[Any]:
+    """Yield the buffered streams that were put around a stream, the outermost first."""
+    holders: list[Any] = gc.get_referrers(stream)
+    for holder in holders:
+        if isinstance(holder, io.TextIOWrapper | io.BufferedWriter):
+            if depth:
+                yield from _around(cast("object", holder), depth - 1)
+            yield holder
+
+
+def _flush_quietly(streams: Iterator[Any]) -> None:
+    for stream in streams:
+        try:
+            stream.flush()
+        except Exception:
+            continue  # it is closed, has no flush(), or failed before: as at a program's end, nothing is to be done
+
+
+def _input(prompt: object = "", /) -> str:
+    """Read a line from ``sys.stdin`` and return it without its end, after printing the prompt.
+
+    Raises EOFError at the end of the input.
+    """
+    sys.stderr.flush()
+    print(prompt, end="", flush=True)
+    line: object = sys.stdin.readline()
+    if not isinstance(line, str):
+        raise TypeError("object.readline() returned non-string")
+    if not line:
+        raise EOFError(NO_INPUT if sys.stdin is IN else "EOF when reading a line")
+    return line.removesuffix("\n")

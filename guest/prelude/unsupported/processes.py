@@ -1,26 +1,19 @@
-"""Processes and typed input: both say why there are none."""
+"""Processes say why there are none."""
 
-import builtins
 import errno
 import subprocess
 from typing import Any, NoReturn
 
-from cloche_guest.unsupported.reasons import NO_INPUT, NO_PROCESSES, put
+from cloche_guest.unsupported.reasons import NO_PROCESSES, put
 
 __all__ = ["install"]
 
 
 def install() -> None:
-    """Make ``subprocess.Popen``, and all that is built on it, raise OSError, and ``input`` raise EOFError."""
+    """Make ``subprocess.Popen``, and all that is built on it, raise OSError."""
     put(subprocess.Popen, __init__=_no_processes)
-    put(builtins, input=_no_input)
 
 
 def _no_processes(process: Any, *args: Any, **kwargs: Any) -> NoReturn:
     process._child_created = False  # what Popen.__del__ looks at
     raise OSError(errno.ENOSYS, NO_PROCESSES)
-
-
-def _no_input(prompt: object = "", /) -> NoReturn:
-    """Raise EOFError: nobody can type anything."""
-    raise EOFError(NO_INPUT)

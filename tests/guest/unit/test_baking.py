@@ -116,3 +116,11 @@ def test_standard_modules_import(bake: Bake) -> None:
     names = "socketserver ftplib xmlrpc.client email.mime.text selectors sched zipfile tarfile unittest doctest pdb"
     *responses, _ = bake(*[f"import {name}" for name in names.split()])
     assert [value(response) for response in responses] == [None] * 11
+
+
+def test_a_program_is_the_file_of_a_folder_that_exists(bake: Bake, tmp_path: Path) -> None:
+    code = "import os, sys\n__file__, sys.argv, os.path.isdir(os.path.dirname(os.path.abspath(__file__)))"
+    response, usage, output = bake(code, "import argparse\nargparse.ArgumentParser().print_usage()")
+    assert value(response) == (str(tmp_path / "main.py"), [str(tmp_path / "main.py")], True)
+    assert value(usage) is None
+    assert output == "usage: main.py [-h]\n"

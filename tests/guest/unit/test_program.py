@@ -184,3 +184,8 @@ def test_shadowed_names_do_not_reach_the_next_run(guest: "Guest", host: "FakeHos
 def test_a_removed_builtins_entry_is_put_back(guest: "Guest") -> None:
     guest.run("del __builtins__")
     assert guest.run("len('ab')") == 2
+
+
+def test_a_byte_order_mark_is_no_part_of_the_program(guest: "Guest") -> None:
+    assert guest.run("\ufeffx = 1\nx") == 1
+    assert guest.fail("\ufeff1 +")["line"] == 1

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloche_guest.streams import install
+
 if TYPE_CHECKING:
     from tests.guest.unit.conftest import FakeHost, Guest
 
@@ -64,7 +66,7 @@ def test_the_streams_look_like_files(guest: "Guest") -> None:
     assert guest.run("import sys\n" + code) == ("utf-8", False, True, False, "<stdout>", True, False)
     assert guest.run("sys.stdout.write('abc')") == 3
     assert guest.fail("sys.stdout.write(b'x')")["message"] == "write() argument must be str, not bytes"
-    assert guest.fail("sys.stdout.fileno()")["type"] == "UnsupportedOperation"
+    assert guest.run("sys.stdout.fileno(), sys.stderr.fileno(), sys.stderr.buffer.fileno()") == (1, 2, 2)
     assert guest.run("sys.stdout.reconfigure(encoding='latin-1')") is None
 
 
@@ -121,3 +123,88 @@ def test_the_hosts_own_streams_are_untouched(guest: "Guest") -> None:
         assert sys.stdout is out
         guest.run("print('guest')")
     assert out.getvalue() == ""
+
+
+WRAP = "import codecs, io, sys\nsys.stdout = "
+WRAPPERS = [
+    "io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')",
+    "io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8', errors='replace', line_buffering=True)",
+    "io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer), encoding='utf-8')",
+    "codecs.getwriter('utf-8')(sys.stdout.buffer)",
+    "codecs.getwriter('utf-8')(sys.stdout.detach())",
+    "io.TextIOWrapper(sys.stdout.detach(), encoding='utf-8')",
+]
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_what_a_wrapped_stream_holds_is_sent_when_its_run_ends(wrapper: str, guest: "Guest", host: "FakeHost") -> None:
+    guest.run(f"{WRAP}{wrapper}\nprint('één')")
+    assert host.text() == "één\n"
+    guest.run("print('two')")
+    assert host.text() == "één\ntwo\n"
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_the_same_where_the_run_fails(wrapper: str, guest: "Guest", host: "FakeHost") -> None:
+    guest.fail(f"{WRAP}{wrapper}\nprint('one', end='')\n1 / 0")
+    assert host.text() == "one"
+
+
+def test_a_wrapper_beside_the_stream_is_sent_too(guest: "Guest", host: "FakeHost") -> None:
+    guest.run("import io, sys\nout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\nout.write('a')\nprint('b')")
+    assert sorted(host.text()) == ["\n", "a", "b"]
+    guest.run("out.write('c')")
+    assert host.text().endswith("c")
+
+
+def test_an_object_in_place_of_the_stream_is_flushed(guest: "Guest", host: "FakeHost") -> None:
+    code = """
+import sys
+class Late:
+    held = ''
+    def write(self, text): self.held += text
+    def flush(self): sys.real.write(self.held)
+sys.real, sys.stdout = sys.stdout, Late()
+print('late')
+"""
+    guest.run(code)
+    assert host.text() == "late\n"
+
+
+@pytest.mark.parametrize("stream", ["None", "object()", "5"])
+def test_nonsense_in_place_of_the_streams_does_no_harm(stream: str, guest: "Guest", host: "FakeHost") -> None:
+    guest.run(f"import sys\nsys.stdout = sys.stderr = {stream}")
+    guest.run("del sys.stdout, sys.stderr, sys.stdin")
+    guest.run("print('here')")
+    assert host.text() == "here\n"
+
+
+@pytest.fixture
+def inputs(guest: "Guest") -> None:
+    install()
+
+
+@pytest.mark.usefixtures("inputs")
+def test_input_says_why_there_is_none(guest: "Guest", host: "FakeHost") -> None:
+    error = guest.fail("input('name? ')")
+    assert error["type"] == "EOFError"
+    assert "no standard input" in error["message"]
+    assert host.text() == "name? "
+
+
+@pytest.mark.usefixtures("inputs")
+def test_input_reads_what_the_run_was_given(guest: "Guest", host: "FakeHost") -> None:
+    code = "import sys\nname = input('name? ')\nrest = [line for line in sys.stdin]\nname, rest"
+    assert guest.ask(1, code, "", {"stdin": "Zoë\ntwo\nthree"})[0] == ("Zoë", ["two\n", "three"])
+    assert host.text() == "name? "
+    value, error = guest.ask(1, "input(), input()", "", {"stdin": "one"})
+    assert (value, error["type"], error["message"]) == (None, "EOFError", "EOF when reading a line")
+    assert guest.run("sys.stdin.read()") == "", "input belongs to one run"
+    assert guest.ask(1, "sys.stdin.buffer.read()", "", {"stdin": "é"})[0] == "é".encode()
+
+
+@pytest.mark.usefixtures("inputs")
+def test_input_reads_a_replaced_stdin(guest: "Guest") -> None:
+    code = "import io, sys\nsys.stdin = io.StringIO('3\\n4\\n')\n[int(input()) for _ in range(2)]"
+    assert guest.run(code) == [3, 4]
+    assert guest.fail("class In:\n    def readline(self): return 5\nsys.stdin = In()\ninput()")["type"] == "TypeError"
