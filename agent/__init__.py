@@ -7,8 +7,9 @@
 Each name is imported from its module when it is first used; litellm only when a LiteLLMModel is asked.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cloche.runtime._imports import lazy_names
 
 if TYPE_CHECKING:
     from cloche.agent.base import MultiStepAgent
@@ -88,7 +89,6 @@ _HOMES = {
     "steps": ("ActionStep", "FinalAnswerStep", "PlanningStep", "SystemPromptStep", "TaskStep"),
     "tool_agent": ("ToolCallingAgent",),
 }
-_MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ActionStep",
@@ -145,16 +145,4 @@ __all__ = [
     "TransformersModel",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name from its module and keep it. Raises AttributeError for any other name."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'cloche.agent' has no attribute {name!r}")
-    value = getattr(import_module(f"cloche.agent.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """Return the public names, imported or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -4,10 +4,10 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
+from cloche.runtime._imports import need
 from cloche.runtime.dispatch import ToolSpec
 from cloche.runtime.errors import ConfigurationError
 
@@ -101,10 +101,7 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _extra(module: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise ConfigurationError("prompts", "agents need jinja2 and PyYAML: pip install 'cloche[agent]'") from error
+    return need(module, "agent", what="an agent", field="prompts")
 
 
 _STARS = {2: "*", 4: "**"}

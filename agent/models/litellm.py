@@ -21,6 +21,7 @@ from cloche.agent.errors import (
 from cloche.agent.messages import TokenUsage
 from cloche.agent.models.base import Delta, ModelRequest, Piece, Reply
 from cloche.agent.models.wire import StreamParts, completion_arguments, reply_of
+from cloche.runtime._imports import need
 from cloche.runtime.errors import ConfigurationError
 
 __all__ = ["Attempts", "LiteLLMModel", "Pace", "Price", "Secret", "litellm_module", "model_error", "priced"]
@@ -31,10 +32,7 @@ def litellm_module() -> Any:
     """Return the module, set up to be quiet and to fetch nothing by itself. Raises ConfigurationError if missing."""
     # Otherwise it downloads its table of prices while it is imported.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    try:
-        import litellm as module
-    except ImportError as error:
-        raise ConfigurationError("model", "LiteLLMModel needs litellm: pip install 'cloche[agent]'") from error
+    module = need("litellm", "agent", what="LiteLLMModel", field="model")
     module.suppress_debug_info = True
     module.drop_params = True
     return module

@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from typing import Any
 
 from cloche.agent.errors import ModelRefused
 from cloche.agent.messages import Image, TokenUsage
 from cloche.agent.models.base import Delta, ModelRequest, Piece, Reply, trimmed
 from cloche.agent.models.wire import assistant, completion_arguments
+from cloche.runtime._imports import need
 from cloche.runtime.errors import ConfigurationError
 
 __all__ = ["TransformersModel"]
@@ -81,7 +81,7 @@ class TransformersModel:
 
     def _loaded(self) -> tuple[Any, Any]:
         if self._parts is None:
-            library = _transformers()
+            library = need("transformers", "transformers", what="TransformersModel", field="model")
             trust = {"trust_remote_code": self._trust}
             model = library.AutoModelForCausalLM.from_pretrained(self.name, **trust, **self._options)
             self._parts = (model, library.AutoTokenizer.from_pretrained(self.name, **trust))
@@ -90,11 +90,3 @@ class TransformersModel:
 
 def _stopping(tokenizer: Any, stop: Sequence[str]) -> dict[str, Any]:
     return {"stop_strings": list(stop), "tokenizer": tokenizer} if stop else {}
-
-
-def _transformers() -> Any:
-    try:
-        return import_module("transformers")
-    except ImportError as error:
-        problem = "TransformersModel needs transformers and torch: pip install 'cloche[transformers]'"
-        raise ConfigurationError("model", problem) from error

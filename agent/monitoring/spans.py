@@ -2,7 +2,6 @@
 
 import json
 import threading
-from importlib import import_module
 from typing import Any
 
 from cloche.agent.events import (
@@ -19,7 +18,7 @@ from cloche.agent.events import (
     ToolCallStarted,
 )
 from cloche.agent.values import plain, shorten
-from cloche.runtime.errors import ConfigurationError
+from cloche.runtime._imports import need
 
 __all__ = ["Tracing"]
 
@@ -36,7 +35,7 @@ class Tracing:
     """
 
     def __init__(self, provider: Any = None, *, content: bool = True) -> None:
-        self._api = _api()
+        self._api: Any = need("opentelemetry.trace", "otel", what="Tracing", field="observers")
         self._tracer = self._api.get_tracer("cloche.agent", tracer_provider=provider)
         self._content = content
         self._spans: dict[tuple[str, Any], Any] = {}
@@ -132,13 +131,6 @@ class Tracing:
 
     def _content_of(self, **values: Any) -> dict[str, str]:
         return {f"{name}.value": _text(value) for name, value in values.items()} if self._content else {}
-
-
-def _api() -> Any:
-    try:
-        return import_module("opentelemetry.trace")
-    except ImportError as error:
-        raise ConfigurationError("observers", "Tracing needs OpenTelemetry: pip install 'cloche[otel]'") from error
 
 
 def _model(event: ModelFinished) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from cloche.agent.events import (
 from cloche.agent.memory import AgentMemory, messages_of
 from cloche.agent.steps import ActionStep, FinalAnswerStep, MemoryStep, PlanningStep, TaskStep
 from cloche.agent.values import shorten
+from cloche.runtime._imports import need
 from cloche.runtime._terminal import harmless
-from cloche.runtime.errors import ConfigurationError
 
 __all__ = ["TerminalLog", "outline", "replayed"]
 
@@ -58,11 +58,8 @@ class TerminalLog:
 
 
 def _console() -> Any:
-    try:
-        from rich.console import Console
-    except ImportError as error:
-        raise ConfigurationError("verbosity", "the terminal log needs rich: pip install 'cloche[agent]'") from error
-    return Console(stderr=True, markup=False, emoji=False, highlight=False)
+    console = need("rich.console", "agent", what="the terminal log", field="verbosity")
+    return console.Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 def _code_finished(event: CodeFinished) -> tuple[str, str]:

@@ -5,9 +5,9 @@ import threading
 from os import PathLike
 from typing import Any, Protocol
 
-from cloche.host_tools.builtin.extras import need
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.tools import Tool, tool
+from cloche.runtime._imports import need
 
 __all__ = ["Memo", "NoteStore", "RedisNotes", "SQLiteNotes"]
 

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
 from typing import Any
 
-from cloche.host_tools.builtin.extras import need
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.tools import Tool
+from cloche.runtime._imports import need
 from cloche.runtime.errors import ConfigurationError
 
 __all__ = ["Guard", "SqlQuery", "read_only"]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, cast
 
 from cloche.host_tools.builtin._html import is_html, markdown_of
-from cloche.host_tools.builtin.extras import need
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.tools import Tool
+from cloche.runtime._imports import need
 
 __all__ = ["Answer", "Hit", "HttpFetch", "ReadPage", "WebSearch"]
 

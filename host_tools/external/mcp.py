@@ -13,7 +13,6 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
-from cloche.host_tools.builtin.extras import need
 from cloche.host_tools.errors import ToolFailed
 from cloche.host_tools.external.hub.repo import HubOptions
 from cloche.host_tools.external.hub.tools import collection_tools
@@ -22,6 +21,7 @@ from cloche.host_tools.names import safe_tool_name
 from cloche.host_tools.registry import ToolRegistry
 from cloche.host_tools.schema_tool import SchemaTool
 from cloche.host_tools.tools import Tool
+from cloche.runtime._imports import need
 from cloche.runtime.errors import ConfigurationError
 
 if TYPE_CHECKING:

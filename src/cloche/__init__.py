@@ -10,6 +10,7 @@ Each name is imported from its module when it is first used, so that importing t
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cloche.runtime._imports import lazy_names
 from cloche.runtime.converters import register_converter
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ __all__ = [
     "tool",
 ]
 
-_NAMES = {
+_NAMES: dict[str, tuple[str, ...]] = {
     "cloche.agent": ("CodeAgent", "LiteLLMModel", "ToolCallingAgent"),
     "cloche.host_tools": ("Tool", "ToolDefinitionError", "ToolRegistry", "ToolRejected", "tool"),
     "cloche.runtime.bridge.environment": ("FuelClock",),
@@ -164,21 +165,13 @@ _NAMES = {
     "cloche.runtime.snapshots.stores.sqlite": ("SQLiteStore",),
 }
 # Every other public name is an error.
-_HOMES = dict.fromkeys(__all__, "cloche.runtime.errors") | {
-    name: module for module, names in _NAMES.items() for name in names
-}
+_NAMES["cloche.runtime.errors"] = tuple(set(__all__).difference(*_NAMES.values()))
+_import_name, __dir__ = lazy_names(__name__, _NAMES)
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module and keep it. Raises AttributeError for any other name."""
-    if name == "__version__":
-        value: Any = _version()
-    elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-    else:
-        raise AttributeError(f"module 'cloche' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+    return _version() if name == "__version__" else _import_name(name)
 
 
 def _version() -> str:
@@ -198,8 +191,3 @@ def _dispatcher(tools: Any) -> Any:
 
 # At once, so that a Sandbox takes functions wherever it is imported from.
 register_converter(_dispatcher)
-
-
-def __dir__() -> list[str]:
-    """Return the public names, imported or not."""
-    return sorted({*globals(), *__all__})

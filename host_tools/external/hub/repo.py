@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
-from cloche.host_tools.builtin.extras import need
 from cloche.host_tools.errors import HubError
+from cloche.runtime._imports import need
 from cloche.runtime.errors import bytes_text
 
 __all__ = ["LARGEST_TEXT", "HubOptions", "HubRepo", "hub_api", "hub_errors"]

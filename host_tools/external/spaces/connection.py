@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from cloche.host_tools.builtin.extras import need
 from cloche.host_tools.errors import HubError, ToolFailed, ToolRejected
 from cloche.host_tools.external.hub.repo import hub_api
 from cloche.host_tools.external.spaces.files import Folder, Purse, received
 from cloche.host_tools.json_schema import as_dict
+from cloche.runtime._imports import need
 from cloche.runtime.errors import ClocheError
 
 __all__ = ["Daemons", "SpaceConnection", "app_errors"]

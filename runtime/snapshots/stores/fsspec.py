@@ -1,10 +1,10 @@
 """Snapshots on whatever file system fsspec reaches: S3, GCS, Azure, SSH, HDFS, and more."""
 
-import importlib
 import uuid
 from typing import Any
 
-from cloche.runtime.errors import ConfigurationError, SnapshotNotFound
+from cloche.runtime._imports import need
+from cloche.runtime.errors import SnapshotNotFound
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.snapshots.stores.base import file_name, name_of
 
@@ -22,10 +22,7 @@ class FsspecStore:
     """
 
     def __init__(self, url: str, **options: Any) -> None:
-        try:
-            core = importlib.import_module("fsspec.core")
-        except ImportError:
-            raise ConfigurationError("url", "this store wants fsspec: pip install 'cloche[fsspec]'") from None
+        core = need("fsspec.core", "fsspec", what="this store", field="url")
         self.url = url
         self._files, self._root = core.url_to_fs(url, **options)
         self._files.makedirs(self._root, exist_ok=True)

@@ -1,10 +1,10 @@
 """Snapshots as values of a Redis server."""
 
-import importlib
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from cloche.runtime.errors import ConfigurationError, SnapshotNotFound
+from cloche.runtime._imports import need
+from cloche.runtime.errors import SnapshotNotFound
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.snapshots.stores.base import checked_name
 
@@ -78,11 +78,7 @@ class RedisStore:
 
 
 def _client(url: str) -> RedisClient:
-    try:
-        redis = importlib.import_module("redis")
-    except ImportError:
-        raise ConfigurationError("server", "this store wants redis: pip install 'cloche[redis]'") from None
-    client: RedisClient = redis.Redis.from_url(url)
+    client: RedisClient = need("redis", "redis", what="this store", field="server").Redis.from_url(url)
     return client
 
 

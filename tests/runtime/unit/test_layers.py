@@ -26,6 +26,7 @@ DATA = {"programs", "first", "inside"}
 
 RUNTIME = (
     "errors",
+    "_imports",
     "_files",
     "_terminal",
     "machine_api",

@@ -153,7 +153,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr("importlib.import_module", missing)
+    monkeypatch.setattr("cloche.runtime._imports.import_module", missing)
     with pytest.raises(ConfigurationError, match="cloche\\[fsspec\\]"):
         FsspecStore("memory://x")
     with pytest.raises(ConfigurationError, match="cloche\\[redis\\]"):
