@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from cloche.cli.exit_codes import CommandError
-from cloche.runtime.limits import LimitChanges, Limits
+from cloche.runtime.errors import bytes_text, count_text
+from cloche.runtime.limits import LIMITS, LimitChanges, Limits
 
 if TYPE_CHECKING:
     from cloche import Sandbox
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODELS_BY_KEY",
-    "SIZES",
     "Commands",
     "add_limit_flags",
     "add_sandbox_flags",
     "add_tool_flag",
+    "limit_text",
     "limit_value",
     "limits_from",
     "load_tools",
@@ -37,23 +38,6 @@ _BUILT_IN = {"ask_user": "AskUser", "read_page": "ReadPage", "web_search": "WebS
 """The built-in tools that need no settings, by their own names."""
 
 _UNLIMITED = {"none", "off", "unlimited"}
-_LIFTABLE = {"fuel", "time", "calls"}
-_HELP = {
-    "fuel": "units of fuel, roughly WebAssembly instructions (default 5e9)",
-    "memory": "linear memory, the interpreter's 30 MB included (default 256 MiB)",
-    "time": "seconds of wall time, tool calls included (default 10)",
-    "output": "bytes on stdout, and as many on stderr (default 1 MiB)",
-    "calls": "tool calls (default 1000)",
-    "result": "encoded bytes of the value (default 4 MiB)",
-    "argument": "encoded bytes of one call's arguments (default 4 MiB)",
-    "files": "files and folders the program may add (default 10000)",
-    "file_bytes": "bytes in those files (default 64 MiB)",
-    "message": "characters of an exception's message (default 16384)",
-    "traceback": "characters of a traceback (default 65536)",
-    "pending": "tool calls waiting at once (default 256)",
-}
-SIZES = frozenset({"memory", "output", "result", "argument", "file_bytes"})
-"""The limits that are given in bytes."""
 # None lifts a limit, so a flag that was not given needs another mark.
 _ABSENT = argparse.SUPPRESS
 MODELS_BY_KEY = {
@@ -89,19 +73,26 @@ def add_tool_flag(parser: argparse.ArgumentParser) -> None:
 
 def add_limit_flags(parser: argparse.ArgumentParser) -> None:
     """Add one flag for each limit to a command."""
+    liftable = [name for name, row in LIMITS.items() if row.liftable]
+    lifting = f"{', '.join(liftable[:-1])} or {liftable[-1]}"
     group = parser.add_argument_group(
-        "limits of one run", "counts like 5_000_000 or 5e6, sizes like '64 MiB'; 'none' lifts fuel, time or calls"
+        "limits of one run", f"counts like 5_000_000 or 5e6, sizes like '64 MiB'; 'none' lifts {lifting}"
     )
-    for name, text in _HELP.items():
-        flag = f"--{name.replace('_', '-')}"
+    defaults = Limits()
+    for name, row in LIMITS.items():
         group.add_argument(
-            flag, dest=f"limit_{name}", metavar=_metavar(name), default=_ABSENT, help=text, type=_reader(name)
+            f"--{name.replace('_', '-')}",
+            dest=f"limit_{name}",
+            metavar={"size": "SIZE", "seconds": "SECONDS", "count": "N"}[row.kind],
+            default=_ABSENT,
+            help=f"{row.about} (default {limit_text(name, getattr(defaults, name))})",
+            type=_reader(name),
         )
 
 
 def limits_from(arguments: argparse.Namespace) -> Limits:
     """Return the limits that the flags ask for. Raises ConfigurationError naming the limit."""
-    given = {name: getattr(arguments, f"limit_{name}", _ABSENT) for name in _HELP}
+    given = {name: getattr(arguments, f"limit_{name}", _ABSENT) for name in LIMITS}
     changes: Any = {name: value for name, value in given.items() if value is not _ABSENT}
     return Limits(**changes)
 
@@ -109,15 +100,19 @@ def limits_from(arguments: argparse.Namespace) -> Limits:
 def limit_value(name: str, text: str) -> LimitChanges:
     """Return one change to the limits, from a limit's name and text. Raises ValueError naming what is wrong."""
     field = name.replace("-", "_")
-    if field not in _HELP:
-        raise ValueError(f"there is no limit {name!r}; the limits are {', '.join(_HELP)}")
+    if field not in LIMITS:
+        raise ValueError(f"there is no limit {name!r}; the limits are {', '.join(LIMITS)}")
     changes: Any = {field: _read(field, text)}
     Limits(**changes)
     return cast("LimitChanges", changes)
 
 
-def _metavar(name: str) -> str:
-    return "SIZE" if name in SIZES else "SECONDS" if name == "time" else "N"
+def limit_text(name: str, value: float | None) -> str:
+    """Return a limit's value as people read it."""
+    if value is None:
+        return "unlimited"
+    kind = LIMITS[name].kind
+    return bytes_text(value) if kind == "size" else f"{value:g} s" if kind == "seconds" else count_text(value)
 
 
 def _reader(name: str) -> Callable[[str], Any]:
@@ -131,11 +126,12 @@ def _reader(name: str) -> Callable[[str], Any]:
 
 
 def _read(name: str, text: str) -> int | float | str | None:
-    if name in _LIFTABLE and text.lower() in _UNLIMITED:
+    row = LIMITS[name]
+    if row.liftable and text.lower() in _UNLIMITED:
         return None
-    if name == "time":
+    if row.kind == "seconds":
         return _number(text)
-    if name in SIZES:
+    if row.kind == "size":
         return text.replace("_", "")
     number = _number(text)
     if number != int(number):

@@ -6,12 +6,22 @@ Every limit is on unless it is switched off by name.
 import math
 import re
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 from cloche.runtime.errors import BudgetSpent, ConfigurationError
 from cloche.runtime.result import Usage
 
-__all__ = ["LimitChanges", "Limits", "SessionBudget", "Spent", "parse_count", "parse_seconds", "parse_size"]
+__all__ = [
+    "LIMITS",
+    "LimitChanges",
+    "LimitRow",
+    "Limits",
+    "SessionBudget",
+    "Spent",
+    "parse_count",
+    "parse_seconds",
+    "parse_size",
+]
 
 
 _UNITS = {
@@ -90,6 +100,51 @@ _MAX_BYTES = (1 << 31) - 1
 _MAX_COUNT = (1 << 53) - 1
 
 
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """What one limit is: everything about it but its default, which stands in the signature of :class:`Limits`.
+
+    ``kind``      ``"size"`` is bytes, and text with a unit is taken too.
+    ``about``     what it counts, in one line.
+    ``smallest``  and ``largest``: the values that it may have; of seconds the smallest is any above 0.
+    ``liftable``  whether it may be None, no limit.
+    ``in_guest``  the name under which the guest applies it by itself; empty where only the host does.
+    """
+
+    kind: Literal["count", "size", "seconds"]
+    about: str
+    smallest: int
+    largest: int
+    liftable: bool = False
+    in_guest: str = ""
+
+    def parsed(self, name: str, value: Any) -> int | float | None:
+        """Return the limit's value. Raises ConfigurationError naming the limit."""
+        if value is None and self.liftable:
+            return None
+        if self.kind == "seconds":
+            return parse_seconds(name, value)
+        parse = parse_size if self.kind == "size" else parse_count
+        return parse(name, value, least=self.smallest, most=self.largest)
+
+
+LIMITS = {
+    "fuel": LimitRow("count", "units of fuel, roughly WebAssembly instructions", 1, 1 << 62, liftable=True),
+    "memory": LimitRow("size", "linear memory, the interpreter's 30 MB included", _MIB, _MAX_MEMORY),
+    "time": LimitRow("seconds", "seconds of wall time, tool calls included", 0, int(_MAX_SECONDS), liftable=True),
+    "output": LimitRow("size", "bytes on stdout, and as many on stderr", 0, _MAX_BYTES),
+    "calls": LimitRow("count", "tool calls", 0, _MAX_COUNT, liftable=True),
+    "result": LimitRow("size", "encoded bytes of the value", 64, _MAX_BYTES, in_guest="result"),
+    "argument": LimitRow("size", "encoded bytes of one call's arguments", 64, _MAX_BYTES, in_guest="argument"),
+    "files": LimitRow("count", "files and folders the program may add", 0, _MAX_BYTES, in_guest="files"),
+    "file_bytes": LimitRow("size", "bytes in those files", 0, _MAX_BYTES, in_guest="bytes"),
+    "message": LimitRow("count", "characters of an exception's message", 64, _MAX_BYTES, in_guest="message"),
+    "traceback": LimitRow("count", "characters of a traceback", 64, _MAX_BYTES, in_guest="traceback"),
+    "pending": LimitRow("count", "tool calls waiting at once", 1, 10_000),
+}
+"""Every limit by name: the constructor, the caps of the guest and the flags of the command line follow this table."""
+
+
 class LimitChanges(TypedDict, total=False):
     """The names and types that :class:`Limits` and :meth:`Limits.replace` accept."""
 
@@ -161,21 +216,22 @@ class Limits:
         traceback: int = 65_536,
         pending: int = 256,
     ) -> None:
-        self._set("fuel", None if fuel is None else parse_count("fuel", fuel, most=(1 << 62)))
-        self._set("memory", parse_size("memory", memory, least=_MIB, most=_MAX_MEMORY))
-        self._set("time", None if time is None else parse_seconds("time", time))
-        self._set("output", parse_size("output", output, least=0, most=_MAX_BYTES))
-        self._set("calls", None if calls is None else parse_count("calls", calls, least=0, most=_MAX_COUNT))
-        self._set("result", parse_size("result", result, least=64, most=_MAX_BYTES))
-        self._set("argument", parse_size("argument", argument, least=64, most=_MAX_BYTES))
-        self._set("files", parse_count("files", files, least=0, most=_MAX_BYTES))
-        self._set("file_bytes", parse_size("file_bytes", file_bytes, least=0, most=_MAX_BYTES))
-        self._set("message", parse_count("message", message, least=64, most=_MAX_BYTES))
-        self._set("traceback", parse_count("traceback", traceback, least=64, most=_MAX_BYTES))
-        self._set("pending", parse_count("pending", pending, most=10_000))
-
-    def _set(self, name: str, value: int | float | None) -> None:
-        object.__setattr__(self, name, value)
+        given = {
+            "fuel": fuel,
+            "memory": memory,
+            "time": time,
+            "output": output,
+            "calls": calls,
+            "result": result,
+            "argument": argument,
+            "files": files,
+            "file_bytes": file_bytes,
+            "message": message,
+            "traceback": traceback,
+            "pending": pending,
+        }
+        for name, row in LIMITS.items():
+            object.__setattr__(self, name, row.parsed(name, given[name]))
 
     def replace(self, **changes: Unpack[LimitChanges]) -> "Limits":
         """Return these limits with some of them changed. Raises ConfigurationError like the constructor."""
@@ -183,14 +239,7 @@ class Limits:
 
     def guest_caps(self) -> dict[str, int]:
         """Return the caps that the guest applies by itself, under the names it knows; the host applies them again."""
-        return {
-            "files": self.files,
-            "bytes": self.file_bytes,
-            "message": self.message,
-            "result": self.result,
-            "argument": self.argument,
-            "traceback": self.traceback,
-        }
+        return {row.in_guest: getattr(self, name) for name, row in LIMITS.items() if row.in_guest}
 
     def _as_changes(self) -> Any:
         return {field.name: getattr(self, field.name) for field in fields(self)}

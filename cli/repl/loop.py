@@ -9,12 +9,12 @@ from rich.text import Text
 
 from cloche.cli.exit_codes import CommandError
 from cloche.cli.files import file_to_put
-from cloche.cli.flags import SIZES, limit_value
+from cloche.cli.flags import limit_text, limit_value
 from cloche.cli.output import error_text
 from cloche.cli.repl.input import LineReader, read_piece
 from cloche.cli.repl.session import ReplSession
 from cloche.runtime._terminal import harmless
-from cloche.runtime.errors import CallerError, GuestError, GuestException, bytes_text, count_text
+from cloche.runtime.errors import CallerError, GuestError, GuestException, bytes_text
 from cloche.runtime.limits import LimitChanges
 from cloche.runtime.result import Result
 
@@ -105,7 +105,7 @@ def _limits(session: ReplSession, words: Sequence[str]) -> str:
             raise CommandError(f"write :limits NAME=VALUE, as in :limits time=2 memory=64MiB, not {word!r}")
         session.change(**_change(name, text))
     names = [field.name for field in fields(session.limits)]
-    return "\n".join(f"  {name:10} {_limit_text(name, getattr(session.limits, name))}" for name in names)
+    return "\n".join(f"  {name:10} {limit_text(name, getattr(session.limits, name))}" for name in names)
 
 
 def _usage(session: ReplSession, words: Sequence[str]) -> str:
@@ -154,11 +154,3 @@ def _change(name: str, text: str) -> LimitChanges:
         return limit_value(name, text)
     except ValueError as error:
         raise CommandError(str(error)) from None
-
-
-def _limit_text(name: str, value: float | None) -> str:
-    if value is None:
-        return "unlimited"
-    if name == "time":
-        return f"{value:g} s"
-    return bytes_text(value) if name in SIZES else count_text(value)

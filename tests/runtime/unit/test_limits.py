@@ -1,0 +1,43 @@
+"""One table says what each limit is; everything else has to follow it."""
+
+from dataclasses import fields
+from inspect import signature
+from typing import Any
+
+import pytest
+
+from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.limits import LIMITS, LimitChanges, Limits
+
+
+def test_the_table_names_every_limit_and_no_other() -> None:
+    assert list(LIMITS) == [field.name for field in fields(Limits)]
+    assert set(LIMITS) == set(LimitChanges.__annotations__)
+    assert set(LIMITS) == set(signature(Limits).parameters)
+    assert all(f"``{name}``" in (Limits.__doc__ or "") for name in LIMITS)
+
+
+def limits(**values: Any) -> Limits:
+    return Limits(**values)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limit_keeps_to_its_row(name: str) -> None:
+    row = LIMITS[name]
+    smallest = row.smallest or (1 if row.kind == "seconds" else 0)
+    for value in (smallest, row.largest):
+        assert getattr(limits(**{name: value}), name) == value
+    wrong: object
+    for wrong in (row.smallest - 1, row.largest + 1, "many", [], True):
+        with pytest.raises(ConfigurationError, match=name):
+            limits(**{name: wrong})
+    if row.liftable:
+        assert getattr(limits(**{name: None}), name) is None
+    else:
+        with pytest.raises(ConfigurationError, match=name):
+            limits(**{name: None})
+
+
+def test_the_guest_applies_the_caps_that_the_table_gives_it() -> None:
+    caps = Limits(files=7, file_bytes=8, message=70, traceback=71, result=72, argument=73).guest_caps()
+    assert caps == {"files": 7, "bytes": 8, "message": 70, "traceback": 71, "result": 72, "argument": 73}
