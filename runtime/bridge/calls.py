@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from cloche.runtime.bridge.protocol import EMPTY_REPLY, Start, error_reply, value_reply
@@ -16,7 +17,7 @@ from cloche.runtime.bridge.run_state import MAX_WAIT, RunState, now
 from cloche.runtime.dispatch import Dispatcher, UnknownTool
 from cloche.runtime.errors import CallsExceeded, GuestVisibleError
 from cloche.runtime.result import ToolCallRecord, ToolFinished, ToolStarted
-from cloche.runtime.threads import Settled, background_loops, start_awaiting, tool_threads
+from cloche.runtime.threads import Settled, Submitted, background_loops, start_awaiting, tool_threads
 from cloche.runtime.values import UnserializableError, ValueCodecError
 from cloche.runtime.wasm.signals import is_from_signal
 
@@ -195,7 +196,7 @@ class BackgroundCalls:
         until = None if timeout is None else now() + min(timeout, MAX_WAIT)
         if self._tasks or until is not None:
             run.doing = self._names()
-            run.wait_for(self._has_news, until)
+            run.wait_for(self._has_news, inf if until is None else until)
             run.doing = ""
         return self._collect()
 
@@ -277,7 +278,7 @@ class _Workers:
         self._lock = threading.Lock()
         self._queue: deque[Callable[[], None]] = deque()
         self._active = 0
-        self._futures: set[Future[None]] = set()
+        self._futures: set[Submitted[None]] = set()
 
     def submit(self, job: Callable[[], None]) -> None:
         with self._lock:

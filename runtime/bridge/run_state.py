@@ -94,6 +94,7 @@ class RunState:
     streams: tuple[OutputBuffer, OutputBuffer] | None = None
     calls_made = 0
     doing = ""
+    hands_over = False
     stop_reason: BaseException | None = None
 
     def __init__(self, limits: Limits, listener: Listener | None = None, waiting: PendingCalls | None = None) -> None:
@@ -130,6 +131,12 @@ class RunState:
         self.started = now() - self.carried.wall
         self.deadline = inf if self.limits.time is None else self.started + self.limits.time
 
+    def left(self, fuel: int | None) -> tuple[int | None, float | None]:
+        """Return how much of this fuel, and of the time limit, is left of what was used when it was suspended."""
+        time = self.limits.time
+        fuel = None if fuel is None else max(0, fuel - (self.carried.fuel or 0))
+        return fuel, None if time is None else max(0.0, time - self.carried.wall)
+
     def stop(self, reason: BaseException) -> NoReturn:
         """End the run from inside a handler; the first reason is the one that counts."""
         if self.stop_reason is None:
@@ -157,11 +164,20 @@ class RunState:
         """From any thread: wake the run; ``mail`` that is not None is put among ``finished``."""
         self._mail.put(mail)
 
-    def wait_for(self, ready: Callable[[], bool], until: float | None = None) -> None:
+    def wait_for(self, ready: Callable[[], bool], until: float = inf) -> None:
         """Wait until ``ready()`` or until that moment. Ends the run at its deadline or when it is interrupted."""
-        while not ready() and (until is None or now() < until):
-            self.check()
-            self._receive(until)
+        while not ready():
+            moment = now()
+            if moment >= until:
+                break
+            if self.stop_reason is not None or moment >= self.deadline:
+                self.check()
+            try:
+                mail = self._mail.get(True, min(until - moment, self.deadline - moment, _MAX_SINGLE_WAIT))
+            except Empty:
+                continue
+            if mail is not None:
+                self.finished.append(mail)
         self.check()
 
     def emit(self, event: Event) -> None:
@@ -199,15 +215,3 @@ class RunState:
         text = buffer.newer_text(start, final)
         if text:
             self.emit(Output(buffer.stream, text))
-
-    def _receive(self, until: float | None) -> None:
-        mail = self._next_mail(until)
-        if mail is not None:
-            self.finished.append(mail)
-
-    def _next_mail(self, until: float | None) -> Any:
-        end = min(inf if until is None else until, self.deadline, now() + _MAX_SINGLE_WAIT)
-        try:
-            return self._mail.get(timeout=max(0.0, end - now()))
-        except Empty:
-            return None

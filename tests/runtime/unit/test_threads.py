@@ -56,7 +56,7 @@ def test_few_threads_stay_when_many_end() -> None:
 
 
 def test_jobs_left_behind_are_counted_and_bounded() -> None:
-    pool = ThreadPool(abandoned_limit=3)
+    pool = ThreadPool(max_abandoned=3)
     leave = threading.Event()
     for number in range(3):
         pool.abandon(pool.submit(leave.wait))
