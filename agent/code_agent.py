@@ -26,8 +26,7 @@ from cloche.runtime.errors import ConfigurationError, GuestException
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session.session import Session
-from cloche.runtime.session.suspended import Outcome, Suspended
+from cloche.runtime.session.session import Outcome, Session, Suspended
 from cloche.runtime.snapshots.snapshot import Snapshot
 
 __all__ = ["CodeAgent", "MakeSandbox"]

@@ -65,8 +65,8 @@ class _Table:
         return [tool.spec(name) for name, tool in self.tools.items()]
 
     @cached_property
-    def blocking(self) -> bool:
-        return any(tool.blocking and not tool.is_async for tool in self.tools.values())
+    def blocking(self) -> frozenset[str]:
+        return frozenset(name for name, tool in self.tools.items() if tool.blocking and not tool.is_async)
 
     @cached_property
     def suspends(self) -> bool:
@@ -152,9 +152,10 @@ class ToolRegistry(MutableMapping[str, Tool]):
         """Return whether a call gives an awaitable. Raises UnknownTool."""
         return self._find(name).is_async
 
-    def blocking(self) -> bool:
-        """Return whether any synchronous tool may block."""
-        return self._table.blocking
+    def blocking(self, name: str | None = None) -> bool:
+        """Return whether this synchronous tool may block; without a name, whether any may."""
+        names = self._table.blocking
+        return bool(names) if name is None else name in names
 
     def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any | Awaitable[Any]:
         """Check the arguments, run the tool and return its value, or the awaitable of it.

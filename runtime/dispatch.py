@@ -64,8 +64,11 @@ class Dispatcher(Protocol):
         """Return whether a call of this tool gives an awaitable. Raises UnknownTool."""
         ...
 
-    def blocking(self) -> bool:
-        """Return whether any synchronous tool may block, so that runs need a thread that can be left behind."""
+    def blocking(self, name: str | None = None) -> bool:
+        """Return whether this synchronous tool may block the thread that calls it; without a name, whether any may.
+
+        Such a tool is called on a thread that can be left behind. False for an unknown tool.
+        """
         ...
 
     def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any | Awaitable[Any]:
@@ -152,7 +155,7 @@ class NoTools:
         """Raise UnknownTool."""
         raise UnknownTool(name)
 
-    def blocking(self) -> bool:
+    def blocking(self, name: str | None = None) -> bool:
         """Return False."""
         return False
 

@@ -27,14 +27,16 @@ _STEP = "Thinking.\n<code>\nx = add(5)\nprint(x)\n</code>"
 _LAST = "Thinking.\n<code>\nfinal_answer(add(5))\n</code>"
 
 
-@tool
-def add(n: int) -> int:
+def plain_add(n: int) -> int:
     """Return n + 1.
 
     Args:
         n: A whole number.
     """
     return n + 1
+
+
+add = tool(name="add")(plain_add)
 
 
 def run(tracer: Tracer) -> Journey:
@@ -52,6 +54,12 @@ def run_with_tools(tracer: Tracer) -> Journey:
 def tool_call(tracer: Tracer) -> Journey:
     """A second call of a tool in one run."""
     with Sandbox(tools=[add]).session() as session:
+        return _least(lambda: _one_more_call(tracer, session))
+
+
+def quick_tool_call(tracer: Tracer) -> Journey:
+    """The same of a tool that promises not to block, and is called on the run's own thread."""
+    with Sandbox(tools=[tool(name="add", blocking=False)(plain_add)]).session() as session:
         return _least(lambda: _one_more_call(tracer, session))
 
 
@@ -97,9 +105,10 @@ class Ceiling(NamedTuple):
 
 # Behind each what is wanted of it, where it is not there yet.
 CEILINGS = {
-    "run": Ceiling(25, 75),  # 18 modules
-    "run with tools": Ceiling(28, 145),  # 18 modules
-    "tool call": Ceiling(12, 23),  # 9 modules
+    "run": Ceiling(18, 70),
+    "run with tools": Ceiling(18, 71),
+    "tool call": Ceiling(14, 37),  # 9 modules
+    "quick tool call": Ceiling(12, 24),  # 9 modules
     "snapshot": Ceiling(15, 230),
     "restore": Ceiling(19, 185),  # 18 modules
     "agent step": Ceiling(45, 460),
@@ -109,6 +118,7 @@ JOURNEYS: dict[str, Callable[[Tracer], Journey]] = {
     "run": run,
     "run with tools": run_with_tools,
     "tool call": tool_call,
+    "quick tool call": quick_tool_call,
     "snapshot": snapshot,
     "restore": restore,
     "agent step": agent_step,

@@ -27,7 +27,7 @@ class CallReplyOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class CallReplies:
-    """Replies as keywords of :meth:`cloche.runtime.session.suspended.Suspended.resume`. False if there are none."""
+    """Replies as keywords of :meth:`cloche.runtime.session.session.Suspended.resume`. False if there are none."""
 
     options: dict[str, Any]
 

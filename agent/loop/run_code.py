@@ -9,8 +9,7 @@ from cloche.agent.loop.effects import Effect, aevents_of, events_of
 from cloche.agent.loop.run import Run
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Event, Output, ToolFinished, ToolStarted
-from cloche.runtime.session.session import Session
-from cloche.runtime.session.suspended import Outcome, Suspended
+from cloche.runtime.session.session import Outcome, Session, Suspended
 
 __all__ = ["ResumeCode", "RunCode"]
 

@@ -14,8 +14,7 @@ from cloche.cli.demo.catalogue import DemoProgram, demo_file
 from cloche.cli.exit_codes import ExitCode
 from cloche.runtime.errors import GuestException
 from cloche.runtime.result import Result
-from cloche.runtime.session.session import Session
-from cloche.runtime.session.suspended import Suspended
+from cloche.runtime.session.session import Session, Suspended
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.snapshots.stores.folder import FolderStore
 

@@ -16,8 +16,7 @@ from cloche.cli.worker import run_interruptibly
 from cloche.host_tools import ToolRegistry
 from cloche.runtime._terminal import one_line
 from cloche.runtime.result import Result
-from cloche.runtime.session.session import Session
-from cloche.runtime.session.suspended import Outcome, Suspended
+from cloche.runtime.session.session import Outcome, Session, Suspended
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.snapshots.stores.base import checked_name
 

@@ -203,12 +203,12 @@ class GuardedTools:
         """Return whether programs await the tool. Raises UnknownTool."""
         return self.tools.is_async(name)
 
-    def blocking(self) -> bool:
-        """Return whether a tool or a policy may block."""
+    def blocking(self, name: str | None = None) -> bool:
+        """Return whether a tool or a policy may block. A policy that waits may do so before any tool is called."""
         scope = current_scope.get()
         extra = scope.policies.values() if scope is not None else ()
         waits = any(policy.waits for policy in itertools.chain(self._policies.values(), extra))
-        return waits or (self._default is not None and self._default.waits) or self.tools.blocking()
+        return waits or (self._default is not None and self._default.waits) or self.tools.blocking(name)
 
     def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Make a call if the policies allow it; return the tool's value or an awaitable of it.

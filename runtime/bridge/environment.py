@@ -91,10 +91,11 @@ class Environment:
 
     With a ``seed`` the random bytes are a fixed stream (SHAKE-256 of the seed and a counter). With a ``clock`` time
     moves only while the guest sleeps, which takes no real time, and with the fuel that it uses if the clock has a
-    ``rate``, in units for each second: else it is 0.
+    ``rate``, in units for each second: else it is 0. ``is_real`` says that both are real, so that there is nothing to
+    go back to.
     """
 
-    __slots__ = ("_clock", "_drawn", "_gauge", "_lag", "_seed", "rate")
+    __slots__ = ("_clock", "_drawn", "_gauge", "_lag", "_seed", "is_real", "rate")
 
     def __init__(self, seed: bytes | None, clock: FuelClock | None) -> None:
         self._seed = seed
@@ -103,6 +104,7 @@ class Environment:
         self.rate = 0 if clock is None else clock.rate
         self._lag = 0
         self._gauge: Callable[[], int] | None = None
+        self.is_real = seed is None and clock is None
 
     @property
     def has_fixed_clock(self) -> bool:
@@ -173,6 +175,7 @@ class Environment:
             self._clock, self.rate = state.clock, state.rate
         elif not self.has_fixed_clock:
             self._lag = state.monotonic - time.monotonic_ns()
+        self.is_real = self._seed is None and self._clock is None
 
     def _simulated(self) -> int | None:
         if self._gauge is None or self._clock is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from cloche.runtime.bridge.calls import BackgroundCalls, ToolCalls, start_call
@@ -35,7 +36,8 @@ from cloche.runtime.bridge.run_state import MAX_WAIT, RunState, now
 from cloche.runtime.bridge.transcript import Tape
 from cloche.runtime.dispatch import Dispatcher, as_suspending
 from cloche.runtime.errors import ProtocolError
-from cloche.runtime.threads import Settled, background_loops, start_awaiting
+from cloche.runtime.result import ToolCallRecord
+from cloche.runtime.threads import Settled, Work, background_loops, guest_threads, start_awaiting
 
 if TYPE_CHECKING:
     import asyncio
@@ -97,7 +99,18 @@ _FRAME_OVERHEAD = 4096
 class BridgeHandlers:
     """Serves one guest's imports. ``begin`` comes before each run and ``end`` after it."""
 
-    __slots__ = ("_background", "_calls", "_held", "_loop", "_run", "_suspending", "_tape", "_tools", "_world")
+    __slots__ = (
+        "_background",
+        "_calls",
+        "_context",
+        "_held",
+        "_loop",
+        "_run",
+        "_suspending",
+        "_tape",
+        "_tools",
+        "_world",
+    )
 
     def __init__(self, tools: Dispatcher, world: Environment, tape: Tape) -> None:
         self._tools = tools
@@ -111,6 +124,7 @@ class BridgeHandlers:
         self._loop = loop
         self._calls: ToolCalls | None = None
         self._background: BackgroundCalls | None = None
+        self._context: Context | None = None
         self._held = None if run.waiting is None else PendingHandlers(run.waiting, self._tool_calls())
 
     def drain(self) -> None:
@@ -205,17 +219,20 @@ class BridgeHandlers:
     def _call(self, name: str, args: list[Any], kwargs: dict[str, Any], size: int, started: float) -> bytes:
         calls = self._tool_calls()
         record = calls.begin(name, args, kwargs, size, started)
-        outcome = self._outcome(name, args, kwargs)
+        outcome = self._outcome(record, name, args, kwargs)
         return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)
 
-    def _outcome(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    def _outcome(self, record: ToolCallRecord, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Call a tool, wait for it, and return its value; or how it settled, if it raised or was awaited."""
         run = self._run
         run.doing = f"the tool {name!r}"
         # After "doing" is set: whoever interrupts sets the reason first and looks at "doing" second.
         if run.stop_reason is not None:
             run.check()
-        outcome = start_call(self._tools, name, args, kwargs)
+        if run.hands_over and self._tools.blocking(name):
+            outcome = self._hand_over(record, name, args, kwargs)
+        else:
+            outcome = start_call(self._tools, name, args, kwargs)
         # Cheaper than isinstance(outcome, Awaitable), and than a function for it.
         if hasattr(outcome, "__await__"):
             outcome = self._await(outcome)
@@ -225,6 +242,22 @@ class BridgeHandlers:
         run.doing = ""
         return outcome
 
+    def _hand_over(self, record: ToolCallRecord, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Call a tool on another thread, left behind if the run ends first; return what ``start_call`` does."""
+        run = self._run
+        if self._context is None:
+            self._context = copy_context()
+        call = _HandedOver(self._context, self._tools, name, args, kwargs)
+        work = Work(call.make, run.post)
+        guest_threads.start(work)
+        try:
+            run.wait_for(call.is_over)
+        finally:
+            if not work.over:
+                guest_threads.abandon(work)
+                record.end("abandoned", now() - record.started)
+        return call.outcome
+
     def _dispatch(self, held: PendingCall) -> Settled:
         """Make a call that waited: what the guest sent then, read again, and nothing that was seen since."""
         call = parse_call(held.frame)
@@ -233,7 +266,7 @@ class BridgeHandlers:
         # In this way and not with an argument more, which every call would have to carry.
         tools, self._tools = self._tools, approving_dispatcher(self._tools, held)
         try:
-            outcome = self._outcome(call.name, call.args, call.kwargs)
+            outcome = self._outcome(held.record, call.name, call.args, call.kwargs)
         finally:
             self._tools = tools
         return outcome if type(outcome) is Settled else Settled(outcome, None)
@@ -286,6 +319,24 @@ class BridgeHandlers:
         if self._background is None:
             self._background = BackgroundCalls(self._tool_calls(), self._loop)
         return self._background
+
+
+class _HandedOver:
+    """One call of a tool on a thread that can be left behind."""
+
+    __slots__ = ("call", "context", "outcome", "over")
+
+    def __init__(self, context: Context, *call: Any) -> None:
+        self.context = context
+        self.call = call
+        self.over = False
+
+    def make(self) -> None:
+        self.outcome = self.context.run(start_call, *self.call)
+        self.over = True
+
+    def is_over(self) -> bool:
+        return self.over
 
 
 def _never() -> bool:

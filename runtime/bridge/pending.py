@@ -115,12 +115,6 @@ class PendingCalls:
         self.next_id = 1
         self._tools = as_suspending(tools)
 
-    @classmethod
-    def none_in(cls, tools: Dispatcher) -> "PendingCalls | None":
-        """Return what refuses to wait, for a run that cannot; None where no tool asks for it."""
-        suspending = as_suspending(tools)
-        return cls(tools, allowed=False) if suspending is not None and suspending.any_suspends() else None
-
     def wants(self, call: Call | Start) -> bool:
         """Return whether a call has to wait. Raises what the rule raises."""
         if self.every or (self._tools is not None and self._tools.suspends(call.name)):

@@ -2,8 +2,9 @@
 
 import contextvars
 import threading
+from _thread import allocate_lock
 from collections import deque
-from concurrent.futures import Future
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,115 @@ from cloche.runtime.bridge.run_state import now
 from cloche.runtime.errors import GuestError, Interrupted
 from cloche.runtime.result import Event, Output, Result, Stream
 from cloche.runtime.session.execution import GRACE, Execution, Overtaken
-from cloche.runtime.threads import guest_threads
+from cloche.runtime.threads import Work, guest_threads
 
 if TYPE_CHECKING:
     import asyncio
 
 __all__ = ["Detached", "EventFeed"]
+
+# How long to wait for a run that is about to start or to end, before looking again.
+_SHORT = 0.25
+# Locks wait no longer than some weeks on some platforms.
+_LONG = 86_400.0
+
+
+class Detached:
+    """A run that is performed by a guest thread. A thread that a tool blocks past the deadline is left behind."""
+
+    _result: Result[Any] | None = None
+    _error: BaseException | None = None
+    _overtaken = False
+
+    def __init__(self, execution: Execution, loop: "asyncio.AbstractEventLoop | None" = None) -> None:
+        """Begin the run. With a ``loop`` it can be awaited there, else it can be waited for."""
+        self._execution = execution
+        # Held until the run is settled.
+        self._settling = allocate_lock()
+        self._settling.acquire()
+        self._loop = loop
+        if loop is not None:
+            self._awaited: asyncio.Future[None] = loop.create_future()
+        self._context = contextvars.copy_context()
+        self._work = Work(self._perform, self._tell)
+        execution.leave = self._leave
+        guest_threads.start(self._work)
+
+    def wait(self) -> Result[Any]:
+        """Block until the run is settled and return its result. An exception such as Ctrl-C ends the run first."""
+        try:
+            while not self._settling.acquire(True, self._patience()):
+                self._leave_if_overdue()
+        except BaseException:
+            self._leave(Interrupted())
+            raise
+        return self._outcome()
+
+    async def wait_async(self) -> Result[Any]:
+        """Await the run's result. Being cancelled ends the run first."""
+        import asyncio
+
+        waiting = self._awaited
+        try:
+            while not waiting.done():
+                await asyncio.wait({waiting}, timeout=self._patience())
+                if not waiting.done():
+                    self._leave_if_overdue()
+        except asyncio.CancelledError:
+            self._leave(Interrupted("the awaiting task was cancelled"))
+            await asyncio.wait({waiting}, timeout=_SHORT)
+            raise
+        return self._outcome()
+
+    def _leave(self, error: GuestError) -> bool:
+        """Settle the run without its thread, if it is not settled. Returns whether that was done here."""
+        result = self._execution.abandon(error)
+        if result is None:
+            return False
+        guest_threads.abandon(self._work)
+        self._result = result
+        self._settle()
+        return True
+
+    def _perform(self) -> None:
+        try:
+            self._result = self._context.run(self._execution.perform, stack_checked=True)
+        except Overtaken:
+            self._overtaken = True
+        except BaseException as error:
+            # Whatever it is, it belongs to the thread that waits.
+            self._error = error
+
+    def _tell(self) -> None:
+        if not self._overtaken:
+            self._settle()
+
+    def _settle(self) -> None:
+        # The method and this object hold each other.
+        self._execution.leave = None
+        self._settling.release()
+        if self._loop is not None:
+            # A loop that was closed meanwhile refuses: nothing waits there any more.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if not self._awaited.done():
+            self._awaited.set_result(None)
+
+    def _outcome(self) -> Result[Any]:
+        if self._error is not None:
+            raise self._error
+        assert self._result is not None
+        return self._result
+
+    def _leave_if_overdue(self) -> None:
+        if self._execution.is_overdue:
+            self._leave(self._execution.run.time_exceeded())
+
+    def _patience(self) -> float:
+        deadline = self._execution.run.deadline
+        return _LONG if deadline == inf else max(_SHORT / 10, deadline + GRACE - now())
 
 
 class EventFeed:
@@ -89,91 +193,3 @@ class _Pieces:
     def joined(self) -> Output:
         """Return all of it as one event."""
         return Output(self._stream, "".join(self._texts))
-
-
-# How long to wait for a run that is about to start or to end, before looking again.
-_SHORT = 0.25
-
-
-class Detached:
-    """A run that is performed by a guest thread. A thread that a tool blocks past the deadline is left behind."""
-
-    def __init__(self, execution: Execution) -> None:
-        self.execution = execution
-        self._outcome: Future[Result[Any]] = Future()
-        # Running from the start: a cancelled waiter must not cancel the outcome itself.
-        self._outcome.set_running_or_notify_cancel()
-        context = contextvars.copy_context()
-        self._thread = guest_threads.submit(lambda: context.run(self._perform))
-
-    def wait(self) -> Result[Any]:
-        """Block until the run is settled and return its result. An exception such as Ctrl-C ends the run first."""
-        try:
-            while not self._is_settled_within(self._patience()):
-                self._leave_if_overdue()
-        except BaseException:
-            self.leave(Interrupted())
-            raise
-        return self._outcome.result()
-
-    async def wait_async(self) -> Result[Any]:
-        """Await the run's result. Being cancelled ends the run first."""
-        import asyncio
-
-        waiting = asyncio.wrap_future(self._outcome)
-        # Seen, even if nobody awaits it any more.
-        waiting.add_done_callback(lambda future: future.exception())
-        try:
-            while not waiting.done():
-                await asyncio.wait({waiting}, timeout=self._patience())
-                if not waiting.done():
-                    self._leave_if_overdue()
-        except asyncio.CancelledError:
-            self.leave(Interrupted("the awaiting task was cancelled"))
-            await asyncio.wait({waiting}, timeout=_SHORT)
-            raise
-        return waiting.result()
-
-    def interrupt(self, reason: GuestError) -> bool:
-        """From any thread: end the run, even if a tool blocks it. Returns whether it was still going on."""
-        if self.execution.run.doing:
-            return self.leave(reason)
-        going_on = self.execution.interrupt(reason)
-        # The tool may have been entered in between; see Host, which looks in the opposite order.
-        if going_on and self.execution.run.doing:
-            self.leave(reason)
-        return going_on
-
-    def leave(self, error: GuestError) -> bool:
-        """Settle the run without its thread, if it is not settled. Returns whether that was done here."""
-        result = self.execution.abandon(error)
-        if result is None:
-            return False
-        guest_threads.abandon(self._thread)
-        self._outcome.set_result(result)
-        return True
-
-    def _perform(self) -> None:
-        try:
-            result = self.execution.perform()
-        except Overtaken:
-            return
-        except BaseException as error:
-            self._outcome.set_exception(error)
-        else:
-            self._outcome.set_result(result)
-
-    def _is_settled_within(self, seconds: float | None) -> bool:
-        try:
-            self._outcome.exception(timeout=seconds)
-        except TimeoutError:
-            return False
-        return True
-
-    def _leave_if_overdue(self) -> None:
-        if self.execution.is_overdue:
-            self.leave(self.execution.run.time_exceeded())
-
-    def _patience(self) -> float | None:
-        deadline = self.execution.run.deadline
-        return None if deadline == inf else max(_SHORT / 10, deadline + GRACE - now())

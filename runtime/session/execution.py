@@ -1,10 +1,10 @@
 """One run from its request to its result, on whichever thread it is performed."""
 
-import threading
+from _thread import allocate_lock
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from cloche.runtime.bridge.pending import Answer, PendingCalls
+from cloche.runtime.bridge.pending import PendingCalls
 from cloche.runtime.bridge.protocol import (
     FINISHED,
     NOTHING,
@@ -29,10 +29,10 @@ from cloche.runtime.errors import (
     UnserializableValue,
 )
 from cloche.runtime.limits import Limits
-from cloche.runtime.machine_api import Machine, StopRun
+from cloche.runtime.machine_api import StopRun
 from cloche.runtime.result import Result, Usage
 from cloche.runtime.session.guest import Running, SessionGuest, Step
-from cloche.runtime.session.suspended import Suspended
+from cloche.runtime.session.requests import Request
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
 if TYPE_CHECKING:
@@ -42,18 +42,12 @@ __all__ = [
     "GRACE",
     "UNLIMITED_FUEL",
     "Done",
-    "Ending",
     "Execution",
-    "Job",
     "Overtaken",
-    "Resumption",
-    "as_error",
     "check_answer",
-    "check_finished",
     "error_of_failure",
     "error_of_stop",
 ]
-
 
 # The largest piece of memory that the interpreter asks for by itself.
 _ARENA = 1 << 20
@@ -77,13 +71,6 @@ def check_answer(response: bytes, limits: Limits, waiting: PendingCalls | None, 
         if waiting is None:
             raise ProtocolError("the program was suspended, which nobody asked for")
         waiting.settle(answer)
-    return answer
-
-
-def check_finished(response: bytes, limits: Limits) -> FinishedResponse:
-    """Return a checked response that cannot be a suspension. Raises ProtocolError."""
-    answer = check_answer(response, limits, None)
-    assert isinstance(answer, FinishedResponse)
     return answer
 
 
@@ -138,113 +125,95 @@ Done = Callable[["Execution", BaseException | None], None]
 """Called when a run is settled, on whichever thread: with the error if the guest was lost, else with None."""
 
 
-Paused = Suspended | bool
-
-
 class Overtaken(Exception):
-    """The run was settled by :meth:`Execution.abandon` before its thread came back; nobody waits for it."""
+    """The run was settled by :meth:`Execution.abandon` before its thread came back; its result is that one."""
 
 
-class Resumption(NamedTuple):
-    """How a suspended program goes on: the answers to its calls, and the options of the request."""
+class _Ending:
+    """How the guest was left: with an answer, or ended by an error; ``steps`` are the requests that ended well."""
 
-    answers: dict[int, Answer]
-    options: dict[str, Any]
+    # Defaults and no slots: one is made for each run, which sets two or three of them.
+    answer: Response | None = None
+    error: BaseException | None = None
+    fuel: int | None = None
+    seconds = 0.0
 
-
-class Job(NamedTuple):
-    """Requests to perform in order; the last one's value is the result.
-
-    ``most`` caps that value's encoded bytes, where it is not the limit of results. ``code`` is the
-    program, if one is run: that takes from the session's budget. With a ``resumption``, what comes last is to resume
-    a program.
-    """
-
-    requests: list[bytes]
-    most: int | None = None
-    code: str | None = None
-    resumption: Resumption | None = None
-
-
-class Ending:
-    """How the guest left it: with an answer, or ended by an error."""
-
-    def __init__(
-        self, answer: Response | None, error: BaseException | None, seconds: float, fuel: int | None = None
-    ) -> None:
-        self.answer = answer
-        self.error = error
-        self.seconds = seconds
-        self.fuel = fuel
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
 
 
 class Execution:
-    """Performs a job once. It is settled exactly once: by :meth:`perform`, or by :meth:`abandon`.
+    """Performs a request's frames once. It is settled exactly once: by :meth:`perform`, or by :meth:`abandon`.
 
-    ``paused`` says, once it is settled, whether a program is suspended: False, or True until whoever is told that the
-    execution is done puts something better there.
+    ``paused`` is true, once it is settled, if a program is suspended: the session puts that program there.
+    ``leave`` settles it at once from another thread, where that is possible: see ``Detached``.
     """
 
-    _body: Running | None = None
-    _settled = False
+    paused: object = False
+    leave: Callable[[GuestError], bool] | None = None
+    _running: Running | None = None
 
     def __init__(
         self,
         guest: SessionGuest,
-        job: Job,
+        request: Request,
+        frames: list[bytes],
         run: RunState,
         done: Done,
         loop: "asyncio.AbstractEventLoop | None" = None,
-        paused: Paused = False,
     ) -> None:
         self.run = run
         self._guest = guest
-        self._job = job
+        self._request = request
+        self._frames = frames
         self._done = done
         self._loop = loop
-        self._lock = threading.Lock()
-        self.paused = paused
+        # Whoever acquires it settles the run; it is never released.
+        self._settled = allocate_lock()
 
     @property
     def is_overdue(self) -> bool:
         """Whether the guest was started and its time is over by more than any guest takes to notice."""
-        return self._body is not None and now() > self.run.deadline + GRACE
+        return self._running is not None and now() > self.run.deadline + GRACE
 
-    def perform(self, *, roomy: bool = False) -> Result[Any]:
+    def perform(self, *, stack_checked: bool = False) -> Result[Any]:
         """Run the guest on this thread and return the result, or raise what is not the guest's doing.
 
-        ``roomy`` says that this thread's stack is known to have room for it. Raises Overtaken if the run was abandoned
-        meanwhile.
+        ``stack_checked`` says that this thread's stack is known to have room for it. Raises Overtaken if the run was
+        abandoned meanwhile.
         """
+        guest, run = self._guest, self.run
+        made_now = guest.running is None
         try:
-            body = self._guest.ready()
+            running = guest.ready()
         except BaseException as error:
             self.cancel(error)
             raise
-        self.run.start()
-        steps: list[Step] = []
-        ending = self._drive(body, steps, roomy)
-        if not self._settle():
-            body.machine.close()
+        if made_now or run.carried.wall:
+            run.start()
+        ending = self._drive(running, stack_checked)
+        if not self._settled.acquire(False):
+            running.machine.close()
             raise Overtaken
-        return self._conclude(body, ending, steps)
-
-    def conclude(self, body: Running, ending: Ending, steps: list[Step]) -> Result[Any]:
-        """Settle a run that was performed by somebody else, as :meth:`perform` does."""
-        self._body, self._settled = body, True
-        return self._conclude(body, ending, steps)
+        return self._conclude(running, ending)
 
     def cancel(self, error: BaseException) -> None:
         """Settle a run that was never performed."""
-        if self._settle():
+        if self._settled.acquire(False):
             self._done(self, error if isinstance(error, SessionClosed) else None)
 
     def interrupt(self, reason: GuestError) -> bool:
-        """From any thread: end the run soon. Returns whether it was still going on."""
-        with self._lock:
-            if not self._settled:
-                self._stop(reason)
-            return not self._settled
+        """From any thread: end the run soon, even if a tool blocks it. Returns whether it was still in progress."""
+        leave = self.leave
+        if leave is not None and self.run.doing:
+            return leave(reason)
+        in_progress = not self._settled.locked()
+        if in_progress:
+            self._stop(reason)
+            # The tool may have been entered in between; see the handlers, which look in the opposite order.
+            if leave is not None and self.run.doing:
+                leave(reason)
+        return in_progress
 
     def abandon(self, error: GuestError) -> Result[Any] | None:
         """From another thread: settle a run whose thread may be stuck, and return its result.
@@ -252,108 +221,101 @@ class Execution:
         The thread is left to itself: its guest ends as soon as it computes again. None if the run was settled already,
         or has not started: then it is interrupted and will be settled soon.
         """
-        with self._lock:
-            if self._settled:
-                return None
-            self._stop(error)
-            if self._body is None:
-                return None
-            self._settled = True
+        self._stop(error)
+        if self._running is None or not self._settled.acquire(False):
+            return None
         return self._conclude_abandoned(error)
 
     def _stop(self, reason: GuestError) -> None:
         self.run.interrupt(reason)
-        if self._body is not None:
-            self._body.machine.interrupt(reason)
+        if self._running is not None:
+            self._running.machine.interrupt(reason)
 
-    def _settle(self) -> bool:
-        with self._lock:
-            first, self._settled = not self._settled, True
-            return first
-
-    def _drive(self, body: Running, steps: list[Step], roomy: bool) -> Ending:
-        run, machine = self.run, body.machine
-        fuel = self._set_limits(machine)
-        body.host.begin(run, self._loop)
-        if self._guest.recorder is not None:
-            self._begin_record(body, fuel)
-        # From here on an interrupt finds the machine; one that came before is found when the first step is due.
-        self._body = body
-        answer, error = None, None
-        try:
-            answer = self._perform_job(body, steps, roomy)
-        except BaseException as raised:
-            error = as_error(raised, run)
-        body.host.end()
-        used = None if fuel is None else (run.carried.fuel or 0) + fuel - machine.fuel_left()
-        return Ending(answer, error, now() - run.started, used)
-
-    def _set_limits(self, machine: Machine) -> int | None:
-        """Set the machine's limits and return the fuel it was given; None if it does not count fuel."""
-        limits, carried, guest = self.run.limits, self.run.carried, self._guest
-        fuel = None
+    def _drive(self, running: Running, stack_checked: bool) -> _Ending:
+        run, machine, guest, limits = self.run, running.machine, self._guest, self.run.limits
+        fuel, seconds = None, limits.time
         if guest.metered:
-            fuel = UNLIMITED_FUEL if limits.fuel is None else max(0, limits.fuel - (carried.fuel or 0))
-        machine.allow(fuel, None if limits.time is None else max(0.0, limits.time - carried.wall))
+            fuel = UNLIMITED_FUEL if limits.fuel is None else limits.fuel
+        if run.carried.wall:
+            fuel, seconds = run.left(fuel)
+        machine.allow(fuel, seconds)
         if fuel is not None and guest.world.rate:
             guest.world.begin(lambda: fuel - machine.fuel_left())
-        return fuel
+        running.host.begin(run, self._loop)
+        if guest.recorder is not None:
+            self._begin_record(running, fuel)
+        # From here on an interrupt finds the machine; one that came before is found when the first step is due.
+        self._running = running
+        ending = _Ending()
+        try:
+            ending.answer = self._exchange(running, ending.steps, stack_checked)
+        except BaseException as raised:
+            ending.error = _as_error(raised, run)
+        running.host.end()
+        ending.seconds = now() - run.started
+        if fuel is not None:
+            ending.fuel = fuel - machine.fuel_left() + (run.carried.fuel or 0)
+        return ending
 
-    def _perform_job(self, body: Running, steps: list[Step], roomy: bool) -> Response:
-        run, job = self.run, self._job
+    def _exchange(self, running: Running, steps: list[Step], stack_checked: bool) -> Response:
+        run, request, frames = self.run, self._request, self._frames
         if run.stop_reason is not None:
             raise StopRun(run.stop_reason)
-        if len(job.requests) != 1 or job.resumption is not None:
-            self._prepare(body, steps)
-        last = job.requests[-1] if job.resumption is None else self._resumption(body, job.resumption)
-        answer = check_answer(self._step(body, last, steps, roomy), run.limits, run.waiting, job.most)
+        last = frames[0] if len(frames) == 1 and request.answers is None else self._prepare(running, steps)
+        response = self._step(running, last, steps, stack_checked)
+        answer = FINISHED if response == NOTHING else check_answer(response, run.limits, run.waiting, request.max_bytes)
         if run.waiting is not None and isinstance(answer, WaitingResponse):
-            body.host.drain()
+            running.host.drain()
         if run.listener is not None:
             run.flush()
         return answer
 
-    def _prepare(self, body: Running, steps: list[Step]) -> None:
-        """Make the requests that come before the last one."""
-        leading = self._job.requests if self._job.resumption is not None else self._job.requests[:-1]
-        for request in leading:
-            if check_finished(self._step(body, request, steps), self.run.limits).failure is not None:
+    def _prepare(self, running: Running, steps: list[Step]) -> bytes:
+        """Exchange the frames that come before the last one, and return that.
+
+        To resume a program is the last one: calls that were approved are made now, within the run's limits.
+        """
+        request, frames = self._request, self._frames
+        for frame in frames if request.answers is not None else frames[:-1]:
+            response = self._step(running, frame, steps, False)
+            answer = check_answer(response, self.run.limits, None)
+            if not isinstance(answer, FinishedResponse) or answer.failure is not None:
                 raise ProtocolError("the interpreter refused its own settings")
-
-    def _resumption(self, body: Running, resumption: Resumption) -> bytes:
-        """Return the request to resume a program. Calls that were approved are made now, within its limits."""
-        request = body.host.resume(*resumption)
+        if request.answers is None:
+            return frames[-1]
+        last = running.host.resume(request.answers, self._guest.run_options(self.run.limits))
         if self.run.record is not None and self._guest.recorder is not None:
-            self._guest.recorder.resumed(self.run.record, [request])
-        return request
+            self._guest.recorder.resumed(self.run.record, [last])
+        return last
 
-    def _step(self, body: Running, request: bytes, steps: list[Step], roomy: bool = False) -> bytes:
-        guest, tape = self._guest, body.tape
-        if guest.keeps:
+    def _step(self, running: Running, frame: bytes, steps: list[Step], stack_checked: bool) -> bytes:
+        guest, tape = self._guest, running.tape
+        if not guest.keeps:
+            response = running.machine.step(frame, roomy=stack_checked)
+        else:
             tape.start()
-        response = body.machine.step(request, roomy=roomy)
-        if guest.keeps:
-            steps.append((request, tape.stop(), response))
+            response = running.machine.step(frame, roomy=stack_checked)
+            steps.append((frame, tape.stop(), response))
         if self.run.record is not None and guest.recorder is not None:
             guest.recorder.answered(self.run.record, response)
         return response
 
-    def _begin_record(self, body: Running, fuel: int | None) -> None:
-        recorder, run, job = self._guest.recorder, self.run, self._job
-        if recorder is None or body.ear is None:
+    def _begin_record(self, running: Running, fuel: int | None) -> None:
+        recorder, run = self._guest.recorder, self.run
+        if recorder is None or running.ear is None:
             return
         if run.record is None:
-            run.record = recorder.begin(self._guest.tools.specs(), job.requests, fuel, job.code)
+            run.record = recorder.begin(self._guest.tools.specs(), self._frames, fuel, self._request.code)
         else:
-            recorder.resumed(run.record, job.requests)
-        body.ear.run = run.record
+            recorder.resumed(run.record, self._frames)
+        running.ear.run = run.record
 
-    def _end_record(self, body: Running | None, ending: Ending, error: BaseException | None, lost: bool) -> None:
+    def _end_record(self, running: Running | None, ending: _Ending, error: BaseException | None, lost: bool) -> None:
         record, recorder = self.run.record, self._guest.recorder
         if record is None or recorder is None:
             return
-        if body is not None and body.ear is not None:
-            body.ear.run = None
+        if running is not None and running.ear is not None:
+            running.ear.run = None
         if self.paused:
             # What comes after belongs to the same run: it is lost with it, too.
             return
@@ -362,72 +324,66 @@ class Execution:
         record.used, record.lost = ending.fuel, lost
         recorder.end(record)
 
-    def _conclude(self, body: Running, ending: Ending, steps: list[Step]) -> Result[Any]:
-        guest, error, answer = self._guest, ending.error, ending.answer
-        memory = guest.memory_seen = body.machine.memory_size()
-        if answer is not None and isinstance(answer, FinishedResponse) and answer.failure is not None:
-            error = error_of_failure(answer.failure, self.run.limits, memory, self._job.most)
-        lost = error is not None and self._is_lost(body, ending, error)
+    def _conclude(self, running: Running, ending: _Ending) -> Result[Any]:
+        guest, run, error, answer = self._guest, self.run, ending.error, ending.answer
+        memory = guest.memory_seen = running.machine.memory_size()
+        if answer is not FINISHED and isinstance(answer, FinishedResponse) and answer.failure is not None:
+            error = error_of_failure(answer.failure, run.limits, memory, self._request.max_bytes)
+        lost = error is not None and self._is_lost(running, ending, error)
+        self.paused = False
         if lost:
             guest.lose()
-            body.machine.close()
+            running.machine.close()
+        elif isinstance(answer, FinishedResponse):
+            guest.commit(running, ending.steps, ending.fuel, ending.seconds)
         elif answer is not None:
-            self._keep(body, ending, steps)
-        usage = self._account(ending, memory)
-        self.paused = isinstance(answer, WaitingResponse)
+            self.paused = True
+            guest.hold(ending.steps)
+        if run.stop_reason is not None and not lost:
+            # It came too late to end this run, and must not end the next one.
+            running.machine.withdraw(run.stop_reason)
+            run.stop_reason = None
+        usage = Usage(ending.fuel, ending.seconds, memory, run.output_bytes if run.streams else 0, run.calls_made)
+        # Before anyone else may use the session.
+        guest.spend(usage.since(run.carried) if run.carried.wall else usage)
+        run.carried = usage
         if guest.recorder is not None:
-            self._end_record(body, ending, error, lost)
+            self._end_record(running, ending, error, lost)
         self._done(self, error if lost else None)
         return self._result(ending, error, usage, lost)
 
-    def _is_lost(self, body: Running, ending: Ending, error: BaseException) -> bool:
-        if isinstance(error, MemoryExceeded) and not body.machine.dead:
+    def _is_lost(self, running: Running, ending: _Ending, error: BaseException) -> bool:
+        if isinstance(error, MemoryExceeded) and not running.machine.dead:
             # The guest is sound, but would keep all that memory, which never shrinks, for as long as it lives.
             return self._guest.keeps
         # A program whose answers were not delivered could not be given them again.
-        harmless = isinstance(error, CallerError) and self._job.resumption is None
-        return ending.answer is None and (body.machine.dead or not harmless)
-
-    def _keep(self, body: Running, ending: Ending, steps: list[Step]) -> None:
-        if isinstance(ending.answer, WaitingResponse):
-            self._guest.hold(steps)
-        else:
-            self._guest.commit(body, steps, ending.fuel, ending.seconds)
-        if self.run.stop_reason is not None:
-            # It came too late to end this run, and must not end the next one.
-            body.machine.withdraw(self.run.stop_reason)
-            self.run.stop_reason = None
+        harmless = isinstance(error, CallerError) and self._request.answers is None
+        return ending.answer is None and (running.machine.dead or not harmless)
 
     def _conclude_abandoned(self, error: GuestError) -> Result[Any]:
-        seconds = now() - self.run.started
-        for record in self.run.calls:
+        guest, run, ending = self._guest, self.run, _Ending()
+        ending.error, ending.seconds = error, now() - run.started
+        for record in run.calls:
             record.end("abandoned", now() - record.started)
-        self._guest.lose()
+        guest.lose()
         self.paused = False
-        ending = Ending(None, error, seconds)
-        usage = self._account(ending, self._guest.memory_seen)
-        self._end_record(self._body, ending, error, lost=True)
+        usage = Usage(None, ending.seconds, guest.memory_seen, run.output_bytes, run.calls_made)
+        guest.spend(usage.since(run.carried) if run.carried.wall else usage)
+        run.carried = usage
+        self._end_record(self._running, ending, error, lost=True)
         self._done(self, error)
         return self._result(ending, error, usage, lost=True)
 
-    def _account(self, ending: Ending, memory: int) -> Usage:
-        """Return what was used, and add it to what the session has used: before anyone else may use the session."""
-        run = self.run
-        usage = Usage(ending.fuel, ending.seconds, memory, run.output_bytes, run.calls_made)
-        self._guest.spent = self._guest.spent.plus(usage.since(run.carried) if run.carried.wall else usage)
-        run.carried = usage
-        return usage
-
-    def _result(self, ending: Ending, error: BaseException | None, usage: Usage, lost: bool) -> Result[Any]:
+    def _result(self, ending: _Ending, error: BaseException | None, usage: Usage, lost: bool) -> Result[Any]:
         if error is not None and not isinstance(error, GuestError):
             raise error
-        run = self.run
-        value = ending.answer.value if isinstance(ending.answer, FinishedResponse) else None
-        rolled_back = lost and self._guest.keeps
-        return Result(value, error, *run.output(), usage, run.calls, rolled_back)
+        run, answer = self.run, ending.answer
+        value = answer.value if isinstance(answer, FinishedResponse) else None
+        stdout, stderr = run.output() if run.streams else ("", "")
+        return Result(value, error, stdout, stderr, usage, run.calls, lost and self._guest.keeps)
 
 
-def as_error(raised: BaseException, run: RunState) -> BaseException:
+def _as_error(raised: BaseException, run: RunState) -> BaseException:
     """Return why a guest was left other than with an answer: a GuestError, or an exception that is the caller's own."""
     if isinstance(raised, Stopped):
         return error_of_stop(raised, run)

@@ -1,21 +1,29 @@
 """One session's guest: a machine, and all it takes to have it again after it was lost."""
 
-from typing import Any, NamedTuple
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from cloche.runtime.bridge.environment import Environment
 from cloche.runtime.bridge.handlers import BridgeHandlers
 from cloche.runtime.bridge.protocol import Op, request, run_request
 from cloche.runtime.bridge.transcript import ReplayMismatch, Tape, TapedAnswers
 from cloche.runtime.dispatch import Dispatcher, as_suspending
-from cloche.runtime.errors import ClocheError, SessionClosed
+from cloche.runtime.errors import ClocheError, GuestError, Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.limits import Limits, SessionBudget, Spent
 from cloche.runtime.machine_api import Machine, MachineSource
 from cloche.runtime.recording.recorder import Recorder, RecordingHandlers
+from cloche.runtime.result import Usage
 from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.rollback.journal import Journal
+from cloche.runtime.threads import guest_threads
 from cloche.runtime.wasm.traps import Stopped
 
-__all__ = ["Running", "SessionGuest", "Step"]
+__all__ = ["Holder", "Running", "SessionGuest", "Step"]
+
+
+T = TypeVar("T")
 
 
 class Running(NamedTuple):
@@ -51,10 +59,20 @@ class _SuspendedSteps(NamedTuple):
     told: GuestKnowledge
 
 
-class SessionGuest:
-    """Used by one run at a time. ``keeps`` says whether it can be rolled back, ``spent`` what it has used so far.
+class Holder(Protocol):
+    """Who has taken a guest and can be made to release it soon: a run."""
 
-    ``metered`` says whether its machines count fuel; ``can_suspend`` are its tools, if they can have calls wait.
+    def interrupt(self, reason: GuestError) -> bool:
+        """From any thread: end it soon. Returns whether it was still in progress."""
+        ...
+
+
+class SessionGuest:
+    """Used by one caller at a time, between :meth:`take` and :meth:`release`, until ``ended`` says why it has ended.
+
+    ``holder`` is the run that has taken it, if it is one, and ``running`` the machine, unless it is still to be made.
+    ``keeps`` says whether it can be rolled back, ``metered`` whether its machines count fuel; ``can_suspend`` are its
+    tools, if they can have calls wait.
     """
 
     def __init__(
@@ -76,14 +94,78 @@ class SessionGuest:
         self.recorder: Recorder | None = None
         self.metered = source.metered
         self.can_suspend = as_suspending(tools)
-        self.spent = Spent()
+        self.holder: Holder | None = None
+        self.ended = ""
+        self._busy = threading.Lock()
+        self._runs = self._fuel = self._output = self._calls = 0
+        self._time = 0.0
         self._origin: Checkpoint | None = None
         self._mark = world.mark()
         self._journal = Journal() if keeps else None
-        self._body: Running | None = None
+        self.running: Running | None = None
         self._told = GuestKnowledge()
         self._telling = GuestKnowledge()
         self._held: _SuspendedSteps | None = None
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a caller uses it."""
+        return self._busy.locked()
+
+    def take(self) -> None:
+        """Let the caller use the guest, and no one else. Raises SessionBusy or SessionClosed."""
+        if not self._busy.acquire(False):
+            raise SessionBusy
+        if self.ended:
+            self._busy.release()
+            raise SessionClosed(self.ended)
+
+    def release(self) -> None:
+        """Let others use it. Called once by whoever took it, on whichever thread."""
+        # Nothing may come between these two: Ctrl-C before them is found by the holder, which is still there.
+        self.holder = None
+        self._busy.release()
+        # ``end`` may have come just before, when it could not close the guest itself.
+        if self.ended and self._busy.acquire(False):
+            self._close()
+            self._busy.release()
+
+    @contextmanager
+    def taken(self) -> Generator[None]:
+        """Take the guest, and keep it unless this raises."""
+        self.take()
+        try:
+            yield
+        except BaseException:
+            self.release()
+            raise
+
+    def at_rest(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` does with the guest while it does not run. Raises SessionBusy or SessionClosed."""
+        self.take()
+        try:
+            # A guest that was rolled back repeats what it has done, for which this thread's stack may be too small.
+            return work() if self.source.fits_here() else guest_threads.submit(work).result()
+        except SessionClosed as error:
+            self.ended = self.ended or error.reason
+            raise
+        finally:
+            self.release()
+
+    def end(self, reason: str) -> None:
+        """From any thread: end it for good, interrupting a run that is in progress."""
+        self.ended = self.ended or reason
+        if self._busy.acquire(False):
+            self.release()
+        elif self.holder is not None:
+            self.holder.interrupt(Interrupted("the session was closed"))
+
+    def note_loss(self, error: BaseException) -> None:
+        """End it if its machine was lost for good, which this error says or did."""
+        if isinstance(error, SessionClosed):
+            self.ended = self.ended or error.reason
+        elif not self.keeps:
+            self.ended = self.ended or f"its last run was ended by {type(error).__name__} and rollback is off"
 
     def resume_at(self, origin: Checkpoint, caps: dict[str, int] | None, knows_tools: bool) -> None:
         """Let a guest that has not run yet begin there, where it has been told these caps, and perhaps its tools.
@@ -94,7 +176,7 @@ class SessionGuest:
         if self._journal is not None:
             self._journal.begin_at(origin)
         self._told = GuestKnowledge(caps, self.tools.version() if knows_tools else None, awake=self.world.has_seed)
-        self._body = self._new_body()
+        self.running = self._new_body()
 
     def record(self, recorder: Recorder, start: bytes | None = None) -> None:
         """Have the session written down from its beginning: a fresh guest, or the snapshot ``start``.
@@ -112,34 +194,38 @@ class SessionGuest:
         """Return the caps that the interpreter was told, and whether it knows the tools as they are now."""
         return self._told.caps, self._told.tools == self.tools.version()
 
-    def begin_run(self) -> str:
-        """Count a run and return its file name: one for each, so that tracebacks through several show their lines.
+    @property
+    def spent(self) -> Spent:
+        """What it has used so far."""
+        return Spent(self._runs, self._fuel, self._time, self._output, self._calls)
 
-        Raises BudgetSpent where nothing is left for it.
-        """
-        if self.budget is not None:
-            self.budget.check(self.spent)
-        spent = self.spent = self.spent.with_run()
-        return f"<run {spent.runs}>"
+    @spent.setter
+    def spent(self, spent: Spent) -> None:
+        self._runs, self._fuel, self._time, self._output, self._calls = spent
+
+    def spend(self, usage: Usage) -> None:
+        """Add what a run, or another request, has used."""
+        # Kept as numbers: to make a Spent for each run takes longer than to add them all.
+        self._fuel += usage.fuel or 0
+        self._time += usage.wall
+        self._output += usage.output_bytes
+        self._calls += usage.calls
 
     def affordable(self, limits: Limits) -> Limits:
         """Return the limits, within what is left of the session's budget."""
         return limits if self.budget is None else self.budget.within(limits, self.spent)
 
-    def is_plain(self) -> bool:
-        """Return whether a run is nothing but one request: no budget, recorder, clock or wait has a part in it."""
-        return (
-            self._held is None
-            and self._told.awake
-            and self.budget is None
-            and self.recorder is None
-            and not self.world.rate
-            and (self.can_suspend is None or not self.can_suspend.any_suspends())
-        )
+    def run_frames(self, code: str, limits: Limits) -> list[bytes]:
+        """Count a run and return its frames: RUN, after a request for new random numbers where it has another guest's.
 
-    def run_request(self, code: str, limits: Limits) -> bytes:
-        """Return the next RUN. Raises BudgetSpent where nothing is left for it."""
-        return run_request(code, self.begin_run(), self.run_options(limits))
+        Raises BudgetSpent where nothing is left for it.
+        """
+        if self.budget is not None:
+            self.budget.check(self.spent)
+        self._runs += 1
+        # A file name for each run, so that tracebacks through several show their lines.
+        frame = run_request(code, f"<run {self._runs}>", self.run_options(limits))
+        return [frame] if self._told.awake else [*self.awakening(), frame]
 
     def awakening(self) -> list[bytes]:
         """Return the request for new random numbers, where the guest has another one's."""
@@ -173,11 +259,11 @@ class SessionGuest:
 
     def ready(self) -> Running:
         """Return the machine, made anew and brought to where it was if it was lost. Raises SessionClosed."""
-        if self._body is None:
-            self._body = self._new_body()
-        if self._held is None:
+        if self.running is None:
+            self.running = self._new_body()
+        if self._held is None and not self.world.is_real:
             self._mark = self.world.mark()
-        return self._body
+        return self.running
 
     def hold(self, steps: list[Step]) -> None:
         """Take note of requests that left a program suspended: they stay on trial until it has ended well."""
@@ -190,7 +276,8 @@ class SessionGuest:
         """Take note of requests that ended well, and of what they cost."""
         held, self._held = self._held, None
         self._told = self._telling
-        self.world.end()
+        if self.world.rate:
+            self.world.end()
         if self._journal is not None:
             for step in [*held.steps, *steps] if held else steps:
                 self._journal.add(*step)
@@ -200,19 +287,19 @@ class SessionGuest:
         """Forget the machine, and everything since the program began. Closing it is up to whoever ran it."""
         held, self._held = self._held, None
         self._told = held.told if held else self._told
-        self._body = None
+        self.running = None
         self.world.go_back(self._mark)
 
     def discard(self) -> None:
         """Lose a machine that nobody runs, with the program that is suspended in it."""
-        body = self._body
+        body = self.running
         self.lose()
         if body is not None:
             body.machine.close()
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Let go of the machine and of the past."""
-        body, self._body = self._body, None
+        body, self.running = self.running, None
         self._journal = self._origin = None
         if body is not None:
             body.machine.close()

@@ -1,24 +1,35 @@
-"""A session's suspended program: which it is, what becomes of it when a run is over, and its form in a snapshot."""
+"""A suspended program outside of its run: as plain values in a snapshot, and the answers that its calls are given."""
 
 import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from cloche.runtime.bridge.pending import PendingCall, PendingCalls, SuspendRule
-from cloche.runtime.bridge.protocol import Call, Start, parse_call
+from cloche.runtime.bridge.pending import (
+    Answer,
+    CallDenied,
+    GiveValue,
+    MakeCall,
+    PendingCall,
+    PendingCalls,
+    RaiseError,
+    SuspendRule,
+)
+from cloche.runtime.bridge.protocol import Call, Start, parse_call, value_reply
 from cloche.runtime.bridge.run_state import RunState, now
 from cloche.runtime.dispatch import Dispatcher
-from cloche.runtime.errors import ConfigurationError, NotSuspended, ProtocolError, SessionSuspended, SnapshotCorrupt
+from cloche.runtime.errors import ConfigurationError, ProtocolError, SnapshotCorrupt
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import ToolCallRecord, Usage
-from cloche.runtime.session.execution import Execution
-from cloche.runtime.session.guest import SessionGuest
-from cloche.runtime.session.suspended import Suspended, SuspendedControl
 
-if TYPE_CHECKING:
-    from cloche.runtime.session.session import Session
+__all__ = ["Answers", "SuspendedOrigin", "checked_answers", "run_as_plain", "run_from_plain"]
 
-__all__ = ["SuspendedOrigin", "SuspendedSlot", "run_as_plain", "run_from_plain"]
+
+class SuspendedOrigin(NamedTuple):
+    """The suspended program of the snapshot that a session begins with, and the rule for its further calls."""
+
+    suspension: dict[str, Any]
+    rule: SuspendRule | None
 
 
 def run_as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
@@ -105,66 +116,79 @@ def _expect(kind: type[Any], value: Any) -> Any:
     return value
 
 
-class SuspendedOrigin(NamedTuple):
-    """The suspended program of the snapshot that a session begins with, and the rule for its further calls."""
+class Answers(NamedTuple):
+    """Answers by the ids of calls, in the four kinds that there are."""
 
-    suspension: dict[str, Any]
-    rule: SuspendRule | None
+    values: Mapping[int, Any] = {}
+    errors: Mapping[int, BaseException] = {}
+    approve: Iterable[int] = ()
+    deny: Mapping[int, str] = {}
 
 
-class SuspendedSlot:
-    """``current`` is the program that is suspended in a session, or None. Used by whoever holds the session."""
+def checked_answers(asked: Answers, held: Mapping[int, PendingCall], limits: Limits) -> dict[int, Answer]:
+    """Return the answers.
 
-    def __init__(self, session: "Session", guest: SessionGuest, control: SuspendedControl) -> None:
-        self.current: Suspended | None = None
-        self._session = session
-        self._guest = guest
-        self._control = control
-        self._origin: SuspendedOrigin | None = None
+    Raises ConfigurationError for ids that do not wait, or are given twice, or not at all, and for a value where leave
+    is waited for; TypeError or ValueError for a value that cannot cross.
+    """
+    _check_shapes(asked)
+    answers: dict[int, Answer] = {}
+    for id_, answer in _each_answer(asked, held):
+        if id_ in answers:
+            raise ConfigurationError("id", f"call {id_} is answered twice")
+        if isinstance(answer, GiveValue):
+            value_reply(answer.value, id=id_, limit=limits.result)
+        answers[id_] = answer
+    if not answers:
+        raise ConfigurationError("id", f"nothing is answered: {_list(held)} waits")
+    return answers
 
-    def adopt(self, origin: SuspendedOrigin) -> None:
-        """Have a program suspended that was so in a snapshot. Raises SnapshotCorrupt."""
-        run = run_from_plain(origin.suspension, self._guest.tools, self._guest.memory, origin.rule)
-        self._origin, self.current = origin, self._suspended(run)
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether there is none, and none to go back to."""
-        return self.current is None and self._origin is None
+def _each_answer(asked: Answers, held: Mapping[int, PendingCall]) -> Iterator[tuple[int, Answer]]:
+    for id_, value in asked.values.items():
+        if _find(id_, held).needs_approval:
+            how = f"approve({id_}) calls it, deny({id_}, reason) refuses"
+            raise ConfigurationError("id", f"call {id_} waits for approval, and not for a value: {how}")
+        yield id_, GiveValue(value)
+    for id_, error in asked.errors.items():
+        yield _find(id_, held).id, RaiseError(_error(error))
+    for id_ in asked.approve:
+        yield _find(id_, held).id, MakeCall()
+    for id_, reason in asked.deny.items():
+        yield id_, RaiseError(CallDenied(_find(id_, held).call.name, _reason(reason)))
 
-    def check_none(self) -> None:
-        """Raise SessionSuspended if there is one."""
-        if self.current is not None:
-            raise SessionSuspended(self.current.waits_for())
 
-    def check(self, suspended: Suspended) -> None:
-        """Raise NotSuspended unless it is this one."""
-        if self.current is not suspended:
-            raise NotSuspended
+def _check_shapes(asked: Answers) -> None:
+    for field in ("values", "errors", "deny"):
+        given: object = getattr(asked, field)
+        if not isinstance(given, Mapping):
+            problem = f"a {type(given).__name__} does not say which call gets what: write {{1: ...}}, by the calls' ids"
+            raise ConfigurationError(field, problem)
+    _check_ids(asked.approve)
 
-    def forget(self) -> None:
-        """Have none, and never go back to one."""
-        self.current = self._origin = None
 
-    def settle(self, execution: Execution, error: BaseException | None) -> None:
-        """Take note of a run that is over; ``error`` is why its guest was lost."""
-        if execution.paused:
-            # A program that was never resumed after all is the same as before.
-            same = execution.paused if isinstance(execution.paused, Suspended) else None
-            self.current = execution.paused = same or self._suspended(execution.run)
-        elif error is None:
-            self._origin = None
-        elif self._origin is not None:
-            # The guest is back where the snapshot left it: in the middle of the same program.
-            self.adopt(self._origin)
+def _check_ids(ids: object) -> None:
+    if not isinstance(ids, Iterable):
+        raise ConfigurationError("approve", f"{ids!r:.40} is not a list of ids: write [{ids!r:.40}]")
 
-    def as_origin(self) -> SuspendedOrigin | None:
-        """Return the program as a value, from which other sessions can begin; None if there is none."""
-        if self.current is None:
-            return None
-        run = self.current.run
-        rule = None if run.waiting is None else run.waiting.rule
-        return SuspendedOrigin(run_as_plain(run, timeless=self._guest.world.is_repeatable), rule)
 
-    def _suspended(self, run: RunState) -> Suspended:
-        return Suspended(self._session, run, self._control)
+def _find(id_: object, held: Mapping[int, PendingCall]) -> PendingCall:
+    if type(id_) is not int or id_ not in held:
+        raise ConfigurationError("id", f"no call has the id {id_!r:.40}: {_list(held)} waits")
+    return held[id_]
+
+
+def _reason(reason: object) -> str:
+    if not isinstance(reason, str):
+        raise ConfigurationError("deny", f"a reason is text, and not a {type(reason).__name__}: write some, or ''")
+    return reason
+
+
+def _error(error: object) -> BaseException:
+    if not isinstance(error, BaseException):
+        raise ConfigurationError("error", f"a {type(error).__name__} is not an exception: pass ValueError('...')")
+    return error
+
+
+def _list(held: Mapping[int, PendingCall]) -> str:
+    return ", ".join(f"{each.id} ({each.call.name})" for each in held.values())

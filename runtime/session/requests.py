@@ -1,81 +1,111 @@
-"""What a session can ask of its guest, as requests, and what it expects back."""
+"""What a session asks of its guest: the frames to send, and what is expected back."""
 
-from collections.abc import Callable
 from typing import Any
 
 from cloche.runtime.bridge.pending import Answer
 from cloche.runtime.bridge.protocol import Op, is_list, request, set_request
 from cloche.runtime.errors import ConfigurationError, ProtocolError
 from cloche.runtime.limits import Limits
-from cloche.runtime.session.execution import Job, Resumption
 from cloche.runtime.session.guest import SessionGuest
 from cloche.runtime.wasm.imports import MAX_FRAME
 
 __all__ = [
-    "MakeJob",
+    "Request",
+    "Resume",
+    "RunProgram",
     "as_bytes",
     "as_paths",
     "get_file",
     "get_variable",
     "list_files",
     "put_file",
-    "resume",
-    "run",
     "set_variable",
 ]
-
 
 # What fits one frame from the guest, with the few bytes around it.
 _HEADER = 64
 _LARGEST_FILE = MAX_FRAME - (1 << 20)
 
-MakeJob = Callable[[SessionGuest, Limits], Job]
-"""Makes the job when the session is known to be free: what the guest must be told first depends on its state."""
+
+class Request:
+    """Frames to send to a guest in order; the last answer's value is the result.
+
+    ``max_bytes`` caps that value's encoded bytes, where it is not the limit of results. ``code`` is the program, if one
+    is run: that takes from the session's budget. ``answers`` are those with which a suspended program is resumed, after
+    these frames.
+    """
+
+    code: str | None = None
+    max_bytes: int | None = None
+    answers: dict[int, Answer] | None = None
+
+    def __init__(self, frame: bytes) -> None:
+        self._frame = frame
+
+    def frames(self, guest: SessionGuest, limits: Limits) -> list[bytes]:
+        """Return the frames, once the session is known to be free: what the guest has to learn first is in its state.
+
+        Raises BudgetSpent where nothing is left for a program.
+        """
+        return [*guest.introduction(limits), self._frame]
 
 
-def run(code: object) -> MakeJob:
-    """Return the job that runs a program. Raises ConfigurationError if it is not text."""
-    if not isinstance(code, str):
-        raise ConfigurationError("code", f"a {type(code).__name__} is not a program: pass its source as a str")
-    return lambda guest, limits: Job([*guest.awakening(), guest.run_request(code, limits)], code=code)
+class RunProgram(Request):
+    """Runs a program. Raises ConfigurationError if it is not text."""
+
+    def __init__(self, code: object) -> None:
+        if not isinstance(code, str):
+            raise ConfigurationError("code", f"a {type(code).__name__} is not a program: pass its source as a str")
+        self.code = self._code = code
+
+    def frames(self, guest: SessionGuest, limits: Limits) -> list[bytes]:
+        """Return the frame to run it, after one for new random numbers where the guest has another one's."""
+        return guest.run_frames(self._code, limits)
 
 
-def resume(answers: dict[int, Answer]) -> MakeJob:
-    """Return the job that lets a suspended program go on with these answers."""
-    return lambda guest, limits: Job(guest.awakening(), resumption=Resumption(answers, guest.run_options(limits)))
+class Resume(Request):
+    """Resumes a suspended program with these answers."""
+
+    def __init__(self, answers: dict[int, Answer]) -> None:
+        self.answers = answers
+
+    def frames(self, guest: SessionGuest, limits: Limits) -> list[bytes]:
+        """Return what comes before."""
+        return guest.awakening()
 
 
-def set_variable(name: str, value: Any) -> MakeJob:
-    """Return the job that sets a variable. Raises the codec's errors, or ConfigurationError for the name."""
-    return _after_introduction(set_request(_identifier(name), value))
+class _GetFile(Request):
+    """Reads a file, which may be larger than a value: the interpreter is told so for this one request."""
+
+    def frames(self, guest: SessionGuest, limits: Limits) -> list[bytes]:
+        self.max_bytes = max(limits.result, min(limits.file_bytes, _LARGEST_FILE))
+        return super().frames(guest, limits.replace(result=self.max_bytes + _HEADER))
 
 
-def get_variable(name: str) -> MakeJob:
-    """Return the job that reads a variable. Raises ConfigurationError for the name."""
-    return _after_introduction(request(Op.GET, _identifier(name)))
+def set_variable(name: str, value: Any) -> Request:
+    """Set a variable. Raises the codec's errors, or ConfigurationError for the name."""
+    return Request(set_request(_identifier(name), value))
 
 
-def put_file(path: str, data: bytes | str) -> MakeJob:
-    """Return the job that writes a file."""
+def get_variable(name: str) -> Request:
+    """Read a variable. Raises ConfigurationError for the name."""
+    return Request(request(Op.GET, _identifier(name)))
+
+
+def put_file(path: str, data: bytes | str) -> Request:
+    """Write a file."""
     content = data.encode() if isinstance(data, str) else bytes(data)
-    return _after_introduction(request(Op.PUT_FILE, _path(path), content))
+    return Request(request(Op.PUT_FILE, _path(path), content))
 
 
-def get_file(path: str) -> MakeJob:
-    """Return the job that reads a file of any size that a guest may hold, up to 63 MiB."""
-    frame = request(Op.GET_FILE, _path(path))
-
-    def make(guest: SessionGuest, limits: Limits) -> Job:
-        # A file may be larger than a value: the interpreter is told so for this one request.
-        most = max(limits.result, min(limits.file_bytes, _LARGEST_FILE))
-        return Job([*guest.introduction(limits.replace(result=most + _HEADER)), frame], most=most)
-
-    return make
+def get_file(path: str) -> Request:
+    """Read a file of any size that a guest may hold, up to 63 MiB."""
+    return _GetFile(request(Op.GET_FILE, _path(path)))
 
 
-def list_files(path: str) -> MakeJob:
-    """Return the job that lists the files below a folder."""
-    return _after_introduction(request(Op.LIST_FILES, _path(path)))
+def list_files(path: str) -> Request:
+    """List the files below a folder."""
+    return Request(request(Op.LIST_FILES, _path(path)))
 
 
 def as_bytes(value: Any) -> bytes:
@@ -90,10 +120,6 @@ def as_paths(value: Any) -> list[str]:
     if not is_list(value) or any(type(path) is not str for path in value):
         raise ProtocolError("a list of files is not a list of text")
     return value
-
-
-def _after_introduction(frame: bytes) -> MakeJob:
-    return lambda guest, limits: Job([*guest.introduction(limits), frame])
 
 
 def _identifier(name: object) -> str:

@@ -1,432 +1,53 @@
-"""A guest that keeps its state from run to run."""
+"""A guest that keeps its state from run to run, and the program that may be suspended in it."""
+# A Suspended is a part of its session, and has it do what only a suspended program needs.
+# pyright: reportPrivateUsage=false
 
-import threading
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
-from cloche.runtime.bridge.pending import Answer, PendingCalls, SuspendRule, cancel_pending
-from cloche.runtime.bridge.protocol import FinishedResponse
-from cloche.runtime.bridge.run_state import Listener, RunState, now
-from cloche.runtime.errors import ConfigurationError, Interrupted, SessionBusy, SessionClosed
+from cloche.runtime.bridge.pending import (
+    Answer,
+    PendingCalls,
+    SuspendedCall,
+    SuspendRule,
+    as_suspended_call,
+    cancel_pending,
+)
+from cloche.runtime.bridge.run_state import Listener, RunState
+from cloche.runtime.errors import (
+    ConfigurationError,
+    Interrupted,
+    NotSuspended,
+    SessionSuspended,
+)
 from cloche.runtime.limits import Limits, Spent, parse_count
-from cloche.runtime.machine_api import Machine
 from cloche.runtime.result import Event, Finished, Result, Usage
 from cloche.runtime.session import requests
 from cloche.runtime.session.capture import make_twin, take_snapshot
 from cloche.runtime.session.detached import Detached, EventFeed
-from cloche.runtime.session.execution import UNLIMITED_FUEL, Ending, Execution, Job, as_error, check_answer
-from cloche.runtime.session.guest import Running, SessionGuest, Step
-from cloche.runtime.session.pauses import SuspendedOrigin, SuspendedSlot
-from cloche.runtime.session.suspended import Outcome, Suspended, SuspendedControl
+from cloche.runtime.session.execution import Execution
+from cloche.runtime.session.guest import SessionGuest
+from cloche.runtime.session.pauses import Answers, SuspendedOrigin, checked_answers, run_as_plain, run_from_plain
+from cloche.runtime.session.requests import Request, Resume, RunProgram
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.threads import guest_threads
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Contents", "GuestPath", "Session", "Starts", "Turns", "UsualRun", "UsualRuns"]
-
+__all__ = ["GuestPath", "Outcome", "Session", "Suspended"]
 
 T = TypeVar("T")
 
-
-class Turns:
-    """A guest that one caller at a time has jobs done in. ``Session`` sets the attributes when it is made."""
-
-    _guest: SessionGuest
-    _limits: Limits
-    _pauses: SuspendedSlot
-    _busy: threading.Lock
-    _ended: str
-    _current: "Execution | Detached | UsualRun | None"
-
-    def interrupt(self) -> bool:
-        """From any thread: end the run that is going on; its error is Interrupted. Returns whether there was one."""
-        return self._interrupt(Interrupted())
-
-    def close(self) -> None:
-        """End the session and free its memory, interrupting a run that is going on. Safe to call twice."""
-        self._ended = self._ended or "it was closed"
-        if self._busy.acquire(blocking=False):
-            self._guest.close()
-            self._busy.release()
-        else:
-            self._interrupt(Interrupted("the session was closed"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    def _wait(
-        self, job: requests.MakeJob, limits: Limits | None = None, listener: Listener | None = None
-    ) -> Result[Any]:
-        return self._performed(self._begin(job, limits, listener, None))[1]
-
-    def _performed(self, execution: Execution) -> tuple[Execution, Result[Any]]:
-        return execution, self._perform(execution)
-
-    def _perform(self, execution: Execution) -> Result[Any]:
-        if not self._fits_here():
-            return self._detach(execution).wait()
-        try:
-            return execution.perform(roomy=True)
-        except BaseException:
-            # Ctrl-C between two of our own lines: never leave the session busy.
-            execution.abandon(Interrupted())
-            raise
-
-    def _fits_here(self) -> bool:
-        """Return whether a run may be performed on this thread: it has room, and no tool may have to be left behind."""
-        return not self._guest.tools.blocking() and self._guest.source.fits_here()
-
-    async def _await(
-        self, job: requests.MakeJob, limits: Limits | None = None, listener: Listener | None = None
-    ) -> Result[Any]:
-        import asyncio
-
-        execution = self._begin(job, limits, listener, asyncio.get_running_loop())
-        return await self._detach(execution).wait_async()
-
-    def _begin(
-        self,
-        make_job: requests.MakeJob,
-        limits: Limits | None,
-        listener: Listener | None,
-        loop: "asyncio.AbstractEventLoop | None",
-        waiting: PendingCalls | None = None,
-    ) -> Execution:
-        limits, guest = self._limits if limits is None else self._checked(limits), self._guest
-        self._take()
-        try:
-            if self._pauses.current is not None:
-                self._pauses.check_none()
-            job = make_job(guest, limits)
-            if guest.budget is not None and job.code is not None:
-                limits = guest.affordable(limits)
-            if waiting is None and guest.can_suspend is not None:
-                waiting = PendingCalls.none_in(guest.tools)
-            run = RunState(limits, listener, waiting)
-            execution = self._current = Execution(guest, job, run, self._done, loop)
-        except BaseException:
-            self._busy.release()
-            raise
-        return execution
-
-    @contextmanager
-    def _taking(self) -> Generator[None]:
-        """Take the session for one caller, who keeps it unless this raises."""
-        self._take()
-        try:
-            yield
-        except BaseException:
-            self._busy.release()
-            raise
-
-    def _take(self) -> None:
-        if not self._busy.acquire(blocking=False):
-            raise SessionBusy
-        if self._ended:
-            self._busy.release()
-            raise SessionClosed(self._ended)
-
-    def _detach(self, execution: Execution) -> Detached:
-        try:
-            detached = self._current = Detached(execution)
-        except BaseException as error:
-            execution.cancel(error)
-            raise
-        return detached
-
-    def _done(self, execution: Execution, error: BaseException | None) -> None:
-        """Take the session back from a run that was settled; ``error`` is why its guest was lost."""
-        self._note_loss(error)
-        if not self._ended:
-            self._pauses.settle(execution, error)
-        self._release()
-
-    def _note_loss(self, error: BaseException | None) -> None:
-        """End the session if its guest was lost for good."""
-        if isinstance(error, SessionClosed):
-            self._ended = self._ended or error.reason
-        elif error is not None and not self._guest.keeps:
-            self._ended = self._ended or f"its last run was ended by {type(error).__name__} and rollback is off"
-
-    def _release(self) -> None:
-        if self._ended:
-            self._guest.close()
-        self._current = None
-        self._busy.release()
-
-    def _at_rest(self, work: Callable[[], T]) -> T:
-        """Do something with the guest while nobody runs it."""
-        if not self._busy.acquire(blocking=False):
-            raise SessionBusy
-        try:
-            if self._ended:
-                raise SessionClosed(self._ended)
-            # A guest that was rolled back repeats what it has done, for which this thread's stack may be too small.
-            return work() if self._guest.source.fits_here() else guest_threads.submit(work).result()
-        except SessionClosed as error:
-            self._ended = self._ended or error.reason
-            raise
-        finally:
-            if self._ended:
-                self._guest.close()
-            self._busy.release()
-
-    def _interrupt(self, reason: Interrupted) -> bool:
-        current = self._current
-        return current is not None and current.interrupt(reason)
-
-    def _checked(self, limits: Limits) -> Limits:
-        if limits.memory != self._guest.memory:
-            raise ConfigurationError(
-                "memory",
-                f"a session's memory limit is set when it is made: pass Limits(memory={self._guest.memory}, ...)",
-            )
-        return limits
-
-
-class UsualRun:
-    """A usual run while it lasts: all that another thread can do with it is to interrupt it."""
-
-    def __init__(self, run: RunState, machine: Machine) -> None:
-        self._run = run
-        self._machine = machine
-        self._lock = threading.Lock()
-        self._over = False
-
-    def interrupt(self, reason: BaseException) -> bool:
-        """End the run soon. Returns whether it was still going on."""
-        with self._lock:
-            if not self._over:
-                self._run.interrupt(reason)
-                self._machine.interrupt(reason)
-            return not self._over
-
-    def end(self) -> None:
-        """Take no more interrupts."""
-        with self._lock:
-            self._over = True
-
-
-class UsualRuns(Turns):
-    """How a session runs a program that needs nothing special."""
-
-    def _run_usual(self, code: str) -> Result[Any] | None:
-        """Run a program and return its result; None, with nothing done, if this is not a usual run."""
-        guest = self._guest
-        if not self._busy.acquire(blocking=False):
-            return None
-        if self._ended or not (self._pauses.is_idle and guest.is_plain()) or not self._fits_here():
-            self._busy.release()
-            return None
-        return self._perform_usual(code)
-
-    def _perform_usual(self, code: str) -> Result[Any]:
-        current: UsualRun | None = None
-        try:
-            request, body = self._guest.run_request(code, self._limits), self._guest.ready()
-            run = RunState(self._limits)
-            current = self._current = UsualRun(run, body.machine)
-            steps: list[Step] = []
-            ending = self._drive(request, body, run, steps)
-            current.end()
-            if (
-                isinstance(ending.answer, FinishedResponse)
-                and ending.answer.failure is None
-                and run.stop_reason is None
-            ):
-                return self._end_well(body, run, ending, steps)
-            return Execution(self._guest, Job([request], code=code), run, self._done).conclude(body, ending, steps)
-        except BaseException as error:
-            if self._current is current:
-                # The guest could not be had, or a Ctrl-C came between two of our own lines.
-                self._guest.discard()
-                self._note_loss(error)
-                self._release()
-            raise
-
-    def _drive(self, request: bytes, body: Running, run: RunState, steps: list[Step]) -> Ending:
-        machine, host, tape, limits = body.machine, body.host, body.tape, run.limits
-        fuel = (UNLIMITED_FUEL if limits.fuel is None else limits.fuel) if self._guest.metered else None
-        machine.allow(fuel, limits.time)
-        host.begin(run, None)
-        answer, error = None, None
-        try:
-            tape.start()
-            response = machine.step(request, roomy=True)
-            steps.append((request, tape.stop(), response))
-            answer = check_answer(response, limits, None)
-        except BaseException as raised:
-            error = as_error(raised, run)
-        host.end()
-        return Ending(answer, error, now() - run.started, None if fuel is None else fuel - machine.fuel_left())
-
-    def _end_well(self, body: Running, run: RunState, ending: Ending, steps: list[Step]) -> Result[Any]:
-        guest, machine = self._guest, body.machine
-        guest.commit(body, steps, ending.fuel, ending.seconds)
-        memory = guest.memory_seen = machine.memory_size()
-        usage = Usage(ending.fuel, ending.seconds, memory, run.output_bytes, run.calls_made)
-        guest.spent = guest.spent.plus(usage)
-        self._release()
-        assert isinstance(ending.answer, FinishedResponse)
-        return Result(ending.answer.value, None, *run.output(), usage, run.calls)
-
-
 GuestPath = str | PathLike[str]
 
-
-class Contents(Turns):
-    """The variables and files of a session."""
-
-    def set(self, name: str, value: Any) -> None:
-        """Set a variable. Raises TypeError if the value cannot cross, or the GuestError that prevented it."""
-        self._wait(requests.set_variable(name, value)).unwrap()
-
-    async def aset(self, name: str, value: Any) -> None:
-        """Like :meth:`set`."""
-        (await self._await(requests.set_variable(name, value))).unwrap()
-
-    def get(self, name: str) -> Any:
-        """Return a variable's value. Raises GuestException (NameError) if there is none, or UnserializableValue."""
-        return self._wait(requests.get_variable(name)).unwrap()
-
-    async def aget(self, name: str) -> Any:
-        """Like :meth:`get`."""
-        return (await self._await(requests.get_variable(name))).unwrap()
-
-    def put_file(self, path: GuestPath, data: bytes | str) -> None:
-        """Write a file in the guest, making its folders. A relative path lies in /work; text is written as UTF-8.
-
-        Raises GuestException (OSError) where there is no room.
-        """
-        self._wait(requests.put_file(fspath(path), data)).unwrap()
-
-    async def aput_file(self, path: GuestPath, data: bytes | str) -> None:
-        """Like :meth:`put_file`."""
-        (await self._await(requests.put_file(fspath(path), data))).unwrap()
-
-    def get_file(self, path: GuestPath) -> bytes:
-        """Return a file's content. Raises GuestException (FileNotFoundError or another OSError)."""
-        return requests.as_bytes(self._wait(requests.get_file(fspath(path))).unwrap())
-
-    async def aget_file(self, path: GuestPath) -> bytes:
-        """Like :meth:`get_file`."""
-        return requests.as_bytes((await self._await(requests.get_file(fspath(path)))).unwrap())
-
-    def list_files(self, path: GuestPath = "/work") -> list[str]:
-        """Return the absolute paths of all files below a folder, sorted. Raises GuestException (FileNotFoundError)."""
-        return requests.as_paths(self._wait(requests.list_files(fspath(path))).unwrap())
-
-    async def alist_files(self, path: GuestPath = "/work") -> list[str]:
-        """Like :meth:`list_files`."""
-        return requests.as_paths((await self._await(requests.list_files(fspath(path)))).unwrap())
-
-
-class Starts(Turns):
-    """The part of a session that starts programs which may be suspended."""
-
-    def start(
-        self,
-        code: str,
-        *,
-        limits: Limits | None = None,
-        on_event: Listener | None = None,
-        suspend: SuspendRule | None = None,
-        step: bool = False,
-    ) -> Outcome:
-        """Run a program until it ends or has to wait; return its Result, or the Suspended program.
-
-        It waits at calls of tools that suspend or need approval, at calls for which ``suspend(name, args, kwargs)``
-        is true, and with ``step`` at every call. All other calls are made at once. While it waits, the session can do
-        nothing else: another run raises SessionSuspended. Its limits count on when it goes on; waiting costs no time.
-
-        The other arguments and errors are those of :meth:`run`. What ``suspend`` raises ends the run and is raised.
-        """
-        waiting = PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
-        return self._outcome(*self._performed(self._begin(requests.run(code), limits, on_event, None, waiting)))
-
-    async def astart(
-        self,
-        code: str,
-        *,
-        limits: Limits | None = None,
-        on_event: Listener | None = None,
-        suspend: SuspendRule | None = None,
-        step: bool = False,
-    ) -> Outcome:
-        """Like :meth:`start`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
-        import asyncio
-
-        waiting = PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
-        loop = asyncio.get_running_loop()
-        execution = self._begin(requests.run(code), limits, on_event, loop, waiting)
-        return self._outcome(execution, await self._detach(execution).wait_async())
-
-    @property
-    def suspended(self) -> Suspended | None:
-        """The program that is suspended in this session, or None."""
-        return self._pauses.current
-
-    def _control(self) -> SuspendedControl:
-        return SuspendedControl(self._go_on, self._ago_on, self._give_up)
-
-    def _begin_again(
-        self,
-        suspended: Suspended,
-        answers: dict[int, Answer],
-        listener: Listener | None,
-        loop: "asyncio.AbstractEventLoop | None",
-    ) -> Execution:
-        with self._taking():
-            self._pauses.check(suspended)
-            run = suspended.run
-            self._guest.affordable(run.limits)
-            job = requests.resume(answers)(self._guest, run.limits)
-            execution = self._current = Execution(self._guest, job, run, self._done, loop, suspended)
-            self._pauses.current, run.listener = None, listener
-        return execution
-
-    def _go_on(self, suspended: Suspended, answers: dict[int, Answer], listener: Listener | None) -> Outcome:
-        return self._outcome(*self._performed(self._begin_again(suspended, answers, listener, None)))
-
-    async def _ago_on(self, suspended: Suspended, answers: dict[int, Answer], listener: Listener | None) -> Outcome:
-        import asyncio
-
-        execution = self._begin_again(suspended, answers, listener, asyncio.get_running_loop())
-        return self._outcome(execution, await self._detach(execution).wait_async())
-
-    def _give_up(self, suspended: Suspended) -> None:
-        with self._taking():
-            self._pauses.check(suspended)
-            self._pauses.forget()
-            self._guest.discard()
-            if not self._guest.keeps:
-                self._ended = "its suspended program was given up and rollback is off"
-                self._guest.close()
-            self._busy.release()
-        for held in suspended.held.values():
-            cancel_pending(self._guest.tools, held)
-
-    def _outcome(self, execution: Execution, result: Result[Any]) -> Outcome:
-        return execution.paused if isinstance(execution.paused, Suspended) else result
-
-
 _MAX_FORKS = 10_000
+_FEW_CALLS = 2
+"""How many calls of tools a run may make so that handing each to a thread costs less than handing over the run."""
 
 
-class Session(UsualRuns, Starts, Contents):
+class Session:
     """One interpreter in a sandbox, with the variables, functions, imports and files that its programs make.
 
     Made by :meth:`Sandbox.session`. Used by one caller at a time: another one gets SessionBusy. Each method has a twin
@@ -440,12 +61,11 @@ class Session(UsualRuns, Starts, Contents):
     def __init__(self, guest: SessionGuest, limits: Limits, origin: SuspendedOrigin | None = None) -> None:
         self._guest = guest
         self._limits = limits
-        self._busy = threading.Lock()
-        self._ended = ""
-        self._current = None
-        self._pauses = SuspendedSlot(self, guest, self._control())
+        self._calls_often = False
+        self._suspended: Suspended | None = None
+        self._origin: SuspendedOrigin | None = None
         if origin is not None:
-            self._pauses.adopt(origin)
+            self._adopt(origin)
 
     def run(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
         """Run a program and return its result; what the program does wrong is on the result, not raised.
@@ -456,15 +76,11 @@ class Session(UsualRuns, Starts, Contents):
 
         Raises SessionBusy, SessionClosed, and BlockedTools where too many tools are stuck.
         """
-        if limits is None and on_event is None and type(code) is str:
-            result = self._run_usual(code)
-            if result is not None:
-                return result
-        return self._wait(requests.run(code), limits, on_event)
+        return self._perform(self._begin(RunProgram(code), limits, on_event))
 
     async def arun(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
         """Like :meth:`run`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
-        return await self._await(requests.run(code), limits, on_event)
+        return await self._aexchange(RunProgram(code), limits, on_event)
 
     async def stream(self, code: str, *, limits: Limits | None = None) -> AsyncGenerator[Event, None]:
         """Run a program and yield its events as they happen, Finished last. Leaving the iteration ends the run."""
@@ -482,6 +98,94 @@ class Session(UsualRuns, Starts, Contents):
             # Waited for, so that the session can be used again right after.
             await asyncio.wait({task})
 
+    def start(
+        self,
+        code: str,
+        *,
+        limits: Limits | None = None,
+        on_event: Listener | None = None,
+        suspend: SuspendRule | None = None,
+        step: bool = False,
+    ) -> "Outcome":
+        """Run a program until it ends or has to wait; return its Result, or the Suspended program.
+
+        It waits at calls of tools that suspend or need approval, at calls for which ``suspend(name, args, kwargs)``
+        is true, and with ``step`` at every call. All other calls are made at once. While it waits, the session can do
+        nothing else: another run raises SessionSuspended. Its limits count on when it goes on; waiting costs no time.
+
+        The other arguments and errors are those of :meth:`run`. What ``suspend`` raises ends the run and is raised.
+        """
+        pending = PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
+        execution = self._begin(RunProgram(code), limits, on_event, pending=pending)
+        return _outcome(execution, self._perform(execution))
+
+    async def astart(
+        self,
+        code: str,
+        *,
+        limits: Limits | None = None,
+        on_event: Listener | None = None,
+        suspend: SuspendRule | None = None,
+        step: bool = False,
+    ) -> "Outcome":
+        """Like :meth:`start`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
+        import asyncio
+
+        pending, loop = (
+            PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step),
+            asyncio.get_running_loop(),
+        )
+        execution = self._begin(RunProgram(code), limits, on_event, loop, pending)
+        return _outcome(execution, await self._detach(execution, loop).wait_async())
+
+    @property
+    def suspended(self) -> "Suspended | None":
+        """The program that is suspended in this session, or None."""
+        return self._suspended
+
+    def set(self, name: str, value: Any) -> None:
+        """Set a variable. Raises TypeError if the value cannot cross, or the GuestError that prevented it."""
+        self._exchange(requests.set_variable(name, value)).unwrap()
+
+    async def aset(self, name: str, value: Any) -> None:
+        """Like :meth:`set`."""
+        (await self._aexchange(requests.set_variable(name, value))).unwrap()
+
+    def get(self, name: str) -> Any:
+        """Return a variable's value. Raises GuestException (NameError) if there is none, or UnserializableValue."""
+        return self._exchange(requests.get_variable(name)).unwrap()
+
+    async def aget(self, name: str) -> Any:
+        """Like :meth:`get`."""
+        return (await self._aexchange(requests.get_variable(name))).unwrap()
+
+    def put_file(self, path: GuestPath, data: bytes | str) -> None:
+        """Write a file in the guest, making its folders. A relative path lies in /work; text is written as UTF-8.
+
+        Raises GuestException (OSError) where there is no room.
+        """
+        self._exchange(requests.put_file(fspath(path), data)).unwrap()
+
+    async def aput_file(self, path: GuestPath, data: bytes | str) -> None:
+        """Like :meth:`put_file`."""
+        (await self._aexchange(requests.put_file(fspath(path), data))).unwrap()
+
+    def get_file(self, path: GuestPath) -> bytes:
+        """Return a file's content. Raises GuestException (FileNotFoundError or another OSError)."""
+        return requests.as_bytes(self._exchange(requests.get_file(fspath(path))).unwrap())
+
+    async def aget_file(self, path: GuestPath) -> bytes:
+        """Like :meth:`get_file`."""
+        return requests.as_bytes((await self._aexchange(requests.get_file(fspath(path)))).unwrap())
+
+    def list_files(self, path: GuestPath = "/work") -> list[str]:
+        """Return the absolute paths of all files below a folder, sorted. Raises GuestException (FileNotFoundError)."""
+        return requests.as_paths(self._exchange(requests.list_files(fspath(path))).unwrap())
+
+    async def alist_files(self, path: GuestPath = "/work") -> list[str]:
+        """Like :meth:`list_files`."""
+        return requests.as_paths((await self._aexchange(requests.list_files(fspath(path)))).unwrap())
+
     @property
     def spent(self) -> Spent:
         """What the session has used in all its runs so far, those before it was restored or forked included."""
@@ -495,7 +199,7 @@ class Session(UsualRuns, Starts, Contents):
 
         Raises SessionBusy, SessionClosed, or ConfigurationError for the key.
         """
-        return self._at_rest(lambda: self._snapshot(key, tenant))
+        return self._guest.at_rest(lambda: self._snapshot(key, tenant))
 
     async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
         """Like :meth:`snapshot`, on another thread."""
@@ -517,7 +221,9 @@ class Session(UsualRuns, Starts, Contents):
 
         Raises SessionBusy, SessionClosed, or ConfigurationError for a number below 0.
         """
-        forks = self._at_rest(lambda: self._forks(parse_count("n", 1 if n is None else n, most=_MAX_FORKS, least=0)))
+        forks = self._guest.at_rest(
+            lambda: self._forks(parse_count("n", 1 if n is None else n, most=_MAX_FORKS, least=0))
+        )
         return forks[0] if n is None else forks
 
     @overload
@@ -533,16 +239,332 @@ class Session(UsualRuns, Starts, Contents):
         forks = await asyncio.to_thread(self.fork, 1 if n is None else n)
         return forks[0] if n is None else forks
 
+    def interrupt(self) -> bool:
+        """From any thread: end the run that is in progress; its error is Interrupted. Returns whether there was one."""
+        run = self._guest.holder
+        return run is not None and run.interrupt(Interrupted())
+
+    def close(self) -> None:
+        """End the session and free its memory, interrupting a run that is in progress. Safe to call twice."""
+        self._guest.end("it was closed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
     def __repr__(self) -> str:
-        at_rest = "idle" if self._pauses.current is None else "suspended"
-        state = f"ended: {self._ended}" if self._ended else "running" if self._busy.locked() else at_rest
+        guest, at_rest = self._guest, "idle" if self._suspended is None else "suspended"
+        state = f"ended: {guest.ended}" if guest.ended else "running" if guest.is_taken else at_rest
         return f"<Session {state}, {self.spent.runs} runs>"
 
+    # A run, from its beginning to the moment when the session is free again.
+
+    def _begin(
+        self,
+        request: Request,
+        limits: Limits | None = None,
+        listener: Listener | None = None,
+        loop: "asyncio.AbstractEventLoop | None" = None,
+        pending: PendingCalls | None = None,
+    ) -> Execution:
+        limits, guest = self._limits if limits is None else self._checked(limits), self._guest
+        guest.take()
+        try:
+            if self._suspended is not None:
+                raise SessionSuspended(self._suspended.waits_for())
+            if guest_threads.left_behind and guest.tools.blocking():
+                guest_threads.check()
+            frames = request.frames(guest, limits)
+            if guest.budget is not None and request.code is not None:
+                limits = guest.affordable(limits)
+            if pending is None and guest.can_suspend is not None and guest.can_suspend.any_suspends():
+                pending = PendingCalls(guest.tools, allowed=False)
+            run = RunState(limits, listener, pending)
+            execution = guest.holder = Execution(guest, request, frames, run, self._done, loop)
+        except BaseException:
+            guest.release()
+            raise
+        return execution
+
+    def _perform(self, execution: Execution) -> Result[Any]:
+        """Perform a run and return its result: here, or on a thread of its own.
+
+        A tool that may block is called on another thread, so that the run can end in time without it. Where the last
+        run made many calls, it is cheaper to have the whole run on a thread that can be left behind.
+        """
+        guest, run = self._guest, execution.run
+        blocking = guest.tools.blocking()
+        if (blocking and self._calls_often and run.listener is None) or not guest.source.fits_here():
+            return self._detach(execution).wait()
+        try:
+            run.hands_over = blocking
+            return execution.perform(stack_checked=True)
+        except BaseException as error:
+            if guest.holder is execution:
+                # Ctrl-C between two of our own lines: the session must not stay busy, nor keep half of a run.
+                guest.discard()
+                guest.note_loss(error)
+                guest.release()
+            raise
+
+    def _detach(self, execution: Execution, loop: "asyncio.AbstractEventLoop | None" = None) -> Detached:
+        try:
+            return Detached(execution, loop)
+        except BaseException as error:
+            execution.cancel(error)
+            raise
+
+    def _exchange(self, request: Request) -> Result[Any]:
+        return self._perform(self._begin(request))
+
+    async def _aexchange(
+        self, request: Request, limits: Limits | None = None, listener: Listener | None = None
+    ) -> Result[Any]:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        return await self._detach(self._begin(request, limits, listener, loop), loop).wait_async()
+
+    def _done(self, execution: Execution, error: BaseException | None) -> None:
+        """Take the session back from a run that was settled; ``error`` is why its guest was lost."""
+        guest = self._guest
+        self._calls_often = execution.run.calls_made > _FEW_CALLS
+        if error is not None:
+            guest.note_loss(error)
+        if (execution.paused or self._origin is not None) and not guest.ended:
+            self._note_suspension(execution, error)
+        guest.release()
+
+    def _checked(self, limits: Limits) -> Limits:
+        if limits.memory != self._guest.memory:
+            raise ConfigurationError(
+                "memory",
+                f"a session's memory limit is set when it is made: pass Limits(memory={self._guest.memory}, ...)",
+            )
+        return limits
+
+    # The suspended program. Used by whoever has taken the session.
+
+    def _resume(self, suspended: "Suspended", answers: dict[int, Answer], listener: Listener | None) -> "Outcome":
+        execution = self._begin_again(suspended, answers, listener, None)
+        return _outcome(execution, self._perform(execution))
+
+    async def _aresume(
+        self, suspended: "Suspended", answers: dict[int, Answer], listener: Listener | None
+    ) -> "Outcome":
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        execution = self._begin_again(suspended, answers, listener, loop)
+        return _outcome(execution, await self._detach(execution, loop).wait_async())
+
+    def _begin_again(
+        self,
+        suspended: "Suspended",
+        answers: dict[int, Answer],
+        listener: Listener | None,
+        loop: "asyncio.AbstractEventLoop | None",
+    ) -> Execution:
+        guest, run, request = self._guest, suspended.run, Resume(answers)
+        with guest.taken():
+            self._check_suspended(suspended)
+            guest.affordable(run.limits)
+            frames = request.frames(guest, run.limits)
+            execution = Execution(guest, request, frames, run, self._done, loop)
+            execution.paused = suspended
+            self._suspended, run.listener, guest.holder = None, listener, execution
+        return execution
+
+    def _cancel(self, suspended: "Suspended") -> None:
+        guest = self._guest
+        with guest.taken():
+            self._check_suspended(suspended)
+            self._suspended = self._origin = None
+            guest.discard()
+            if not guest.keeps:
+                guest.ended = "its suspended program was cancelled and rollback is off"
+            guest.release()
+        for pending in suspended.held.values():
+            cancel_pending(guest.tools, pending)
+
+    def _check_suspended(self, suspended: "Suspended") -> None:
+        if self._suspended is not suspended:
+            raise NotSuspended
+
+    def _note_suspension(self, execution: Execution, error: BaseException | None) -> None:
+        """Take note of a run that is over; ``error`` is why its guest was lost."""
+        if execution.paused:
+            # A program that was never resumed after all is the same as before.
+            same = execution.paused if isinstance(execution.paused, Suspended) else None
+            self._suspended = execution.paused = same or Suspended(self, execution.run)
+        elif error is None:
+            self._origin = None
+        elif self._origin is not None:
+            # The guest is back where the snapshot left it: in the middle of the same program.
+            self._adopt(self._origin)
+
+    def _adopt(self, origin: SuspendedOrigin) -> None:
+        """Have a program suspended that was so in a snapshot. Raises SnapshotCorrupt."""
+        run = run_from_plain(origin.suspension, self._guest.tools, self._guest.memory, origin.rule)
+        self._origin, self._suspended = origin, Suspended(self, run)
+
+    def _as_origin(self) -> SuspendedOrigin | None:
+        """Return the suspended program as a value, from which other sessions can begin; None if there is none."""
+        if self._suspended is None:
+            return None
+        run = self._suspended.run
+        rule = None if run.waiting is None else run.waiting.rule
+        return SuspendedOrigin(run_as_plain(run, timeless=self._guest.world.is_repeatable), rule)
+
     def _snapshot(self, key: bytes | None, tenant: str | None) -> Snapshot:
-        origin = self._pauses.as_origin()
+        origin = self._as_origin()
         suspension = None if origin is None else origin.suspension
         return take_snapshot(self._guest, key=key, tenant=tenant, suspension=suspension)
 
     def _forks(self, n: int) -> "list[Session]":
-        checkpoint, origin = self._guest.checkpoint(), self._pauses.as_origin()
+        checkpoint, origin = self._guest.checkpoint(), self._as_origin()
         return [Session(make_twin(self._guest, checkpoint), self._limits, origin) for _ in range(n)]
+
+
+class Suspended:
+    """A program that was started with :meth:`Session.start` and waits in the middle for its tool calls.
+
+    Nothing of it runs meanwhile; all of it is in the session's memory, and in :meth:`snapshot`. Each way to go on
+    answers some or all of ``calls`` and returns what :meth:`Session.start` returns: a Result, or the next Suspended.
+    Calls that got no answer go on waiting, and the program runs as far as it can without them. It goes on once: a
+    second time raises NotSuspended. Each method has a twin for async callers, named with an ``a`` in front.
+
+    All of them raise ConfigurationError for ids that do not wait, SessionBusy, SessionClosed, and BudgetSpent.
+    """
+
+    def __init__(self, session: "Session", run: RunState) -> None:
+        self._session = session
+        self.run = run
+        """The account of the run; for the session."""
+        self.held = dict(run.waiting.held) if run.waiting is not None else {}
+        """The calls that it waits for, as they were sent; for the session."""
+        self.calls: tuple[SuspendedCall, ...] = tuple(map(as_suspended_call, self.held.values()))
+
+    @property
+    def session(self) -> "Session":
+        """The session that the program runs in."""
+        return self._session
+
+    @property
+    def stdout(self) -> str:
+        """What the program has printed so far."""
+        return self.run.stdout.text()
+
+    @property
+    def stderr(self) -> str:
+        """What it has printed to stderr so far."""
+        return self.run.stderr.text()
+
+    @property
+    def usage(self) -> Usage:
+        """What it has used so far. The time that it waits is not counted."""
+        return self.run.carried
+
+    def resume(
+        self,
+        values: Mapping[int, Any] | None = None,
+        *,
+        errors: Mapping[int, BaseException] | None = None,
+        approve: Iterable[int] = (),
+        deny: Mapping[int, str] | None = None,
+        on_event: Listener | None = None,
+    ) -> "Outcome":
+        """Let calls return these ``values`` by id, or raise ``errors``; :meth:`approve` or :meth:`deny` the others.
+
+        Raises TypeError or ValueError for a value that cannot cross, and ConfigurationError for one that is given to
+        a call that needs approval.
+        """
+        answers = self._answers(Answers(values or {}, errors or {}, approve, deny or {}))
+        return self._session._resume(self, answers, on_event)
+
+    async def aresume(
+        self,
+        values: Mapping[int, Any] | None = None,
+        *,
+        errors: Mapping[int, BaseException] | None = None,
+        approve: Iterable[int] = (),
+        deny: Mapping[int, str] | None = None,
+        on_event: Listener | None = None,
+    ) -> "Outcome":
+        """Like :meth:`resume`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
+        answers = self._answers(Answers(values or {}, errors or {}, approve, deny or {}))
+        return await self._session._aresume(self, answers, on_event)
+
+    def resume_error(self, id: int, error: BaseException) -> "Outcome":
+        """Let a call raise this error in the program: its class by name, and its text.
+
+        Of an OSError, whose text may hold the host's file names, only ``strerror``, as with any tool.
+        """
+        return self.resume(errors={id: error})
+
+    async def aresume_error(self, id: int, error: BaseException) -> "Outcome":
+        """Like :meth:`resume_error`."""
+        return await self.aresume(errors={id: error})
+
+    def approve(self, *ids: int) -> "Outcome":
+        """Call these tools now, with the very arguments that the program gave them, and go on with what they return.
+
+        The tools check the arguments once more, and the program's limits apply to the calls.
+        """
+        return self.resume(approve=ids)
+
+    async def aapprove(self, *ids: int) -> "Outcome":
+        """Like :meth:`approve`."""
+        return await self.aresume(approve=ids)
+
+    def deny(self, id: int, reason: str = "") -> "Outcome":
+        """Let a call raise PermissionError in the program, with this reason. The tool is not called."""
+        return self.resume(deny={id: reason})
+
+    async def adeny(self, id: int, reason: str = "") -> "Outcome":
+        """Like :meth:`deny`."""
+        return await self.aresume(deny={id: reason})
+
+    def cancel(self) -> None:
+        """Give the program up: the session is back where it began. Without rollback, the session ends.
+
+        Raises NotSuspended, SessionBusy or SessionClosed.
+        """
+        self._session._cancel(self)
+
+    def snapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
+        """Return the session with the suspended program in it; see :meth:`Session.snapshot`. It goes on waiting.
+
+        ``Sandbox.restore(snapshot).suspended`` is the program again, in any process.
+        """
+        return self._session.snapshot(key=key, tenant=tenant)
+
+    async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
+        """Like :meth:`snapshot`, on another thread."""
+        return await self._session.asnapshot(key=key, tenant=tenant)
+
+    def __repr__(self) -> str:
+        return f"<Suspended, waits for {self.waits_for()}>"
+
+    def waits_for(self) -> str:
+        """Return the calls as one line of text."""
+        return ", ".join(map(str, self.calls))
+
+    def _answers(self, asked: Answers) -> dict[int, Answer]:
+        return checked_answers(asked, self.held, self.run.limits)
+
+
+Outcome: TypeAlias = Result[Any] | Suspended
+"""How a program ends that was started, for now or for good."""
+
+
+def _outcome(execution: Execution, result: Result[Any]) -> Outcome:
+    return execution.paused if isinstance(execution.paused, Suspended) else result

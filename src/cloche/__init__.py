@@ -59,8 +59,7 @@ if TYPE_CHECKING:
     from cloche.runtime.recording.replay import Replay, replay
     from cloche.runtime.result import Event, Finished, Output, Result, ToolCallRecord, ToolFinished, ToolStarted, Usage
     from cloche.runtime.sandbox import Sandbox
-    from cloche.runtime.session.session import Session
-    from cloche.runtime.session.suspended import Suspended
+    from cloche.runtime.session.session import Session, Suspended
     from cloche.runtime.snapshots.snapshot import Snapshot
     from cloche.runtime.snapshots.stores.base import SnapshotStore
     from cloche.runtime.snapshots.stores.folder import FolderStore
@@ -155,8 +154,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Usage",
     ),
     "cloche.runtime.sandbox": ("Sandbox",),
-    "cloche.runtime.session.session": ("Session",),
-    "cloche.runtime.session.suspended": ("Suspended",),
+    "cloche.runtime.session.session": ("Session", "Suspended"),
     "cloche.runtime.snapshots.snapshot": ("Snapshot",),
     "cloche.runtime.snapshots.stores.base": ("SnapshotStore",),
     "cloche.runtime.snapshots.stores.folder": ("FolderStore",),

@@ -34,7 +34,7 @@ class Functions:
     def is_async(self, name: str) -> bool:
         return inspect.iscoroutinefunction(self._find(name))
 
-    def blocking(self) -> bool:
+    def blocking(self, name: str | None = None) -> bool:
         return self._blocks
 
     def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:

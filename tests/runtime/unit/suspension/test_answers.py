@@ -13,8 +13,7 @@ from cloche.runtime.dispatch import AnsweredCall, AnsweringDispatcher
 from cloche.runtime.errors import ConfigurationError, SnapshotCorrupt
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session.pauses import run_from_plain
-from cloche.runtime.session.session import Session
-from cloche.runtime.session.suspended import Suspended
+from cloche.runtime.session.session import Session, Suspended
 
 
 class Told(Tools):

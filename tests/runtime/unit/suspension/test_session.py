@@ -22,8 +22,7 @@ from cloche.runtime.machine_api import Handlers
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session.pauses import run_from_plain
-from cloche.runtime.session.session import Session
-from cloche.runtime.session.suspended import Outcome, Suspended
+from cloche.runtime.session.session import Outcome, Session, Suspended
 from cloche.runtime.snapshots.snapshot import Snapshot
 
 SIZE = 1 << 16
@@ -275,7 +274,7 @@ def test_cancel_goes_back_to_the_beginning(session: Session) -> None:
 def test_cancel_without_rollback_ends_the_session(box: Sandbox) -> None:
     session = box.session(rollback=False)
     start(session, "call ask,1").cancel()
-    with pytest.raises(SessionClosed, match="given up"):
+    with pytest.raises(SessionClosed, match="was cancelled"):
         session.run("pass")
 
 

@@ -1,14 +1,15 @@
-"""The short way of a usual run: it ends like the long one, and whatever happens in between costs no session."""
+"""Where a run is performed changes nothing of how it ends; and whatever happens in between costs no session."""
 
 from typing import Any
 
 import pytest
 
-from cloche.runtime.errors import ImageError, Interrupted, SessionClosed
+from cloche.runtime.errors import ImageError, SessionClosed
+from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session.guest import SessionGuest
-from cloche.runtime.session.session import Session, UsualRun
+from cloche.runtime.session.session import Session
 
 from .fake import FakeMachine, FakeSource
 from .test_session import ENDS, Numbers
@@ -24,6 +25,26 @@ PROGRAMS = [
     "grow 100000",
     *(program for program, _, _ in ENDS.values()),
 ]
+
+
+class Blocking(Numbers):
+    """The same tools, which may block."""
+
+    def blocking(self, name: str | None = None) -> bool:
+        return True
+
+
+def here(source: FakeSource) -> Sandbox:
+    return Sandbox(tools=Numbers(), source=source, seed=1, clock=0)
+
+
+def on_a_thread(source: FakeSource) -> Sandbox:
+    source.fits = False
+    return Sandbox(tools=Numbers(), source=source, seed=1, clock=0)
+
+
+def with_tools_on_a_thread(source: FakeSource) -> Sandbox:
+    return Sandbox(tools=Blocking(), source=source, seed=1, clock=0)
 
 
 def shown(result: Result[Any]) -> tuple[object, ...]:
@@ -44,17 +65,20 @@ def source() -> FakeSource:
     return FakeSource()
 
 
+@pytest.mark.parametrize("listened_to", [False, True])
+@pytest.mark.parametrize("other", [on_a_thread, with_tools_on_a_thread])
 @pytest.mark.parametrize("keeps", [True, False])
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_both_ways_end_alike(source: FakeSource, program: str, keeps: bool) -> None:
-    box = Sandbox(tools=Numbers(), source=source, seed=1, clock=0)
-    with box.session(rollback=keeps) as short, box.session(rollback=keeps) as long:
-        pairs = [(short.run(each), long.run(each, on_event=lambda _: None)) for each in ("set a=5", program)]
-        assert [shown(one) for one, _ in pairs] == [shown(other) for _, other in pairs]
-        assert short.spent._replace(time=0) == long.spent._replace(time=0)
-        assert repr(short) == repr(long)
+def test_all_ways_end_alike(program: str, keeps: bool, other: Any, listened_to: bool) -> None:
+    listener = (lambda _: None) if listened_to else None
+    with here(FakeSource()).session(rollback=keeps) as one, other(FakeSource()).session(rollback=keeps) as two:
+        for each in ("set a=5", program):
+            results = one.run(each), two.run(each, on_event=listener, limits=Limits())
+            assert shown(results[0]) == shown(results[1])
+        assert one.spent._replace(time=0) == two.spent._replace(time=0)
+        assert repr(one) == repr(two)
         if keeps:
-            assert shown(short.run("get a")) == shown(long.run("get a", on_event=lambda _: None))
+            assert shown(one.run("get a")) == shown(two.run("get a", on_event=listener))
 
 
 def test_an_interrupt_that_comes_too_late_ends_nothing(source: FakeSource) -> None:
@@ -75,26 +99,28 @@ def test_an_interrupt_that_comes_too_late_ends_nothing(source: FakeSource) -> No
     assert machine_of(session) is machine
 
 
-def test_a_run_that_is_over_cannot_be_interrupted(source: FakeSource) -> None:
-    session = Sandbox(source=source).session()
-    run = UsualRun(Any, machine_of(session))  # type: ignore[arg-type]
-    run.end()
-    assert not run.interrupt(Interrupted())
-    assert machine_of(session).interrupted is None
-
-
-def test_ctrl_c_between_two_lines_of_ours(source: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("step", "kept"), [("take", "1"), ("ready", "1"), ("commit", "1"), ("spend", "2"), ("release", "2")]
+)
+def test_ctrl_c_between_two_lines_of_ours(
+    source: FakeSource, monkeypatch: pytest.MonkeyPatch, step: str, kept: str
+) -> None:
     session = Sandbox(source=source).session()
     session.run("set a=1").unwrap()
+    original, pressed = getattr(SessionGuest, step), list[str]()
 
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+    def interrupted(*arguments: Any) -> Any:
+        if not pressed:
+            pressed.append(step)
+            raise KeyboardInterrupt
+        return original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SessionGuest, "commit", interrupted)
+        patch.setattr(SessionGuest, step, interrupted)
         with pytest.raises(KeyboardInterrupt):
             session.run("set a=2")
-    assert session.run("get a").unwrap() == "1"
+    assert session.run("get a").unwrap() == kept
+    assert "idle" in repr(session)
 
 
 def test_ctrl_c_without_rollback_ends_the_session(source: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
