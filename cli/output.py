@@ -1,14 +1,14 @@
 """What a run prints: events, values and errors as text for a terminal, and whole results as JSON."""
 
-import importlib.util
 import math
 import reprlib
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from cloche.cli.exit_codes import CommandError, ExitCode, exit_code
+from cloche.runtime._imports import need
 from cloche.runtime._terminal import harmless, one_line
-from cloche.runtime.errors import GuestError, GuestException, LimitExceeded
+from cloche.runtime.errors import ConfigurationError, GuestError, GuestException, LimitExceeded
 from cloche.runtime.result import Event, Output, Result, ToolCallRecord
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = [
     "full_repr",
     "json_value",
     "make_console",
+    "need_package",
     "result_json",
     "show_result",
     "write_event",
@@ -34,11 +35,18 @@ def make_console(*, stderr: bool = False) -> "Console":
 
     Raises CommandError, saying what to install, if rich is missing.
     """
-    if importlib.util.find_spec("rich") is None:
-        raise CommandError("this command needs rich: pip install 'cloche[cli]'  (run and info work without it)")
+    need_package("rich", "cli", "  (run and info work without it)")
     from rich.console import Console
 
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def need_package(module: str, extra: str, note: str = "") -> None:
+    """Raise CommandError, saying what to install, if the package of an extra is missing."""
+    try:
+        need(module, extra, what="this command")
+    except ConfigurationError as error:
+        raise CommandError(f"{error.problem}{note}") from error
 
 
 def full_repr(value: object) -> str:

@@ -1,7 +1,6 @@
 """``cloche demo``: programs as a model writes them, good and naughty, and a team of agents, really run."""
 
 import argparse
-import importlib.util
 import time
 from collections.abc import Sequence
 from importlib import resources
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 from cloche.cli.exit_codes import CommandError, ExitCode
 from cloche.cli.flags import Commands
 from cloche.cli.output import make_console
+from cloche.runtime._imports import need
+from cloche.runtime.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "command"]
 
 _TEAM = "team"
-_NEEDED = ("jinja2", "yaml")
 
 
 def add_parser(commands: Commands, name: str, help: str) -> None:
@@ -60,9 +60,11 @@ def _run(show: "DemoShow", programs: "list[DemoProgram]") -> bool:
 
 def _run_team(console: "Console") -> bool:
     """Run the team of agents; where their packages are not installed, say so instead, which is no failure."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        console.print(f"the team of agents needs {', '.join(missing)}: pip install 'cloche[agent]'")
+    try:
+        for module in ("jinja2", "yaml"):
+            need(module, "agent", what="the team of agents")
+    except ConfigurationError as error:
+        console.print(error.problem)
         return True
     from cloche.cli.demo.team_show import TeamShow
 

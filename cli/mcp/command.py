@@ -1,11 +1,11 @@
 """``cloche mcp``: the sandbox as an MCP server."""
 
 import argparse
-import importlib.util
 
-from cloche.cli.exit_codes import CommandError, ExitCode
+from cloche.cli.exit_codes import ExitCode
 from cloche.cli.flags import Commands, add_sandbox_flags, load_tools, sandbox_from
 from cloche.cli.mcp.service import OpenSessions, Service
+from cloche.cli.output import need_package
 from cloche.host_tools import ToolRegistry
 
 __all__ = ["add_parser", "command"]
@@ -31,8 +31,7 @@ def add_parser(commands: Commands, name: str, help: str) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Serve until the client leaves. Raises CommandError or CallerError for what cannot be served."""
-    if importlib.util.find_spec("mcp") is None:
-        raise CommandError("this command needs the MCP SDK: pip install 'cloche[mcp]'")
+    need_package("mcp", "mcp")
     from cloche.cli.mcp.server import make_server
 
     tools = load_tools(arguments.tool)
