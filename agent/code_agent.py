@@ -1,6 +1,5 @@
 """The agent that writes Python."""
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -12,12 +11,13 @@ from cloche.agent.base import MultiStepAgent, Tools
 from cloche.agent.errors import AgentSuspended, StepProblem
 from cloche.agent.events import CodeFinished, CodeStarted
 from cloche.agent.guest import setup_text
-from cloche.agent.loop.loop import ask
+from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
 from cloche.agent.loop.run_code import ResumeCode, RunCode
-from cloche.agent.models.base import Model, ModelRequest
+from cloche.agent.models.base import Model, ModelRequest, Reply
 from cloche.agent.observations import error_of, observation_of, outcomes_of
-from cloche.agent.parsing import CodeTags, find_code
+from cloche.agent.replies.programs import CodeTags, read_reply
+from cloche.agent.replies.reasoning import without_reasoning
 from cloche.agent.settings import AgentOptions, default_limits
 from cloche.agent.steps import ActionStep, GuestUsage, StepError
 from cloche.agent.toolset import FINAL_ANSWER
@@ -85,15 +85,14 @@ class CodeAgent(MultiStepAgent):
 
     def act(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
         """Have the model write a program, run it, and keep the outcome."""
-        reply = yield from ask(self, run, ModelRequest(tuple(self.memory.messages()), stop=self._stop), "step")
+        reply = yield from ask(self, run, ModelRequest(tuple(self.memory.messages()), stop=STOP), "step")
         step.usage, step.output = reply.usage, reply.message.text
         try:
-            step.code = find_code(step.output, self.tags)
+            read = read_reply(step.output, self.tags)
         except StepProblem as problem:
-            step.error = StepError(type=type(problem).__name__, message=str(problem))
-            step.observation = f"Error: {problem}"
+            self._refuse(step, reply, problem)
             return
-        step.output = self._closed(step.output)
+        step.code, step.reasoning, step.output = read.code, read.reasoning, self._closed(read.kept)
         yield from self._execute(run, step)
 
     @property
@@ -196,13 +195,21 @@ class CodeAgent(MultiStepAgent):
         """Return limits, imports and tags from plain data."""
         return {"limits": Limits(**data["limits"]), "imports": data["imports"], "tags": tuple(data["tags"])}
 
-    @functools.cached_property
-    def _stop(self) -> tuple[str, ...]:
-        return (self.tags[1], "Observation:")
+    def _refuse(self, step: ActionStep, reply: Reply, problem: StepProblem) -> None:
+        message = str(problem)
+        if reply.cut_off:
+            message = f"the reply was cut off at the maximum length of a reply: write less at a time. {message}"
+        step.error = StepError(type=type(problem).__name__, message=message)
+        step.observation = f"Error: {message}"
+        found = without_reasoning(step.output)
+        step.output, step.reasoning = found.answer.strip(), found.reasoning.strip()
+        if not step.output:
+            # A step is remembered by what the model said; where that was reasoning only, its end is kept.
+            step.output = "(reasoning only)" if step.reasoning else ""
 
     def _closed(self, text: str) -> str:
-        """Put back the closing tag that the stop text cut off, so that the model sees its own replies well-formed."""
-        return text if text.rstrip().endswith(self.tags[1]) or self.tags[0] not in text else f"{text}{self.tags[1]}"
+        """Put back a closing tag that is missing, so that the model sees its own replies well-formed."""
+        return f"{text}\n{self.tags[1]}" if text.rfind(self.tags[0]) > text.rfind(self.tags[1]) else text
 
     def _execute(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
         yield run.emit(CodeStarted(step.code, **run.stamp))

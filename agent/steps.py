@@ -84,15 +84,17 @@ class ToolOutcome(BaseModel):
 class ActionStep(BaseModel):
     """One turn: what the model said, the code or tool calls in it, and what came of them.
 
-    ``output`` is the model's text; ``code`` the program in it (CodeAgent), ``requests`` the tool calls
-    (ToolCallingAgent). ``observation`` and ``images`` are what the model sees next; a step callback may change both.
-    ``waits`` says that its program is suspended, in the agent's session, until its calls are answered.
-    ``value`` is the program's last value. ``started`` is seconds since the epoch, ``seconds`` the whole step's time.
+    ``output`` is the model's text without its ``reasoning``, which it is not shown again; ``code`` the program in it
+    (CodeAgent), ``requests`` the tool calls (ToolCallingAgent). ``observation`` and ``images`` are what the model sees
+    next; a step callback may change both. ``waits`` says that its program is suspended, in the agent's session, until
+    its calls are answered. ``value`` is the program's last value. ``started`` is seconds since the epoch, ``seconds``
+    the whole step's time.
     """
 
     kind: Literal["action"] = "action"
     number: int
     output: str = ""
+    reasoning: str = ""
     code: str = ""
     requests: list[ToolRequest] = Field(default_factory=list[ToolRequest])
     outcomes: list[ToolOutcome] = Field(default_factory=list[ToolOutcome])

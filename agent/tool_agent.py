@@ -6,12 +6,13 @@ from typing import Any
 from cloche.agent.base import MultiStepAgent
 from cloche.agent.errors import StepProblem
 from cloche.agent.loop.call_tools import CallTools
-from cloche.agent.loop.loop import ask
+from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
 from cloche.agent.messages import Image, ToolRequest
 from cloche.agent.models.base import ModelRequest, Reply
 from cloche.agent.observations import near, shown
-from cloche.agent.parsing import find_tool_calls
+from cloche.agent.replies.calls import find_tool_calls
+from cloche.agent.replies.reasoning import without_reasoning
 from cloche.agent.steps import ActionStep, StepError, ToolOutcome
 from cloche.agent.toolset import FINAL_ANSWER
 from cloche.agent.values import plain, shorten
@@ -38,15 +39,22 @@ class ToolCallingAgent(MultiStepAgent):
 
     def act(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
         """Have the model ask for tool calls, make them, and keep their outcomes."""
-        request = ModelRequest(tuple(self.memory.messages()), stop=("Observation:",), tools=self._schemas())
+        schemas = self._schemas()
+        request = ModelRequest(tuple(self.memory.messages()), stop=STOP, tools=schemas)
         reply = yield from ask(self, run, request, "step")
-        step.usage, step.output = reply.usage, reply.message.text
+        found = without_reasoning(reply.message.text)
+        step.usage, step.output, step.reasoning = reply.usage, found.answer.strip(), found.reasoning.strip()
         try:
-            requests = _requests(reply)
+            requests = reply.message.tool_calls or find_tool_calls(
+                step.output, {schema["name"]: schema["parameters"] for schema in schemas}
+            )
         except StepProblem as problem:
-            step.error = StepError(type=type(problem).__name__, message=str(problem))
-            step.observation = f"Error: {problem}"
-            return
+            if not self._answers(step, reply):
+                message = f"the reply was cut off at its maximum length. {problem}" if reply.cut_off else str(problem)
+                step.error = StepError(type=type(problem).__name__, message=message)
+                step.observation = f"Error: {message}"
+                return
+            requests = (ToolRequest(id=f"answer-{step.number}", name=FINAL_ANSWER, arguments={"answer": step.output}),)
         step.requests = list(requests)
         yield from self._call(run, step, [one for one in requests if one.arguments is not None])
 
@@ -58,6 +66,11 @@ class ToolCallingAgent(MultiStepAgent):
         """Forget memory and variables."""
         super().reset()
         self.state = {}
+
+    def _answers(self, step: ActionStep, reply: Reply) -> bool:
+        """Return whether a reply without a call is the answer: it is if it is text behind a result, and complete."""
+        before = self.memory.actions[-1:]
+        return bool(step.output) and not reply.cut_off and any(one.outcomes and one.error is None for one in before)
 
     def _schemas(self) -> tuple[dict[str, Any], ...]:
         return tuple(_schema(name, tool) for name, tool in self.tools.items())
@@ -109,13 +122,9 @@ class ToolCallingAgent(MultiStepAgent):
     def _note_malformed(self, step: ActionStep) -> None:
         for request in step.requests:
             if request.arguments is None:
-                text = f"Error: the arguments are no JSON object: {shorten(request.raw, 500)}"
+                text = f"Error: the arguments are not a JSON object: {shorten(request.raw, 500)}"
                 step.outcomes.append(ToolOutcome(id=request.id, name=request.name, outcome="refused", observation=text))
                 step.error = step.error or StepError(type="ReplyUnparsable", message=text)
-
-
-def _requests(reply: Reply) -> tuple[ToolRequest, ...]:
-    return reply.message.tool_calls or find_tool_calls(reply.message.text)
 
 
 def _schema(name: str, tool: Tool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-from cloche.agent.models.wire import parse_arguments
+from cloche.agent.replies.calls import arguments_of
 from cloche.host_tools import ToolLike
 from cloche.integrations.python_runner import PARAMETERS, PythonRunner
 from cloche.runtime.limits import Limits
@@ -32,7 +32,7 @@ def python_tool(
     whose = conversation or _run_of
 
     async def invoke(context: Any, arguments: str) -> str:
-        code = (parse_arguments(arguments) or {}).get("code")
+        code = (arguments_of(arguments) or {}).get("code")
         if not isinstance(code, str):
             return (
                 f"Error: the arguments have to be a JSON object with the program's text as code, not {arguments!r:.200}"

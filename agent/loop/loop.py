@@ -34,7 +34,12 @@ from cloche.agent.prompting import PromptTemplates
 from cloche.agent.settings import Settings
 from cloche.agent.steps import ActionStep, FinalAnswerStep, PlanningStep, StepError
 
-__all__ = ["Agent", "ask", "run_loop"]
+__all__ = ["STOP", "Agent", "ask", "run_loop"]
+
+# Models make observations up. The mark that ends a program is no stop text: a provider would end the reply at the first
+# one, in a string, or in a draft within the model's reasoning.
+STOP = ("\nObservation:",)
+"""Where a model's reply to a step ends."""
 
 
 class Agent(Protocol):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cloche.agent.errors import ModelReplyInvalid
 from cloche.agent.messages import Message, TokenUsage
+from cloche.agent.replies.reasoning import without_reasoning
 
 __all__ = [
     "AsyncModel",
@@ -40,13 +41,19 @@ class ModelRequest:
 
 
 class Reply(BaseModel):
-    """A model's whole answer. ``usage`` is None where the model does not report it."""
+    """A model's whole answer. ``usage`` is None where the model does not report it.
+
+    ``reasoning`` is what the provider returns beside the answer. ``cut_off`` says that the answer reached the maximum
+    length of a reply.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     message: Message
     usage: TokenUsage | None = None
     model: str = ""
+    reasoning: str = ""
+    cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,11 @@ def last_reply(piece: Piece | None) -> Reply:
 
 
 def trimmed(text: str, stop: tuple[str, ...]) -> str:
-    """Return the text up to the first stop text: not every provider keeps to them."""
-    ends = [end for end in (text.find(mark) for mark in stop) if end >= 0]
+    """Return the text up to the first stop text behind the model's reasoning: not every provider applies them."""
+    if not any(mark in text for mark in stop):
+        return text
+    begin = len(text) - len(without_reasoning(text).answer.lstrip())
+    ends = [end for end in (text.find(mark, begin) for mark in stop) if end >= 0]
     return text[: min(ends)] if ends else text
 
 

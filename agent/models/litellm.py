@@ -284,14 +284,14 @@ class LiteLLMModel:
         return self._reply(await self._asend(request, stream=False))
 
     def _stream_once(self, request: ModelRequest) -> Iterator[Piece]:
-        parts = StreamParts(self.name, request.stop)
+        parts = StreamParts(self.name)
         for chunk in self._send(request, stream=True):
             if text := parts.add(chunk):
                 yield Delta(text)
         yield self._priced(parts.reply())
 
     async def _astream_once(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        parts = StreamParts(self.name, request.stop)
+        parts = StreamParts(self.name)
         async for chunk in await self._asend(request, stream=True):
             if text := parts.add(chunk):
                 yield Delta(text)

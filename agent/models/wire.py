@@ -6,9 +6,10 @@ from typing import Any
 
 from cloche.agent.errors import ModelReplyInvalid
 from cloche.agent.messages import Image, Message, Text, TokenUsage, ToolRequest
-from cloche.agent.models.base import ModelRequest, Reply, trimmed
+from cloche.agent.models.base import ModelRequest, Reply
+from cloche.agent.replies.calls import arguments_of, with_ids
 
-__all__ = ["StreamParts", "completion_arguments", "parse_arguments", "reply_of", "usage_of"]
+__all__ = ["StreamParts", "assistant", "completion_arguments", "reply_of", "usage_of"]
 
 
 def completion_arguments(request: ModelRequest, stream: bool) -> dict[str, Any]:
@@ -27,17 +28,27 @@ def reply_of(response: Any) -> Reply:
     """Return a whole answer. Raises ModelReplyInvalid where there is none in it."""
     try:
         message = response.choices[0].message
-        calls = tuple(_request(call) for call in message.tool_calls or ())
+        calls = with_ids(
+            _request_of(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ()
+        )
         text = message.content or ""
+        cut_off = getattr(response.choices[0], "finish_reason", None) == "length"
     except (AttributeError, IndexError, TypeError) as error:
         raise ModelReplyInvalid(f"the answer has no message in it ({type(error).__name__})") from error
-    return Reply(message=assistant(text, calls), usage=usage_of(response), model=str(response.model or ""))
+    return Reply(
+        message=assistant(text, calls, cut_off),
+        usage=usage_of(response),
+        model=str(response.model or ""),
+        reasoning=str(getattr(message, "reasoning_content", None) or ""),
+        cut_off=cut_off,
+    )
 
 
-def assistant(text: str, calls: tuple[ToolRequest, ...]) -> Message:
+def assistant(text: str, calls: tuple[ToolRequest, ...], cut_off: bool = False) -> Message:
     """Return the assistant's message. Raises ModelReplyInvalid where it says nothing at all."""
     if not text and not calls:
-        raise ModelReplyInvalid("the answer is empty")
+        why = ": it reached the maximum length of a reply before it said anything" if cut_off else ""
+        raise ModelReplyInvalid(f"the answer is empty{why}")
     return Message(role="assistant", content=(Text(text=text),) if text else (), tool_calls=calls)
 
 
@@ -49,28 +60,14 @@ def usage_of(response: Any) -> TokenUsage | None:
     return TokenUsage(input_tokens=_count(usage, "prompt_tokens"), output_tokens=_count(usage, "completion_tokens"))
 
 
-def parse_arguments(text: Any) -> dict[str, Any] | None:
-    """Return a tool call's arguments, None where the text is no JSON object."""
-    try:
-        value = json.loads(text or "{}") if isinstance(text, str) or text is None else text
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType]
-
-
 def _count(usage: Any, name: str) -> int:
     return int(getattr(usage, name, 0) or 0)
 
 
-def _request(call: Any) -> ToolRequest:
-    raw = call.function.arguments
-    arguments = parse_arguments(raw)
-    return ToolRequest(
-        id=str(call.id),
-        name=str(call.function.name),
-        arguments=arguments,
-        raw="" if arguments is not None else str(raw),
-    )
+def _request_of(id: Any, name: Any, raw: Any) -> ToolRequest:
+    arguments = arguments_of(raw)
+    text = "" if arguments is not None else str(raw)
+    return ToolRequest(id=str(id or ""), name=str(name), arguments=arguments, raw=text)
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -95,7 +92,7 @@ def _part(part: Text | Image) -> dict[str, Any]:
 
 
 def _call(request: ToolRequest) -> dict[str, Any]:
-    # What was no JSON is not sent back as it was: some providers refuse the whole conversation for it.
+    # What was not JSON is not sent back as it was: some providers refuse the whole conversation for it.
     arguments = "{}" if request.arguments is None else json.dumps(request.arguments, ensure_ascii=False, default=str)
     return {"id": request.id, "type": "function", "function": {"name": request.name, "arguments": arguments}}
 
@@ -119,6 +116,7 @@ def _can_join(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 @dataclass(slots=True)
 class _PartialCall:
+    index: int | None
     id: str = ""
     name: str = ""
     arguments: str = ""
@@ -127,13 +125,13 @@ class _PartialCall:
 class StreamParts:
     """Collects the chunks of one answer."""
 
-    def __init__(self, model: str, stop: tuple[str, ...]) -> None:
+    def __init__(self, model: str) -> None:
         self._model = model
-        self._stop = stop
         self._texts: list[str] = []
-        self._calls: dict[int, _PartialCall] = {}
+        self._reasoning: list[str] = []
+        self._calls: list[_PartialCall] = []
         self._usage: TokenUsage | None = None
-        self._ended = False
+        self._finish: str | None = None
 
     def add(self, chunk: Any) -> str:
         """Take a chunk and return the text in it."""
@@ -143,29 +141,48 @@ class StreamParts:
 
     def reply(self) -> Reply:
         """Return the whole answer. Raises ModelReplyInvalid if it broke off or is empty."""
-        if not self._ended:
+        if self._finish is None:
             raise ModelReplyInvalid("the answer broke off before its end")
-        calls = tuple(_streamed_request(call) for _, call in sorted(self._calls.items()))
-        text = trimmed("".join(self._texts), self._stop)
-        return Reply(message=assistant(text, calls), usage=self._usage, model=self._model)
+        calls = with_ids(_request_of(call.id, call.name, call.arguments) for call in self._calls)
+        cut_off = self._finish == "length"
+        message = assistant("".join(self._texts), calls, cut_off)
+        reasoning = "".join(self._reasoning)
+        return Reply(message=message, usage=self._usage, model=self._model, reasoning=reasoning, cut_off=cut_off)
 
     def _add_choice(self, choice: Any) -> str:
         delta = choice.delta
         for call in getattr(delta, "tool_calls", None) or ():
             self._add_call(call)
-        self._ended = self._ended or choice.finish_reason is not None
+        if choice.finish_reason is not None:
+            self._finish = str(choice.finish_reason)
+        self._reasoning.append(getattr(delta, "reasoning_content", None) or "")
         text = getattr(delta, "content", None) or ""
         self._texts.append(text)
         return text
 
     def _add_call(self, call: Any) -> None:
-        partial = self._calls.setdefault(int(call.index or 0), _PartialCall())
-        partial.id = partial.id or str(call.id or "")
-        partial.name += call.function.name or ""
-        partial.arguments += call.function.arguments or ""
+        """Add a piece of a call to the call it is of. Servers give several calls one index, or repeat the name."""
+        index, id = getattr(call, "index", None), str(call.id or "")
+        name, arguments = call.function.name or "", call.function.arguments or ""
+        known = next((one for one in reversed(self._calls) if index is None or one.index == index), None)
+        if known is None or _is_another(known, id, name):
+            known = _PartialCall(index)
+            self._calls.append(known)
+        known.id = known.id or id
+        known.name = _joined_name(known.name, name)
+        known.arguments += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 
-def _streamed_request(call: _PartialCall) -> ToolRequest:
-    arguments = parse_arguments(call.arguments)
-    raw = "" if arguments is not None else call.arguments
-    return ToolRequest(id=call.id, name=call.name, arguments=arguments, raw=raw)
+def _is_another(known: _PartialCall, id: str, name: str) -> bool:
+    """Return whether a piece with a name begins another call than the one known by its index."""
+    if not name or not known.name:
+        return False
+    if id and known.id and id != known.id:
+        return True
+    # The name again, without an id: another call only if the one before is complete.
+    return bool(known.arguments) and arguments_of(known.arguments) is not None
+
+
+def _joined_name(known: str, piece: str) -> str:
+    # Some send the name in pieces, some all of it each time, some all of it so far.
+    return known if piece == known else piece if piece.startswith(known) else known + piece

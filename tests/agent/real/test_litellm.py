@@ -236,7 +236,7 @@ def test_a_whole_run_of_tool_calls(go: Callable[[Any], Any]) -> None:
     assert [message["role"] for message in shown] == ["system", "user", "assistant", "tool", "tool"]
     assert {tool["function"]["name"] for tool in server.requests[0]["tools"]} == {"add", "final_answer"}
     assert shown[3]["content"] == "3"
-    assert "no JSON object" in shown[4]["content"]
+    assert "not a JSON object" in shown[4]["content"]
 
 
 def test_a_stream_that_breaks_is_taken_back_before_it_is_begun_anew() -> None:

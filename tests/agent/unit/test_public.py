@@ -82,8 +82,8 @@ def test_each_public_name_comes_from_a_module_that_exports_it(name: str) -> None
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_exports_what_it_says_in_order(name: str) -> None:
+def test_a_module_exports_what_it_says(name: str) -> None:
     module = importlib.import_module(name)
     exported = getattr(module, "__all__", [])
-    assert list(exported) == sorted(exported)
+    assert len(exported) == len(set(exported))
     assert all(hasattr(module, one) for one in exported)

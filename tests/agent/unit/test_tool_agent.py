@@ -121,7 +121,7 @@ def test_the_answer_waits_for_the_calls_beside_it() -> None:
         (call("zzz"), "there are: add, final_answer"),
         (call("add", a="x", b=2), "add(): argument 'a'"),
         (call("add", a=1), "missing"),
-        (ToolRequest(id="1", name="add", arguments=None, raw='{"a": 1'), "no JSON object"),
+        (ToolRequest(id="1", name="add", arguments=None, raw='{"a": 1'), "not a JSON object"),
     ],
 )
 def test_wrong_calls_become_observations_that_help(request_: ToolRequest, told: str) -> None:
