@@ -100,7 +100,8 @@ def _from_json(text: str, schemas: Schemas) -> Iterator[ToolRequest]:
 
 def _calls(value: Any, schemas: Schemas) -> Iterator[ToolRequest]:
     if isinstance(value, list):
-        for item in cast("list[Any]", value):
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        for item in items:
             yield from _calls(item, schemas)
     elif isinstance(value, dict):
         item = cast("dict[str, Any]", value)

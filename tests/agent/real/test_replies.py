@@ -31,7 +31,7 @@ DRAFTS = [
     "<think>Maybe\n<code>\nnote('draft')\n</code>\nno.</think>\nI answer.\n<code>\nfinal_answer(note('real'))\n</code>",
     "<think>\n```python\nnote('draft')\n```\n</think>\n```python\nfinal_answer(note('real'))\n```",
     "Maybe\n<code>\nnote('draft')\n</code>\nno.</think>\n<code>\nfinal_answer(note('real'))\n</code>",
-    "I go. <think>\n<code>\nnote('draft')\n</code>\nObservation: no\n</think>\n<code>\nfinal_answer(note('real'))\n</code>",
+    "I <think>\n<code>\nnote('draft')\n</code>\nObservation:\n</think>\n<code>\nfinal_answer(note('real'))\n</code>",
     "[THINK]<code>note('draft')</code>[/THINK]<code>final_answer(note('real'))</code>",
 ]
 
