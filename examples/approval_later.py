@@ -1,6 +1,6 @@
-"""An approval that takes days: the agent is saved in the middle of a program, and another process goes on with it.
+"""An approval that takes days: the agent is saved in the middle of a program, and another process resumes it.
 
-The same file is both: without an argument it works until somebody has to decide, with a folder it brings the decision.
+The same file is both: without an argument it works until a person has to decide, with a folder it brings the decision.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ from cloche.agent import AgentSuspended, CodeAgent, MultiStepAgent
 
 ORDER = [
     code(
-        "I order both; somebody has to approve the orders.",
+        "I order both; a person has to approve the orders.",
         "done = []\nfor what, price in [('paper', 20), ('a printer', 400)]:\n"
         "    try:\n        done.append(order(what, price))\n"
         "    except PermissionError as error:\n        done.append(f'refused: {error}')\nprint(done)",
@@ -56,7 +56,7 @@ def go_on(folder: str) -> None:
 
 
 def main() -> None:
-    """Begin here, and go on in a process of its own."""
+    """Begin here, and resume in a process of its own."""
     if len(sys.argv) > 1:
         go_on(sys.argv[1])
         return

@@ -1,4 +1,4 @@
-"""One agent, two tools: it writes a program that calls them, makes a mistake, reads the error and goes on."""
+"""One agent, two tools: it writes a program that calls them, makes a mistake, reads the error and tries again."""
 
 from models import code, model_or
 from tools.maths import factorial, prime_checker

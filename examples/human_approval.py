@@ -1,4 +1,4 @@
-"""A person is asked before a tool call in the middle of a program, and the program goes on with the answer."""
+"""A person is asked before a tool call in the middle of a program, and the program continues with the answer."""
 
 from models import code, model_or
 

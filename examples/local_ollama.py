@@ -16,7 +16,7 @@ def main() -> None:
         try:
             print(agent.run("Which numbers from 90 to 100 are prime?"))
         except ModelUnavailable:
-            print(f"nobody answers at {base}: is Ollama running?")
+            print(f"no server answers at {base}: is Ollama running?")
 
 
 if __name__ == "__main__":

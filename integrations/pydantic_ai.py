@@ -20,7 +20,7 @@ def python_toolset(
 ) -> Any:
     """Return a ``FunctionToolset`` of one tool: ``Agent(model, toolsets=[python_toolset([search])])``.
 
-    Each conversation has a session of its own: runs that go on with another run's messages find its variables.
+    Each conversation has a session of its own: runs that continue another run's messages find its variables.
     ``runner`` replaces the one that is made of ``tools`` and ``limits``, and can be closed.
     Raises ImportError where pydantic-ai is not installed.
     """

@@ -111,7 +111,7 @@ class PythonRunner:
 
     @contextmanager
     def _taken(self, conversation: Hashable) -> Generator[_Seat, None, None]:
-        """Have a seat that nobody makes room with."""
+        """Have a seat that is not taken away to make room."""
         with self._lock:
             seat = self._seats.get(conversation)
             if seat is None:

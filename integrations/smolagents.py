@@ -101,7 +101,7 @@ def _as_it_is(answer: Any) -> Any:
 def _tool(tool: Any) -> Tool:
     """Return one of smolagents' tools, or an agent of its, as a tool of ours."""
     if isinstance(tool, Tool):
-        # One of ours stays as it is: wrapped, a tool that waits for somebody's leave would be called without.
+        # One of ours stays as it is: wrapped, a tool that waits for an approval would be called without one.
         return tool
 
     def call(*args: Any, **kwargs: Any) -> Any:

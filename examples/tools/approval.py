@@ -19,7 +19,7 @@ sent
 
 @tool
 def transfer(to: str, amount: int) -> str:
-    """Send somebody money.
+    """Send a person money.
 
     Args:
         to: who gets it
@@ -31,7 +31,7 @@ def transfer(to: str, amount: int) -> str:
 def approve(call: PlannedCall) -> Approval:
     """Ask at the keyboard; without one, allow small amounts."""
     if not sys.stdin.isatty():
-        return Approval(call.arguments["amount"] < 40, by="the example", reason="nobody is at the keyboard")
+        return Approval(call.arguments["amount"] < 40, by="the example", reason="the approver is away")
     answer = input(f"{call.tool}({dict(call.arguments)}) - allow? [y/N] ")
     return Approval(answer.strip().lower() == "y", by="you")
 

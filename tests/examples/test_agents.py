@@ -26,7 +26,7 @@ PRINTED = {
         "order {'what': 'paper', 'price': 20} returned kim\n"
         "order {'what': 'a printer', 'price': 400} denied kim\n"
     ),
-    "local_ollama": "nobody answers at http://127.0.0.1:9: is Ollama running?\n",
+    "local_ollama": "no server answers at http://127.0.0.1:9: is Ollama running?\n",
     "manager_and_specialists": (
         "Prime: [2, 3, 7]. Squares: 4! + 1 = 25, 5! + 1 = 121, 7! + 1 = 5041. "
         "Brocard's problem: for which n is n! + 1 a square? Known are n = 4, 5 and 7 only.\n"

@@ -14,7 +14,7 @@ from cloche import Sandbox
 ROOT = Path(__file__).parents[2]
 TOOLS = {"maths", "units", "weather"}
 EXAMPLES = {
-    "approval": ("", ["['20 to ann']", "nobody is at the keyboard", "at most 1000", "treasurer transfer"]),
+    "approval": ("", ["['20 to ann']", "the approver is away", "at most 1000", "treasurer transfer"]),
     "mcp_tools": ("mcp", ["open_session, put_file, run_python", "23, 29]", "units of fuel"]),
     "text_to_sql": ("sqlalchemy", ["receipts(id INTEGER", "Woodrow Wilson spent the most: 58.86", "not authorized"]),
 }

@@ -154,7 +154,7 @@ def test_a_wrong_request_is_not_repeated_and_the_key_is_not_shown(ask: Ask, stat
     assert KEY not in repr(caught.value)
 
 
-def test_nobody_there_is_unavailable() -> None:
+def test_no_server_is_unavailable() -> None:
     with chat_server() as server:
         pass
     with pytest.raises(ModelUnavailable):

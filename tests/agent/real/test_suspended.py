@@ -1,4 +1,4 @@
-"""Agents whose programs wait for somebody in the middle of a step."""
+"""Agents whose programs wait for a person in the middle of a step."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ class Till:
 
         @tool(approval=True)
         def pay(to: str, amount: int) -> str:
-            """Pay somebody."""
+            """Pay a person."""
             self.paid.append((to, amount))
             return f"paid {amount} to {to}"
 
@@ -110,7 +110,7 @@ def test_replies_that_do_not_fit_change_nothing(till: Till) -> None:
         assert till.paid == [("ann", 20)]
 
 
-def test_nobody_waits_for_replies_to_nothing(till: Till) -> None:
+def test_replies_to_nothing_are_not_waited_for(till: Till) -> None:
     with agent(till, "final_answer(1)") as one:
         one.run("t")
         with pytest.raises(ConfigurationError, match="no program waits"):
@@ -150,7 +150,7 @@ from cloche.agent import AgentSuspended, MultiStepAgent, ScriptedModel
 
 @tool(approval=True)
 def pay(to: str, amount: int) -> str:
-    '''Pay somebody.'''
+    '''Pay a person.'''
     print("really paying", amount, "to", to)
     return f"paid {amount} to {to}"
 
@@ -189,6 +189,6 @@ def test_a_program_that_waits_is_still_there_after_loading_here(till: Till, tmp_
     assert isinstance(loaded, CodeAgent)
     assert loaded.suspended is not None
     assert [call.args for call in loaded.suspended.calls] == [["ann", 20]]
-    assert loaded.resume(errors={1: TimeoutError("nobody there")}) == []
-    assert "TimeoutError: nobody there" in loaded.memory.actions[0].observation
+    assert loaded.resume(errors={1: TimeoutError("no answer")}) == []
+    assert "TimeoutError: no answer" in loaded.memory.actions[0].observation
     loaded.close()

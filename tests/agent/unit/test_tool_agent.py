@@ -143,7 +143,7 @@ def test_what_a_tool_raises_is_told() -> None:
     assert one.memory.actions[0].outcomes[0].observation == "Error: LookupError: nothing there"
 
 
-def test_a_call_that_waits_for_somebodys_leave_is_not_made() -> None:
+def test_a_call_that_waits_for_approval_is_not_made() -> None:
     made: list[int] = []
 
     @tool(approval=True)

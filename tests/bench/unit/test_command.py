@@ -70,7 +70,7 @@ def test_what_is_wrong_is_named(files: list[str], tmp_path: Path, capsys: pytest
     bad.write_text("{}")
     assert "'warp'" in refused(capsys, "warp")
     assert "'docker'" in refused(capsys, "fresh", "--against", "docker")
-    assert "nobody" in refused(capsys, "fresh", "--baseline", "nobody")
+    assert "absent" in refused(capsys, "fresh", "--baseline", "absent")
     assert "compare A.json B.json" in refused(capsys, "compare", files[0])
     assert "bad.json" in refused(capsys, "compare", files[0], str(bad))
     assert "gone.json" in refused(capsys, "show", str(tmp_path / "gone.json"))

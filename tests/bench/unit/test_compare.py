@@ -54,7 +54,7 @@ def test_a_baseline_that_moved_is_the_machine(make_results: MakeResults) -> None
     before = make_results({("fresh.ready", "exec"): [[1.0]], ("session.next", "exec"): [[2.0]], KEY: [[1.0]]})
     after = make_results({("fresh.ready", "exec"): [[2.0]], ("session.next", "exec"): [[4.0]], KEY: [[9.0]]})
     assert drift(changes(before, after), "exec") == pytest.approx(2)
-    assert drift(changes(before, after), "nobody") is None
+    assert drift(changes(before, after), "absent") is None
 
 
 def test_machines_are_compared(make_results: MakeResults) -> None:

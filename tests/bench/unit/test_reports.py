@@ -151,13 +151,13 @@ def test_a_mean_says_over_how_many(results: Results) -> None:
     ratio, count = compute_ratio(results, "monty")
     assert ratio == pytest.approx(2.0)
     assert count == 11
-    assert compute_ratio(results, "nobody") == (None, 0)
+    assert compute_ratio(results, "absent") == (None, 0)
 
 
 def test_cells(results: Results) -> None:
     assert cell(results, "fresh.ready", "cloche").ratio.startswith("2.50")
     assert cell(results, "tool.data", "monty").failed
-    assert cell(results, "tool.data", "nobody").text == ""
+    assert cell(results, "tool.data", "absent").text == ""
 
 
 def test_of_a_traceback_the_error_is_said(results: Results) -> None:

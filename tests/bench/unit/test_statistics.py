@@ -61,5 +61,5 @@ def test_the_mean_of_no_ratios_is_none() -> None:
 def test_a_ratio_needs_both_and_a_base_that_is_something(make_results: Callable[..., Results]) -> None:
     results = make_results({("memory.idle", "exec"): [[0.0]], ("memory.idle", "cloche"): [[5.0]]})
     assert ratio(results, "memory.idle", "cloche", "exec") is None
-    assert ratio(results, "memory.idle", "nobody", "cloche") is None
+    assert ratio(results, "memory.idle", "absent", "cloche") is None
     assert ratio(results, "memory.idle", "cloche", "cloche") == 1

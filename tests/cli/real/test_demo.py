@@ -85,14 +85,14 @@ def test_a_live_model_that_is_out_of_reach_is_told_and_the_recorded_one_takes_ov
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(self: LiteLLMModel, request: object) -> None:
-        raise ModelUnavailable("nobody is at home")
+        raise ModelUnavailable("the model is away")
 
     monkeypatch.setattr(LiteLLMModel, "generate", fail)
     monkeypatch.setenv("CLOCHE_MODEL", "openai/some-model")
     assert main(["demo", "team"]) == 0
     told = capsys.readouterr().out
     assert "a team of agents (openai/some-model)" in told
-    assert "ended (model_error): nobody is at home" in told
+    assert "ended (model_error): the model is away" in told
     assert "answer: Prime: [2, 3, 7]." in told
 
 

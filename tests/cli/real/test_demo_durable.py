@@ -33,7 +33,7 @@ def test_the_tools_of_the_second_process_are_called_after_the_pause_only(program
 
     @tool(approval=True)
     def pay(amount: int, to: str) -> str:
-        """Pay somebody."""
+        """Pay a person."""
         here.append(to)
         return f"{to} has {amount}"
 

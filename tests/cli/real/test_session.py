@@ -63,8 +63,8 @@ def test_a_sealed_session_wants_its_key_and_its_tenant(kept: Run, folder: Path) 
 
 
 def test_what_is_missing_or_damaged_is_said(kept: Run, cloche: Run, folder: Path) -> None:
-    done = kept("resume", "nobody", "-", stdin="1")
-    assert (done.returncode, done.stderr) == (2, "cloche session: there is no snapshot named 'nobody'\n")
+    done = kept("resume", "absent", "-", stdin="1")
+    assert (done.returncode, done.stderr) == (2, "cloche session: there is no snapshot named 'absent'\n")
     assert kept("save", "", "-", stdin="1").returncode == 2
     assert kept().returncode == 2
     assert cloche("session", "list", "--store", "shop.py").returncode == 2

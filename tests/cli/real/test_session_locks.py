@@ -132,7 +132,7 @@ def test_of_two_answers_given_at_once_one_counts(kept: Run, processes: Processes
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-def test_a_process_that_was_killed_keeps_nobody_out(kept: Run, processes: Processes) -> None:
+def test_a_process_that_was_killed_holds_no_lock(kept: Run, processes: Processes) -> None:
     kept("start", "order", "order.py", *GIVEN)
     dead = processes.paying("approve", "order", *GIVEN)
     os.kill(dead.pid, signal.SIGKILL)

@@ -24,7 +24,7 @@ def price(item: str) -> int:
 
 @tool(approval=True)
 def pay(amount: int, to: str) -> str:
-    """Pay somebody."""
+    """Pay a person."""
     note(f"paid {amount} to {to}")
     return f"paid {amount} to {to}"
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_answered_is_said_and_changes_nothing(kept: Run, folder: 
         (["answer", "order", "1", "red", *GIVEN], "'red' is not JSON"),
         (["deny", "order", "one", *GIVEN], "invalid int value"),
         (["approve", "plain"], "no call waits in 'plain'"),
-        (["approve", "nobody"], "there is no snapshot named 'nobody'"),
+        (["approve", "absent"], "there is no snapshot named 'absent'"),
         (["resume", "order", "-", *GIVEN], "is suspended and waits for pay() (call 1)"),
         (["start", "new", "-", "--key", "missing"], "cannot read the key"),
     ]:

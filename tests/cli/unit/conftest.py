@@ -5,7 +5,7 @@ import pytest
 
 _TOOLS = '''
 def greet(name: str) -> str:
-    """Greet somebody by name."""
+    """Greet a person by name."""
     return f"hello {name}"
 
 class NotATool: ...

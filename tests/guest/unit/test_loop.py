@@ -144,7 +144,7 @@ def test_a_timeout_cancels_the_call_on_the_host(guest: "Guest", host: "FakeHost"
 
 
 @pytest.mark.usefixtures("fetch")
-def test_calls_nobody_waits_for_are_cancelled_at_the_end(guest: "Guest", host: "FakeHost") -> None:
+def test_calls_without_a_waiter_are_cancelled_at_the_end(guest: "Guest", host: "FakeHost") -> None:
     host.slow.add("fetch")
     guest.run("task = asyncio.create_task(fetch(1))\nawait asyncio.sleep(0)")
     assert host.operations() == [START, CANCEL]

@@ -94,7 +94,7 @@ def test_a_cancelled_call_is_given_up(waiting: "FakeHost", guest: "Guest") -> No
     assert waiting.frames[-1] == [5, 1]
 
 
-def test_what_nobody_awaits_is_given_up_at_the_end(waiting: "FakeHost", guest: "Guest") -> None:
+def test_what_is_not_awaited_is_given_up_at_the_end(waiting: "FakeHost", guest: "Guest") -> None:
     guest.run("import asyncio\nt = asyncio.create_task(aask(1))\nawait asyncio.sleep(0)")
     assert waiting.waiting == []
 

@@ -1,4 +1,4 @@
-"""Calls that were answered by somebody leave the records that others leave, and pass the same masks."""
+"""Calls that were answered from outside leave the records that others leave, and pass the same masks."""
 
 import os
 import subprocess

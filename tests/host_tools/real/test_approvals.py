@@ -45,12 +45,12 @@ def test_a_guarded_call_waits_and_is_recorded_when_it_is_made() -> None:
     assert [(record.outcome, record.arguments) for record in log.records] == [("returned", {"amount": 3})]
 
 
-def test_a_guarded_call_is_not_made_where_nobody_can_wait() -> None:
+def test_a_guarded_call_is_not_made_where_it_cannot_wait() -> None:
     error = exception(Sandbox(tools=GuardedTools([pay])).run("pay(3)"))
     assert (error.type_name, PAID) == ("CannotSuspendHere", [])
 
 
-def test_nobody_is_asked_for_what_a_policy_forbids() -> None:
+def test_what_a_policy_forbids_needs_no_approval() -> None:
     tools = GuardedTools([pay], {"pay": Policy(arguments={"amount": at_most(5)})})
     with Sandbox(tools=tools).session() as session:
         error = exception(session.start("pay(6)"))

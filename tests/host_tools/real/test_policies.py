@@ -65,7 +65,7 @@ def test_code_that_was_talked_into_exfiltration_is_stopped_and_seen() -> None:
     assert log.records[1].arguments["to"] == "thief@evil.example"
 
 
-def test_approval_by_somebody_asynchronous_while_plain_code_waits() -> None:
+def test_an_async_approval_while_plain_code_waits() -> None:
     sent.clear()
 
     async def approve(call: PlannedCall) -> bool:

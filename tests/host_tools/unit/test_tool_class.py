@@ -18,7 +18,7 @@ class Counter(Tool):
 
     name = "count"
 
-    def __init__(self, start: int) -> None:  # and no super().__init__(): nobody writes it
+    def __init__(self, start: int) -> None:  # and no super().__init__(): no author writes it
         self.start = start
         self.setups = 0
 

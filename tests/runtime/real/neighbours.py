@@ -56,7 +56,7 @@ class Street:
         """Check that everything is as it was, twice: the second run needs no rollback."""
         for session in (self.session, self.neighbour, self.session):
             assert session.run(_LOOK).unwrap() == _EXPECTED
-        # Both can go on, each with its own state.
+        # Both can continue, each with its own state.
         assert self.session.run("bump()").unwrap() == 2
         assert self.neighbour.run("Thing.level").unwrap() == 1
         assert self.box.run("6 * 7, 'kept' in globals()").unwrap() == (42, False)

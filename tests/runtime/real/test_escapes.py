@@ -53,7 +53,7 @@ class Host:
             "the secret is out": any(self.secret in str(one) for one in told),
             "a file was made": self.target.exists() or self.target.is_symlink(),
             "the secret was changed": not self.file.exists() or self.file.read_text() != self.secret,
-            "somebody called": self.visits > 0,
+            "a server was called": self.visits > 0,
         }
         return [sign for sign, seen in signs.items() if seen]
 
@@ -106,7 +106,7 @@ def belongings() -> Any:
 
 
 def attempt(box: Sandbox, host: Host, program: str) -> None:
-    """Run a program in a session, and check that it neither took nor changed anything, and that all goes on."""
+    """Run a program in a session, and check that it neither took nor changed anything, and that all still works."""
     before = belongings()
     with box.session() as session:
         session.run("kept = 41").unwrap()
@@ -115,7 +115,7 @@ def attempt(box: Sandbox, host: Host, program: str) -> None:
         told = (result.value, result.stdout, result.stderr, error, getattr(error, "traceback", ""), result.calls)
         assert host.harmed(*told) == []
         assert belongings() == before
-        # The session goes on, or begins anew where the program ended its interpreter; others never notice.
+        # The session lives, or begins anew where the program ended its interpreter; others never notice.
         assert session.run("globals().get('kept', 41) + 1").unwrap() == 42
     assert box.run("import os, json, sys; [print.__name__, json.loads('[1]'), len(sys.argv)]").unwrap()[:2] == [
         "print",

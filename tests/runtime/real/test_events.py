@@ -61,7 +61,7 @@ def test_events_by_callback(box: Sandbox) -> None:
     with box.session() as session:
         events.clear()
         session.run(PROGRAM, on_event=events.append)
-        session.run("print('nobody listens')")
+        session.run("print('without a listener')")
         assert [shown(event) for event in events] == EXPECTED
 
 

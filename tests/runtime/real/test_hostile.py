@@ -50,7 +50,7 @@ CPU = {
     "sleep": "import time\ntime.sleep(10**9)",
     "sleep for ever": "import time\nwhile True: time.sleep(0.01)",
     "sleep by select": "import select\nwhile True:\n  try: select.select([], [], [], 10**6)\n  except OSError: pass",
-    "wait for nobody": "import asyncio\nwhile True:\n  await asyncio.sleep(0)",
+    "yield for ever": "import asyncio\nwhile True:\n  await asyncio.sleep(0)",
     "power": "x = 7 ** (10 ** 8)",
     "power of powers": "x = 9\nwhile True: x **= 9",
     "text to int": "import sys\nsys.set_int_max_str_digits(0)\nint('9' * 10**7)",

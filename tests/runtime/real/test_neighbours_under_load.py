@@ -1,4 +1,4 @@
-"""Many guests on many threads at once: nobody sees another's state, and each gets its own error."""
+"""Many guests on many threads at once: none sees another's state, and each gets its own error."""
 
 import threading
 from collections.abc import Callable

@@ -172,7 +172,7 @@ def test_gather_runs_tools_in_parallel() -> None:
     barrier = threading.Barrier(5)
 
     async def meet(n: int) -> int:
-        # All five are inside at once, or nobody gets out.
+        # All five are inside at once, or none gets out.
         await asyncio.to_thread(barrier.wait, PATIENCE)
         return n
 

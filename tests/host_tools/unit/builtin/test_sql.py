@@ -122,7 +122,7 @@ def test_a_query_without_end_is_ended(database: str) -> None:
 
 @pytest.mark.parametrize(
     ("statement", "words"),
-    [("SELEC 1", "syntax error"), ("SELECT * FROM nobody", "no such table"), ("SELECT :x", "'x'|parameter")],
+    [("SELEC 1", "syntax error"), ("SELECT * FROM absent", "no such table"), ("SELECT :x", "'x'|parameter")],
 )
 def test_mistakes_are_told(database: str, statement: str, words: str) -> None:
     with pytest.raises(ToolRejected, match=words):

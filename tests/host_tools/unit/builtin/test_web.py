@@ -196,7 +196,7 @@ def test_a_server_that_trickles_is_given_up_on(web: Site) -> None:
         reader(time=0.3)(web.url("/slow"))
 
 
-def test_nobody_there(web: Site) -> None:
+def test_no_server_there(web: Site) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -277,7 +277,7 @@ class _Recorder(httpcore.NetworkBackend):
 
     def connect_tcp(self, host: str, *_: Any, **__: Any) -> httpcore.NetworkStream:
         self.asked.append(host)
-        raise httpcore.ConnectError("nobody")
+        raise httpcore.ConnectError("refused")
 
 
 def test_a_name_that_resolves_to_something_else_a_moment_later_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,14 +41,14 @@ def no_payments() -> None:
 
 @tool
 def pay(to: str, amount: int, note: str = "") -> str:
-    """Pay somebody."""
+    """Pay a person."""
     paid.append((to, amount))
     return f"paid {amount} to {to}"
 
 
 @tool
 async def pay_later(to: str, amount: int) -> str:
-    """Pay somebody, in time."""
+    """Pay a person, in time."""
     await asyncio.sleep(0)
     paid.append((to, amount))
     return f"paid {amount} to {to}"
@@ -122,7 +122,7 @@ def test_wrong_calls_are_rejected_before_any_policy_sees_them() -> None:
         ({"to": always(False)}, ("ann", 1), "forbids"),
         ({"to": always(None)}, ("ann", 1), "forbids"),
         ({"to": always(1)}, ("ann", 1), "forbids"),
-        ({"nobody": always(True)}, ("ann", 1), "'nobody' has to be given"),
+        ({"payer": always(True)}, ("ann", 1), "'payer' has to be given"),
     ],
 )
 def test_constraints_deny(arguments: dict[str, Any], call: tuple[Any, ...], words: str) -> None:

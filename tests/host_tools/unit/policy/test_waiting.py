@@ -1,4 +1,4 @@
-"""Tools that wait for somebody's leave, under policies: what wraps them must not make their calls at once."""
+"""Tools that wait for an approval, under policies: what wraps them must not make their calls at once."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,6 +1,6 @@
 """A process that forks another one for each line that it reads, and kills it after so many seconds as the line says.
 
-The other one goes on with the program. Imports are done before the fork, so that a short life is spent on cycles; no
+The other one resumes the program. Imports are done before the fork, so that a short life is spent on cycles; no
 engine exists yet at that time. Written are ``saved N`` once stop N is in the store for good, and ``gone`` when the
 child has ended.
 """
@@ -20,7 +20,7 @@ from cloche.runtime._files import write_atomically
 @tool
 def ask(x: int) -> int:
     """Ask a person."""
-    raise RuntimeError("nobody is asked without being waited for")
+    raise RuntimeError("this tool must be waited for")
 
 
 def say(text: str) -> None:
@@ -55,7 +55,7 @@ def main(folder: Path) -> None:
         if not child:
             born(folder)
         time.sleep(float(line))
-        # Even if it has ended, its number is nobody else's before it was waited for.
+        # Even if it has ended, its number is not given away before it was waited for.
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         say("gone")

@@ -25,7 +25,7 @@ PAID: list[tuple[str, int]] = []
 
 @tool(approval=True)
 def pay(who: str, amount: int = 1) -> str:
-    """Pay somebody."""
+    """Pay a person."""
     PAID.append((who, amount))
     return f"paid {amount} to {who}"
 
@@ -87,7 +87,7 @@ def test_denial_can_be_caught() -> None:
         assert PAID == []
 
 
-def test_wrong_arguments_are_nobodys_to_approve() -> None:
+def test_wrong_arguments_cannot_be_approved() -> None:
     with BOX.session() as session:
         result = ended(session.start("pay('Ann', 'lots')"))
         assert isinstance(result.error, GuestException)
@@ -115,10 +115,10 @@ def test_answers_of_all_kinds_at_once() -> None:
         with pytest.raises(ConfigurationError, match="waits for approval"):
             paused.resume({ids["pay", "Dan"]: "paid, honestly"})
         rest = stopped(paused.resume({ids["ask", "q"]: "yes"}, deny={ids["pay", "Dan"]: "no"}))
-        result = ended(rest.resume(approve=[ids["mail", "Eve"]], errors={ids["ask", "r"]: ValueError("nobody")}))
+        result = ended(rest.resume(approve=[ids["mail", "Eve"]], errors={ids["ask", "r"]: ValueError("absent")}))
         first, second, third, fourth, fifth = result.unwrap()
         assert (first, second, fifth) == ("yes", "sent to Eve", 3)
-        assert (str(third), str(fourth)) == ("pay() is not allowed: no", "nobody")
+        assert (str(third), str(fourth)) == ("pay() is not allowed: no", "absent")
         assert PAID == []
 
 
@@ -248,12 +248,12 @@ def test_background_calls_are_finished_before() -> None:
 def test_a_tool_that_takes_anothers_place_during_a_run_is_not_called_without_leave() -> None:
     @tool
     def lend(who: str, amount: int = 1) -> str:
-        """Pay somebody, for the time being without leave."""
+        """Pay a person, for the time being without approval."""
         return "lent"
 
     @tool
     def forbid() -> None:
-        """From now on somebody is asked."""
+        """From now on a person is asked."""
         tools["lend"] = pay
 
     tools = ToolRegistry([lend, forbid])

@@ -19,7 +19,7 @@ CODE = f"log = []\nfor i in range({CYCLES}):\n    log.append(ask(i))\n    print(
 
 
 class Mortals:
-    """Starts processes that go on with the program in a folder, one after the other, and kills them."""
+    """Starts processes that resume the program in a folder, one after the other, and kills them."""
 
     def __init__(self, folder: Path) -> None:
         here = Path(__file__).parent
@@ -34,7 +34,7 @@ class Mortals:
         self.saved: set[int] = set()
 
     def live(self, seconds: float) -> int:
-        """Let one live that long; return how many stops it has told of that nobody told of before."""
+        """Let one live that long; return how many new stops it has reported."""
         self._pipe(self._process.stdin).write(f"{seconds}\n")
         self._pipe(self._process.stdin).flush()
         before = len(self.saved)

@@ -1,4 +1,4 @@
-"""A suspended program goes on in another process, with the same result."""
+"""A suspended program is resumed in another process, with the same result."""
 
 import os
 import subprocess

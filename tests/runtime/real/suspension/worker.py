@@ -1,4 +1,4 @@
-"""A process that goes on with a suspended program: from the file ``paused`` if there is one, else from ``code.py``.
+"""A process that resumes a suspended program: from the file ``paused`` if there is one, else from ``code.py``.
 
 It answers one stop and saves the next, or writes the file ``result``.
 """
@@ -13,7 +13,7 @@ from cloche.runtime._files import write_atomically
 
 
 def main(folder: Path) -> None:
-    """Go on from what is in the folder."""
+    """Resume what is in the folder."""
     now = begun(folder)
     if isinstance(now, Suspended):
         now.snapshot().save(folder / "paused")

@@ -50,7 +50,7 @@ def test_a_wait_ends_at_its_moment_or_at_the_deadline() -> None:
     assert caught.value.reason.used >= 0.2
 
 
-def test_mail_that_nobody_waits_for_wakes_no_one_early() -> None:
+def test_mail_without_a_waiter_wakes_no_thread_early() -> None:
     run = RunState(Limits(time=PATIENCE))
     for _ in range(50):
         run.post()

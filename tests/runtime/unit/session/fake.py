@@ -222,13 +222,13 @@ class FakeSource:
         return machine
 
     def pristine(self) -> memoryview:
-        return FakeMachine(_Nobody()).view().toreadonly()
+        return FakeMachine(_NoHandlers()).view().toreadonly()
 
     def fits_here(self) -> bool:
         return self.fits
 
 
-class _Nobody:
+class _NoHandlers:
     def call(self, frame: bytes) -> bytes:
         raise AssertionError
 

@@ -181,7 +181,7 @@ def test_an_approved_call_is_checked_once_more(session: Session, tools: Tools, m
     ("values", "message"),
     [({2: 1}, "no call has the id 2"), ({True: 1}, "no call has the id True"), ({}, "nothing is answered")],
 )
-def test_answers_for_nobody(session: Session, values: Any, message: str) -> None:
+def test_answers_to_unknown_calls(session: Session, values: Any, message: str) -> None:
     paused = start(session, "call ask,1")
     with pytest.raises(ConfigurationError, match=message):
         paused.resume(values)
@@ -237,7 +237,7 @@ def test_step_stops_at_every_call(session: Session) -> None:
 
 
 @pytest.mark.parametrize("way", ["run", "box"])
-def test_run_waits_for_nobody(box: Sandbox, session: Session, way: str) -> None:
+def test_run_does_not_wait(box: Sandbox, session: Session, way: str) -> None:
     result = session.run("call ask,1") if way == "run" else box.run("call ask,1")
     assert isinstance(result.error, GuestException)
     assert result.error.type_name == "CannotSuspendHere"
@@ -308,7 +308,7 @@ def test_what_was_used_is_counted_once(session: Session) -> None:
     assert (session.spent.fuel, session.spent.calls, session.spent.runs) == (result.usage.fuel, 1, 1) == (20, 1, 1)
 
 
-FORGED = {"a call that nobody made": "920191920907", "no call": "920190"}
+FORGED = {"a call that was not made": "920191920907", "no call": "920190"}
 
 
 @pytest.mark.parametrize("frame", FORGED.values(), ids=FORGED)

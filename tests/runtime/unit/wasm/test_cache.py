@@ -262,7 +262,7 @@ def test_a_folder_below_an_open_one_is_refused(tmp_path: Path) -> None:
     parent.chmod(0o777)
     with pytest.raises(ImageError, match="chmod go-w"):
         private_folder(parent / "folder")
-    # As in /tmp, where nobody can rename another's folder.
+    # As in /tmp, where no user can rename another's folder.
     parent.chmod(0o1777)
     assert private_folder(parent / "folder").is_dir()
 

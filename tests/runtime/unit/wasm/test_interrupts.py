@@ -113,7 +113,7 @@ def test_deadlines_of_many_guests_at_once(make: Maker, checked: bool) -> None:
 
 
 class SlowLook:
-    """Lets a guest look whether it must end, and go on from what it saw only when told to."""
+    """Lets a guest look whether it must end, and continue from what it saw only when the test says so."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.looked, self.go_on = threading.Event(), threading.Event()

@@ -77,7 +77,7 @@ def test_who_takes_a_guest_at_once_restores_it(monkeypatch: pytest.MonkeyPatch) 
     assert shelf.take() is None
 
 
-def test_a_guest_that_nobody_takes_is_restored_at_leisure(shelf: InstancePool[FakeGuest]) -> None:
+def test_an_idle_guest_is_restored_in_the_background(shelf: InstancePool[FakeGuest]) -> None:
     guests = [FakeGuest(), FakeGuest(), FakeGuest()]
     for guest in guests:
         assert shelf.put(guest)

@@ -108,7 +108,7 @@ def test_of_many_that_try_no_two_hold_it(store: LockingStore) -> None:
         for _ in range(200):
             try:
                 with store.lock("one"):
-                    assert inside.acquire(blocking=False), "somebody else is inside"
+                    assert inside.acquire(blocking=False), "another holder is inside"
                     taken[number] += 1
                     inside.release()
             except SnapshotBusy:
@@ -119,7 +119,7 @@ def test_of_many_that_try_no_two_hold_it(store: LockingStore) -> None:
     assert any(taken)
 
 
-def test_a_holder_that_has_not_written_its_number_is_somebody() -> None:
+def test_a_holder_that_has_not_written_its_number_counts() -> None:
     assert str(SnapshotBusy("x")).startswith("somebody else is going on with 'x'")
 
 
