@@ -1,10 +1,8 @@
 """One instance of a module, reached through Wasmtime's unchecked calls: the only place that passes raw pointers.
 
 What makes it safe: the functions' types are checked once, when the image is loaded; every pointer from the guest
-goes through :class:`Memory`; and what the engine calls when a guest calls an import lets nothing out but a number.
-Each of those callbacks catches everything, because an exception that leaves a ctypes callback makes it return an
-undefined pointer. Signals, the one thing that can raise before a callback's first line, are kept away by
-:mod:`cloche.runtime.wasm.signals`, and the recursion limit by the machine.
+goes through :class:`Memory`; and what the engine calls when a guest calls an import, in
+:mod:`cloche.runtime.wasm.imports`, lets nothing out but a number.
 """
 
 import ctypes
@@ -13,20 +11,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 import wasmtime
 
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm import native
-from cloche.runtime.wasm.deadlines import Control, RunningGuest, arm, here
+from cloche.runtime.wasm.deadlines import Control, arm, here
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.imports import IMPORTS, GuestImports
+from cloche.runtime.wasm.imports import CALLBACKS, IMPORTS, GuestImports, ServedGuest
 from cloche.runtime.wasm.memory import Memory
 from cloche.runtime.wasm.recycling import InstancePool, OwnPages
 from cloche.runtime.wasm.traps import Stopped, kind_of, trap_text
 
-__all__ = ["CALLBACKS", "FUEL_FULL", "Instance", "InstanceTemplate", "ServedGuest", "StoreLimits"]
+__all__ = ["FUEL_FULL", "Instance", "InstanceTemplate", "StoreLimits"]
 
 
 # More fuel than any guest can use in a lifetime; the engine counts in signed 64 bits.
@@ -43,90 +40,6 @@ class StoreLimits:
     memory: int
     table_elements: int
     tables: int
-
-
-class ServedGuest(RunningGuest):
-    """A guest whose imports are served by ``host``; None while it serves nobody."""
-
-    __slots__ = ("host",)
-
-    def __init__(self, control: Control, host: GuestImports | None) -> None:
-        super().__init__(control)
-        self.host = host
-
-
-# A raw value takes 16 bytes and a 32-bit number its first 4: the arguments are every fourth of these words.
-_Arguments = ctypes.c_uint32 * 16
-
-
-def _host() -> GuestImports:
-    guest = here.guest
-    if not isinstance(guest, ServedGuest) or guest.host is None:
-        raise RuntimeError("a guest called an import while this thread was running none")
-    return guest.host
-
-
-def _halt(error: BaseException) -> int:
-    guest = here.guest
-    if guest is not None:
-        guest.control.halt(error)
-    trap: int = native.trap_new(b"stopped", 7)
-    return trap
-
-
-@native.import_callback
-def _on_call(_env: int | None, _caller: int, values: int, _count: int) -> int:
-    try:
-        words = _Arguments.from_address(values)
-        # Without the help of ``_host``: where there is no guest, or no host, the attribute is what is missing.
-        guest: Any = here.guest
-        words[0] = guest.host.call(words[0], words[4], words[8], words[12])
-        return 0
-    except BaseException as error:
-        return _halt(error)
-
-
-@native.import_callback
-def _on_take(_env: int | None, _caller: int, values: int, _count: int) -> int:
-    try:
-        _host().take(_Arguments.from_address(values)[0])
-        return 0
-    except BaseException as error:
-        return _halt(error)
-
-
-@native.import_callback
-def _on_write(_env: int | None, _caller: int, values: int, _count: int) -> int:
-    try:
-        words = _Arguments.from_address(values)
-        _host().write(words[0], words[4], words[8])
-        return 0
-    except BaseException as error:
-        return _halt(error)
-
-
-@native.import_callback
-def _on_clock(_env: int | None, _caller: int, values: int, _count: int) -> int:
-    try:
-        now = _host().clock(_Arguments.from_address(values)[0])
-        ctypes.c_int64.from_address(values).value = now
-        return 0
-    except BaseException as error:
-        return _halt(error)
-
-
-@native.import_callback
-def _on_entropy(_env: int | None, _caller: int, values: int, _count: int) -> int:
-    try:
-        words = _Arguments.from_address(values)
-        _host().entropy(words[0], words[4])
-        return 0
-    except BaseException as error:
-        return _halt(error)
-
-
-CALLBACKS = {"call": _on_call, "take": _on_take, "write": _on_write, "clock": _on_clock, "entropy": _on_entropy}
-"""The engine's entry for each import, by its name. Kept for as long as the process lives."""
 
 
 _EXPORTS = (b"memory", b"__stack_pointer", b"cloche_inbox", b"cloche_step")

@@ -19,7 +19,9 @@ PRINTED = {
         "paper ordered for 20 euros; refused: order() is not allowed: too expensive\n"
     ),
     "async_fan_out": "['Cairo', 'Delhi', 'Rome']\n",
-    "budgeted_research": "the run used 21 tool calls and its budget is 20: raise RunBudget(...)\n1 step is remembered\n",
+    "budgeted_research": (
+        "the run used 21 tool calls and its budget is 20: raise RunBudget(...)\n1 step is remembered\n"
+    ),
     "factorial_and_prime": "[1, 2, 3, 11]\nstep 1: NameError\nstep 2: ok\nstep 3: ok\n",
     "human_approval": (
         "The paper is ordered, the printer was refused.\n"

@@ -20,6 +20,7 @@ from cloche.runtime.wasm.image import GuestImage
 from cloche.runtime.wasm.imports import IMPORTS, GuestImports
 from cloche.runtime.wasm.instance import FUEL_FULL, Instance, InstanceTemplate, StoreLimits
 from cloche.runtime.wasm.memory import Memory
+from cloche.runtime.wasm.recycling import OwnPages
 from cloche.runtime.wasm.traps import Stopped, kind_of, trap_text
 
 __all__ = ["CheckedImage"]
@@ -57,6 +58,7 @@ class _CheckedGuest(Instance):
 
     def __init__(self, template: _CheckedTemplate, control: Control, host: GuestImports, limits: StoreLimits) -> None:
         self.control, self.host = control, host
+        self.pages = OwnPages()
         self._wasm_store = wasmtime.Store(template.engine.wasmtime)
         self._prepare_store(template.engine, limits)
         linker = wasmtime.Linker(template.engine.wasmtime)
