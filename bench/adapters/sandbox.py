@@ -4,15 +4,19 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from cloche import Result, Sandbox, Session, Suspended, tool
+from cloche import Limits, Result, Sandbox, Session, Suspended, tool
 from cloche.bench.adapters.base import Kept, Run, Runner
 from cloche.runtime.wasm.engine import Metering
 
 __all__ = ["ClocheAdapter", "EpochAdapter", "NonblockingAdapter", "UnmeteredAdapter"]
 
+# The longest task takes seconds, and more than the default ten on a machine that has other work. A deadline costs the
+# same wherever it is.
+_LIMITS = Limits(time=600)
+
 
 class ClocheAdapter(Runner):
-    """Default limits and metering, and tools as a plain ``@tool`` makes them."""
+    """Default metering, default limits but for the time, and tools as a plain ``@tool`` makes them."""
 
     metering: Metering = "fuel"
     tool_options: ClassVar[dict[str, Any]] = {}
@@ -20,7 +24,7 @@ class ClocheAdapter(Runner):
     def __init__(self, tools: Mapping[str, Callable[..., Any]]) -> None:
         super().__init__(tools)
         wrapped = [tool(name=name, **self.tool_options)(function) for name, function in tools.items()]
-        self._box = Sandbox(tools=wrapped, metering=self.metering)
+        self._box = Sandbox(tools=wrapped, metering=self.metering, limits=_LIMITS)
 
     def fresh(self, code: str) -> Any:
         """Run in a new guest."""

@@ -46,7 +46,8 @@ ENDED = {
     "memory at once": ("x = bytearray(1 << 30)", Limits(), MemoryExceeded, 256 * MIB),
     "memory bit by bit": ("x = []\nwhile True: x.append(bytearray(1 << 20))", Limits(), MemoryExceeded, 256 * MIB),
     "memory in small objects": (
-        "x = []\nwhile True: x.append([x])",
+        # Most of it at once: to fill it with small objects takes seconds.
+        "x = [bytearray(180 << 20)]\nwhile True: x.append([x])",
         Limits(fuel=None, time=PATIENCE),
         MemoryExceeded,
         256 * MIB,
