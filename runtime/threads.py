@@ -2,8 +2,11 @@
 
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import asynccontextmanager
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -16,11 +19,15 @@ __all__ = [
     "GUEST_STACK",
     "MAX_ABANDONED",
     "BackgroundLoops",
+    "Expired",
     "Settled",
     "Submitted",
     "ThreadPool",
     "Work",
+    "acall_on_thread",
     "background_loops",
+    "call_on_thread",
+    "expiring",
     "guest_threads",
     "start_awaiting",
     "tool_threads",
@@ -300,3 +307,59 @@ background_loops = BackgroundLoops()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=background_loops.forget)
+
+
+class Expired(Exception):
+    """The time given to a call is over. A class of its own: what is called may raise TimeoutError itself."""
+
+
+def call_on_thread(function: Callable[[], T], timeout: float | None = None) -> T:
+    """Return what a function returns, called on another thread within this one's context.
+
+    Raises Expired after ``timeout`` seconds, as well as what the function raises, and BlockedTools. A thread that is
+    not waited for any more is left behind.
+    """
+    future = _on_thread(function)
+    try:
+        return future.result(timeout)
+    except FutureTimeout:
+        if future.done():
+            # The function's own.
+            raise
+        tool_threads.abandon(future)
+        raise Expired from None
+
+
+async def acall_on_thread(function: Callable[[], T], timeout: float | None = None) -> T:
+    """Like :func:`call_on_thread`, awaited. Being cancelled leaves the thread behind."""
+    import asyncio
+
+    # Not the loop's executor: it has few threads, and a hundred callers may wait at once.
+    future = _on_thread(function)
+    try:
+        async with expiring(timeout):
+            return await asyncio.wrap_future(future)
+    except (Expired, asyncio.CancelledError):
+        if not future.done():
+            tool_threads.abandon(future)
+        raise
+
+
+@asynccontextmanager
+async def expiring(seconds: float | None) -> AsyncGenerator[None, None]:
+    """Cancel what is awaited inside after so many seconds, None for never. Raises Expired then."""
+    import asyncio
+
+    timeout = asyncio.timeout(seconds)
+    try:
+        async with timeout:
+            yield
+    except TimeoutError:
+        if timeout.expired():
+            raise Expired from None
+        raise
+
+
+def _on_thread(function: Callable[[], T]) -> Submitted[T]:
+    context = copy_context()
+    return tool_threads.submit(lambda: context.run(function))

@@ -11,10 +11,10 @@ from typing import Any
 from cloche.agent.events import AgentEvent, ToolCallEnded, ToolCallStarted
 from cloche.agent.loop.effects import Effect, aevents_of, events_of, finished
 from cloche.agent.loop.run import Run
-from cloche.agent.models.base import in_thread
 from cloche.host_tools import ToolRegistry
 from cloche.runtime.errors import GuestVisibleError
 from cloche.runtime.result import CallOutcome, ToolCallRecord
+from cloche.runtime.threads import acall_on_thread
 
 __all__ = ["ApprovalUnavailable", "CallTools"]
 
@@ -67,7 +67,7 @@ class CallTools(Effect[list[ToolCallRecord]]):
             if self._is_quick(record.name):
                 value = self._made(record)
             else:
-                value = await in_thread(lambda: self._made(record))
+                value = await acall_on_thread(lambda: self._made(record))
             record.value = await value if hasattr(value, "__await__") else value
 
     def _made(self, record: ToolCallRecord) -> Any:

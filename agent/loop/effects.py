@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -17,10 +16,10 @@ from cloche.agent.models.base import (
     ModelRequest,
     Piece,
     Reply,
-    in_thread,
     last_reply,
     stream_in_thread,
 )
+from cloche.runtime.threads import acall_on_thread, tool_threads
 
 __all__ = [
     "AskModel",
@@ -121,7 +120,7 @@ class CallFunction(Effect[T]):
 
     async def aperform(self) -> AsyncGenerator[AgentEvent, None]:
         """Call it, on another thread if it blocks."""
-        value = await in_thread(self._function) if self._blocks else self._function()
+        value = await acall_on_thread(self._function) if self._blocks else self._function()
         self.value = await value if hasattr(value, "__await__") else value
         # What makes this an async generator: a call has no events of its own.
         nothing: tuple[AgentEvent, ...] = ()
@@ -165,7 +164,7 @@ class AskModel(Effect[Reply]):
     async def _asked(self) -> Reply:
         if isinstance(self._model, AsyncModel):
             return await self._model.agenerate(self._request)
-        return await in_thread(lambda: self._model.generate(self._request))
+        return await acall_on_thread(lambda: self._model.generate(self._request))
 
     def _pieces(self) -> AsyncIterator[Piece]:
         if isinstance(self._model, AsyncModel):
@@ -185,7 +184,7 @@ def events_of(work: Work) -> Iterator[Any]:
     queue: SimpleQueue[Any] = SimpleQueue()
     context = contextvars.copy_context()
     end = _End()
-    threading.Thread(target=end.perform, args=(context, work, queue.put), daemon=True, name="cloche-agent").start()
+    tool_threads.submit(lambda: end.perform(context, work, queue.put))
     while (item := queue.get()) is not end:
         yield item
     if end.error is not None:

@@ -1,7 +1,6 @@
 """What an agent needs of a model: two methods; and models without async methods, awaited all the same."""
 
 import asyncio
-import contextvars
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from cloche.agent.errors import ModelReplyInvalid
 from cloche.agent.messages import Message, TokenUsage
 from cloche.agent.replies.reasoning import without_reasoning
+from cloche.runtime.threads import tool_threads
 
 __all__ = [
     "AsyncModel",
@@ -20,7 +20,6 @@ __all__ = [
     "ModelRequest",
     "Piece",
     "Reply",
-    "in_thread",
     "last_reply",
     "stream_in_thread",
     "trimmed",
@@ -112,21 +111,12 @@ T = TypeVar("T")
 _END = object()
 
 
-async def in_thread(call: Callable[[], T]) -> T:
-    """Await a blocking call. Being cancelled leaves the thread to itself; its outcome is dropped."""
-    # Not the loop's executor: it has few threads, and a hundred agents may wait for a model at once.
-    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    context = contextvars.copy_context()
-    _start(lambda: context.run(_settle, future, call))
-    return await future
-
-
 async def stream_in_thread(make: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
     """Iterate over a blocking iterator. Leaving early ends it at its next item."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Any] = asyncio.Queue()
     left = threading.Event()
-    _start(lambda: _feed(make, lambda item: _call_soon(loop, queue.put_nowait, item), left))
+    tool_threads.submit(lambda: _feed(make, lambda item: _call_soon(loop, queue.put_nowait, item), left))
     try:
         while (item := await queue.get()) is not _END:
             if isinstance(item, BaseException):
@@ -134,30 +124,6 @@ async def stream_in_thread(make: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
             yield item
     finally:
         left.set()
-
-
-def _start(work: Callable[[], object]) -> None:
-    threading.Thread(target=work, daemon=True, name="cloche-model").start()
-
-
-def _settle(future: "asyncio.Future[Any]", call: Callable[[], Any]) -> None:
-    loop = future.get_loop()
-    try:
-        value = call()
-    except BaseException as error:
-        _call_soon(loop, _set_error, future, error)
-    else:
-        _call_soon(loop, _set_result, future, value)
-
-
-def _set_result(future: "asyncio.Future[Any]", value: Any) -> None:
-    if not future.done():
-        future.set_result(value)
-
-
-def _set_error(future: "asyncio.Future[Any]", error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
 
 
 def _feed(make: Callable[[], Iterator[Any]], put: Callable[[Any], None], left: threading.Event) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from cloche.agent.errors import ModelError
-from cloche.agent.models.base import AsyncModel, Delta, Model, ModelRequest, Piece, Reply, in_thread, stream_in_thread
+from cloche.agent.models.base import AsyncModel, Delta, Model, ModelRequest, Piece, Reply, stream_in_thread
 from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.threads import acall_on_thread
 
 __all__ = ["FallbackModel"]
 
@@ -64,7 +65,7 @@ class FallbackModel:
 async def _ask(model: Model, request: ModelRequest) -> Reply:
     if isinstance(model, AsyncModel):
         return await model.agenerate(request)
-    return await in_thread(lambda: model.generate(request))
+    return await acall_on_thread(lambda: model.generate(request))
 
 
 def _pieces(model: Model, request: ModelRequest) -> AsyncIterator[Piece]:

@@ -15,11 +15,11 @@ from cloche.agent.models.base import (
     ModelRequest,
     Piece,
     Reply,
-    in_thread,
     stream_in_thread,
     trimmed,
 )
 from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.threads import acall_on_thread
 
 __all__ = ["Line", "RecordingModel", "ReplayModel", "ScriptedModel"]
 
@@ -111,7 +111,7 @@ class RecordingModel:
         model = self._model
         if isinstance(model, AsyncModel):
             return self._note(await model.agenerate(request))
-        return self._note(await in_thread(lambda: model.generate(request)))
+        return self._note(await acall_on_thread(lambda: model.generate(request)))
 
     async def astream(self, request: ModelRequest, /) -> AsyncIterator[Piece]:
         """Like :meth:`stream`."""

@@ -17,8 +17,8 @@ from urllib.parse import unquote_to_bytes
 import httpcore
 import httpx
 
-from cloche.host_tools.policy.execution import Expired, call_in_thread
 from cloche.runtime.errors import ConfigurationError, GuestVisibleError
+from cloche.runtime.threads import Expired, call_on_thread
 
 __all__ = ["Address", "AddressRules", "AllowList", "CheckedNetwork", "WebError", "WebRefused"]
 
@@ -185,7 +185,7 @@ def _resolve(host: str, port: int, until: float) -> list[Address]:
 
     try:
         # The resolver takes no timeout of ours, and waits for a silent server for half a minute and more.
-        found = call_in_thread(look_up, _left(until, None))
+        found = call_on_thread(look_up, _left(until, None))
     except Expired:
         raise httpcore.ConnectTimeout from None
     except (OSError, UnicodeError):

@@ -5,22 +5,15 @@ The steps of a call are written once, as a coroutine. On the caller's thread not
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import asynccontextmanager
-from contextvars import copy_context
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar, cast
 
-from cloche.runtime.threads import tool_threads
+from cloche.runtime.threads import acall_on_thread, call_on_thread, expiring
 
-__all__ = ["AwaitedExecution", "CallExecution", "Expired", "InlineExecution", "ThreadExecution", "finish_inline"]
+__all__ = ["AwaitedExecution", "CallExecution", "InlineExecution", "ThreadExecution", "finish_inline"]
 
 
 T = TypeVar("T")
-
-
-class Expired(Exception):
-    """The time given to a tool is over. A class of its own: tools raise TimeoutError themselves."""
 
 
 class CallExecution(Protocol):
@@ -40,7 +33,7 @@ class InlineExecution:
 
     async def call(self, perform: Callable[[], Any], timeout: float | None) -> Any:
         """Call on this thread, or with a timeout on another, which is left behind if it does not come back."""
-        return perform() if timeout is None else call_in_thread(perform, timeout)
+        return perform() if timeout is None else call_on_thread(perform, timeout)
 
     async def sleep(self, seconds: float) -> None:
         """Hold the thread up."""
@@ -52,7 +45,7 @@ class AwaitedExecution:
 
     async def call(self, perform: Callable[[], Any], timeout: float | None) -> Any:
         """Await the tool on this loop, and cancel it when the time is over."""
-        async with _expiring(timeout):
+        async with expiring(timeout):
             return await perform()
 
     async def sleep(self, seconds: float) -> None:
@@ -65,41 +58,7 @@ class ThreadExecution(AwaitedExecution):
 
     async def call(self, perform: Callable[[], Any], timeout: float | None) -> Any:
         """Call on another thread, which is left behind if it does not come back in time."""
-        context = copy_context()
-        future = tool_threads.submit(lambda: context.run(perform))
-        try:
-            async with _expiring(timeout):
-                # Shielded: a thread cannot be cancelled, and its future belongs to the thread.
-                return await asyncio.shield(asyncio.wrap_future(future))
-        except (Expired, asyncio.CancelledError):
-            if not future.done():
-                tool_threads.abandon(future)
-            raise
-
-
-def call_in_thread(perform: Callable[[], T], timeout: float | None) -> T:
-    """Return what ``perform`` returns, called on another thread. Raises Expired and leaves it behind."""
-    context = copy_context()
-    future = tool_threads.submit(lambda: context.run(perform))
-    try:
-        return future.result(timeout)
-    except FutureTimeout:
-        if future.done():
-            raise  # the tool's own
-        tool_threads.abandon(future)
-        raise Expired from None
-
-
-@asynccontextmanager
-async def _expiring(seconds: float | None) -> AsyncGenerator[None, None]:
-    timeout = asyncio.timeout(seconds)
-    try:
-        async with timeout:
-            yield
-    except TimeoutError:
-        if timeout.expired():
-            raise Expired from None
-        raise
+        return await acall_on_thread(perform, timeout)
 
 
 def finish_inline(steps: Coroutine[Any, Any, T]) -> T:

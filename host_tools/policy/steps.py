@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.policy.account import Account
-from cloche.host_tools.policy.execution import CallExecution, Expired
+from cloche.host_tools.policy.execution import CallExecution
 from cloche.host_tools.policy.policy import (
     Approval,
     Approver,
@@ -23,6 +23,7 @@ from cloche.host_tools.registry import Informed
 from cloche.host_tools.tools import Tool
 from cloche.runtime.bridge.pending import CallDenied
 from cloche.runtime.dispatch import AnsweredCall
+from cloche.runtime.threads import Expired
 
 __all__ = ["GuardedCall", "accepted", "ask", "call_guarded", "check_guarded", "count", "judge", "masked", "outcome_of"]
 

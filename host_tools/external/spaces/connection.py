@@ -2,7 +2,6 @@
 
 import re
 import tempfile
-import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -16,6 +15,7 @@ from cloche.host_tools.external.spaces.files import Folder, Purse, received
 from cloche.host_tools.json_schema import as_dict
 from cloche.runtime._imports import need
 from cloche.runtime.errors import ClocheError
+from cloche.runtime.threads import tool_threads
 
 __all__ = ["Daemons", "SpaceConnection", "app_errors"]
 
@@ -32,18 +32,7 @@ class Daemons(Executor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Start the function and return its future."""
-        future: Future[T] = Future()
-        threading.Thread(target=_run, args=(future, fn, args, kwargs), name="cloche-space", daemon=True).start()
-        return future
-
-
-def _run(future: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(fn(*args, **kwargs))
-    except BaseException as error:
-        future.set_exception(error)
+        return tool_threads.submit(lambda: fn(*args, **kwargs))
 
 
 _LONGEST_ERROR = 4_000

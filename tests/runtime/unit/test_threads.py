@@ -1,13 +1,15 @@
 """Threads with room for a guest: reused, counted when left behind, and refused when too many are."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import pytest
 
 from cloche.runtime.errors import BlockedTools
-from cloche.runtime.threads import GUEST_STACK, ThreadPool
+from cloche.runtime.threads import GUEST_STACK, Expired, ThreadPool, acall_on_thread, call_on_thread, tool_threads
 from cloche.runtime.wasm.stack import stack_size
 
 PATIENCE = 60.0
@@ -90,3 +92,51 @@ def test_what_a_job_held_is_let_go() -> None:
     pool.submit(lambda thing=thing: None).result(PATIENCE)  # type: ignore[misc]
     del thing
     wait_until(lambda: gc.collect() >= 0 and gone() is None)
+
+
+def test_a_call_on_another_thread_takes_the_context_along() -> None:
+    variable = ContextVar("variable", default=0)
+    variable.set(7)
+    assert call_on_thread(lambda: (variable.get(), threading.get_ident())) != (7, threading.get_ident())
+    assert call_on_thread(variable.get) == 7
+    assert asyncio.run(acall_on_thread(variable.get)) == 7
+
+
+@pytest.mark.parametrize("error", [TimeoutError("its own"), ValueError("wrong"), KeyboardInterrupt()])
+def test_a_call_raises_what_the_function_raises(error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        call_on_thread(fail, 5.0)
+    if isinstance(error, Exception):
+        with pytest.raises(type(error)):
+            asyncio.run(acall_on_thread(fail, 5.0))
+
+
+def test_a_late_call_is_left_behind() -> None:
+    held = threading.Event()
+    before = tool_threads.abandoned
+    with pytest.raises(Expired):
+        call_on_thread(held.wait, 0.01)
+    with pytest.raises(Expired):
+        asyncio.run(acall_on_thread(held.wait, 0.01))
+    assert tool_threads.abandoned == before + 2
+    held.set()
+
+
+def test_a_cancelled_call_is_left_behind() -> None:
+    held = threading.Event()
+    before = tool_threads.abandoned
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(acall_on_thread(held.wait))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+
+    asyncio.run(cancelled())
+    assert tool_threads.abandoned == before + 1
+    # The loop is closed by now: the outcome has nowhere to go, and nothing is raised or logged for it.
+    held.set()
