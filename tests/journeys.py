@@ -110,7 +110,7 @@ CEILINGS = {
     "tool call": Ceiling(13, 45),  # 9 modules; how often a thread looks differs by a few calls
     "quick tool call": Ceiling(11, 24),  # 9 modules
     "snapshot": Ceiling(15, 230),
-    "restore": Ceiling(19, 185),  # 18 modules
+    "restore": Ceiling(18, 110),
     "agent step": Ceiling(45, 460),
     "agent run": Ceiling(58, 1_390),
 }

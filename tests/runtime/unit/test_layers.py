@@ -102,6 +102,23 @@ def room(name: str) -> str:
     )
 
 
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the strongly connected parts of more than one node."""
+    reached = {node: _reachable(graph, node) for node in graph}
+    parts = {frozenset(other for other in reached[node] if node in reached[other]) | {node} for node in graph}
+    return sorted(sorted(part) for part in parts if len(part) > 1)
+
+
+def _reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    seen: set[str] = set()
+    left = [start]
+    while left:
+        for following in graph[left.pop()] - seen:
+            seen.add(following)
+            left.append(following)
+    return seen
+
+
 def test_no_folder_of_runtime_imports_a_higher_one() -> None:
     places = {f"cloche.runtime.{each}": place for place, each in enumerate(RUNTIME)}
     rooms = {room(name) for name in modules() if name.startswith("cloche.runtime.")}
@@ -131,3 +148,16 @@ def test_the_product_is_of_few_modules_and_none_is_too_long() -> None:
 def test_no_folder_is_crowded() -> None:
     siblings = Counter(file.parent.relative_to(ROOT).as_posix() for file in modules().values())
     assert not {folder: count for folder, count in siblings.items() if count > MAX_SIBLINGS}
+
+
+def test_no_modules_form_a_circle() -> None:
+    assert not circles(imports())
+
+
+def test_no_folders_form_a_circle() -> None:
+    rooms: dict[str, set[str]] = {room(name): set() for name in modules()}
+    for name, targets in imports().items():
+        # A package's __init__ says what the package exports, which is not an arrow from its folder to itself.
+        inner = {room(target) for target in targets if modules()[target].name != "__init__.py"}
+        rooms[room(name)] |= inner - {room(name)}
+    assert not circles(rooms)
