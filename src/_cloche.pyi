@@ -26,6 +26,9 @@ def split(source: str, filename: str, /) -> list[CodeType]:
 def immortalize(objects: list[Any], /) -> None:
     """Never count references to these objects, and to all they refer to, again. For the bake only."""
 
+def scrypt_mix(block: bytes, n: int, r: int, /) -> bytes:
+    """Do ROMix of RFC 7914 on a block of 128 * r bytes. Raises ValueError, MemoryError."""
+
 def settle(headroom: int, /) -> None:
     """Leave the holes of the object heap unused, and have so many free bytes behind it. For the bake only."""
 

@@ -148,6 +148,8 @@ static PyMethodDef methods[] = {
      "immortalize(objects): never count references to these objects, and to all they refer to, again."},
     {"settle", cloche_settle, METH_O,
      "settle(headroom): leave the holes of the object heap unused, and have so many free bytes behind it."},
+    {"scrypt_mix", cloche_scrypt_mix, METH_VARARGS,
+     "scrypt_mix(block: bytes, n: int, r: int) -> bytes: ROMix of RFC 7914."},
     {"write", bridge_write, METH_VARARGS, "write(stream: int, data: bytes): output, stream 1 or 2."},
     {"set_step", bridge_set_step, METH_O, "set_step(step): what handles the host's requests."},
     {"fs_limits", bridge_fs_limits, METH_VARARGS, "fs_limits(files, bytes): caps of the memory file system."},

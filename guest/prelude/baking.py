@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 import _cloche
-from cloche_guest.unsupported import select, sockets
+from cloche_guest.unsupported import select, sockets, tls
 from cloche_guest.unsupported.reasons import install as install_absent
 
 __all__ = ["USUAL", "main"]
@@ -62,22 +62,27 @@ def _stand_in() -> None:
     """Put stand-ins and the reasons for what is absent in place, before asyncio asks for ssl, sockets and select."""
     sys.modules["_socket"] = sockets
     sys.modules["select"] = select
+    sys.modules["ssl"] = tls
     install_absent()
 
 
 def _install(home: str) -> None:
     from cloche_guest import streams
     from cloche_guest.entropy import install as install_entropy
+    from cloche_guest.hashes import install as install_hashes
     from cloche_guest.policy import install as install_policy
     from cloche_guest.program import install as install_main
     from cloche_guest.sources import install as install_sources
     from cloche_guest.streams import install as install_streams
     from cloche_guest.tracebacks import install as install_tracebacks
     from cloche_guest.unsupported.processes import install as install_refusals
+    from cloche_guest.unsupported.system import install as install_system
     from cloche_guest.unsupported.threads import install as install_threads
 
     install_refusals()
+    install_system()
     install_threads()
+    install_hashes()
     install_policy()
     install_main(home)
     install_tracebacks()

@@ -77,9 +77,20 @@ def _remember(source: str, program: Program) -> None:
 
 
 def _program(source: str, filename: str) -> Program:
-    parts = tuple(split(source, filename))
+    try:
+        parts = tuple(split(source, filename))
+    except SyntaxError as error:
+        _show_line(error, source)
+        raise
     awaits = bool(parts) and parts[0].co_flags | parts[-1].co_flags
     return Program(filename, parts, bool(awaits & _CO_COROUTINE))
+
+
+def _show_line(error: SyntaxError, source: str) -> None:
+    """Add the line that is wrong, where the compiler had no file to read it from."""
+    lines = source.splitlines()
+    if error.text is None and error.lineno is not None and 0 < error.lineno <= len(lines):
+        error.text = lines[error.lineno - 1]
 
 
 def run(source: str, filename: str) -> Any:

@@ -1,12 +1,25 @@
 """What the sandbox cannot have: the reasons, imports that fail with them, and how stand-ins are put in place."""
 
+import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-__all__ = ["ABSENT", "BLOCKED", "NO_INPUT", "NO_NETWORK", "NO_PROCESSES", "NO_THREADS", "Absent", "install", "put"]
+__all__ = [
+    "ABSENT",
+    "BLOCKED",
+    "NO_INPUT",
+    "NO_NETWORK",
+    "NO_PROCESSES",
+    "NO_TERMINAL",
+    "NO_THREADS",
+    "NO_USERS",
+    "Absent",
+    "install",
+    "put",
+]
 
 
 NO_NETWORK = "there is no network in this sandbox: the program reaches the outside only through its registered tools"
@@ -19,11 +32,8 @@ NO_THREADS = (
 )
 NO_INPUT = "there is no standard input in this sandbox: pass the value in as a variable or ask through a tool"
 _NO_NATIVE = "native libraries cannot be loaded in this sandbox"
-_NO_TERMINAL = "there is no terminal or display in this sandbox"
-_NO_USERS = "there are no users or groups in this sandbox"
-_NO_DEBUGGER = (
-    "a debugger needs a person to talk to, and so does doctest, which imports it: print, assert, or use unittest"
-)
+NO_TERMINAL = "there is no terminal or display in this sandbox"
+NO_USERS = "there are no users or groups in this sandbox"
 _NO_HELP_TEXTS = "help on topics and keywords is not part of this image; help on modules, classes and functions works"
 _OTHER_SYSTEM = "it belongs to another operating system"
 _NO_TESTS = "Python's own tests and demos are not part of this image"
@@ -31,61 +41,67 @@ _NOT_COMPILED = (
     "compiled packages are not part of this image and cannot be installed at run time: use the standard library "
     "(math, statistics, csv, sqlite3), or ask for a tool"
 )
+_NOT_INSTALLED = (
+    "packages from outside the standard library are not part of this image and cannot be installed at run time: "
+    "use {} instead, or ask for a tool"
+)
 
 BLOCKED = {
     "ctypes": _NO_NATIVE,
-    "curses": _NO_TERMINAL,
+    "curses": NO_TERMINAL,
     "ensurepip": "packages cannot be installed at run time in this sandbox: they are placed in its image",
     "fcntl": NO_PROCESSES,
-    "idlelib": _NO_TERMINAL,
+    "idlelib": NO_TERMINAL,
     "mmap": "files cannot be mapped in this sandbox: they lie in the interpreter's own memory already, read them",
     "multiprocessing": NO_PROCESSES,
     "pip": "packages cannot be installed at run time in this sandbox: they are placed in its image",
-    "pty": _NO_TERMINAL,
-    "readline": _NO_TERMINAL,
+    "pty": NO_TERMINAL,
+    "readline": NO_TERMINAL,
     "resource": NO_PROCESSES,
-    "ssl": NO_NETWORK,
     "syslog": NO_PROCESSES,
-    "termios": _NO_TERMINAL,
-    "tkinter": _NO_TERMINAL,
-    "tty": _NO_TERMINAL,
-    "turtle": _NO_TERMINAL,
+    "termios": NO_TERMINAL,
+    "tkinter": NO_TERMINAL,
+    "tty": NO_TERMINAL,
+    "turtle": NO_TERMINAL,
     "venv": NO_PROCESSES,
 }
 """Modules that the sandbox can never have."""
 
 ABSENT = {
     "aiohttp": NO_NETWORK,
-    "antigravity": NO_NETWORK,
     "boto3": NO_NETWORK,
-    "ftplib": NO_NETWORK,
-    "grp": _NO_USERS,
+    "bs4": _NOT_INSTALLED.format("html.parser"),
+    "dateutil": _NOT_INSTALLED.format("datetime and zoneinfo"),
+    "grp": NO_USERS,
     "httpx": NO_NETWORK,
-    "imaplib": NO_NETWORK,
+    "lxml": _NOT_INSTALLED.format("xml.etree.ElementTree or html.parser"),
     "matplotlib": _NOT_COMPILED,
     "msvcrt": _OTHER_SYSTEM,
     "nt": _OTHER_SYSTEM,
+    "PIL": _NOT_COMPILED,
     "numpy": _NOT_COMPILED,
+    "openpyxl": _NOT_INSTALLED.format("csv, or zipfile with xml.etree.ElementTree,"),
     "pandas": _NOT_COMPILED,
-    "pdb": _NO_DEBUGGER,
-    "poplib": NO_NETWORK,
-    "pwd": _NO_USERS,
+    "pwd": NO_USERS,
     "pydoc_data": _NO_HELP_TEXTS,
+    "pytest": _NOT_INSTALLED.format("unittest"),
+    "pytz": _NOT_INSTALLED.format("zoneinfo"),
     "requests": NO_NETWORK,
     "scipy": _NOT_COMPILED,
-    "smtplib": NO_NETWORK,
-    "socketserver": NO_NETWORK,
+    "sklearn": _NOT_COMPILED,
+    "sympy": _NOT_INSTALLED.format("fractions and decimal"),
+    "tqdm": _NOT_INSTALLED.format("print()"),
     "test": _NO_TESTS,
-    "turtledemo": _NO_TERMINAL,
+    "turtledemo": NO_TERMINAL,
     "urllib3": NO_NETWORK,
-    "webbrowser": NO_NETWORK,
     "websockets": NO_NETWORK,
     "winreg": _OTHER_SYSTEM,
     "winsound": _OTHER_SYSTEM,
-    "wsgiref": NO_NETWORK,
-    "xmlrpc": NO_NETWORK,
+    "yaml": _NOT_INSTALLED.format("json or tomllib"),
 }
 """What an image could hold but the shipped one does not; the reason is given only where it is not found."""
+
+_real_find_spec = importlib.util.find_spec
 
 
 class Absent(MetaPathFinder):
@@ -111,6 +127,17 @@ def install() -> None:
     """Put the reasons in place: what can never be before all finders, what is only not found after them."""
     sys.meta_path.insert(0, Absent(BLOCKED))
     sys.meta_path.append(Absent(ABSENT))
+    put(importlib.util, find_spec=_find_spec)
+
+
+def _find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
+    """Do what ``importlib.util.find_spec`` does: it says None of what is not there, and only an import says why."""
+    try:
+        return _real_find_spec(name, package)
+    except ModuleNotFoundError as error:
+        if error.name == name:
+            return None
+        raise
 
 
 def put(owner: object, **parts: object) -> None:

@@ -1,0 +1,115 @@
+"""What only an operating system has: signals from outside, users, a shell. Most of it says why it is not there."""
+
+import errno
+import os
+import shutil
+import signal
+import threading
+import time
+from typing import NoReturn
+
+from cloche_guest.unsupported.reasons import NO_PROCESSES, NO_TERMINAL, NO_USERS, put
+
+__all__ = ["install"]
+
+_NO_ALARM = (
+    "alarms are not available in this sandbox: nothing interrupts a program from outside but the limits of its host"
+)
+_NO_ZONES = "time is UTC in this sandbox, and TZ changes nothing: use zoneinfo for other time zones"
+_NO_DISK = "files are in memory in this sandbox: there is no disk whose use could be told"
+_UTC = ("", "UTC", "UTC0", "Etc/UTC", "GMT", "GMT0")
+# As modes.c says whose the files are.
+_USER = 1000
+_IGNORED = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
+_raise_signal = signal.raise_signal
+
+
+def install() -> None:
+    """Complete ``os``, ``signal``, ``time``, ``shutil`` and ``threading`` with what other systems have."""
+    put(os, _exit=_exit, abort=_abort, system=_no_system, kill=_kill, getppid=_no_parent, getlogin=_no_login)
+    put(os, getuid=_user, geteuid=_user, getgid=_user, getegid=_user, getgroups=_groups, getloadavg=_load)
+    put(os, get_terminal_size=_no_terminal)
+    put(signal, raise_signal=raise_signal, alarm=_alarm, setitimer=_no_alarm, pause=_no_alarm)
+    put(time, tzset=_tzset, thread_time=time.process_time, thread_time_ns=time.process_time_ns)
+    put(shutil, disk_usage=_no_disk)
+    put(threading, get_native_id=os.getpid)
+
+
+def raise_signal(signalnum: int, /) -> None:
+    """Send a signal to the program: its handler is called, or the program ends as the signal does by default.
+
+    SIGINT raises KeyboardInterrupt then, and another one SystemExit with the status that a shell would show.
+    """
+    if signal.getsignal(signalnum) != signal.SIG_DFL:
+        _raise_signal(signalnum)
+    elif signalnum == signal.SIGINT:
+        raise KeyboardInterrupt
+    elif signalnum not in _IGNORED:
+        raise SystemExit(128 + signalnum)
+
+
+def _exit(status: int) -> NoReturn:
+    """End the run with SystemExit: there is no process to end."""
+    raise SystemExit(status)
+
+
+def _abort() -> NoReturn:
+    """End the run with SystemExit, and the status that a shell would show."""
+    raise SystemExit(128 + signal.SIGABRT)
+
+
+def _kill(pid: int, sig: int, /) -> None:
+    """Send a signal to the program itself; there is no other one."""
+    if pid not in (0, os.getpid()):
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    if sig:
+        raise_signal(sig)
+
+
+def _no_system(command: object) -> NoReturn:
+    raise OSError(errno.ENOSYS, NO_PROCESSES)
+
+
+def _no_parent() -> int:
+    return 1
+
+
+def _no_login() -> NoReturn:
+    raise OSError(errno.ENOSYS, NO_USERS)
+
+
+def _user() -> int:
+    return _USER
+
+
+def _groups() -> list[int]:
+    return [_USER]
+
+
+def _load() -> tuple[float, float, float]:
+    return (0.0, 0.0, 0.0)
+
+
+def _no_terminal(fd: int = 1, /) -> NoReturn:
+    raise OSError(errno.ENOTTY, NO_TERMINAL)
+
+
+def _alarm(seconds: int, /) -> int:
+    """Cancel the alarm, which is not set; setting one is an error."""
+    if seconds:
+        _no_alarm()
+    return 0
+
+
+def _no_alarm(*args: object) -> NoReturn:
+    raise OSError(errno.ENOSYS, _NO_ALARM)
+
+
+def _tzset() -> None:
+    """Do nothing where ``TZ`` says UTC; else it is an error."""
+    if os.environ.get("TZ", "") not in _UTC:
+        raise OSError(errno.ENOSYS, _NO_ZONES)
+
+
+def _no_disk(path: object) -> NoReturn:
+    raise OSError(errno.ENOSYS, _NO_DISK)

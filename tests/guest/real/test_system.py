@@ -1,0 +1,170 @@
+"""What programs expect of an operating system: it is there, does the sensible thing, or says why not."""
+
+from typing import Any
+
+import pytest
+
+from cloche.runtime.errors import GuestException
+from cloche.runtime.sandbox import Sandbox
+
+BOX = Sandbox()
+IMPORTS = "import os, shutil, signal, sys, threading, time\n"
+
+
+def value(program: str) -> Any:
+    return BOX.run(IMPORTS + program).unwrap()
+
+
+def failure(program: str) -> tuple[str, str]:
+    error = BOX.run(IMPORTS + program).error
+    assert isinstance(error, GuestException)
+    return error.type_name, error.message
+
+
+@pytest.mark.parametrize(
+    ("program", "wanted"),
+    {
+        "signal.raise_signal(signal.SIGINT)": ("KeyboardInterrupt", ""),
+        "os.kill(os.getpid(), signal.SIGTERM)": ("SystemExit", "143"),
+        "os.abort()": ("SystemExit", "134"),
+        "os._exit(3)": ("SystemExit", "3"),
+    }.items(),
+)
+def test_ends_are_typed(program: str, wanted: tuple[str, str]) -> None:
+    assert failure(program) == wanted
+
+
+def test_a_signal_finds_its_handler() -> None:
+    program = "got = []\nsignal.signal({0}, lambda *a: got.append(a[0]))\nsignal.raise_signal({0})\ngot == [{0}]"
+    assert value(program.format("signal.SIGINT")) is True
+    assert value(program.format("signal.SIGTERM")) is True
+    assert value("signal.signal(signal.SIGINT, signal.SIG_IGN)\nsignal.raise_signal(signal.SIGINT)\n1") == 1
+    assert value("signal.raise_signal(signal.SIGCHLD)\nos.kill(os.getpid(), 0)\n1") == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    {
+        "signal.alarm(5)": "alarms are not available in this sandbox",
+        "signal.setitimer(0, 1)": "alarms are not available in this sandbox",
+        "os.system('ls')": "processes are not available in this sandbox",
+        "os.getlogin()": "no users or groups in this sandbox",
+        "os.get_terminal_size()": "no terminal or display in this sandbox",
+        "os.environ['TZ'] = 'America/New_York'\ntime.tzset()": "time is UTC in this sandbox",
+        "shutil.disk_usage('/')": "files are in memory in this sandbox",
+        "os.kill(99, 15)": "No such process",
+    }.items(),
+)
+def test_what_is_not_there_says_why(program: str, reason: str) -> None:
+    kind, message = failure(program)
+    assert kind in ("OSError", "ProcessLookupError")
+    assert reason in message
+
+
+def test_the_sensible_thing() -> None:
+    program = """
+os.environ['TZ'] = 'UTC'
+[
+    time.tzset(), signal.alarm(0), os.getuid() == os.geteuid() == os.stat('.').st_uid, os.getppid() > 0,
+    time.thread_time() <= time.process_time(), threading.get_native_id() == os.getpid(), os.getloadavg(),
+    shutil.get_terminal_size().columns, oct(os.umask(0)),
+]
+"""
+    assert value(program) == [None, 0, True, True, True, True, (0.0, 0.0, 0.0), 80, "0o22"]
+
+
+def test_a_specification_is_none_and_an_import_says_why() -> None:
+    for name in ("numpy", "pandas", "yaml", "PIL", "sklearn", "bs4", "ctypes"):
+        program = f"import importlib.util\nimportlib.util.find_spec({name!r})"
+        assert value(program) is None
+        kind, message = failure(f"import {name}")
+        assert kind == "ModuleNotFoundError"
+        assert message.startswith(f"No module named {name!r}: ")
+    assert value("import importlib.util\nimportlib.util.find_spec('json').name") == "json"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import urllib.request; urllib.request.urlopen('https://example.com/data.csv')",
+        "import urllib.request; urllib.request.urlopen('http://example.com/data.csv')",
+        "import smtplib; smtplib.SMTP('localhost')",
+        "import smtplib; smtplib.SMTP_SSL('localhost')",
+        "import ftplib; ftplib.FTP('example.com')",
+        "import imaplib; imaplib.IMAP4_SSL('example.com')",
+        "import xmlrpc.client; xmlrpc.client.ServerProxy('https://example.com').f()",
+        "import socketserver; socketserver.TCPServer(('', 80), None)",
+        "import http.server; http.server.HTTPServer(('', 80), None)",
+        "import wsgiref.simple_server; wsgiref.simple_server.make_server('', 80, None)",
+        "import ssl, socket; ssl.create_default_context().wrap_socket(None)",
+    ],
+)
+def test_the_network_is_imported_and_missing_on_use(use: str) -> None:
+    assert "there is no network in this sandbox" in failure(use)[1]
+
+
+def test_doctest_works() -> None:
+    program = '''
+def f(x):
+    """
+    >>> f(1)
+    2
+    >>> f(2)
+    4
+    """
+    return x + 1
+import doctest
+doctest.testmod().failed
+'''
+    result = BOX.run(program)
+    assert result.unwrap() == 1
+    assert "Expected:\n    4\nGot:\n    3\n" in result.stdout
+    assert value("import pdb\npdb.Pdb.__name__") == "Pdb"
+
+
+def test_input_reads_what_stdin_was_replaced_by() -> None:
+    program = "import io\nsys.stdin = io.StringIO('Ann\\nBob')\nnames = [input('Name? '), input()]\nnames"
+    result = BOX.run(IMPORTS + program)
+    assert (result.unwrap(), result.stdout) == (["Ann", "Bob"], "Name? ")
+    assert failure(program + "\ninput()") == ("EOFError", "EOF when reading a line")
+    result = BOX.run("input('Name? ')")
+    assert "no standard input" in str(result.error)
+    assert result.stdout == "Name? "
+
+
+WRAPPED = "sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')"
+
+
+def test_output_of_a_wrapped_stream_is_complete_and_in_order() -> None:
+    assert BOX.run(f"import io, sys\nprint('one')\n{WRAPPED}\nprint('two', end='')").stdout == "one\ntwo"
+    assert BOX.run(f"import io, sys\n{WRAPPED}\nprint('two')\n1 / 0").stdout == "two\n"
+    detached = "import codecs, sys\nsys.stdout = codecs.getwriter('utf-8')(sys.stdout.detach())\nprint('é')"
+    assert BOX.run(detached).stdout == "é\n"
+    with BOX.session() as session:
+        assert session.run(f"import io, sys\n{WRAPPED}\nprint('one')").stdout == "one\n"
+        assert session.run("print('two')").stdout == "two\n"
+        assert session.run("sys.stdout = None\nprint('lost')").stdout == ""
+        assert session.run("sys.stdout.fileno(), sys.stderr.fileno()").unwrap() == (1, 2)
+
+
+def test_a_program_is_a_file() -> None:
+    assert value("os.path.isdir(os.path.dirname(os.path.abspath(__file__)))") is True
+    assert BOX.run("import argparse\nargparse.ArgumentParser().print_usage()").stdout == "usage: main.py [-h]\n"
+    assert BOX.run("\ufeffprint('x')").stdout == "x\n"
+    assert "return 1" in getattr(BOX.run("x = 1\nreturn 1").error, "traceback", "")
+
+
+def test_ranges_and_counts_larger_than_32_bits() -> None:
+    program = """
+import collections, itertools, random
+random.seed(5)
+numbers = range(10**9, 10**10)
+sample = random.sample(numbers, 3)
+[
+    len(set(sample)), all(n in numbers for n in sample), random.choice(numbers) in numbers,
+    random.choices(range(0, -10**11, -7), k=1)[0] % 7, list(itertools.islice('abc', 10**10)),
+    list(itertools.islice('abcdef', 1, 10**10, 2)), len(collections.deque([1], maxlen=10**10)),
+]
+"""
+    assert value(program) == [3, True, True, 0, ["a", "b", "c"], ["b", "d", "f"], 1]
+    assert failure("import itertools\nitertools.islice('abc', -1)")[0] == "ValueError"
