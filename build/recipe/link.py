@@ -16,7 +16,8 @@ from recipe.progress import Progress, progress, run
 from recipe.workspace import digest_files, digest_of, fresh, step
 
 GUEST_FLAGS = ("-Wall", "-Wextra", "-Werror", "-std=c11")
-SHADOW_STACK = 4 << 20  # bytes; CPython on WASI stops C recursion at 500 levels
+# Bytes, in linear memory: what the bytecode compiler takes for 12,000 levels of a program, its recursion limit.
+SHADOW_STACK = 8 << 20
 LINK_FLAGS = (
     "-mexec-model=reactor",
     "-Wl,--export=__stack_pointer",
@@ -48,7 +49,8 @@ def _compile(job: Job, folder: Path, objects: Path, shown: Progress) -> Path:
 
 
 def _guest() -> CModule:
-    flags = (*GUEST_FLAGS, f"-isystem{sources.unpacked('sqlite') / 'sqlite'}")
+    include = (sources.unpacked("sqlite") / "sqlite", sources.unpacked("zlib"))
+    flags = (*GUEST_FLAGS, *(f"-isystem{folder}" for folder in include))
     return CModule("guest", tuple(sorted(cpython.GUEST_C.glob("*.c"))), flags)
 
 

@@ -19,9 +19,9 @@ METERINGS: tuple[Metering, ...] = ("fuel", "epoch", "none")
 
 # Earlier versions let a deadline, a limit or the sandbox itself be bypassed (GHSA-j366-h8gg-77pm, CVE-2026-44216).
 MIN_WASMTIME = (50, 0, 1)
-# Bytes of native stack for the guest's wasm frames: room for CPython's own C recursion limit, and with the host's
-# share still half of the usual 8 MiB thread.
-MAX_WASM_STACK = 3 << 20
+# Bytes of native stack for the guest's wasm frames: 560 for each of the 12,000 levels that CPython is built to count,
+# and as many as leave the host its share of the usual 8 MiB thread.
+MAX_WASM_STACK = 13 << 19
 # A whole 32-bit address space, so that a memory never moves and needs no bounds checks in compiled code.
 _RESERVATION = 1 << 32
 # Reaches every 32-bit address plus a 32-bit offset that the compiler can fold.

@@ -64,7 +64,7 @@ def test_errors_have_their_line(session: Session, program: str, name: str, line:
     assert (error.type_name, error.line) == (name, line)
 
 
-@pytest.mark.parametrize("text", ["(" * 5_000, "-" * 100_000 + "1", "[" * 199 + "]" * 199, "a." * 50_000 + "b"])
+@pytest.mark.parametrize("text", ["(" * 5_000, "-" * 100_000 + "1", "[" * 201 + "]" * 201, "a." * 50_000 + "b"])
 def test_text_beyond_the_compiler_ends_in_an_error(session: Session, text: str) -> None:
     session.run("kept = 1")
     result = session.run(text)
