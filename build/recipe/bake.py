@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from recipe import licences, link, stdlib, wasmfile
@@ -25,7 +26,10 @@ INSIDE = Path(__file__).parent / "inside"
 IMAGE = BUILD.parent / "runtime" / "image"
 
 
-def initialised(wasm: Path, files: stdlib.Files) -> StageHost:
+Files = Mapping[str, bytes | stdlib.Packed]
+
+
+def initialised(wasm: Path, files: Files) -> StageHost:
     """A guest just before it is written down: prelude set up, standard modules imported, files sealed."""
     host = stdlib.start(wasm, files)
     stdlib.run(host, (INSIDE / "bake.py").read_text())
@@ -70,9 +74,18 @@ def rewritten(wasm: bytes, memory: bytes, pointer: int) -> bytes:
     return wasmfile.assemble([part for part in parts if part])
 
 
-def bake(wasm: Path, files: stdlib.Files) -> bytes:
-    """The baked module's bytes: the same for the same inputs."""
+def chosen(wasm: Path, contents: stdlib.Contents) -> Files:
+    """The files of the image. The bytecode of modules that it has in memory is hardly ever read again: it is packed."""
+    files: dict[str, bytes | stdlib.Packed] = {**contents.packed, **contents.plain}
     host = initialised(wasm, files)
+    stdlib.run(host, (INSIDE / "loaded.py").read_text())
+    loaded = host.frames[-1].decode().split("\n")
+    return files | {path: contents.packed[path] for path in loaded if path in contents.packed}
+
+
+def bake(wasm: Path, contents: stdlib.Contents) -> bytes:
+    """The baked module's bytes: the same for the same inputs."""
+    host = initialised(wasm, chosen(wasm, contents))
     memory, pointer = _state(host)
     return rewritten(wasm.read_bytes(), bytes(memory), pointer)
 
@@ -91,14 +104,15 @@ def manifest(baked: bytes) -> dict[str, object]:
 
 def baked() -> Path:
     """The folder of `cloche.wasm` and its manifest. Raises `BuildError`."""
-    wasm, files = link.linked() / "guest.wasm", stdlib.everything()
-    parts = (__file__, INSIDE / "bake.py", wasmfile.__file__, licences.__file__)
+    wasm, contents = link.linked() / "guest.wasm", stdlib.everything()
+    parts = (__file__, INSIDE / "bake.py", INSIDE / "loaded.py", wasmfile.__file__, licences.__file__)
     recipe = [Path(part).read_bytes() for part in parts]
-    content = digest_of(*(part for item in sorted(files.items()) for part in item))
+    files = sorted(contents.plain.items()) + sorted((path, item.data) for path, item in contents.packed.items())
+    content = digest_of(*(part for item in files for part in item))
 
     def work(folder: Path) -> None:
         with progress("bake the image"):
-            image = bake(wasm, files)
+            image = bake(wasm, contents)
         (folder / "cloche.wasm").write_bytes(image)
         (folder / "cloche.json").write_text(json.dumps(manifest(image), indent=2) + "\n")
 

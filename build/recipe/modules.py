@@ -8,7 +8,7 @@ from pathlib import Path
 from recipe import sources
 from recipe.inputs import BUILD
 
-ZLIB = ["adler32", "crc32", "deflate", "inffast", "inflate", "inftrees", "trees", "zutil"]
+ZLIB = ["adler32", "crc32", "deflate", "inffast", "inflate", "inftrees", "trees", "uncompr", "zutil"]
 BZIP2 = ["blocksort", "huffman", "crctable", "randtable", "compress", "decompress", "bzlib"]
 XZ_COMMON = [
     "common",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from recipe import cpython, link, sources
 from recipe.inputs import BUILD
@@ -34,18 +36,6 @@ LEFT_OUT = frozenset(
         "turtle",
         "turtledemo",
         "venv",
-        "xmlrpc",
-        "wsgiref",
-        "socketserver",
-        "ftplib",
-        "imaplib",
-        "nntplib",
-        "poplib",
-        "smtplib",
-        "telnetlib",
-        "webbrowser",
-        "pdb",
-        "antigravity",
     ]
 )
 # Of these packages only some modules: `help()` needs the pager and nothing else of the interactive console.
@@ -56,6 +46,20 @@ ZONES = "usr/share/zoneinfo/"
 SYSCONFIG = "_sysconfigdata__wasi_wasm32-wasi"
 
 Files = dict[str, bytes]  # path in the guest, without the leading slash -> bytes
+
+
+class Packed(NamedTuple):
+    """A file that lies in the image compressed, and how many bytes it has."""
+
+    data: bytes
+    size: int
+
+
+class Contents(NamedTuple):
+    """The guest's files. Of those in ``packed``, compressed, some are in ``plain`` too."""
+
+    plain: Files
+    packed: dict[str, Packed]
 
 
 def _python_files(root: Path, prefix: str) -> Files:
@@ -96,17 +100,21 @@ def standard() -> Files:
     return _python_files(sources.unpacked("cpython") / "Lib", "lib/") | _msgpack() | sysconfig
 
 
-def _mount(host: StageHost, files: Files) -> None:
+def _mount(host: StageHost, files: Mapping[str, bytes | Packed]) -> None:
     for path, data in files.items():
         name = path.encode()
         at = host.place("cloche_bake_room", name)
-        host.checked("cloche_bake_file", at, len(name), host.place("cloche_bake_room", data), len(data))
+        if isinstance(data, Packed):
+            packed = host.place("cloche_bake_room", data.data)
+            host.checked("cloche_bake_packed", at, len(name), packed, len(data.data), data.size)
+        else:
+            host.checked("cloche_bake_file", at, len(name), host.place("cloche_bake_room", data), len(data))
 
 
-def start(wasm: Path, files: Files) -> StageHost:
+def start(wasm: Path, files: Mapping[str, bytes | Packed]) -> StageHost:
     """An interpreter started over these files."""
     host = StageHost(wasm, wasm.with_suffix(".cwasm"))
-    _mount(host, {"tmp/": b"", "work/": b""} | files)
+    _mount(host, {"tmp/": b"", "work/": b""} | dict(files))
     host.checked("cloche_bake_start")
     return host
 
@@ -117,7 +125,7 @@ def run(host: StageHost, source: str) -> None:
 
 
 def _to_bytecode(base: Files, files: Files, label: str) -> Files:
-    """The `.pyc` of each file, made by the guest: `base` is what its interpreter starts from."""
+    """What `compile_files.py` sends, by name, made by the guest: `base` is what its interpreter starts from."""
     wasm = link.linked() / "guest.wasm"
     script = (HERE / "inside" / "compile_files.py").read_text()
     with progress(label, len(files)) as shown:
@@ -149,7 +157,18 @@ def _stored(name: str, base: Files, files: Files, label: str) -> Files:
             target.write_bytes(code)
 
     folder = step(name, _key(content), work)
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*.pyc"))}
+    names = sorted(path for kind in ("*.pyc", "*.z") for path in folder.rglob(kind))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in names}
+
+
+def _bytecode(stored: Files) -> Files:
+    return {path: data for path, data in stored.items() if path.endswith(".pyc")}
+
+
+def _beside_source(path: str) -> str:
+    """Where the bytecode `lib/a.pyc` stands if the source `lib/a.py` is there too."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/__pycache__/{name.removesuffix('.pyc')}.cpython-313.pyc"
 
 
 def _time_zones() -> Files:
@@ -159,11 +178,19 @@ def _time_zones() -> Files:
     return {ZONES + path.relative_to(root).as_posix(): path.read_bytes() for path in zones}
 
 
-def everything() -> Files:
-    """All files of the guest: the standard library, msgpack and the prelude as bytecode, and the time zones."""
+def everything() -> Contents:
+    """All files of the guest: the standard library and msgpack, source and bytecode; the prelude; the time zones.
+
+    The sources are packed. The bytecode is in both, for the bake to choose.
+    """
     library = standard()
-    compiled = _stored("stdlib", library, library, "compile the standard library")
-    return compiled | _stored("prelude", compiled, _prelude(), "compile the prelude") | _time_zones()
+    stored = _stored("stdlib", library, library, "compile the standard library")
+    bytecode = _bytecode(stored)
+    prelude = _bytecode(_stored("prelude", bytecode, _prelude(), "compile the prelude"))
+    plain = {_beside_source(path): code for path, code in bytecode.items()} | prelude | _time_zones()
+    packed = {path: Packed(stored[f"{path}.z"], len(source)) for path, source in library.items()}
+    packed |= {_beside_source(path): Packed(stored[f"{path}.z"], len(code)) for path, code in bytecode.items()}
+    return Contents(plain, packed)
 
 
 def key() -> str:

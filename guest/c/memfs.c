@@ -10,15 +10,16 @@
 #include <wasi/api.h>
 
 #include "cloche.h"
+#include "memfs.h"
 #include "tree.h"
 
 #define WASI(name) int32_t __imported_wasi_snapshot_preview1_##name
 #define AT(type, address) ((type *)(uintptr_t)(uint32_t)(address))
 
-enum { FIRST_FD = 4, MAX_FDS = 256, ROOT_FD = 3 };
+enum { FIRST_FD = 4, MAX_FDS = 256, ROOT_FD = 3, USER = 1000, FOLLOW = __WASI_LOOKUPFLAGS_SYMLINK_FOLLOW };
 
 typedef struct {
-    node *file; /* NULL: free */
+    inode *file; /* NULL: free */
     uint64_t position;
     uint16_t flags;
     bool reads, writes;
@@ -28,7 +29,7 @@ static descriptor table[MAX_FDS];
 
 static descriptor *lookup(int32_t fd) {
     if (fd == ROOT_FD) {
-        table[ROOT_FD].file = tree_root();
+        table[ROOT_FD].file = tree_root()->file;
         return &table[ROOT_FD];
     }
     if (fd < FIRST_FD || fd >= MAX_FDS || !table[fd].file) return NULL;
@@ -40,12 +41,20 @@ static bool is_output(int32_t fd) { return fd == 1 || fd == 2; }
 static int regular(int32_t fd, descriptor **d) {
     *d = lookup(fd);
     if (!*d) return __WASI_ERRNO_BADF;
-    return (*d)->file->directory ? __WASI_ERRNO_ISDIR : 0;
+    return (*d)->file->kind == DIRECTORY ? __WASI_ERRNO_ISDIR : 0;
 }
 
 /* ---- reading and writing ---- */
 
-static size_t read_at(const node *file, uint64_t position, uint8_t *to, size_t n) {
+static size_t read_device(const inode *device, uint8_t *to, size_t n) {
+    if (device->kind == ZEROS) memset(to, 0, n);
+    else if (device->kind == RANDOM_BYTES && n <= INT32_MAX) host_entropy(to, (int32_t)n);
+    else return 0;
+    return n;
+}
+
+static size_t read_at(const inode *file, uint64_t position, uint8_t *to, size_t n) {
+    if (is_device(file)) return read_device(file, to, n);
     if (position >= file->size) return 0;
     if (n > file->size - position) n = file->size - (size_t)position;
     memcpy(to, file->data + position, n);
@@ -60,7 +69,11 @@ static int read_vectors(descriptor *d, int32_t iovs, int32_t count, uint64_t fro
     return 0;
 }
 
-static int write_at(node *file, uint64_t position, const uint8_t *from, size_t n) {
+static int write_at(inode *file, uint64_t position, const uint8_t *from, size_t n) {
+    if (is_device(file)) {
+        if (n && file->kind >= OUTPUT) host_write(file->kind == OUTPUT ? 1 : 2, from, (int32_t)n);
+        return 0;
+    }
     if (position + n > UINT32_MAX) return __WASI_ERRNO_FBIG;
     if (position + n > file->size) {
         int error = tree_resize(file, (size_t)position + n);
@@ -73,13 +86,13 @@ static int write_at(node *file, uint64_t position, const uint8_t *from, size_t n
 static int write_vectors(descriptor *d, int32_t iovs, int32_t count, uint64_t to, int32_t done) {
     const __wasi_ciovec_t *v = AT(const __wasi_ciovec_t, iovs);
     size_t total = 0;
-    if (d->file->sealed || !d->writes) return __WASI_ERRNO_BADF;
+    if (!d->writes) return __WASI_ERRNO_BADF;
     for (int32_t i = 0; i < count; i++) {
         int error = write_at(d->file, to + total, v[i].buf, v[i].buf_len);
         if (error) return error;
         total += v[i].buf_len;
     }
-    d->file->modified = host_clock(0);
+    if (!d->file->sealed) d->file->modified = d->file->changed = host_clock(0);
     *AT(__wasi_size_t, done) = total;
     return 0;
 }
@@ -175,14 +188,20 @@ WASI(fd_renumber)(int32_t from, int32_t to) {
     return 0;
 }
 
+static uint8_t filetype(const inode *file) {
+    return file->kind == DIRECTORY       ? __WASI_FILETYPE_DIRECTORY
+         : file->kind == SYMBOLIC_LINK ? __WASI_FILETYPE_SYMBOLIC_LINK
+         : is_device(file)             ? __WASI_FILETYPE_CHARACTER_DEVICE
+                                       : __WASI_FILETYPE_REGULAR_FILE;
+}
+
 WASI(fd_fdstat_get)(int32_t fd, int32_t result) {
     __wasi_fdstat_t *stat = AT(__wasi_fdstat_t, result);
     descriptor *d = lookup(fd);
     bool stream = fd >= 0 && fd < ROOT_FD;
     if (!d && !stream) return __WASI_ERRNO_BADF;
     *stat = (__wasi_fdstat_t){.fs_rights_base = ~0ull, .fs_rights_inheriting = ~0ull};
-    stat->fs_filetype = stream ? __WASI_FILETYPE_CHARACTER_DEVICE
-                      : d->file->directory ? __WASI_FILETYPE_DIRECTORY : __WASI_FILETYPE_REGULAR_FILE;
+    stat->fs_filetype = stream ? __WASI_FILETYPE_CHARACTER_DEVICE : filetype(d->file);
     if (stream) stat->fs_rights_base &= ~(uint64_t)(__WASI_RIGHTS_FD_SEEK | __WASI_RIGHTS_FD_TELL);
     else stat->fs_flags = d->flags;
     return 0;
@@ -209,29 +228,34 @@ WASI(fd_prestat_dir_name)(int32_t fd, int32_t path, int32_t n) {
 
 /* ---- status ---- */
 
-static int describe(const node *file, int32_t result) {
+/* WASI knows no modes or owners. They travel in the upper half of the number of names: CPython's stat takes them out. */
+static int describe(const inode *file, int32_t result) {
+    uint64_t names = file->names | (uint64_t)file->mode << 32 | (uint64_t)USER << 48;
     *AT(__wasi_filestat_t, result) = (__wasi_filestat_t){
-        .dev = 1, .ino = file->inode, .nlink = 1, .size = file->size,
-        .filetype = file->directory ? __WASI_FILETYPE_DIRECTORY : __WASI_FILETYPE_REGULAR_FILE,
-        .atim = (uint64_t)file->modified, .mtim = (uint64_t)file->modified, .ctim = (uint64_t)file->modified};
+        .dev = 1, .ino = file->number, .nlink = names, .size = file->size, .filetype = filetype(file),
+        .atim = (uint64_t)file->accessed, .mtim = (uint64_t)file->modified, .ctim = (uint64_t)file->changed};
     return 0;
 }
 
-static int touch(node *file, int64_t modified, int32_t flags) {
+static int touch(inode *file, int64_t accessed, int64_t modified, int32_t flags) {
     if (file->sealed) return __WASI_ERRNO_ROFS;
-    if (flags & __WASI_FSTFLAGS_MTIM_NOW) file->modified = host_clock(0);
+    file->changed = host_clock(0);
+    if (flags & __WASI_FSTFLAGS_ATIM_NOW) file->accessed = file->changed;
+    else if (flags & __WASI_FSTFLAGS_ATIM) file->accessed = accessed;
+    if (flags & __WASI_FSTFLAGS_MTIM_NOW) file->modified = file->changed;
     else if (flags & __WASI_FSTFLAGS_MTIM) file->modified = modified;
     return 0;
 }
 
-WASI(fd_filestat_get)(int32_t fd, int32_t result) {
-    static const node stream;
+inode *memfs_opened(int fd) {
+    static inode stream = {.kind = OUTPUT, .mode = 0620, .names = 1, .sealed = true};
     descriptor *d = lookup(fd);
-    if (d) return describe(d->file, result);
-    if (fd < 0 || fd >= ROOT_FD) return __WASI_ERRNO_BADF;
-    describe(&stream, result);
-    AT(__wasi_filestat_t, result)->filetype = __WASI_FILETYPE_CHARACTER_DEVICE;
-    return 0;
+    return d ? d->file : fd >= 0 && fd < ROOT_FD ? &stream : NULL;
+}
+
+WASI(fd_filestat_get)(int32_t fd, int32_t result) {
+    inode *file = memfs_opened(fd);
+    return file ? describe(file, result) : __WASI_ERRNO_BADF;
 }
 
 WASI(fd_filestat_set_size)(int32_t fd, int64_t size) {
@@ -245,45 +269,45 @@ WASI(fd_filestat_set_size)(int32_t fd, int64_t size) {
 
 WASI(fd_filestat_set_times)(int32_t fd, int64_t accessed, int64_t modified, int32_t flags) {
     descriptor *d = lookup(fd);
-    (void)accessed;
-    return d ? touch(d->file, modified, flags) : __WASI_ERRNO_BADF;
+    return d ? touch(d->file, accessed, modified, flags) : __WASI_ERRNO_BADF;
 }
 
 /* ---- paths ---- */
 
-typedef struct {
-    node *found, *parent;
-    const char *leaf;
-    size_t leaf_length;
-} place;
-
-static int walk(int32_t fd, int32_t path, int32_t n, place *p) {
+static int walk(int32_t fd, int32_t path, int32_t n, bool follow, place *p) {
     descriptor *d = lookup(fd);
     if (!d) return __WASI_ERRNO_BADF;
     if (!n) return __WASI_ERRNO_NOENT;
-    return tree_walk(d->file, AT(const char, path), (size_t)n, &p->found, &p->parent, &p->leaf, &p->leaf_length);
+    node *from = d->file->place;
+    return from ? tree_walk(from, AT(const char, path), (size_t)n, follow, p) : __WASI_ERRNO_NOTDIR;
 }
 
-static int find(int32_t fd, int32_t path, int32_t n, node **found) {
-    place p;
-    int error = walk(fd, path, n, &p);
+static int find(int32_t fd, int32_t path, int32_t n, bool follow, node **found) {
+    place p = {0};
+    int error = walk(fd, path, n, follow, &p);
     *found = p.found;
     return error ? error : p.found ? 0 : __WASI_ERRNO_NOENT;
 }
 
-static int open_existing(node *file, int32_t oflags, bool writes) {
+bool (*memfs_unpack)(inode *file);
+
+static int open_existing(inode *file, int32_t oflags, bool writes) {
+    bool truncates = oflags & __WASI_OFLAGS_TRUNC;
     if (oflags & __WASI_OFLAGS_EXCL && oflags & __WASI_OFLAGS_CREAT) return __WASI_ERRNO_EXIST;
-    if (oflags & __WASI_OFLAGS_DIRECTORY && !file->directory) return __WASI_ERRNO_NOTDIR;
-    if (writes && file->directory) return __WASI_ERRNO_ISDIR;
-    if (file->sealed && (writes || oflags & __WASI_OFLAGS_TRUNC)) return __WASI_ERRNO_ROFS;
-    return oflags & __WASI_OFLAGS_TRUNC && !file->directory ? tree_resize(file, 0) : 0;
+    if (oflags & __WASI_OFLAGS_DIRECTORY && file->kind != DIRECTORY) return __WASI_ERRNO_NOTDIR;
+    if (file->kind == SYMBOLIC_LINK) return __WASI_ERRNO_LOOP;
+    if (writes && file->kind == DIRECTORY) return __WASI_ERRNO_ISDIR;
+    if (is_device(file)) return 0;
+    if (file->sealed && (writes || truncates)) return __WASI_ERRNO_ROFS;
+    if (file->packed && !file->data && !memfs_unpack(file)) return __WASI_ERRNO_NOMEM;
+    return truncates && file->kind == REGULAR ? tree_resize(file, 0) : 0;
 }
 
-static int open_place(place *p, const char *path, int32_t n, int32_t oflags, bool writes) {
-    if (p->found) return open_existing(p->found, oflags, writes);
+static int open_place(place *p, const char *path, int32_t n, int32_t oflags, bool writes, uint16_t mode) {
+    if (p->found) return open_existing(p->found->file, oflags, writes);
     if (!(oflags & __WASI_OFLAGS_CREAT)) return __WASI_ERRNO_NOENT;
     if (path[n - 1] == '/') return __WASI_ERRNO_ISDIR;
-    return tree_create(p->parent, p->leaf, p->leaf_length, false, &p->found);
+    return tree_create(p->parent, p->leaf, p->leaf_length, REGULAR, mode, &p->found);
 }
 
 static int32_t free_descriptor(void) {
@@ -294,48 +318,51 @@ static int32_t free_descriptor(void) {
 
 WASI(path_open)(int32_t fd, int32_t lookup_flags, int32_t path, int32_t n, int32_t oflags, int64_t rights,
                 int64_t inherited, int32_t flags, int32_t result) {
-    place p;
-    (void)lookup_flags, (void)inherited;
+    place p = {0};
+    (void)inherited;
     bool writes = rights & __WASI_RIGHTS_FD_WRITE, reads = rights & __WASI_RIGHTS_FD_READ;
+    /* A new file never takes the place of what a link leads to, if it must be new. */
+    bool follow = lookup_flags & FOLLOW && !(oflags & __WASI_OFLAGS_EXCL);
+    uint16_t mode = memfs_new_mode(0666);
     int32_t opened = free_descriptor();
     if (opened < 0) return __WASI_ERRNO_MFILE;
-    int error = walk(fd, path, n, &p);
-    if (!error) error = open_place(&p, AT(const char, path), n, oflags, writes && !(p.found && p.found->directory && oflags & __WASI_OFLAGS_DIRECTORY));
+    int error = walk(fd, path, n, follow, &p);
+    bool lists = p.found && is_directory(p.found) && oflags & __WASI_OFLAGS_DIRECTORY;
+    if (!error) error = open_place(&p, AT(const char, path), n, oflags, writes && !lists, mode);
     if (error) return error;
-    table[opened] = (descriptor){.file = p.found, .flags = (uint16_t)flags, .reads = reads, .writes = writes};
-    p.found->opens++;
+    table[opened] = (descriptor){.file = p.found->file, .flags = (uint16_t)flags, .reads = reads, .writes = writes};
+    p.found->file->opens++;
     *AT(int32_t, result) = opened;
     return 0;
 }
 
 WASI(path_filestat_get)(int32_t fd, int32_t flags, int32_t path, int32_t n, int32_t result) {
     node *found;
-    (void)flags;
-    int error = find(fd, path, n, &found);
-    return error ? error : describe(found, result);
+    int error = find(fd, path, n, flags & FOLLOW, &found);
+    return error ? error : describe(found->file, result);
 }
 
 WASI(path_filestat_set_times)(int32_t fd, int32_t lookup_flags, int32_t path, int32_t n, int64_t accessed,
                               int64_t modified, int32_t flags) {
     node *found;
-    (void)lookup_flags, (void)accessed;
-    int error = find(fd, path, n, &found);
-    return error ? error : touch(found, modified, flags);
+    int error = find(fd, path, n, lookup_flags & FOLLOW, &found);
+    return error ? error : touch(found->file, accessed, modified, flags);
 }
 
 WASI(path_create_directory)(int32_t fd, int32_t path, int32_t n) {
     place p;
     node *made;
-    int error = walk(fd, path, n, &p);
+    uint16_t mode = memfs_new_mode(0777);
+    int error = walk(fd, path, n, false, &p);
     if (error) return error;
-    return p.found ? __WASI_ERRNO_EXIST : tree_create(p.parent, p.leaf, p.leaf_length, true, &made);
+    return p.found ? __WASI_ERRNO_EXIST : tree_create(p.parent, p.leaf, p.leaf_length, DIRECTORY, mode, &made);
 }
 
 static int remove_kind(int32_t fd, int32_t path, int32_t n, bool directory) {
     node *found;
-    int error = find(fd, path, n, &found);
+    int error = find(fd, path, n, false, &found);
     if (error) return error;
-    if (found->directory != directory) return directory ? __WASI_ERRNO_NOTDIR : __WASI_ERRNO_ISDIR;
+    if (is_directory(found) != directory) return directory ? __WASI_ERRNO_NOTDIR : __WASI_ERRNO_ISDIR;
     return tree_unlink(found);
 }
 
@@ -345,24 +372,24 @@ WASI(path_unlink_file)(int32_t fd, int32_t path, int32_t n) { return remove_kind
 
 /* What a rename would overwrite goes first, if it may. */
 static int make_way(node *old, const node *moved) {
-    if (old->directory && !moved->directory) return __WASI_ERRNO_ISDIR;
-    if (!old->directory && moved->directory) return __WASI_ERRNO_NOTDIR;
+    if (is_directory(old) && !is_directory(moved)) return __WASI_ERRNO_ISDIR;
+    if (!is_directory(old) && is_directory(moved)) return __WASI_ERRNO_NOTDIR;
     return tree_unlink(old);
 }
 
 WASI(path_rename)(int32_t fd, int32_t path, int32_t n, int32_t new_fd, int32_t new_path, int32_t new_n) {
     node *moved;
     place p;
-    int error = find(fd, path, n, &moved);
-    if (!error) error = walk(new_fd, new_path, new_n, &p);
-    if (error || p.found == moved) return error;
+    int error = find(fd, path, n, false, &moved);
+    if (!error) error = walk(new_fd, new_path, new_n, false, &p);
+    if (error || (p.found && p.found->file == moved->file)) return error;
     if (p.found) {
         /* The last component, taken from the old entry before it is gone. */
         char name[256];
         node *parent = p.found->parent;
         size_t length = p.found->name_length;
         memcpy(name, p.found->name, length);
-        if (!parent || moved->sealed || !moved->parent || moved->parent->sealed) return __WASI_ERRNO_ROFS;
+        if (!parent || moved->file->sealed || !moved->parent || moved->parent->file->sealed) return __WASI_ERRNO_ROFS;
         for (node *up = parent; up; up = up->parent) if (up == moved) return __WASI_ERRNO_INVAL;
         error = make_way(p.found, moved);
         return error ? error : tree_rename(moved, parent, name, length);
@@ -383,15 +410,15 @@ static size_t put(uint8_t *to, size_t room, const void *from, size_t n) {
 WASI(fd_readdir)(int32_t fd, int32_t buffer, int32_t room, int64_t cookie, int32_t result) {
     descriptor *d = lookup(fd);
     if (!d) return __WASI_ERRNO_BADF;
-    if (!d->file->directory) return __WASI_ERRNO_NOTDIR;
+    if (d->file->kind != DIRECTORY) return __WASI_ERRNO_NOTDIR;
     uint8_t *to = AT(uint8_t, buffer);
     size_t used = 0, size = (size_t)(uint32_t)room;
-    for (node *c = d->file->first; c && used < size; c = c->next) {
+    for (node *c = d->file->place->first; c && used < size; c = c->next) {
         if (c->order <= (uint64_t)cookie) continue;
         __wasi_dirent_t entry;
         memset(&entry, 0, sizeof entry);
-        entry.d_next = c->order, entry.d_ino = c->inode, entry.d_namlen = (uint32_t)c->name_length;
-        entry.d_type = c->directory ? __WASI_FILETYPE_DIRECTORY : __WASI_FILETYPE_REGULAR_FILE;
+        entry.d_next = c->order, entry.d_ino = c->file->number, entry.d_namlen = (uint32_t)c->name_length;
+        entry.d_type = filetype(c->file);
         used += put(to + used, size - used, &entry, sizeof entry);
         used += put(to + used, size - used, c->name, c->name_length);
     }
@@ -423,21 +450,39 @@ WASI(fd_fdstat_set_rights)(int32_t fd, int64_t base, int64_t inheriting) {
     return __WASI_ERRNO_NOTSUP;
 }
 
-WASI(path_link)(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e, int32_t f, int32_t g) {
-    (void)a, (void)b, (void)c, (void)d, (void)e, (void)f, (void)g;
-    return __WASI_ERRNO_NOTSUP;
+/* ---- links ---- */
+
+WASI(path_link)(int32_t fd, int32_t flags, int32_t path, int32_t n, int32_t new_fd, int32_t new_path, int32_t new_n) {
+    node *old;
+    place p;
+    int error = find(fd, path, n, flags & FOLLOW, &old);
+    if (!error) error = walk(new_fd, new_path, new_n, false, &p);
+    if (error) return error;
+    if (p.found) return __WASI_ERRNO_EXIST;
+    if (is_directory(old)) return __WASI_ERRNO_PERM;
+    return old->file->sealed ? __WASI_ERRNO_XDEV : tree_link(old->file, p.parent, p.leaf, p.leaf_length);
 }
 
-WASI(path_symlink)(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e) {
-    (void)a, (void)b, (void)c, (void)d, (void)e;
-    return __WASI_ERRNO_NOTSUP;
+WASI(path_symlink)(int32_t target, int32_t length, int32_t fd, int32_t path, int32_t n) {
+    place p;
+    node *made;
+    int error = walk(fd, path, n, false, &p);
+    if (error) return error;
+    if (p.found) return __WASI_ERRNO_EXIST;
+    if (!length) return __WASI_ERRNO_NOENT;
+    error = tree_create(p.parent, p.leaf, p.leaf_length, SYMBOLIC_LINK, 0777, &made);
+    if (!error && (error = tree_resize(made->file, (size_t)length))) tree_unlink(made);
+    if (!error) memcpy(made->file->data, AT(const char, target), (size_t)length);
+    return error;
 }
 
 WASI(path_readlink)(int32_t fd, int32_t path, int32_t n, int32_t to, int32_t room, int32_t result) {
     node *found;
-    (void)to, (void)room, (void)result;
-    int error = find(fd, path, n, &found);
-    return error ? error : __WASI_ERRNO_INVAL; /* it exists, and is no link */
+    int error = find(fd, path, n, false, &found);
+    if (error) return error;
+    if (found->file->kind != SYMBOLIC_LINK) return __WASI_ERRNO_INVAL;
+    *AT(__wasi_size_t, result) = read_at(found->file, 0, AT(uint8_t, to), (size_t)(uint32_t)room);
+    return 0;
 }
 
 /* ---- baking: how files get in before the image is sealed ---- */
@@ -447,12 +492,10 @@ static node *make_directories(const char *path, size_t n) {
     for (const char *at = path, *end = path + n; at < end;) {
         const char *slash = memchr(at, '/', (size_t)(end - at));
         size_t length = (size_t)((slash ? slash : end) - at);
-        node *found, *parent;
-        const char *leaf;
-        size_t leaf_length;
-        tree_walk(here, at, length, &found, &parent, &leaf, &leaf_length);
-        if (!found && tree_create(here, at, length, true, &found)) return NULL;
-        here = found;
+        place p;
+        if (tree_walk(here, at, length, true, &p)) return NULL;
+        if (!p.found && tree_create(here, at, length, DIRECTORY, 0755, &p.found)) return NULL;
+        here = p.found;
         at += length + 1;
     }
     return here;
@@ -460,17 +503,33 @@ static node *make_directories(const char *path, size_t n) {
 
 EXPORT("cloche_bake_room") void *cloche_bake_room(int32_t n) { return malloc((size_t)n); }
 
-/* `path` has no leading slash; an empty name makes the directory only. `data` is kept, not copied. */
-EXPORT("cloche_bake_file") int32_t cloche_bake_file(const char *path, int32_t n, uint8_t *data, int32_t size) {
+static bool make_devices(void) {
+    static const struct {
+        const char *name;
+        kind kind;
+    } devices[] = {{"null", NULL_DEVICE}, {"zero", ZEROS},    {"urandom", RANDOM_BYTES}, {"random", RANDOM_BYTES},
+                   {"stdin", NULL_DEVICE}, {"stdout", OUTPUT}, {"stderr", ERRORS}};
+    node *made, *parent = make_directories("dev", 3);
+    for (size_t i = 0; parent && i < sizeof devices / sizeof *devices; i++)
+        if (tree_create(parent, devices[i].name, strlen(devices[i].name), devices[i].kind, 0666, &made)) return false;
+    return parent;
+}
+
+inode *memfs_bake(const char *path, int32_t n, uint8_t *data, int32_t size) {
     const char *name = path + n;
     tree_limits(UINT32_MAX, UINT64_MAX);
+    if (!tree_root()->first && !make_devices()) return NULL; /* early: what is made last lies behind all free memory */
     while (name > path && name[-1] != '/') name--;
-    node *file, *parent = make_directories(path, (size_t)(name - path));
-    if (!parent) return -1;
-    if (name == path + n) return 0;
-    if (tree_create(parent, name, (size_t)(path + n - name), false, &file)) return -1;
-    file->data = data, file->size = (size_t)size, file->borrowed = true;
-    return 0;
+    node *made, *parent = make_directories(path, (size_t)(name - path));
+    if (!parent || name == path + n) return parent ? parent->file : NULL;
+    if (tree_create(parent, name, (size_t)(path + n - name), REGULAR, 0644, &made)) return NULL;
+    made->file->data = data, made->file->size = (size_t)size, made->file->borrowed = true;
+    return made->file;
+}
+
+/* `path` has no leading slash; an empty name makes the directory only. `data` is kept, not copied. */
+EXPORT("cloche_bake_file") int32_t cloche_bake_file(const char *path, int32_t n, uint8_t *data, int32_t size) {
+    return memfs_bake(path, n, data, size) ? 0 : -1;
 }
 
 /* From now on the image is read-only but for /tmp and /work, and the caps count. */
@@ -478,6 +537,7 @@ EXPORT("cloche_bake_seal") int32_t cloche_bake_seal(void) {
     tree_seal();
     node *tmp = make_directories("tmp", 3), *work = make_directories("work", 4);
     if (!tmp || !work) return -1;
+    tmp->file->mode = 01777;
     tree_unseal(tmp);
     tree_unseal(work);
     return 0;

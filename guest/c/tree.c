@@ -6,9 +6,11 @@
 
 #include "cloche.h"
 
-enum { NAME_MAX_BYTES = 255 };
+enum { NAME_MAX_BYTES = 255, MAX_LINKS = 40 };
 
-static node root = {.directory = true, .inode = 1, .order = 1};
+static node root;
+static inode root_file = {.kind = DIRECTORY, .mode = 0755, .number = 1, .names = 1, .place = &root};
+static node root = {.file = &root_file, .order = 1};
 static uint64_t last_number = 1;
 
 /* What the guest added to the image, and how much it may. */
@@ -28,48 +30,54 @@ static node *child(const node *parent, const char *name, size_t n) {
     return NULL;
 }
 
-static int step_into(node **here, const char *name, size_t n) {
-    if (!(*here)->directory) return __WASI_ERRNO_NOTDIR;
-    if (n == 1 && name[0] == '.') return 0;
-    if (n == 2 && name[0] == '.' && name[1] == '.') {
-        if ((*here)->parent) *here = (*here)->parent;
-        return 0;
-    }
-    node *next = child(*here, name, n);
-    if (!next) return __WASI_ERRNO_NOENT;
-    *here = next;
+static int step_into(node *here, const char *name, size_t n, node **next) {
+    if (!is_directory(here)) return __WASI_ERRNO_NOTDIR;
+    if (n > NAME_MAX_BYTES) return __WASI_ERRNO_NAMETOOLONG;
+    *next = n == 1 && name[0] == '.'                     ? here
+          : n == 2 && name[0] == '.' && name[1] == '.' ? (here->parent ? here->parent : here)
+                                                         : child(here, name, n);
     return 0;
 }
 
-int tree_walk(node *from, const char *path, size_t n, node **found, node **parent,
-              const char **leaf, size_t *leaf_length) {
-    node *here = n && path[0] == '/' ? &root : from;
+/* As tree_walk(); `links` is how many symbolic links may still be followed. */
+static int walk(node *here, const char *path, size_t n, bool follow, int *links, place *p) {
     const char *at = path, *end = path + n;
-    *found = *parent = NULL;
-    if (memchr(path, 0, n)) return __WASI_ERRNO_INVAL;
+    bool slash = n && end[-1] == '/';
+    *p = (place){0};
+    if (n && path[0] == '/') here = &root;
     for (;;) {
         while (at < end && *at == '/') at++;
         if (at == end) {
-            *found = here;
-            bool slash = n && end[-1] == '/';
-            return slash && !here->directory ? __WASI_ERRNO_NOTDIR : 0;
+            p->found = here;
+            return slash && !is_directory(here) ? __WASI_ERRNO_NOTDIR : 0;
         }
         const char *name = at;
         while (at < end && *at != '/') at++;
         size_t length = (size_t)(at - name);
-        if (length > NAME_MAX_BYTES) return __WASI_ERRNO_NAMETOOLONG;
-        node *before = here;
-        int error = step_into(&here, name, length);
-        if (error != __WASI_ERRNO_NOENT) {
-            if (error) return error;
-            continue;
-        }
         while (at < end && *at == '/') at++;
-        if (at < end) return __WASI_ERRNO_NOENT;
-        *parent = before, *leaf = name, *leaf_length = length;
-        return 0;
+        node *next;
+        int error = step_into(here, name, length, &next);
+        if (error) return error;
+        if (next && next->file->kind == SYMBOLIC_LINK && (at < end || slash || follow)) {
+            if (!(*links)--) return __WASI_ERRNO_LOOP;
+            error = walk(here, (char *)next->file->data, next->file->size, true, links, p);
+            if (error || (!p->found && at == end)) return error;
+            next = p->found;
+        } else if (!next && at == end) {
+            *p = (place){.parent = here, .leaf = name, .leaf_length = length};
+            return 0;
+        }
+        if (!next) return __WASI_ERRNO_NOENT;
+        here = next;
     }
 }
+
+int tree_walk(node *from, const char *path, size_t n, bool follow, place *found) {
+    int links = MAX_LINKS;
+    return memchr(path, 0, n) ? __WASI_ERRNO_INVAL : walk(from, path, n, follow, &links, found);
+}
+
+static void changed(node *directory) { directory->file->modified = directory->file->changed = host_clock(0); }
 
 static void attach(node *parent, node *added) {
     added->parent = parent;
@@ -78,7 +86,7 @@ static void attach(node *parent, node *added) {
     if (parent->last) parent->last->next = added;
     else parent->first = added;
     parent->last = added;
-    parent->modified = host_clock(0);
+    changed(parent);
 }
 
 static void detach(node *gone) {
@@ -88,27 +96,54 @@ static void detach(node *gone) {
     else parent->first = gone->next;
     if (parent->last == gone) parent->last = before;
     gone->parent = NULL;
-    parent->modified = host_clock(0);
+    changed(parent);
 }
 
-int tree_create(node *parent, const char *name, size_t n, bool directory, node **made) {
-    if (parent->sealed) return __WASI_ERRNO_ROFS;
-    if (parent != &root && !parent->parent) return __WASI_ERRNO_NOENT; /* a removed directory */
-    if (files_used >= files_limit) return __WASI_ERRNO_NOSPC;
+static node *named(inode *file, const char *name, size_t n) {
     node *fresh = calloc(1, sizeof(node) + n);
-    if (!fresh) return __WASI_ERRNO_NOMEM;
+    if (!fresh) return NULL;
     memcpy(fresh->name, name, n);
     fresh->name_length = n;
-    fresh->directory = directory;
-    attach(parent, fresh);
-    fresh->inode = fresh->order;
-    fresh->modified = parent->modified;
+    fresh->file = file;
+    if (file->kind == DIRECTORY) file->place = fresh;
+    return fresh;
+}
+
+static int addable(const node *parent) {
+    if (parent->file->sealed) return __WASI_ERRNO_ROFS;
+    if (parent != &root && !parent->parent) return __WASI_ERRNO_NOENT; /* a removed directory */
+    return files_used >= files_limit ? __WASI_ERRNO_NOSPC : 0;
+}
+
+int tree_link(inode *file, node *parent, const char *name, size_t n) {
+    int error = addable(parent);
+    if (error) return error;
+    node *added = named(file, name, n);
+    if (!added) return __WASI_ERRNO_NOMEM;
+    attach(parent, added);
+    file->names++;
+    file->changed = parent->file->changed;
     files_used++;
-    *made = fresh;
     return 0;
 }
 
-static int make_room(node *file, size_t size) {
+int tree_create(node *parent, const char *name, size_t n, kind kind, uint16_t mode, node **made) {
+    inode *file = calloc(1, sizeof *file);
+    if (!file) return __WASI_ERRNO_NOMEM;
+    file->kind = (uint8_t)kind;
+    file->mode = mode & 07777;
+    int error = tree_link(file, parent, name, n);
+    if (error) {
+        free(file);
+        return error;
+    }
+    *made = parent->last;
+    file->number = parent->last->order;
+    file->accessed = file->modified = file->changed;
+    return 0;
+}
+
+static int make_room(inode *file, size_t size) {
     size_t room = file->room ? file->room : 512;
     while (room < size) room += room < (1 << 20) ? room : room / 4;
     uint8_t *data = file->borrowed ? malloc(room) : realloc(file->data, room);
@@ -120,7 +155,7 @@ static int make_room(node *file, size_t size) {
     return 0;
 }
 
-int tree_resize(node *file, size_t size) {
+int tree_resize(inode *file, size_t size) {
     if (size > file->size && bytes_used + (size - file->size) > bytes_limit) return __WASI_ERRNO_NOSPC;
     if (size > file->room) {
         int error = make_room(file, size);
@@ -133,27 +168,37 @@ int tree_resize(node *file, size_t size) {
     return 0;
 }
 
-static void discard(node *dead) {
-    bytes_used -= dead->size;
-    if (!dead->borrowed) free(dead->data);
-    free(dead);
+static void discard_if_unused(inode *file) {
+    if (file->names || file->opens) return;
+    bytes_used -= file->size;
+    if (!file->borrowed) free(file->data);
+    free(file->place);
+    free(file);
 }
 
 /* The image's own entries, /tmp and /work included, stay where they are. */
-static bool fixed(const node *n) { return n == &root || n->sealed || !n->parent || n->parent->sealed; }
+static bool fixed(const node *n) { return n == &root || n->file->sealed || !n->parent || n->parent->file->sealed; }
 
 int tree_unlink(node *victim) {
     if (fixed(victim)) return __WASI_ERRNO_ROFS;
-    if (victim->directory && victim->first) return __WASI_ERRNO_NOTEMPTY;
+    if (victim->first) return __WASI_ERRNO_NOTEMPTY;
+    inode *file = victim->file;
     detach(victim);
     files_used--;
-    if (!victim->opens) discard(victim);
+    file->names--;
+    file->changed = host_clock(0);
+    if (!is_directory(victim)) free(victim);
+    discard_if_unused(file);
     return 0;
 }
 
-void tree_release(node *closed) {
+void tree_release(inode *closed) {
     closed->opens--;
-    if (!closed->opens && !closed->parent && closed != &root) discard(closed);
+    if (closed->packed && !closed->opens) {
+        free(closed->data);
+        closed->data = NULL;
+    }
+    discard_if_unused(closed);
 }
 
 static bool inside(const node *parent, const node *moved) {
@@ -162,31 +207,25 @@ static bool inside(const node *parent, const node *moved) {
     return false;
 }
 
+/* Names are stored in the node, so a new name is a new node in the old one's place. */
 int tree_rename(node *moved, node *parent, const char *name, size_t n) {
-    if (fixed(moved) || parent->sealed) return __WASI_ERRNO_ROFS;
+    if (fixed(moved) || parent->file->sealed) return __WASI_ERRNO_ROFS;
     if (inside(parent, moved)) return __WASI_ERRNO_INVAL;
-    /* Names are stored in the node, so a new name is a new node with the old one's contents. */
-    node *renamed = calloc(1, sizeof(node) + n);
+    if (parent != &root && !parent->parent) return __WASI_ERRNO_NOENT;
+    node *renamed = named(moved->file, name, n);
     if (!renamed) return __WASI_ERRNO_NOMEM;
-    if (moved->opens) {
-        free(renamed);
-        if (n > moved->name_length) return __WASI_ERRNO_BUSY;
-        renamed = moved;
-    }
+    renamed->first = moved->first;
+    renamed->last = moved->last;
+    for (node *c = renamed->first; c; c = c->next) c->parent = renamed;
     detach(moved);
-    if (renamed != moved) {
-        *renamed = *moved;
-        for (node *c = renamed->first; c; c = c->next) c->parent = renamed;
-        free(moved);
-    }
-    memcpy(renamed->name, name, n);
-    renamed->name_length = n;
+    free(moved);
     attach(parent, renamed);
+    renamed->file->changed = parent->file->changed;
     return 0;
 }
 
 static void seal(node *here) {
-    here->sealed = true;
+    here->file->sealed = true;
     for (node *c = here->first; c; c = c->next) seal(c);
 }
 
@@ -196,4 +235,4 @@ void tree_seal(void) {
     bytes_used = 0;
 }
 
-void tree_unseal(node *directory) { directory->sealed = false; }
+void tree_unseal(node *directory) { directory->file->sealed = false; }

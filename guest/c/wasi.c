@@ -60,13 +60,17 @@ WASI(proc_raise)(int32_t signal) {
 
 /* ---- waiting: the bridge's SLEEP frame, [4, seconds] in msgpack ---- */
 
+int64_t cloche_slept;
+
 static void sleep_nanoseconds(uint64_t nanoseconds) {
+    int64_t began = host_clock(1);
     uint8_t frame[11] = {0x92, 0x04, 0xcb}, reply[64];
     double seconds = (double)nanoseconds / 1e9;
     uint64_t bits;
     memcpy(&bits, &seconds, sizeof bits);
     for (int i = 0; i < 8; i++) frame[3 + i] = (uint8_t)(bits >> (56 - 8 * i));
     host_call(frame, sizeof frame, reply, sizeof reply);
+    cloche_slept += host_clock(1) - began;
 }
 
 static uint64_t delay_of(const __wasi_subscription_clock_t *clock) {

@@ -1,8 +1,12 @@
-"""Runs inside the guest while it is built: every file under /source to bytecode, one frame each to the host."""
+"""Runs inside the guest while it is built: every file under /source to bytecode, and both compressed, to the host.
+
+Compressed by the guest, as another zlib may give other bytes.
+"""
 
 import importlib.util
 import marshal
 import os
+import zlib
 
 import _cloche
 
@@ -14,8 +18,11 @@ def send(path: str) -> None:
     """Compile one file; it will stand under /lib."""
     final = "lib" + path.removeprefix("/source")
     with open(path, "rb") as file:
-        code = compile(file.read(), "/" + final, "exec", dont_inherit=True, optimize=0)
-    _cloche.call((final + "c").encode() + b"\0" + HEADER + marshal.dumps(code))
+        source = file.read()
+    code = HEADER + marshal.dumps(compile(source, "/" + final, "exec", dont_inherit=True, optimize=0))
+    _cloche.call((final + "c").encode() + b"\0" + code)
+    for name, data in ((final, source), (final + "c", code)):
+        _cloche.call((name + ".z").encode() + b"\0" + zlib.compress(data, 9))
 
 
 for folder, folders, files in os.walk("/source"):

@@ -23,7 +23,7 @@ def image() -> bytes:
 
 
 def test_the_imports_are_the_bridge_and_nothing_else(image: bytes) -> None:
-    assert wasmfile.imports(image) == IMPORTS
+    assert sorted(wasmfile.imports(image)) == sorted(IMPORTS)
 
 
 def test_each_import_has_a_documented_purpose() -> None:
@@ -46,7 +46,7 @@ def test_the_manifest_tells_the_truth(image: bytes) -> None:
     manifest = json.loads((bake.IMAGE / "cloche.json").read_text())
     assert manifest["sha256"] == hashlib.sha256(image).hexdigest()
     assert manifest["size"] == len(image)
-    assert manifest["imports"] == [name for _, name in IMPORTS]
+    assert manifest["imports"] == [name for _, name in wasmfile.imports(image)]
 
 
 def test_every_package_inside_has_its_licence_beside_the_image() -> None:
