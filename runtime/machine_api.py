@@ -4,12 +4,46 @@ A session drives one :class:`Machine` and serves it as its :class:`Handlers`. Te
 """
 
 from collections.abc import Sequence
+from math import inf
+from time import perf_counter
 from typing import Protocol
 
 __all__ = ["Handlers", "Machine", "MachineSource", "Piece", "StopRun"]
 
 Piece = tuple[int, bytes]
 """Some bytes of memory, behind the address where they belong."""
+
+
+now = perf_counter
+"""Seconds on the one clock of all deadlines."""
+
+
+class StopSignal:
+    """When and why a run must end: one for each, set by whoever ends it, and read wherever it may be at work.
+
+    ``deadline`` is a time of ``now``, infinite for none. ``reason`` is what ends the run, once that is known.
+    """
+
+    # Defaults of the class: one is made for each run, and most of them keep one or both.
+    deadline: float = inf
+    reason: BaseException | None = None
+
+    @classmethod
+    def within(cls, seconds: float | None) -> "StopSignal":
+        """Return the signal of what must have ended so many seconds from now; None for no deadline."""
+        stop = cls()
+        if seconds is not None:
+            stop.deadline = now() + seconds
+        return stop
+
+    def set(self, reason: BaseException) -> None:
+        """From any thread: end the run for this reason, unless there is one already. Wakes nothing that waits."""
+        if self.reason is None:
+            self.reason = reason
+
+    def is_due(self, moment: float) -> bool:
+        """Return whether the run must have ended by then."""
+        return self.reason is not None or moment >= self.deadline
 
 
 class StopRun(Exception):
@@ -45,7 +79,7 @@ class Handlers(Protocol):
 
 
 class Machine(Protocol):
-    """One live guest. Used by one thread at a time, except for :meth:`interrupt`."""
+    """One live guest. Used by one thread at a time, except for :meth:`wake`."""
 
     @property
     def dead(self) -> bool:
@@ -60,8 +94,8 @@ class Machine(Protocol):
         """
         ...
 
-    def allow(self, fuel: int | None, seconds: float | None) -> None:
-        """Set the fuel left, unless it is None, and let the guest trap after so many seconds; None for never."""
+    def allow(self, fuel: int | None, stop: StopSignal) -> None:
+        """Set the fuel left, unless it is None, and let the guest trap when this signal says so, until the next one."""
         ...
 
     def set_fuel(self, amount: int) -> None:
@@ -72,16 +106,8 @@ class Machine(Protocol):
         """Return the fuel left."""
         ...
 
-    def set_deadline(self, seconds: float | None) -> None:
-        """Let the guest trap after so many seconds from now; None for never."""
-        ...
-
-    def interrupt(self, reason: BaseException) -> None:
-        """From any thread: trap the guest as soon as it next computes, with this reason."""
-        ...
-
-    def withdraw(self, reason: BaseException) -> None:
-        """Take back an interrupt that came too late."""
+    def wake(self) -> None:
+        """From any thread: have a guest that computes look at its signal now."""
         ...
 
     def memory_size(self) -> int:

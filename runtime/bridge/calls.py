@@ -13,9 +13,10 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from cloche.runtime.bridge.protocol import EMPTY_REPLY, Start, error_reply, value_reply
-from cloche.runtime.bridge.run_state import MAX_WAIT, RunState, now
+from cloche.runtime.bridge.run_state import MAX_WAIT, RunState
 from cloche.runtime.dispatch import Dispatcher, UnknownTool
 from cloche.runtime.errors import CallsExceeded, GuestVisibleError
+from cloche.runtime.machine_api import now
 from cloche.runtime.result import ToolCallRecord, ToolFinished, ToolStarted
 from cloche.runtime.threads import Settled, Submitted, background_loops, start_awaiting, tool_threads
 from cloche.runtime.values import UnserializableError, ValueCodecError
@@ -46,7 +47,7 @@ class ToolCalls:
         run.calls_made += 1
         most = run.limits.calls
         if most is not None and run.calls_made > most:
-            run.stop(CallsExceeded(run.calls_made, most))
+            run.end(CallsExceeded(run.calls_made, most))
         record = ToolCallRecord(name, args, kwargs, started)
         run.calls.append(record)
         self._recorded += size

@@ -32,10 +32,11 @@ from cloche.runtime.bridge.protocol import (
     wait_reply,
     waits_reply,
 )
-from cloche.runtime.bridge.run_state import MAX_WAIT, RunState, now
+from cloche.runtime.bridge.run_state import MAX_WAIT, RunState
 from cloche.runtime.bridge.transcript import Tape
 from cloche.runtime.dispatch import Dispatcher, as_suspending
 from cloche.runtime.errors import ProtocolError
+from cloche.runtime.machine_api import now
 from cloche.runtime.result import ToolCallRecord
 from cloche.runtime.threads import Settled, Work, background_loops, guest_threads, start_awaiting
 
@@ -60,7 +61,7 @@ class PendingHandlers:
                 return None
         except BaseException as error:
             # The caller's own rule: nothing of the guest's.
-            calls.run.stop(error)
+            calls.run.end(error)
         record = calls.begin(call.name, call.args, call.kwargs, len(frame), now())
         try:
             waiting.check(call)
@@ -175,7 +176,7 @@ class BridgeHandlers:
     def _answer(self, frame: bytes) -> bytes:
         # The path of every tool call: what each check finds as a rule is seen here, without a call of its own.
         run, started, size = self._run, now(), len(frame)
-        if run.stop_reason is not None or started >= run.deadline:
+        if run.stop.reason is not None or started >= run.stop.deadline:
             run.check()
         if size > run.limits.argument + _FRAME_OVERHEAD:
             return error_reply("ValueError", f"the arguments take {size} bytes and the limit is {run.limits.argument}")
@@ -186,7 +187,7 @@ class BridgeHandlers:
             if call is None:
                 return self._answer_any(parse_call(frame), frame)
         except ProtocolError as error:
-            run.stop(error)
+            run.end(error)
         return self._call(call[1], call[2], call[3], size, started)
 
     def _answer_any(self, message: CallFrame, frame: bytes) -> bytes:
@@ -225,9 +226,10 @@ class BridgeHandlers:
     def _outcome(self, record: ToolCallRecord, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Call a tool, wait for it, and return its value; or how it settled, if it raised or was awaited."""
         run = self._run
+        stop = run.stop
         run.doing = f"the tool {name!r}"
         # After "doing" is set: whoever interrupts sets the reason first and looks at "doing" second.
-        if run.stop_reason is not None:
+        if stop.reason is not None:
             run.check()
         if run.hands_over and self._tools.blocking(name):
             outcome = self._hand_over(record, name, args, kwargs)
@@ -237,7 +239,7 @@ class BridgeHandlers:
         if hasattr(outcome, "__await__"):
             outcome = self._await(outcome)
         # A tool that came back too late has an answer, but nobody to give it to.
-        if run.stop_reason is not None or now() >= run.deadline:
+        if stop.reason is not None or now() >= stop.deadline:
             run.check()
         run.doing = ""
         return outcome

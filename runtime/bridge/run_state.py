@@ -5,17 +5,16 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 from queue import Empty, SimpleQueue
-from time import perf_counter
 from typing import Any, NoReturn
 
 from cloche.runtime.bridge.pending import PendingCalls
 from cloche.runtime.bridge.transcript import RecordedRun
 from cloche.runtime.errors import OutputExceeded, TimeExceeded
 from cloche.runtime.limits import Limits
-from cloche.runtime.machine_api import StopRun
+from cloche.runtime.machine_api import StopRun, StopSignal, now
 from cloche.runtime.result import Event, Output, Stream, ToolCallRecord, Usage
 
-__all__ = ["MAX_WAIT", "NO_USAGE", "Listener", "OutputBuffer", "RunState", "now"]
+__all__ = ["MAX_WAIT", "NO_USAGE", "Listener", "OutputBuffer", "RunState"]
 
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
@@ -64,9 +63,6 @@ class OutputBuffer:
 MAX_WAIT = 1e9
 """Seconds beyond which a wait is not told from one without end."""
 
-now = perf_counter
-"""Seconds on the one clock that all of a run's times are read from."""
-
 Listener = Callable[[Event], object]
 """Called with each event, on the guest's thread, while the guest stands still."""
 
@@ -81,9 +77,9 @@ NO_USAGE = Usage(0, 0.0, 0, 0, 0)
 class RunState:
     """One run's account. Used by the guest's thread; only :meth:`interrupt` and :meth:`post` by others too.
 
-    ``deadline`` is a time of ``now``, infinite for none. ``streams`` are stdout and stderr, None before anything was
+    ``stop`` says when and why it must end. ``streams`` are stdout and stderr, None before anything was
     printed.
-    ``doing`` names the tool that is being waited for, or is empty. ``stop_reason`` is what ends the run, once known.
+    ``doing`` names the tool that is being waited for, or is empty.
     ``waiting`` holds the calls that wait for answers, and is None where none ever does; ``carried`` is what it had
     used when it was suspended the last time; ``record`` is where it is recorded, if it is.
     """
@@ -95,7 +91,6 @@ class RunState:
     calls_made = 0
     doing = ""
     hands_over = False
-    stop_reason: BaseException | None = None
 
     def __init__(self, limits: Limits, listener: Listener | None = None, waiting: PendingCalls | None = None) -> None:
         self.limits = limits
@@ -105,7 +100,9 @@ class RunState:
         self.finished: deque[Any] = deque()
         self._mail: SimpleQueue[Any] = SimpleQueue()
         self.started = now()
-        self.deadline = inf if limits.time is None else self.started + limits.time
+        self.stop = StopSignal()
+        if limits.time is not None:
+            self.stop.deadline = self.started + limits.time
 
     @property
     def stdout(self) -> OutputBuffer:
@@ -127,28 +124,28 @@ class RunState:
         return ("", "") if self.streams is None else (self.streams[0].text(), self.streams[1].text())
 
     def start(self) -> None:
-        """Begin to count the time, or go on counting."""
+        """Begin to count the time, or continue where it was suspended."""
         self.started = now() - self.carried.wall
-        self.deadline = inf if self.limits.time is None else self.started + self.limits.time
+        self.stop.deadline = inf if self.limits.time is None else self.started + self.limits.time
 
-    def left(self, fuel: int | None) -> tuple[int | None, float | None]:
-        """Return how much of this fuel, and of the time limit, is left of what was used when it was suspended."""
-        time = self.limits.time
-        fuel = None if fuel is None else max(0, fuel - (self.carried.fuel or 0))
-        return fuel, None if time is None else max(0.0, time - self.carried.wall)
+    def resume(self, listener: Listener | None) -> None:
+        """Prepare a run that was suspended for its next part: what came too late to end the last one ends nothing."""
+        self.listener = listener
+        self.stop = StopSignal()
+        self.start()
 
-    def stop(self, reason: BaseException) -> NoReturn:
+    def end(self, reason: BaseException) -> NoReturn:
         """End the run from inside a handler; the first reason is the one that counts."""
-        if self.stop_reason is None:
-            self.stop_reason = reason
-        raise StopRun(self.stop_reason)
+        self.stop.set(reason)
+        raise StopRun(self.stop.reason or reason)
 
     def check(self) -> None:
         """End the run if it was interrupted or its time is over."""
-        if self.stop_reason is not None:
-            raise StopRun(self.stop_reason)
-        if now() >= self.deadline:
-            self.stop(self.time_exceeded())
+        stop = self.stop
+        if stop.reason is not None:
+            raise StopRun(stop.reason)
+        if now() >= stop.deadline:
+            self.end(self.time_exceeded())
 
     def time_exceeded(self) -> TimeExceeded:
         """Return the error for a run whose time is over now."""
@@ -156,8 +153,7 @@ class RunState:
 
     def interrupt(self, reason: BaseException) -> None:
         """From any thread: end the run at its next handler, and wake it if it waits in one."""
-        if self.stop_reason is None:
-            self.stop_reason = reason
+        self.stop.set(reason)
         self._mail.put(None)
 
     def post(self, mail: Any = None) -> None:
@@ -170,10 +166,10 @@ class RunState:
             moment = now()
             if moment >= until:
                 break
-            if self.stop_reason is not None or moment >= self.deadline:
+            if self.stop.is_due(moment):
                 self.check()
             try:
-                mail = self._mail.get(True, min(until - moment, self.deadline - moment, _MAX_SINGLE_WAIT))
+                mail = self._mail.get(True, min(until - moment, self.stop.deadline - moment, _MAX_SINGLE_WAIT))
             except Empty:
                 continue
             if mail is not None:
@@ -187,7 +183,7 @@ class RunState:
         try:
             self.listener(event)
         except BaseException as error:
-            self.stop(error)
+            self.end(error)
 
     def write(self, stream: int, data: bytes) -> None:
         """Take output of the guest; ends the run when it is more than the stream may hold."""
@@ -197,7 +193,7 @@ class RunState:
         if self.listener is not None:
             self._emit_text(buffer, start)
         if error is not None:
-            self.stop(error)
+            self.end(error)
 
     def flush(self) -> None:
         """Tell the listener what is left of a character cut in two at the very end."""

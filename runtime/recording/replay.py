@@ -7,7 +7,7 @@ from cloche.runtime.bridge.protocol import ABI, Call, Cancel, Sleep, Start, Wait
 from cloche.runtime.bridge.transcript import RecordedCall, RecordedClock, RecordedEntropy, RecordedEvent, RecordedRun
 from cloche.runtime.errors import ConfigurationError, ProtocolError, RecordingError
 from cloche.runtime.limits import Limits
-from cloche.runtime.machine_api import Machine, MachineSource, StopRun
+from cloche.runtime.machine_api import Machine, MachineSource, StopRun, StopSignal
 from cloche.runtime.recording.recorder import HIDDEN
 from cloche.runtime.recording.recording import Recording
 from cloche.runtime.rollback.checkpoint import Checkpoint
@@ -264,7 +264,7 @@ class _Replaying:
 
     def _again(self, run: RecordedRun) -> ReplayDiffers | None:
         machine = self._machine
-        machine.set_deadline(_PATIENCE)
+        machine.allow(None, StopSignal.within(_PATIENCE))
         if run.fuel is not None and self._source.metered:
             machine.set_fuel(run.fuel)
         try:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cloche.runtime.bridge.transcript import ReplayMismatch, Tape, TapedAnswers
-from cloche.runtime.machine_api import Machine
+from cloche.runtime.machine_api import Machine, StopSignal
 from cloche.runtime.rollback.checkpoint import Checkpoint
 
 __all__ = ["Journal"]
@@ -77,9 +77,8 @@ class Journal:
             machine.restore(*self._checkpoint)
         if not self._entries:
             return
-        if metered:
-            machine.set_fuel(2 * self._fuel + _SLACK_FUEL)
-        machine.set_deadline(_REPLAY_SECONDS)
+        fuel = 2 * self._fuel + _SLACK_FUEL if metered else None
+        machine.allow(fuel, StopSignal.within(_REPLAY_SECONDS))
         for entry in self._entries:
             _replay(machine, tape, entry)
 

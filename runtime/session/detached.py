@@ -8,8 +8,8 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from cloche.runtime.bridge.run_state import now
 from cloche.runtime.errors import GuestError, Interrupted
+from cloche.runtime.machine_api import now
 from cloche.runtime.result import Event, Output, Result, Stream
 from cloche.runtime.session.execution import GRACE, Execution, Overtaken
 from cloche.runtime.threads import Work, guest_threads
@@ -119,7 +119,7 @@ class Detached:
             self._leave(self._execution.run.time_exceeded())
 
     def _patience(self) -> float:
-        deadline = self._execution.run.deadline
+        deadline = self._execution.run.stop.deadline
         return _LONG if deadline == inf else max(_SHORT / 10, deadline + GRACE - now())
 
 

@@ -14,7 +14,7 @@ from cloche.runtime.bridge.protocol import (
     WaitingResponse,
     parse_response,
 )
-from cloche.runtime.bridge.run_state import RunState, now
+from cloche.runtime.bridge.run_state import NO_USAGE, RunState
 from cloche.runtime.errors import (
     CallerError,
     FuelExhausted,
@@ -29,7 +29,7 @@ from cloche.runtime.errors import (
     UnserializableValue,
 )
 from cloche.runtime.limits import Limits
-from cloche.runtime.machine_api import StopRun
+from cloche.runtime.machine_api import StopRun, now
 from cloche.runtime.result import Result, Usage
 from cloche.runtime.session.guest import Running, SessionGuest, Step
 from cloche.runtime.session.requests import Request
@@ -78,7 +78,7 @@ def error_of_stop(stopped: Stopped, run: RunState) -> BaseException:
     """Return why a guest was ended: a GuestError for the result, or an exception that is the caller's own."""
     match stopped.kind:
         case StopKind.HOST | StopKind.INTERRUPTED:
-            return stopped.reason or run.stop_reason or GuestCrashed(str(stopped))
+            return run.stop.reason or stopped.reason or GuestCrashed(str(stopped))
         case StopKind.TIME:
             return run.time_exceeded()
         case StopKind.FUEL:
@@ -174,7 +174,7 @@ class Execution:
     @property
     def is_overdue(self) -> bool:
         """Whether the guest was started and its time is over by more than any guest takes to notice."""
-        return self._running is not None and now() > self.run.deadline + GRACE
+        return self._running is not None and now() > self.run.stop.deadline + GRACE
 
     def perform(self, *, stack_checked: bool = False) -> Result[Any]:
         """Run the guest on this thread and return the result, or raise what is not the guest's doing.
@@ -189,7 +189,7 @@ class Execution:
         except BaseException as error:
             self.cancel(error)
             raise
-        if made_now or run.carried.wall:
+        if made_now:
             run.start()
         ending = self._drive(running, stack_checked)
         if not self._settled.acquire(False):
@@ -229,16 +229,14 @@ class Execution:
     def _stop(self, reason: GuestError) -> None:
         self.run.interrupt(reason)
         if self._running is not None:
-            self._running.machine.interrupt(reason)
+            self._running.machine.wake()
 
     def _drive(self, running: Running, stack_checked: bool) -> _Ending:
         run, machine, guest, limits = self.run, running.machine, self._guest, self.run.limits
-        fuel, seconds = None, limits.time
+        fuel, used = None, run.carried.fuel or 0
         if guest.metered:
-            fuel = UNLIMITED_FUEL if limits.fuel is None else limits.fuel
-        if run.carried.wall:
-            fuel, seconds = run.left(fuel)
-        machine.allow(fuel, seconds)
+            fuel = UNLIMITED_FUEL if limits.fuel is None else max(0, limits.fuel - used)
+        machine.allow(fuel, run.stop)
         if fuel is not None and guest.world.rate:
             guest.world.begin(lambda: fuel - machine.fuel_left())
         running.host.begin(run, self._loop)
@@ -254,13 +252,13 @@ class Execution:
         running.host.end()
         ending.seconds = now() - run.started
         if fuel is not None:
-            ending.fuel = fuel - machine.fuel_left() + (run.carried.fuel or 0)
+            ending.fuel = used + fuel - machine.fuel_left()
         return ending
 
     def _exchange(self, running: Running, steps: list[Step], stack_checked: bool) -> Response:
         run, request, frames = self.run, self._request, self._frames
-        if run.stop_reason is not None:
-            raise StopRun(run.stop_reason)
+        if run.stop.reason is not None:
+            raise StopRun(run.stop.reason)
         last = frames[0] if len(frames) == 1 and request.answers is None else self._prepare(running, steps)
         response = self._step(running, last, steps, stack_checked)
         answer = FINISHED if response == NOTHING else check_answer(response, run.limits, run.waiting, request.max_bytes)
@@ -339,13 +337,9 @@ class Execution:
         elif answer is not None:
             self.paused = True
             guest.hold(ending.steps)
-        if run.stop_reason is not None and not lost:
-            # It came too late to end this run, and must not end the next one.
-            running.machine.withdraw(run.stop_reason)
-            run.stop_reason = None
         usage = Usage(ending.fuel, ending.seconds, memory, run.output_bytes if run.streams else 0, run.calls_made)
         # Before anyone else may use the session.
-        guest.spend(usage.since(run.carried) if run.carried.wall else usage)
+        guest.spend(usage if run.carried is NO_USAGE else usage.since(run.carried))
         run.carried = usage
         if guest.recorder is not None:
             self._end_record(running, ending, error, lost)
@@ -368,7 +362,7 @@ class Execution:
         guest.lose()
         self.paused = False
         usage = Usage(None, ending.seconds, guest.memory_seen, run.output_bytes, run.calls_made)
-        guest.spend(usage.since(run.carried) if run.carried.wall else usage)
+        guest.spend(usage if run.carried is NO_USAGE else usage.since(run.carried))
         run.carried = usage
         self._end_record(self._running, ending, error, lost=True)
         self._done(self, error)

@@ -16,10 +16,11 @@ from cloche.runtime.bridge.pending import (
     SuspendRule,
 )
 from cloche.runtime.bridge.protocol import Call, Start, parse_call, value_reply
-from cloche.runtime.bridge.run_state import RunState, now
+from cloche.runtime.bridge.run_state import RunState
 from cloche.runtime.dispatch import Dispatcher
 from cloche.runtime.errors import ConfigurationError, ProtocolError, SnapshotCorrupt
 from cloche.runtime.limits import Limits
+from cloche.runtime.machine_api import now
 from cloche.runtime.result import ToolCallRecord, Usage
 
 __all__ = ["Answers", "SuspendedOrigin", "checked_answers", "run_as_plain", "run_from_plain"]

@@ -380,7 +380,8 @@ class Session:
             frames = request.frames(guest, run.limits)
             execution = Execution(guest, request, frames, run, self._done, loop)
             execution.paused = suspended
-            self._suspended, run.listener, guest.holder = None, listener, execution
+            run.resume(listener)
+            self._suspended, guest.holder = None, execution
         return execution
 
     def _cancel(self, suspended: "Suspended") -> None:

@@ -1,6 +1,6 @@
 """How a running guest is ended from outside: by its deadline or an interrupt.
 
-:class:`Control` holds one guest's deadline, its pending interrupt and, once it was ended, the reason. The engine's
+:class:`Control` holds one guest's signal to stop and, once it was ended, the reason. The engine's
 epoch is what makes a computing guest look at it: every guest calls back at each bump of its engine's epoch.
 
 So instead of ticking at a fixed rate, :class:`Watch`, one thread per engine, sleeps until the earliest deadline among
@@ -15,9 +15,8 @@ import ctypes
 import math
 import threading
 from collections.abc import Callable
-from time import monotonic
 
-from cloche.runtime.machine_api import StopRun
+from cloche.runtime.machine_api import StopRun, StopSignal, now
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
@@ -25,50 +24,30 @@ __all__ = ["HEARTBEAT", "Control", "RunningGuest", "Watch", "arm", "here"]
 
 
 class Control:
-    """One guest's deadline, pending interrupt and, once it was ended from outside, the reason.
+    """What may end one guest, and what has: its signal and, once it was ended from outside, the reason.
 
-    ``deadline`` is a time of the monotonic clock (infinite for none); ``fired`` is true once the engine was told that
-    the guest must end; ``on_main`` while the guest runs on the main thread.
+    ``on_main`` is true while the guest runs on the main thread.
     """
 
-    __slots__ = ("__weakref__", "_interrupt", "deadline", "fired", "on_main", "stopped")
+    __slots__ = ("__weakref__", "on_main", "stop", "stopped")
 
-    def __init__(self) -> None:
-        self._interrupt: BaseException | None = None
-        self.deadline = math.inf
-        self.fired = False
+    def __init__(self, stop: StopSignal | None = None) -> None:
+        self.stop = StopSignal() if stop is None else stop
         self.on_main = False
         self.stopped: Stopped | None = None
-
-    def set_deadline(self, seconds: float | None) -> None:
-        """Set the deadline to so many seconds from now; None for none."""
-        self.deadline = math.inf if seconds is None else monotonic() + seconds
-        self.fired = False
-
-    def interrupt(self, reason: BaseException) -> None:
-        """Ask for the guest's end; the first reason stays. Does not wake the guest: see the engine's epoch."""
-        if self._interrupt is None:
-            self._interrupt = reason
-        self.fired = True
-
-    def withdraw(self, reason: BaseException) -> None:
-        """Take back an interrupt that came too late to end anything."""
-        if self._interrupt is reason:
-            self._interrupt = None
-            self.fired = False
 
     def halt(self, error: BaseException) -> Stopped:
         """Record that a handler's exception ended the guest; a StopRun stands for its reason."""
         reason = error.reason if isinstance(error, StopRun) else error
+        self.stop.set(reason)
         return self._record(Stopped(StopKind.HOST, reason=reason))
 
     def due(self) -> Stopped | None:
         """Return and record why the guest must end now; None if it may go on."""
-        if self._interrupt is not None:
-            return self._record(Stopped(StopKind.INTERRUPTED, reason=self._interrupt))
-        if monotonic() >= self.deadline:
-            return self._record(Stopped(StopKind.TIME))
-        return None
+        stop = self.stop
+        if stop.reason is not None:
+            return self._record(Stopped(StopKind.INTERRUPTED, reason=stop.reason))
+        return self._record(Stopped(StopKind.TIME)) if now() >= stop.deadline else None
 
     def _record(self, stopped: Stopped) -> Stopped:
         if self.stopped is None:
@@ -126,8 +105,9 @@ class Watch:
         # Not atomic, and need not be: a lost count is one of two runs at the same moment.
         self._entered += 1
         # Like ``look``, without its function calls: this is part of every run.
-        next_look, often = self._next_look, control.on_main or control.fired
-        if control.deadline < next_look or (often and next_look > monotonic() + HEARTBEAT):
+        next_look, stop = self._next_look, control.stop
+        often = control.on_main or stop.reason is not None
+        if stop.deadline < next_look or (often and next_look > now() + HEARTBEAT):
             self._rouse()
 
     def leave(self, control: Control) -> None:
@@ -135,8 +115,8 @@ class Watch:
         self._running.discard(control)
 
     def look(self, control: Control) -> None:
-        """Take a running guest's changed deadline into account."""
-        if self._bound(control, monotonic()) < self._next_look:
+        """Take a running guest's new or changed signal into account."""
+        if self._bound(control, now()) < self._next_look:
             self._rouse()
 
     def running(self) -> int:
@@ -154,38 +134,37 @@ class Watch:
         while True:
             self._wake.clear()
             self._next_look = math.inf
-            wait = self._tick(monotonic())
+            wait = self._tick(now())
             if not self._wake.wait(wait) and self._retire():
                 return
 
-    def _tick(self, now: float) -> float:
+    def _tick(self, moment: float) -> float:
         running = list(self._running)
-        for control in running:
-            control.fired = control.fired or control.deadline <= now
-        if any(control.on_main or control.fired for control in running):
+        if any(control.on_main or control.stop.is_due(moment) for control in running):
             self._bump()
-        self._next_look = min((self._bound(control, now) for control in running), default=now + HEARTBEAT)
-        return min(self._next_look - now, _LINGER)
+        self._next_look = min((self._bound(control, moment) for control in running), default=moment + HEARTBEAT)
+        return min(self._next_look - moment, _LINGER)
 
     def _retire(self) -> bool:
         with self._lock:
             # In the order that the comment on ``_next_look`` asks for.
             self._next_look = math.inf
-            if self._running or not self._is_quiet(monotonic()):
+            if self._running or not self._is_quiet(now()):
                 return False
             self._thread = None
             return True
 
-    def _is_quiet(self, now: float) -> bool:
+    def _is_quiet(self, moment: float) -> bool:
         if self._seen != self._entered:
-            self._seen, self._seen_at = self._entered, now
-        return now - self._seen_at >= _LINGER
+            self._seen, self._seen_at = self._entered, moment
+        return moment - self._seen_at >= _LINGER
 
     @staticmethod
-    def _bound(control: Control, now: float) -> float:
-        if control.fired:
-            return now + HEARTBEAT
-        return min(control.deadline, now + HEARTBEAT) if control.on_main else control.deadline
+    def _bound(control: Control, moment: float) -> float:
+        stop = control.stop
+        if stop.is_due(moment):
+            return moment + HEARTBEAT
+        return min(stop.deadline, moment + HEARTBEAT) if control.on_main else stop.deadline
 
 
 # The engine's word for "go on, with a new deadline".

@@ -1,11 +1,9 @@
 """One live guest, requests in and responses out, and the source that makes such machines of an image."""
 
-import math
 import threading
 from collections.abc import Sequence
 from functools import cached_property
 from threading import get_ident
-from time import monotonic
 from typing import NoReturn
 
 from cloche.runtime.errors import (
@@ -17,7 +15,7 @@ from cloche.runtime.errors import (
     SessionBusy,
     SessionClosed,
 )
-from cloche.runtime.machine_api import Handlers, Piece
+from cloche.runtime.machine_api import Handlers, Piece, StopSignal
 from cloche.runtime.wasm import signals, stack
 from cloche.runtime.wasm.deadlines import Control
 from cloche.runtime.wasm.engine import Engine, Metering
@@ -43,7 +41,7 @@ _FRAMES = 12
 
 
 class WasmMachine:
-    """One instance of a module, served by ``handlers``. Used by one thread at a time, except :meth:`interrupt`.
+    """One instance of a module, served by ``handlers``. Used by one thread at a time, except :meth:`wake`.
 
     ``memory_limit`` caps linear memory and ``table_elements`` the tables; ``max_frame`` caps, in bytes, a request, a
     response, and whatever the guest passes to a handler. Fuel starts out practically unlimited, and there is no
@@ -88,6 +86,11 @@ class WasmMachine:
         self._closed = False
 
     @property
+    def stop(self) -> StopSignal:
+        """The signal that the guest obeys: the one of :meth:`allow`, or one without a deadline."""
+        return self._control.stop
+
+    @property
     def stopped(self) -> BaseException | None:
         """What ended the guest: a handler's or interrupt's exception, or the Stopped of a trap; None while alive."""
         stopped = self._control.stopped
@@ -114,16 +117,16 @@ class WasmMachine:
         deferral.leave()
         return response
 
-    def allow(self, fuel: int | None, seconds: float | None) -> None:
-        """Do :meth:`set_fuel`, unless it is None, and :meth:`set_deadline`."""
+    def allow(self, fuel: int | None, stop: StopSignal) -> None:
+        """Do :meth:`set_fuel`, unless it is None, and end the guest as soon as it computes when this signal says so."""
         if fuel is not None:
             if self._closed or not self._metered:
                 self._require_metered()
             self._guest.set_fuel(fuel)
-        control = self._control
-        control.deadline, control.fired = math.inf if seconds is None else monotonic() + seconds, False
+        self._control.stop = stop
+        # A guest that does not run yet is looked at when it does.
         if self._turn.locked():
-            self.engine.watch.look(control)
+            self.engine.watch.look(self._control)
 
     def set_fuel(self, amount: int) -> None:
         """Set the fuel left. Raises ConfigurationError if the engine does not meter fuel."""
@@ -137,22 +140,10 @@ class WasmMachine:
             self._require_metered()
         return self._guest.fuel_left()
 
-    def set_deadline(self, seconds: float | None) -> None:
-        """End the guest when it computes so many seconds from now; None for never. Holds over several steps."""
-        self._control.set_deadline(seconds)
-        # A guest that does not run yet is looked at when it does.
-        if self._turn.locked():
-            self.engine.watch.look(self._control)
-
-    def interrupt(self, reason: BaseException) -> None:
-        """From any thread: end the guest as soon as it next computes, with this reason in ``stopped``."""
-        self._control.interrupt(reason)
+    def wake(self) -> None:
+        """From any thread: have a guest that computes look at its signal now."""
         self.engine.bump()
         self.engine.watch.look(self._control)
-
-    def withdraw(self, reason: BaseException) -> None:
-        """Take back an interrupt that came too late to end anything."""
-        self._control.withdraw(reason)
 
     def memory_size(self) -> int:
         """Return the bytes of linear memory. It never shrinks, so this is the peak as well. Works after the end too."""

@@ -99,7 +99,7 @@ class Deferral:
             self._saved[number](number, frame)
         except BaseException as error:
             self._raised = error
-            self._control.interrupt(error)
+            self._control.stop.set(error)
 
     def _interrupt_tool(self, number: int, frame: FrameType | None) -> None:
         try:
@@ -112,5 +112,7 @@ class Deferral:
         raised, self._raised = self._raised, None
         if raised is None or (isinstance(error, Stopped) and error.reason is raised):
             return
-        self._control.withdraw(raised)
+        # It came too late to end this guest, and must not end it the next time.
+        if self._control.stop.reason is raised:
+            self._control.stop.reason = None
         raise raised

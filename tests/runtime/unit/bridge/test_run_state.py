@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from cloche.runtime.bridge.run_state import RunState, now
+from cloche.runtime.bridge.run_state import RunState
 from cloche.runtime.errors import Interrupted, TimeExceeded
 from cloche.runtime.limits import Limits
-from cloche.runtime.machine_api import StopRun
+from cloche.runtime.machine_api import StopRun, now
 from cloche.runtime.result import Event, Output
 from cloche.runtime.session.detached import EventFeed
 
@@ -26,7 +26,7 @@ def test_the_first_reason_counts() -> None:
     first, second = Interrupted("first"), Interrupted("second")
     run.interrupt(first)
     run.interrupt(second)
-    for stop in (run.check, lambda: run.stop(second), lambda: run.wait_for(never)):
+    for stop in (run.check, lambda: run.end(second), lambda: run.wait_for(never)):
         with pytest.raises(StopRun) as caught:
             stop()
         assert caught.value.reason is first
@@ -61,19 +61,19 @@ def test_mail_without_a_waiter_wakes_no_thread_early() -> None:
 
 def test_no_time_limit_means_no_deadline() -> None:
     run = RunState(Limits(time=None))
-    assert run.deadline == math.inf
+    assert run.stop.deadline == math.inf
     run.check()
     run.wait_for(lambda: True)
 
 
 def test_time_starts_anew() -> None:
     run = RunState(Limits(time=PATIENCE))
-    before = run.deadline
+    before = run.stop.deadline
     time.sleep(0.01)
     run.start()
-    assert run.deadline is not None
+    assert run.stop.deadline is not None
     assert before is not None
-    assert run.deadline > before
+    assert run.stop.deadline > before
 
 
 async def read(feed: EventFeed) -> list[Event]:

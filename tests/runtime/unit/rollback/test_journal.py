@@ -1,5 +1,6 @@
 """A guest's past: copies of its memory, requests repeated, and when which is taken."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloche.runtime.bridge.transcript import ReplayMismatch, Tape
-from cloche.runtime.machine_api import Piece
+from cloche.runtime.machine_api import Piece, StopSignal
 from cloche.runtime.rollback.checkpoint import PAGE, Checkpoint, changed_pieces
 from cloche.runtime.rollback.journal import Journal
 
@@ -21,7 +22,7 @@ class Memory:
         self.stack_pointer = 1
         self.requests: list[bytes] = []
         self.fuel: int | None = None
-        self.deadline: float | None = None
+        self.stop = StopSignal()
         self.tape: Tape | None = None
         self.asks = 0
 
@@ -33,11 +34,8 @@ class Memory:
             self.tape.replay_clock()
         return b"answer to " + request
 
-    def set_fuel(self, amount: int) -> None:
-        self.fuel = amount
-
-    def set_deadline(self, seconds: float | None) -> None:
-        self.deadline = seconds
+    def allow(self, fuel: int | None, stop: StopSignal) -> None:
+        self.fuel, self.stop = fuel, stop
 
     def view(self) -> memoryview:
         return memoryview(self.content)
@@ -88,7 +86,7 @@ def test_small_requests_are_repeated() -> None:
     assert second.requests == [b"a", b"bb", b"ccc"]
     assert second.content == first.content
     assert second.fuel > 30
-    assert second.deadline is not None
+    assert second.stop.deadline < math.inf
 
 
 @pytest.mark.parametrize("options", [{"fuel": 10**9}, {"size": 10 << 20}])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cloche.runtime.errors import GuestCrashed
-from cloche.runtime.machine_api import Handlers, Piece, StopRun
+from cloche.runtime.machine_api import Handlers, Piece, StopRun, StopSignal
 from cloche.runtime.values import decode, encode
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
@@ -26,9 +26,8 @@ class FakeMachine:
         self.stack_pointer = 7
         self.dead = self.closed = False
         self.fuel = 0
-        self.deadline: float | None = None
+        self.stop = StopSignal()
         self.requests: list[list[Any]] = []
-        self.interrupted: BaseException | None = None
         self._store({})
 
     def step(self, request: bytes, *, roomy: bool = False) -> bytes:
@@ -37,8 +36,8 @@ class FakeMachine:
         self.requests.append(frame)
         self.fuel -= 10
         try:
-            if self.interrupted is not None:
-                raise Stopped(StopKind.INTERRUPTED, reason=self.interrupted)
+            if self.stop.reason is not None:
+                raise Stopped(StopKind.INTERRUPTED, reason=self.stop.reason)
             answer = self._answer(frame)
         except Stopped:
             self.dead = True
@@ -49,8 +48,8 @@ class FakeMachine:
             raise Stopped(StopKind.HOST, reason=reason) from None
         return answer if isinstance(answer, bytes) else encode(answer)
 
-    def allow(self, fuel: int | None, seconds: float | None) -> None:
-        self.fuel, self.deadline = self.fuel if fuel is None else fuel, seconds
+    def allow(self, fuel: int | None, stop: StopSignal) -> None:
+        self.fuel, self.stop = self.fuel if fuel is None else fuel, stop
 
     def set_fuel(self, amount: int) -> None:
         self.fuel = amount
@@ -58,14 +57,8 @@ class FakeMachine:
     def fuel_left(self) -> int:
         return self.fuel
 
-    def set_deadline(self, seconds: float | None) -> None:
-        self.deadline = seconds
-
-    def interrupt(self, reason: BaseException) -> None:
-        self.interrupted = self.interrupted or reason
-
-    def withdraw(self, reason: BaseException) -> None:
-        self.interrupted = None if self.interrupted is reason else self.interrupted
+    def wake(self) -> None:
+        pass
 
     def memory_size(self) -> int:
         return len(self.memory)
@@ -172,9 +165,9 @@ class FakeMachine:
         raise Stopped(StopKind[argument])
 
     def do_until_interrupted(self, argument: str) -> Any:
-        while self.interrupted is None:
+        while self.stop.reason is None:
             pass
-        raise Stopped(StopKind.INTERRUPTED, reason=self.interrupted)
+        raise Stopped(StopKind.INTERRUPTED, reason=self.stop.reason)
 
     def do_grow(self, argument: str) -> Any:
         self.grow_to(int(argument))

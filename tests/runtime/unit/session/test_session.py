@@ -1,6 +1,7 @@
 """A session over a machine that is none: whose fault is whose, what is kept, and what is told to the guest."""
 
 import asyncio
+import math
 import threading
 import time
 from typing import Any
@@ -28,6 +29,7 @@ from cloche.runtime.errors import (
     UnserializableValue,
 )
 from cloche.runtime.limits import Limits
+from cloche.runtime.machine_api import now
 from cloche.runtime.sandbox import Sandbox
 
 from .fake import FakeSource
@@ -140,9 +142,9 @@ def test_fuel_and_deadline_are_set_for_every_run(source: FakeSource, box: Sandbo
     with box.session() as session:
         result = session.run("pass", limits=Limits(fuel=1_000, time=3))
         assert result.usage.fuel == 10
-        assert source.machines[0].deadline == 3
+        assert 0 < source.machines[0].stop.deadline - now() <= 3
         session.run("pass", limits=Limits(fuel=None, time=None))
-        assert source.machines[0].deadline is None
+        assert source.machines[0].stop.deadline == math.inf
         assert source.machines[0].fuel > 1 << 60
 
 

@@ -10,6 +10,7 @@ from types import FrameType
 import pytest
 from tests.signals import send_within
 
+from cloche.runtime.machine_api import StopSignal
 from cloche.runtime.wasm import deadlines
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.machine import WasmMachine
@@ -24,6 +25,11 @@ PATIENCE = 20.0
 @pytest.fixture(params=["fuel", "epoch"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     return Engine.shared(request.param)
+
+
+def interrupt(machine: WasmMachine, reason: BaseException) -> None:
+    machine.stop.set(reason)
+    machine.wake()
 
 
 def in_thread(machine: WasmMachine, request: bytes) -> tuple[threading.Thread, list[BaseException]]:
@@ -43,7 +49,7 @@ def in_thread(machine: WasmMachine, request: bytes) -> tuple[threading.Thread, l
 
 def test_a_deadline_ends_an_endless_loop(machine: WasmMachine) -> None:
     started = time.monotonic()
-    machine.set_deadline(0.05)
+    machine.allow(None, StopSignal.within(0.05))
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.LOOP))
     assert caught.value.kind is StopKind.TIME
@@ -52,7 +58,7 @@ def test_a_deadline_ends_an_endless_loop(machine: WasmMachine) -> None:
 
 
 def test_a_deadline_on_another_thread(machine: WasmMachine) -> None:
-    machine.set_deadline(0.05)
+    machine.allow(None, StopSignal.within(0.05))
     thread, caught = in_thread(machine, deed(Toy.LOOP))
     thread.join(PATIENCE)
     assert isinstance(caught[0], Stopped)
@@ -60,7 +66,7 @@ def test_a_deadline_on_another_thread(machine: WasmMachine) -> None:
 
 
 def test_a_deadline_that_passed_before_the_step(machine: WasmMachine, handlers: FakeHandlers) -> None:
-    machine.set_deadline(0)
+    machine.allow(None, StopSignal.within(0))
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.WRITE, 1, 0, 1))
     assert caught.value.kind is StopKind.TIME
@@ -73,25 +79,25 @@ def test_a_deadline_that_passed_during_a_handler(machine: WasmMachine, handlers:
         return frame
 
     handlers.on_call = sleep
-    machine.set_deadline(0.01)
+    machine.allow(None, StopSignal.within(0.01))
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.CALL_MANY, 10_000))
     assert caught.value.kind is StopKind.TIME
 
 
 def test_a_deadline_holds_over_several_steps_until_it_is_lifted(machine: WasmMachine) -> None:
-    machine.set_deadline(PATIENCE)
+    machine.allow(None, StopSignal.within(PATIENCE))
     for _ in range(3):
         machine.step(deed(Toy.ECHO))
-    machine.set_deadline(0)
-    machine.set_deadline(None)
+    machine.allow(None, StopSignal.within(0))
+    machine.allow(None, StopSignal.within(None))
     machine.step(deed(Toy.ECHO))
 
 
 def test_a_deadline_set_while_the_guest_runs(machine: WasmMachine) -> None:
     thread, caught = in_thread(machine, deed(Toy.LOOP))
     time.sleep(0.02)
-    machine.set_deadline(0.02)
+    machine.allow(None, StopSignal.within(0.02))
     thread.join(PATIENCE)
     assert isinstance(caught[0], Stopped)
     assert caught[0].kind is StopKind.TIME
@@ -103,7 +109,7 @@ def test_deadlines_of_many_guests_at_once(make: Maker, checked: bool) -> None:
     machines = [make() for _ in range(8)]
     started = time.monotonic()
     for number, machine in enumerate(machines):
-        machine.set_deadline(0.02 * (number + 1))
+        machine.allow(None, StopSignal.within(0.02 * (number + 1)))
     runs = [in_thread(machine, deed(Toy.LOOP)) for machine in machines]
     for thread, caught in runs:
         thread.join(PATIENCE)
@@ -129,7 +135,7 @@ class SlowLook:
 
 def test_a_deadline_that_passes_while_the_guest_looks(machine: WasmMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = SlowLook(monkeypatch)
-    machine.set_deadline(0.1)
+    machine.allow(None, StopSignal.within(0.1))
     thread, caught = in_thread(machine, deed(Toy.LOOP))
     machine.engine.bump()
     assert slow.looked.wait(PATIENCE)
@@ -145,7 +151,7 @@ def test_an_interrupt_that_comes_while_the_guest_looks(machine: WasmMachine, mon
     thread, caught = in_thread(machine, deed(Toy.LOOP))
     machine.engine.bump()
     assert slow.looked.wait(PATIENCE)
-    machine.interrupt(RuntimeError("now"))
+    interrupt(machine, RuntimeError("now"))
     slow.go_on.set()
     thread.join(PATIENCE)
     assert isinstance(caught[0], Stopped)
@@ -156,7 +162,7 @@ def test_an_interrupt_carries_its_reason(machine: WasmMachine) -> None:
     thread, caught = in_thread(machine, deed(Toy.LOOP))
     time.sleep(0.02)
     reason = RuntimeError("cancelled")
-    machine.interrupt(reason)
+    interrupt(machine, reason)
     thread.join(PATIENCE)
     assert isinstance(caught[0], Stopped)
     assert caught[0].kind is StopKind.INTERRUPTED
@@ -169,7 +175,7 @@ def test_an_interrupt_ends_only_its_own_guest(make: Maker, checked: bool) -> Non
     victim, neighbour = make(), make()
     thread, caught = in_thread(victim, deed(Toy.LOOP))
     other, spared = in_thread(neighbour, deed(Toy.CALL_MANY, 50_000))
-    victim.interrupt(RuntimeError("you"))
+    interrupt(victim, RuntimeError("you"))
     thread.join(PATIENCE)
     other.join(PATIENCE)
     assert len(caught) == 1
@@ -178,24 +184,22 @@ def test_an_interrupt_ends_only_its_own_guest(make: Maker, checked: bool) -> Non
 
 
 def test_an_interrupt_before_the_step(machine: WasmMachine) -> None:
-    machine.interrupt(RuntimeError("early"))
+    interrupt(machine, RuntimeError("early"))
     with pytest.raises(Stopped) as caught:
         machine.step(deed(Toy.ECHO))
     assert str(caught.value.reason) == "early"
 
 
-def test_an_interrupt_that_is_withdrawn(machine: WasmMachine) -> None:
-    reason = RuntimeError("late")
-    machine.interrupt(reason)
-    machine.withdraw(RuntimeError("late"))
-    machine.withdraw(reason)
+def test_an_interrupt_that_comes_too_late_ends_nothing_else(machine: WasmMachine) -> None:
+    interrupt(machine, RuntimeError("late"))
+    machine.allow(None, StopSignal())
     assert machine.step(deed(Toy.ECHO)) == deed(Toy.ECHO)
 
 
 def test_the_first_interrupt_wins(machine: WasmMachine) -> None:
     first = RuntimeError("first")
-    machine.interrupt(first)
-    machine.interrupt(RuntimeError("second"))
+    interrupt(machine, first)
+    interrupt(machine, RuntimeError("second"))
     with pytest.raises(Stopped):
         machine.step(deed(Toy.ECHO))
     assert machine.stopped is first
@@ -211,7 +215,7 @@ def test_a_thread_that_never_releases_the_lock_by_itself_still_lets_a_guest_end(
     spinner = threading.Thread(target=spin)
     spinner.start()
     try:
-        machine.set_deadline(0.05)
+        machine.allow(None, StopSignal.within(0.05))
         with pytest.raises(Stopped):
             machine.step(deed(Toy.LOOP))
     finally:
@@ -282,7 +286,7 @@ def test_a_handler_that_does_not_raise_leaves_the_guest_alone(machine: WasmMachi
 
     def handle(number: int, frame: FrameType | None) -> None:
         seen.append(number)
-        machine.set_deadline(0.05)
+        machine.allow(None, StopSignal.within(0.05))
 
     before = signal.signal(signal.SIGUSR1, handle)
     try:

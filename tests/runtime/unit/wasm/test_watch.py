@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from cloche.runtime.machine_api import StopSignal, now
 from cloche.runtime.wasm import deadlines as watch_module
 from cloche.runtime.wasm.deadlines import Control, Watch
 
@@ -14,7 +15,7 @@ class Bumps:
         self.first = threading.Event()
 
     def __call__(self) -> None:
-        self.times.append(time.monotonic())
+        self.times.append(now())
         self.first.set()
 
 
@@ -42,11 +43,10 @@ def test_no_thread_before_the_first_deadline() -> None:
 def test_bumps_from_the_deadline_until_the_guest_has_left() -> None:
     bumps = Bumps()
     watch = Watch(bumps)
-    control = Control()
-    control.set_deadline(0.05)
+    control = Control(StopSignal.within(0.05))
     watch.enter(control)
     assert bumps.first.wait(60)
-    assert bumps.times[0] >= control.deadline
+    assert bumps.times[0] >= control.stop.deadline
     # A bump may be lost on a guest that is just looking, so the first one is not the last.
     wait_until(lambda: len(bumps.times) >= 3)
     watch.leave(control)
@@ -58,10 +58,9 @@ def test_bumps_from_the_deadline_until_the_guest_has_left() -> None:
 def test_bumps_for_an_interrupted_guest_until_it_has_left() -> None:
     bumps = Bumps()
     watch = Watch(bumps)
-    control = Control()
-    control.set_deadline(600)
+    control = Control(StopSignal.within(600))
     watch.enter(control)
-    control.interrupt(RuntimeError("end"))
+    control.stop.set(RuntimeError("end"))
     watch.look(control)
     wait_until(lambda: len(bumps.times) >= 2)
     watch.leave(control)
@@ -70,9 +69,7 @@ def test_bumps_for_an_interrupted_guest_until_it_has_left() -> None:
 def test_an_earlier_deadline_overtakes_a_later_one() -> None:
     bumps = Bumps()
     watch = Watch(bumps)
-    late, early = Control(), Control()
-    late.set_deadline(600)
-    early.set_deadline(0.05)
+    late, early = Control(StopSignal.within(600)), Control(StopSignal.within(0.05))
     watch.enter(late)
     time.sleep(0.02)
     watch.enter(early)
@@ -96,8 +93,7 @@ def test_the_thread_ends_when_nothing_runs_and_starts_again() -> None:
     try:
         for _ in range(3):
             bumps.first.clear()
-            control = Control()
-            control.set_deadline(0.01)
+            control = Control(StopSignal.within(0.01))
             watch.enter(control)
             assert bumps.first.wait(60)
             watch.leave(control)
@@ -113,15 +109,17 @@ def test_runs_from_many_threads_are_all_bumped() -> None:
     bumps = Bumps()
     watch = Watch(bumps)
 
+    def bumped_for(control: Control) -> bool:
+        return bool(bumps.times) and bumps.times[-1] >= control.stop.deadline
+
     def run() -> None:
         for _ in range(20):
-            control = Control()
-            control.set_deadline(0.003)
+            control = Control(StopSignal.within(0.003))
             watch.enter(control)
             give_up = time.monotonic() + 60
-            while not control.fired and time.monotonic() < give_up:
+            while not bumped_for(control) and time.monotonic() < give_up:
                 time.sleep(0.001)
-            assert control.fired
+            assert bumped_for(control)
             watch.leave(control)
 
     threads = [threading.Thread(target=run) for _ in range(8)]
