@@ -2,8 +2,9 @@
 
 import sqlite3
 import threading
+import weakref
 from os import PathLike
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.tools import Tool, tool
@@ -13,11 +14,15 @@ __all__ = ["Memo", "NoteStore", "RedisNotes", "SQLiteNotes"]
 
 
 class SQLiteNotes:
-    """Notes in the table ``notes`` of an SQLite database, by default one in memory."""
+    """Notes in the table ``notes`` of an SQLite database, by default one in memory.
+
+    Close it, or use it as a context manager.
+    """
 
     def __init__(self, path: str | PathLike[str] = ":memory:") -> None:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        weakref.finalize(self, self._connection.close)
         self._connection.execute("CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, text TEXT NOT NULL)")
 
     def set(self, key: str, text: str) -> None:
@@ -41,6 +46,12 @@ class SQLiteNotes:
         """Close the database. Safe to call twice."""
         with self._lock:
             self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _execute(self, statement: str, *values: str) -> list[Any]:
         with self._lock:
@@ -76,8 +87,14 @@ class RedisNotes:
         return bool(self._client.hdel(self._name, _storable(key)))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. Safe to call twice."""
         self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _storable(text: str) -> str:
@@ -85,7 +102,7 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-_LONGEST_KEY = 200
+_MAX_KEY = 200
 
 
 class NoteStore(Protocol):
@@ -111,16 +128,16 @@ class NoteStore(Protocol):
 class Memo:
     """Notes that outlive the programs that write them.
 
-    ``store``    default: an SQLite database in memory. ``SQLiteNotes(path)`` keeps notes on disk,
-                 ``RedisNotes(url)`` in a Redis server.
-    ``longest``  characters of one note; default 100,000.
-    ``most``     notes; default 1,000.
+    ``store``       default: an SQLite database in memory. ``SQLiteNotes(path)`` keeps notes on disk,
+                    ``RedisNotes(url)`` in a Redis server. Whoever made a store closes it.
+    ``max_length``  characters of one note; default 100,000.
+    ``max_notes``   default 1,000.
     """
 
-    def __init__(self, store: NoteStore | None = None, *, longest: int = 100_000, most: int = 1_000) -> None:
+    def __init__(self, store: NoteStore | None = None, *, max_length: int = 100_000, max_notes: int = 1_000) -> None:
         self.store: NoteStore = SQLiteNotes() if store is None else store
-        self._longest = longest
-        self._most = most
+        self._max_length = max_length
+        self._max_notes = max_notes
 
     def tools(self) -> list[Tool]:
         """Return the tools ``memo_set``, ``memo_get``, ``memo_list`` and ``memo_delete``."""
@@ -150,7 +167,7 @@ class Memo:
             """
             text = self.store.get(key)
             if text is None:
-                raise ToolRejected("KeyError", f"nothing is kept under {key[:_LONGEST_KEY]!r}")
+                raise ToolRejected("KeyError", f"nothing is kept under {key[:_MAX_KEY]!r}")
             return text
 
         return memo_get
@@ -176,10 +193,10 @@ class Memo:
         return memo_delete
 
     def _check(self, key: str, text: str) -> None:
-        if not 0 < len(key) <= _LONGEST_KEY:
-            raise ToolRejected("ValueError", f"a key has 1 to {_LONGEST_KEY} characters, this one {len(key)}")
-        if len(text) > self._longest:
-            raise ToolRejected("ValueError", f"a note has at most {self._longest} characters, this one {len(text)}")
+        if not 0 < len(key) <= _MAX_KEY:
+            raise ToolRejected("ValueError", f"a key has 1 to {_MAX_KEY} characters, this one {len(key)}")
+        if len(text) > self._max_length:
+            raise ToolRejected("ValueError", f"a note has at most {self._max_length} characters, this one {len(text)}")
         keys = self.store.keys()
-        if len(keys) >= self._most and key not in keys:
-            raise ToolRejected("ValueError", f"there are {self._most} notes, the most there may be: delete some")
+        if len(keys) >= self._max_notes and key not in keys:
+            raise ToolRejected("ValueError", f"there are {self._max_notes} notes and that is the limit: delete some")

@@ -1,92 +1,27 @@
 """SQL queries on a database of the host, kept read-only by the database's own means, not by reading statements."""
 
-import sqlite3
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+import threading
+import weakref
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from time import monotonic
-from typing import Any
+from typing import Any, Self
 
+from cloche.host_tools.builtin._sqlite import SqliteReader
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.tools import Tool
 from cloche.runtime._imports import need
-from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.errors import ConfigurationError, bytes_text
+from cloche.runtime.limits import parse_seconds, parse_size
 
-__all__ = ["Guard", "SqlQuery", "read_only"]
+__all__ = ["SqlQuery"]
 
-
-Guard = Callable[[Any, str, float], AbstractContextManager[None]]
-"""Takes a connection, a statement and the seconds it may take; run inside, it can change nothing."""
-
-# Instructions of SQLite's virtual machine between two looks at the clock.
-_OFTEN = 10_000
-_READING = {
-    sqlite3.SQLITE_SELECT,
-    sqlite3.SQLITE_READ,
-    sqlite3.SQLITE_RECURSIVE,
-}
-# They open files, load code, or read what is not this database's.
-_FORBIDDEN_FUNCTIONS = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"}
-
-
-def read_only(dialect: str) -> Guard:
-    """Return the guard for an SQLAlchemy dialect. Raises ConfigurationError for one that has none."""
-    guards: dict[str, Guard] = {"sqlite": _sqlite, "postgresql": _postgresql, "mysql": _mysql, "mariadb": _mysql}
-    if dialect not in guards:
-        problem = f"{dialect!r} cannot be kept read-only here: give a user without write rights, and writable=True"
-        raise ConfigurationError("database", problem)
-    return guards[dialect]
-
-
-@contextmanager
-def _sqlite(connection: Any, _: str, seconds: float) -> Generator[None, None, None]:
-    raw: sqlite3.Connection = connection.connection.dbapi_connection
-    until = monotonic() + seconds
-    raw.set_authorizer(_authorize)
-    raw.set_progress_handler(lambda: int(monotonic() > until), _OFTEN)
-    try:
-        yield
-    finally:
-        raw.set_authorizer(None)
-        raw.set_progress_handler(None, 0)
-        connection.rollback()
-
-
-def _authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
-    if action == sqlite3.SQLITE_FUNCTION:
-        return sqlite3.SQLITE_DENY if str(second).lower() in _FORBIDDEN_FUNCTIONS else sqlite3.SQLITE_OK
-    return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
-
-
-@contextmanager
-def _postgresql(connection: Any, query: str, seconds: float) -> Generator[None, None, None]:
-    _check_single(query)
-    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
-    try:
-        yield
-    finally:
-        connection.rollback()
-
-
-@contextmanager
-def _mysql(connection: Any, query: str, _: float) -> Generator[None, None, None]:
-    _check_single(query)
-    connection.rollback()
-    connection.exec_driver_sql("START TRANSACTION READ ONLY")
-    try:
-        yield
-    finally:
-        connection.rollback()
-
-
-def _check_single(query: str) -> None:
-    """Refuse several statements in one: the first could end the read-only transaction that the others need."""
-    if ";" in query.rstrip().removesuffix(";"):
-        problem = "one statement at a time; write text that holds a semicolon as a parameter, :name"
-        raise ToolRejected("ValueError", problem)
-
-
-_MOST_DESCRIBED = 50
+_MAX_DESCRIBED = 50
+# What a value costs beside its content, at least.
+_CELL = 50
+_CANCELLED_AGAIN = 0.2
+_Rows = tuple[Sequence[str], Iterable[Sequence[Any]]]
+_Reader = Callable[[str, Mapping[str, Any]], AbstractContextManager[_Rows]]
 
 
 class SqlQuery(Tool):
@@ -105,64 +40,235 @@ class SqlQuery(Tool):
         *,
         writable: bool = False,
         rows: int = 1_000,
+        size: int | str = "1 MiB",
         time: float = 10.0,
         describe: bool = True,
     ) -> None:
         """Query ``database``, an SQLAlchemy URL or Engine.
 
-        Read-only by default, by the database's own means: an authoriser in SQLite, a read-only transaction in
-        PostgreSQL and MySQL, whose user should have few rights besides; other databases are refused unless
-        ``writable``. With ``writable`` each statement is committed, and takes as long as it takes. ``rows`` caps
-        what is returned, ``time`` (seconds) ends read-only queries in SQLite and PostgreSQL. With ``describe`` the
-        tool's help names the tables and their columns.
+        Read-only by default, by the database's own means: an authoriser in SQLite, in a process of its own for each
+        query, which has limits; a read-only transaction in PostgreSQL and MySQL, whose user should have few rights
+        besides. Other databases are refused unless ``writable``. With ``writable`` each statement is committed, and
+        takes what it takes.
+
+        ``rows`` and ``size`` (bytes) cap what one query returns, and in SQLite ``size`` each value in between. ``time``
+        (seconds) ends read-only queries in SQLite and PostgreSQL.
+        With ``describe`` the tool's help names the tables and their columns.
+
+        Close it, or use it as a context manager, to close the connections to a database that was given as a URL.
 
         Raises ConfigurationError where the extra ``cloche[sql]`` is not installed or the database cannot be kept
         read-only.
         """
         self._sqlalchemy: Any = need("sqlalchemy", "sql")
         self._engine: Any = self._sqlalchemy.create_engine(database) if isinstance(database, str) else database
-        self._rows = rows
-        self._time = time
-        self._guard: Any = None if writable else read_only(self._engine.dialect.name)
+        if isinstance(database, str):
+            weakref.finalize(self, self._engine.dispose)
+            self._owned = self._engine
+        else:
+            self._owned = None
+        self._max_rows = rows
+        self._max_bytes = parse_size("size", size, least=1, most=1 << 30)
+        self._read = self._reader(writable, parse_seconds("time", time))
         if describe:
-            self.description = f"{self.description}\n\n{self._tables()}"
-            self._tool_documentation = f"{self._tool_documentation}\n\n{self._tables()}"
+            tables = self._tables()
+            self.description = f"{self.description}\n\n{tables}"
+            self._tool_documentation = f"{self._tool_documentation}\n\n{tables}"
 
     def forward(self, query: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run the statement."""
         try:
-            with self._engine.connect() as connection:
-                return self._run(connection, query, parameters or {})
+            with self._read(query, parameters or {}) as (names, rows):
+                return self._fetched(_distinct(list(names)), rows)
         except self._sqlalchemy.exc.DBAPIError as error:
             raise ToolRejected("ValueError", f"the database refused: {str(error.orig)[:1_000]}") from error
         except self._sqlalchemy.exc.SQLAlchemyError as error:
             raise ToolRejected("ValueError", f"the statement cannot be run: {str(error)[:1_000]}") from error
 
-    def _run(self, connection: Any, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-        statement = self._sqlalchemy.text(query)
-        if self._guard is None:
-            rows = self._fetch(connection.execute(statement, parameters))
-            connection.commit()
-            return rows
-        with self._guard(connection, query, self._time):
-            return self._fetch(connection.execute(statement, parameters))
+    def close(self) -> None:
+        """Close the connections to a database that was given as a URL. Safe to call twice."""
+        if self._owned is not None:
+            self._owned.dispose()
 
-    def _fetch(self, result: Any) -> list[dict[str, Any]]:
-        if not result.returns_rows:
-            return []
-        names = _distinct(list(result.keys()))
-        found = result.fetchmany(self._rows + 1)
-        if len(found) > self._rows:
-            problem = f"more than {self._rows} rows: add LIMIT, or count, sum or filter in the statement"
-            raise ToolRejected("ValueError", problem)
-        return [dict(zip(names, row, strict=True)) for row in found]
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _reader(self, writable: bool, time: float) -> _Reader:
+        dialect = self._engine.dialect.name
+        if writable:
+            return self._written
+        if dialect == "sqlite":
+            self._sqlite = SqliteReader(self._engine.connect, self._max_rows, self._max_bytes, time)
+            return self._selected
+        reader = {"postgresql": _PostgresReader, "mysql": _MysqlReader, "mariadb": _MysqlReader}.get(dialect)
+        if reader is None:
+            problem = f"{dialect!r} cannot be kept read-only here: give a user without write rights, and writable=True"
+            raise ConfigurationError("database", problem)
+        return reader(self._engine.connect, self._sqlalchemy.text, self._max_rows, self._max_bytes, time).rows
+
+    @contextmanager
+    def _selected(self, query: str, parameters: Mapping[str, Any]) -> Generator[_Rows, None, None]:
+        found = self._sqlite.select(query, parameters)
+        if found.more:
+            raise self._too_many() if found.more == "rows" else self._too_large()
+        yield found.names, found.rows
+
+    @contextmanager
+    def _written(self, query: str, parameters: Mapping[str, Any]) -> Generator[_Rows, None, None]:
+        with self._engine.begin() as connection:
+            yield _parts(connection.execute(self._sqlalchemy.text(query), parameters))
+
+    def _fetched(self, names: list[str], rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        left = self._max_bytes
+        # One by one: what is too much is not even fetched.
+        for row in rows:
+            if len(found) == self._max_rows:
+                raise self._too_many()
+            left -= sum(map(_cost, row))
+            if left < 0:
+                raise self._too_large()
+            found.append(dict(zip(names, row, strict=True)))
+        return found
+
+    def _too_many(self) -> ToolRejected:
+        problem = f"more than {self._max_rows} rows: add LIMIT, or count, sum or filter in the statement"
+        return ToolRejected("ValueError", problem)
+
+    def _too_large(self) -> ToolRejected:
+        problem = f"the rows have more than {bytes_text(self._max_bytes)}: select fewer columns, or parts of them"
+        return ToolRejected("ValueError", problem)
 
     def _tables(self) -> str:
         inspector = self._sqlalchemy.inspect(self._engine)
         names = inspector.get_table_names()
-        lines = [f"    {name}({_columns(inspector.get_columns(name))})" for name in names[:_MOST_DESCRIBED]]
-        more = [f"    and {len(names) - _MOST_DESCRIBED} more tables"] if len(names) > _MOST_DESCRIBED else []
+        lines = [f"    {name}({_columns(inspector.get_columns(name))})" for name in names[:_MAX_DESCRIBED]]
+        more = [f"    and {len(names) - _MAX_DESCRIBED} more tables"] if len(names) > _MAX_DESCRIBED else []
         return "\n".join([f"The database is {self._engine.dialect.name}. Its tables:", *lines, *more])
+
+
+class _ServerReader:
+    """Reads a database of a server, in a transaction that changes nothing and is rolled back."""
+
+    def __init__(
+        self, connect: Callable[[], Any], text: Callable[[str], Any], max_rows: int, max_bytes: int, time: float
+    ) -> None:
+        self._connect = connect
+        self._text = text
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._time = time
+
+    @contextmanager
+    def rows(self, query: str, parameters: Mapping[str, Any]) -> Generator[_Rows, None, None]:
+        """Run a query and give the names of its columns and its rows, one by one."""
+        statement = _single(query)
+        with self._connect() as connection:
+            self._begin(connection)
+            with self._timed(connection):
+                result = self._result(connection, statement, parameters)
+                try:
+                    yield _parts(result)
+                except BaseException:
+                    self._give_up(connection, result)
+                    raise
+            connection.rollback()
+
+    def _give_up(self, connection: Any, result: Any) -> None:
+        # There may be any number of rows left, which a connection that is given back would fetch first.
+        connection.invalidate()
+
+    def _begin(self, connection: Any) -> None:
+        raise NotImplementedError
+
+    def _timed(self, connection: Any) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def _result(self, connection: Any, statement: str, parameters: Mapping[str, Any]) -> Any:
+        # Not all rows at once: the server sends the next when this one was looked at.
+        streaming = connection.execution_options(stream_results=True, max_row_buffer=1)
+        return streaming.execute(self._text(statement), parameters)
+
+
+class _MysqlReader(_ServerReader):
+    def _begin(self, connection: Any) -> None:
+        connection.rollback()
+        connection.exec_driver_sql("START TRANSACTION READ ONLY")
+
+
+class _PostgresReader(_ServerReader):
+    def _begin(self, connection: Any) -> None:
+        # An engine may be set to commit by itself, where there is no transaction to be read-only.
+        connection.execution_options(isolation_level="READ COMMITTED")
+        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(self._time * 1000))}")
+
+    def _timed(self, connection: Any) -> AbstractContextManager[None]:
+        # The server's own limit is for each row that is asked for, this one for all of them.
+        cancel = getattr(connection.connection.dbapi_connection, "cancel", None)
+        return nullcontext() if cancel is None else _cancelled(cancel, monotonic() + self._time)
+
+    def _give_up(self, connection: Any, result: Any) -> None:
+        # The cursor is the server's, and ends with its rows. A query that was cancelled has ended it already.
+        with suppress(Exception):
+            result.close()
+
+    def _result(self, connection: Any, statement: str, parameters: Mapping[str, Any]) -> Any:
+        # By itself first: what stands there as one query is one within parentheses too, and cannot end before them.
+        connection.execute(self._text(f"DECLARE cloche_query NO SCROLL CURSOR FOR {statement}"), parameters)
+        return super()._result(connection, self._bounded(statement), parameters)
+
+    def _bounded(self, statement: str) -> str:
+        """Return a query that fails at a row that is too large, on the server: a driver would take in all of it."""
+        row = "CAST((cloche_row.*) AS text)"
+        problem = f"a row is larger than {bytes_text(self._max_bytes)}: "
+        fails = f"CAST('{problem}' || left({row}, 0) AS boolean)"
+        fits = f"CASE WHEN octet_length({row}) <= {self._max_bytes} THEN true ELSE {fails} END"
+        return f"SELECT cloche_row.* FROM (\n{statement}\n) AS cloche_row WHERE {fits} LIMIT {self._max_rows + 1}"
+
+
+@contextmanager
+def _cancelled(cancel: Callable[[], object], until: float) -> Generator[None, None, None]:
+    """Call ``cancel`` from that moment on until the block ends, and never after it: others use the connection then."""
+    done = threading.Event()
+
+    def watch() -> None:
+        pause = until - monotonic()
+        # Again and again: the server forgets it where no statement runs at that moment.
+        while not done.wait(max(0.0, pause)):
+            with suppress(Exception):
+                cancel()
+            pause = _CANCELLED_AGAIN
+
+    watcher = threading.Thread(target=watch, name="cloche-sql", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _single(query: str) -> str:
+    """Return the statement. Several in one are refused: the first could end the transaction that the others need."""
+    statement = query.rstrip().removesuffix(";")
+    if ";" in statement:
+        problem = "one statement at a time; write text that holds a semicolon as a parameter, :name"
+        raise ToolRejected("ValueError", problem)
+    return statement
+
+
+def _parts(result: Any) -> _Rows:
+    return (list(result.keys()), result) if result.returns_rows else ((), ())
+
+
+def _cost(value: Any) -> int:
+    if isinstance(value, (str, bytes, bytearray)):
+        return _CELL + len(value)
+    return _CELL if value is None or isinstance(value, (int, float)) else _CELL + len(str(value))
 
 
 def _columns(columns: list[dict[str, Any]]) -> str:

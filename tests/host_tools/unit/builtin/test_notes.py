@@ -73,12 +73,12 @@ def test_notes_on_disk_outlive_the_memo(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("key", "text"), [("", "x"), ("k" * 201, "x"), ("k", "x" * 11)])
 def test_sizes_are_limited(key: str, text: str) -> None:
     with pytest.raises(ToolRejected) as caught:
-        tools(Memo(longest=10))["memo_set"](key, text)
+        tools(Memo(max_length=10))["memo_set"](key, text)
     assert caught.value.guest_type == "ValueError"
 
 
 def test_the_number_of_notes_is_limited_but_they_can_be_replaced() -> None:
-    memo = tools(Memo(most=1))
+    memo = tools(Memo(max_notes=1))
     memo["memo_set"]("a", "one")
     memo["memo_set"]("a", "two")
     with pytest.raises(ToolRejected, match="delete some"):
