@@ -87,8 +87,8 @@ class SqliteReader:
     def _asked(self, request: bytes) -> dict[str, Any]:
         command = [sys.executable, "-I", "-S", str(_WORKER)]
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(command, env=environment, **pipes) as worker:
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=null) as worker:
             try:
                 answer, _ = worker.communicate(request, self._time)
             except subprocess.TimeoutExpired:

@@ -19,6 +19,7 @@ _MEMORY = 256 << 20
 _TEMPORARY = 256 << 20
 """Bytes of one temporary file, such as a sorter's."""
 _CELL = 50
+_DICTS = frozenset({dict})
 _READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 # They open files, load code, or read what is not this database's.
 _FORBIDDEN_FUNCTIONS = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"}
@@ -32,7 +33,7 @@ def packed(value: Any) -> Any:
 
 def unpacked(value: Any) -> Any:
     """Return a value that was packed."""
-    return base64.b64decode(value["b"]) if isinstance(value, dict) else value
+    return base64.b64decode(value["b"]) if type(value) in _DICTS else value
 
 
 def _main() -> None:
