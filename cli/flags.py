@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from cloche.cli.exit_codes import CommandError
 from cloche.runtime.errors import bytes_text, count_text
-from cloche.runtime.limits import LIMITS, LimitChanges, Limits
+from cloche.runtime.limits import LIMITS, METERINGS, LimitChanges, Limits
 
 if TYPE_CHECKING:
     from cloche import Sandbox
@@ -54,7 +54,7 @@ def add_sandbox_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a sandbox to a command: tools, metering, seed and limits."""
     add_tool_flag(parser)
     parser.add_argument(
-        "--metering", choices=("fuel", "epoch", "none"), default="fuel", help="what bounds computing (default: fuel)"
+        "--metering", choices=tuple(METERINGS), default="fuel", help="what bounds computing (default: fuel)"
     )
     parser.add_argument("--seed", metavar="SEED", help="make randomness repeatable: a number or any text")
     add_limit_flags(parser)

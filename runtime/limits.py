@@ -13,9 +13,12 @@ from cloche.runtime.result import Usage
 
 __all__ = [
     "LIMITS",
+    "METERINGS",
     "LimitChanges",
     "LimitRow",
     "Limits",
+    "Metering",
+    "MeteringMode",
     "SessionBudget",
     "Spent",
     "parse_count",
@@ -143,6 +146,26 @@ LIMITS = {
     "pending": LimitRow("count", "tool calls waiting at once", 1, 10_000),
 }
 """Every limit by name: the constructor, the caps of the guest and the flags of the command line follow this table."""
+
+
+Metering = Literal["fuel", "epoch", "none"]
+"""How an engine bounds computing; :data:`METERINGS` says what each can do."""
+
+
+class MeteringMode(NamedTuple):
+    """What a metering can do: count a run's fuel, and interrupt a program that computes, as time limits need it."""
+
+    counts_fuel: bool
+    interrupts: bool
+    about: str
+
+
+METERINGS: dict[Metering, MeteringMode] = {
+    "fuel": MeteringMode(True, True, "every instruction is counted: repeatable, and the default"),
+    "epoch": MeteringMode(False, True, "only time is bounded: faster, and the limit of fuel is not applied"),
+    "none": MeteringMode(False, False, "for benchmarks only: neither fuel nor time end a program that computes"),
+}
+"""Every metering by name: the engine, the machines and the flags of the command line follow this table."""
 
 
 class LimitChanges(TypedDict, total=False):

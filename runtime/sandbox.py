@@ -8,7 +8,7 @@ from cloche.runtime.bridge.pending import SuspendRule
 from cloche.runtime.bridge.run_state import Listener
 from cloche.runtime.dispatch import Dispatcher, as_dispatcher
 from cloche.runtime.errors import ConfigurationError
-from cloche.runtime.limits import Limits, SessionBudget
+from cloche.runtime.limits import Limits, Metering, SessionBudget
 from cloche.runtime.machine_api import MachineSource
 from cloche.runtime.recording.recorder import Recorder
 from cloche.runtime.result import Event, Result
@@ -17,7 +17,6 @@ from cloche.runtime.session.guest import SessionGuest
 from cloche.runtime.session.pauses import SuspendedOrigin
 from cloche.runtime.session.session import Session
 from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.wasm.engine import Metering
 from cloche.runtime.wasm.machine import ImageSource
 
 __all__ = ["Sandbox"]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from cloche import Limits, Result, Sandbox, Session, Suspended, tool
 from cloche.bench.adapters.base import Kept, Run, Runner
-from cloche.runtime.wasm.engine import Metering
+from cloche.runtime.limits import Metering
 
 __all__ = ["ClocheAdapter", "EpochAdapter", "NonblockingAdapter", "UnmeteredAdapter"]
 

@@ -4,18 +4,17 @@ import os
 import platform
 import threading
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import wasmtime
 
 from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.limits import METERINGS, Metering, MeteringMode
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.deadlines import Watch
 
-__all__ = ["MAX_WASM_STACK", "MIN_WASMTIME", "WASMTIME_VERSION", "Engine", "Metering", "check_version"]
+__all__ = ["MAX_WASM_STACK", "MIN_WASMTIME", "WASMTIME_VERSION", "Engine", "check_version"]
 
-Metering = Literal["fuel", "epoch", "none"]
-METERINGS: tuple[Metering, ...] = ("fuel", "epoch", "none")
 
 # Earlier versions let a deadline, a limit or the sandbox itself be bypassed (GHSA-j366-h8gg-77pm, CVE-2026-44216).
 MIN_WASMTIME = (50, 0, 1)
@@ -71,8 +70,7 @@ def check_version(version: str = WASMTIME_VERSION) -> None:
 class Engine:
     """Compiles and runs guests with one kind of metering. May be shared by all threads.
 
-    ``fuel`` counts instructions and can interrupt; ``epoch`` can only interrupt; ``none`` can do neither, and a
-    guest's endless loop then blocks its thread for ever. Use :meth:`shared`, which keeps one per process.
+    ``mode`` is the row of :data:`METERINGS` that says what it can do. Use :meth:`shared`, which keeps one per process.
 
     Raises ConfigurationError for another ``metering``, and in a process that was forked from one with an engine.
     """
@@ -82,11 +80,12 @@ class Engine:
 
     def __init__(self, metering: Metering = "fuel", *, max_wasm_stack: int = MAX_WASM_STACK) -> None:
         if metering not in METERINGS:
-            raise ConfigurationError("metering", f"{metering!r} is none of {', '.join(METERINGS)}")
+            raise ConfigurationError("metering", f"{metering!r} is not a metering: write {' or '.join(METERINGS)}")
         forks.require_same_process()
         self.metering: Metering = metering
+        self.mode = METERINGS[metering]
         self.max_wasm_stack = max_wasm_stack
-        self.wasmtime = wasmtime.Engine(_configure(metering, max_wasm_stack))
+        self.wasmtime = wasmtime.Engine(_configure(self.mode, max_wasm_stack))
         self.forks = forks
         self.address = native.address(self.wasmtime.ptr())
         self.watch = Watch(self.bump)
@@ -99,11 +98,6 @@ class Engine:
             if metering not in cls._shared:
                 cls._shared[metering] = cls(metering)
             return cls._shared[metering]
-
-    @property
-    def interruptible(self) -> bool:
-        """Whether deadlines and interrupts reach a computing guest."""
-        return self.metering != "none"
 
     def bump(self) -> None:
         """Advance the epoch, so that every computing guest looks whether it must end. From any thread."""
@@ -125,14 +119,14 @@ class Engine:
         forks.require_same_process()
 
 
-def _configure(metering: Metering, max_wasm_stack: int) -> wasmtime.Config:
+def _configure(mode: MeteringMode, max_wasm_stack: int) -> wasmtime.Config:
     config = wasmtime.Config()
     for name in _OFF:
         setattr(config, name, False)
     for name in _ON:
         setattr(config, name, True)
-    config.consume_fuel = metering == "fuel"
-    config.epoch_interruption = metering != "none"
+    config.consume_fuel = mode.counts_fuel
+    config.epoch_interruption = mode.interrupts
     _configure_code(config)
     _configure_stack(config, max_wasm_stack)
     return config

@@ -11,18 +11,11 @@ import wasmtime
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm.cache import CompiledCache
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.imports import IMPORTS
+from cloche.runtime.wasm.imports import EXPORTS, IMPORTS
 from cloche.runtime.wasm.instance import InstanceTemplate
 from cloche.runtime.wasm.memory import PAGE
 
-__all__ = ["DEFAULT_IMAGE", "EXPORTS", "GuestImage", "check_interface", "read_manifest"]
-
-
-# name -> (parameters, results) of the functions an image must export.
-EXPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "cloche_inbox": (("i32",), ("i32",)),
-    "cloche_step": (("i32",), ("i64",)),
-}
+__all__ = ["DEFAULT_IMAGE", "GuestImage", "check_interface", "read_manifest"]
 
 
 def check_interface(module: wasmtime.Module) -> int:

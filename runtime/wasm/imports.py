@@ -15,7 +15,7 @@ from cloche.runtime.machine_api import Handlers
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.deadlines import Control, RunningGuest, here
 
-__all__ = ["CALLBACKS", "IMPORTS", "MAX_FRAME", "GuestImports", "Linear", "ServedGuest"]
+__all__ = ["CALLBACKS", "EXPORTS", "IMPORTS", "MAX_FRAME", "GuestImports", "Linear", "ServedGuest"]
 
 # The whole door: name -> (parameters, results). A module that imports anything else is refused.
 IMPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -24,6 +24,11 @@ IMPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "write": (("i32", "i32", "i32"), ()),
     "clock": (("i32",), ("i64",)),
     "entropy": (("i32", "i32"), ()),
+}
+# And what it must export beside its memory and its stack pointer.
+EXPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "cloche_inbox": (("i32",), ("i32",)),
+    "cloche_step": (("i32",), ("i64",)),
 }
 # The default cap of one frame from the guest, in bytes.
 MAX_FRAME = 64 * 1024 * 1024

@@ -18,7 +18,7 @@ from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.deadlines import Control, arm, here
 from cloche.runtime.wasm.engine import Engine
-from cloche.runtime.wasm.imports import CALLBACKS, IMPORTS, GuestImports, ServedGuest
+from cloche.runtime.wasm.imports import CALLBACKS, EXPORTS, IMPORTS, GuestImports, ServedGuest
 from cloche.runtime.wasm.memory import Memory
 from cloche.runtime.wasm.recycling import InstancePool, OwnPages
 from cloche.runtime.wasm.traps import Stopped, kind_of, trap_text
@@ -42,7 +42,8 @@ class StoreLimits:
     tables: int
 
 
-_EXPORTS = (b"memory", b"__stack_pointer", b"cloche_inbox", b"cloche_step")
+# The first two are found by their place in here, functions by their name.
+_EXPORTS = (b"memory", b"__stack_pointer", *map(str.encode, EXPORTS))
 # The scratch words of a guest: one raw value of 16 bytes, the trap, a 64-bit number, the instance, the exports.
 _TRAP, _NUMBER, _INSTANCE = 2, 3, 4
 _EXPORTS_AT = _INSTANCE + native.INSTANCE_SIZE // 8
@@ -232,12 +233,12 @@ class Instance(ServedGuest):
 
     def _limit(self, limits: StoreLimits) -> None:
         native.set_limits(self._store, limits.memory, limits.table_elements, 1, limits.tables, 1)
-        if self._engine.metering == "fuel":
+        if self._engine.mode.counts_fuel:
             self.set_fuel(FUEL_FULL)
 
     def _prepare(self, limits: StoreLimits) -> None:
         self._limit(limits)
-        if self._engine.interruptible:
+        if self._engine.mode.interrupts:
             arm(self._store, self._context)
 
     def _instantiate(self, template: InstanceTemplate) -> None:
@@ -252,7 +253,10 @@ class Instance(ServedGuest):
             place = self._at + 8 * (_EXPORTS_AT + index * _EXPORT_WORDS)
             if not native.find_export(self._context, self._at + 8 * _INSTANCE, name, len(name), place):
                 raise ImageError(f"the guest image does not export {name.decode()}")
-        self._inbox, self._step = self._export(2), self._export(3)
+        self._inbox, self._step = self._function(b"cloche_inbox"), self._function(b"cloche_step")
+
+    def _function(self, name: bytes) -> int:
+        return self._export(_EXPORTS.index(name))
 
     def _export(self, index: int) -> int:
         return self._at + 8 * (_EXPORTS_AT + index * _EXPORT_WORDS) + native.EXTERN_VALUE

@@ -15,10 +15,11 @@ from cloche.runtime.errors import (
     SessionBusy,
     SessionClosed,
 )
+from cloche.runtime.limits import Metering
 from cloche.runtime.machine_api import Handlers, Piece, StopSignal
 from cloche.runtime.wasm import signals, stack
 from cloche.runtime.wasm.deadlines import Control
-from cloche.runtime.wasm.engine import Engine, Metering
+from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.image import GuestImage
 from cloche.runtime.wasm.imports import MAX_FRAME, GuestImports
 from cloche.runtime.wasm.instance import Instance, InstanceTemplate, StoreLimits
@@ -81,7 +82,7 @@ class WasmMachine:
         self._pages = self._guest.pages
         self._thread = get_ident()
         # Known beforehand: a guest that was restored must not spend more fuel than one that was asked long ago.
-        self._metered = engine.metering == "fuel"
+        self._metered = engine.mode.counts_fuel
         self._small_inbox = template.small_inbox
         self._closed = False
 
@@ -313,7 +314,7 @@ class ImageSource:
     @property
     def metered(self) -> bool:
         """Whether its machines count fuel."""
-        return self.engine.metering == "fuel"
+        return self.engine.mode.counts_fuel
 
     @property
     def least_memory(self) -> int:

@@ -101,10 +101,10 @@ class _CheckedGuest(Instance):
 
     def _prepare_store(self, engine: Engine, limits: StoreLimits) -> None:
         self._wasm_store.set_limits(limits.memory, limits.table_elements, 1, limits.tables, 1)
-        if engine.interruptible:
+        if engine.mode.interrupts:
             store: Any = self._wasm_store
             arm(native.address(store.ptr()), native.address(store._context()))
-        if engine.metering == "fuel":
+        if engine.mode.counts_fuel:
             self.set_fuel(FUEL_FULL)
 
     def _start(self, linker: wasmtime.Linker, module: wasmtime.Module) -> Any:

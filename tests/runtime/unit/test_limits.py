@@ -5,9 +5,11 @@ from inspect import signature
 from typing import Any
 
 import pytest
+import wasmtime
 
 from cloche.runtime.errors import ConfigurationError
-from cloche.runtime.limits import LIMITS, LimitChanges, Limits
+from cloche.runtime.limits import LIMITS, METERINGS, LimitChanges, Limits, Metering
+from cloche.runtime.wasm.engine import Engine
 
 
 def test_the_table_names_every_limit_and_no_other() -> None:
@@ -41,3 +43,22 @@ def test_a_limit_keeps_to_its_row(name: str) -> None:
 def test_the_guest_applies_the_caps_that_the_table_gives_it() -> None:
     caps = Limits(files=7, file_bytes=8, message=70, traceback=71, result=72, argument=73).guest_caps()
     assert caps == {"files": 7, "bytes": 8, "message": 70, "traceback": 71, "result": 72, "argument": 73}
+
+
+@pytest.mark.parametrize("name", METERINGS)
+def test_an_engine_does_what_its_metering_says(name: Metering) -> None:
+    engine, mode = Engine.shared(name), METERINGS[name]
+    assert engine.mode is mode
+    store = wasmtime.Store(engine.wasmtime)
+    if mode.counts_fuel:
+        store.set_fuel(5)
+        assert store.get_fuel() == 5
+    else:
+        with pytest.raises(wasmtime.WasmtimeError):
+            store.set_fuel(5)
+
+
+def test_metering_that_is_none_of_them_is_refused() -> None:
+    wrong: Any = "guess"
+    with pytest.raises(ConfigurationError, match="'guess' is not a metering: write fuel or epoch or none"):
+        Engine(wrong)
