@@ -91,7 +91,7 @@ class Deferral:
             self._deliver(error)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._host.in_handler:
+        if self._host.in_handler and not _is_in_finalizer(frame):
             # A tool is running, inside our ``try``: interrupt it where it is.
             self._interrupt_tool(number, frame)
             return
@@ -116,3 +116,12 @@ class Deferral:
         if self._control.stop.reason is raised:
             self._control.stop.reason = None
         raise raised
+
+
+def _is_in_finalizer(frame: FrameType | None) -> bool:
+    """Return whether Python would drop what is raised here: the garbage collector runs a finalizer anywhere."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False

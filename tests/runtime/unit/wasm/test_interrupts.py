@@ -270,6 +270,29 @@ def test_ctrl_c_during_a_handler_interrupts_the_handler(
     assert time.monotonic() - started < PATIENCE
 
 
+class Finalized:
+    """Ctrl-C comes while the garbage collector is at it."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@posix
+def test_ctrl_c_during_a_finalizer_is_not_dropped(
+    machine: WasmMachine, handlers: FakeHandlers, raising_handler: list[int]
+) -> None:
+    garbage = [Finalized()]
+
+    def collect(frame: bytes) -> bytes:
+        garbage.clear()
+        return frame
+
+    handlers.on_call = collect
+    with pytest.raises(Stopped) as caught:
+        machine.step(deed(Toy.CALL_MANY, -1))
+    assert isinstance(caught.value.reason, Signalled)
+
+
 @posix
 def test_ctrl_c_in_the_middle_of_many_callbacks(make: Maker, raising_handler: list[int]) -> None:
     for _ in range(10):
