@@ -53,7 +53,7 @@ class Dispatcher(Protocol):
     """The tools of a sandbox, as the runtime sees them. Safe to use from several threads at once."""
 
     def specs(self) -> list[ToolSpec]:
-        """Return what the guest is told about each tool; every value can cross the bridge."""
+        """Return what the guest has to know of each tool; every value can cross the bridge."""
         ...
 
     def version(self) -> int:
@@ -89,7 +89,7 @@ class SuspendingDispatcher(Protocol):
         ...
 
     def suspends(self, name: str) -> bool:
-        """Return whether calls of this tool wait for somebody's answer; False for an unknown tool."""
+        """Return whether calls of this tool wait for an answer; False for an unknown tool."""
         ...
 
     def needs_approval(self, name: str) -> bool:
@@ -112,7 +112,7 @@ class AnsweredCall(NamedTuple):
 
 @runtime_checkable
 class AnsweringDispatcher(Protocol):
-    """What a dispatcher also has if it is told how calls that waited are answered, on the thread that goes on.
+    """What a dispatcher also has if it takes part in the answers to calls that waited, on the thread that resumes.
 
     Without it, calls that were approved are made with :meth:`Dispatcher.call`, and values reach the program as given.
     """

@@ -86,8 +86,8 @@ class Machine(Protocol):
         """Whether the guest was ended or closed, so that it can do nothing more."""
         ...
 
-    def step(self, request: bytes, *, roomy: bool = False) -> bytes:
-        """Handle one request and return the response. ``roomy``: this thread's stack is known to have room for it.
+    def step(self, request: bytes, *, stack_checked: bool = False) -> bytes:
+        """Handle one request and return the response. ``stack_checked``: this thread's stack has room for it.
 
         Raises Stopped, and the machine is dead, if the guest was ended; MemoryExceeded if the request found no room,
         or a CallerError if nothing was run.

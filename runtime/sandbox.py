@@ -140,14 +140,14 @@ class Sandbox:
         suspend: SuspendRule | None = None,
         recorder: Recorder | None = None,
     ) -> Session:
-        """Return a session that goes on from a snapshot, with this sandbox's tools and limits.
+        """Return a session that continues from a snapshot, with this sandbox's tools and limits.
 
-        A program that was suspended in it is its ``suspended``: it goes on under the limits that it was started with,
+        A program that was suspended in it is its ``suspended``: it is resumed under the limits it was started with,
         and waits at further calls by the rule ``suspend``, as :meth:`Session.start` would have it.
 
         Its variables, files and everything else in the guest are as they were. It has new random numbers and the
-        present time, except where the snapshot's session had a seed or another clock: these go on from where they
-        stood. What it has used counts on, against ``budget``, or the snapshot's own if that is None.
+        present time, except where the snapshot's session had a seed or another clock: these continue from where they
+        stood. What it has used still counts, against ``budget``, or the snapshot's own if that is None.
 
         Raises SnapshotCorrupt for bytes that are no snapshot or not the whole one, and SnapshotMismatch for one of
         another image, one that was sealed with another ``key`` than this, or is not this ``tenant``'s, or does not
@@ -209,8 +209,8 @@ class Sandbox:
     ) -> tuple[Limits, SessionGuest]:
         limits = self._limits if limits is None else _checked(limits)
         self._check_memory(limits)
-        world = Environment(self._seed, self._clock)
-        return limits, SessionGuest(self._source, self._tools, world, limits.memory, rollback, budget)
+        environment = Environment(self._seed, self._clock)
+        return limits, SessionGuest(self._source, self._tools, environment, limits.memory, rollback, budget)
 
     def _check_memory(self, limits: Limits) -> None:
         least = self._source.least_memory

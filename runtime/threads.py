@@ -202,7 +202,7 @@ class ThreadPool:
         work.over = True
         if self.left_behind:
             self.left_behind.discard(work)
-        # Idle first, told second: whoever was waiting may have the next work for this very thread.
+        # Idle first, then tell: whoever was waiting may have the next work for this very thread.
         stays = len(self._idle) < _MAX_IDLE
         if stays:
             self._idle.append(inbox)

@@ -135,7 +135,7 @@ class PendingCalls:
         return id_
 
     def needs_approval(self, name: str) -> bool:
-        """Return whether a tool is called only by somebody's leave."""
+        """Return whether a tool is called only with approval."""
         return self._tools is not None and self._tools.needs_approval(name)
 
     def settle(self, response: WaitingResponse) -> None:
@@ -202,7 +202,7 @@ def approving_dispatcher(tools: Dispatcher, held: PendingCall) -> Dispatcher:
 
 
 def settle_answer(tools: Dispatcher, held: PendingCall, answer: GiveValue | RaiseError) -> Settled:
-    """Return how a call ends that is answered and not made. On the thread that the program goes on with."""
+    """Return how a call ends that is answered and not made. On the thread that the program is resumed on."""
     value, error = (None, answer.error) if isinstance(answer, RaiseError) else (answer.value, None)
     if not isinstance(tools, AnsweringDispatcher):
         return Settled(value, error)
@@ -235,7 +235,7 @@ class _ApprovedDispatcher(NoTools):
 
 
 def _answered_call(held: PendingCall) -> AnsweredCall:
-    """Return the call as the guest sent it, and not as anybody may have changed it since."""
+    """Return the call as the guest sent it, whatever was changed since."""
     call = parse_call(held.frame)
     assert isinstance(call, Call | Start)
     return AnsweredCall(call.name, call.args, call.kwargs, held.since)

@@ -61,7 +61,7 @@ class OutputBuffer:
 
 
 MAX_WAIT = 1e9
-"""Seconds beyond which a wait is not told from one without end."""
+"""Seconds beyond which a wait counts as one without end."""
 
 Listener = Callable[[Event], object]
 """Called with each event, on the guest's thread, while the guest stands still."""
@@ -84,7 +84,7 @@ class RunState:
     used when it was suspended the last time; ``record`` is where it is recorded, if it is.
     """
 
-    # Defaults here rather than slots set one by one: one is made for each run, and most of it is never asked for.
+    # Defaults here rather than slots set one by one: one is made for each run, which uses few of them.
     carried: Usage = NO_USAGE
     record: RecordedRun | None = None
     streams: tuple[OutputBuffer, OutputBuffer] | None = None

@@ -33,7 +33,7 @@ def take_snapshot(
 
 
 def restore_guest(guest: SessionGuest, snapshot: Snapshot) -> None:
-    """Let a guest that has not run yet go on from a snapshot.
+    """Let a guest that has not run yet continue from a snapshot.
 
     Raises SnapshotMismatch or SnapshotCorrupt, before anything is loaded.
     """
@@ -43,15 +43,15 @@ def restore_guest(guest: SessionGuest, snapshot: Snapshot) -> None:
     checkpoint = checkpoint_of(snapshot, guest.source)
     guest.spent = facts.spent
     guest.budget = facts.budget if guest.budget is None else guest.budget
-    guest.world.resume(facts.world)
+    guest.environment.resume(facts.world)
     guest.resume_at(checkpoint, facts.told.caps, facts.told.tools == _fingerprint(guest.tools))
 
 
 def make_twin(guest: SessionGuest, checkpoint: Checkpoint) -> SessionGuest:
     """Return another guest in the state of this one. Raises SessionClosed if there is no room for it."""
-    world = Environment(None, None)
-    world.resume(guest.world.state())
-    other = SessionGuest(guest.source, guest.tools, world, guest.memory, guest.keeps, guest.budget)
+    environment = Environment(None, None)
+    environment.resume(guest.environment.state())
+    other = SessionGuest(guest.source, guest.tools, environment, guest.memory, guest.keeps, guest.budget)
     other.spent = guest.spent
     other.resume_at(checkpoint, *guest.known())
     return other
@@ -62,7 +62,7 @@ def _facts(
 ) -> SnapshotFacts:
     caps, knows_tools = guest.known()
     # How long a run took differs each time; it is left out where everything else is repeatable and nothing bounds it.
-    timeless = guest.world.is_repeatable and (guest.budget is None or guest.budget.time is None)
+    timeless = guest.environment.is_repeatable and (guest.budget is None or guest.budget.time is None)
     return SnapshotFacts(
         image=guest.source.digest,
         abi=ABI,
@@ -71,7 +71,7 @@ def _facts(
         tools=tuple(sorted(spec["name"] for spec in guest.tools.specs())),
         spent=guest.spent._replace(time=0.0) if timeless else guest.spent,
         budget=guest.budget,
-        world=guest.world.state(),
+        world=guest.environment.state(),
         told=KnownFacts(caps, _fingerprint(guest.tools) if knows_tools else None),
         tenant=tenant,
         suspension=suspension,

@@ -51,25 +51,31 @@ __all__ = [
 
 # The largest piece of memory that the interpreter asks for by itself.
 _ARENA = 1 << 20
-# Characters become at most four bytes, and a report has a few short fields beside its texts.
+# A character becomes four bytes or fewer, and a report has a few short fields beside its texts.
 _PER_CHARACTER = 4
 _REPORT = 4096
 
 
-def check_answer(response: bytes, limits: Limits, waiting: PendingCalls | None, most: int | None = None) -> Response:
-    """Return a checked response. Raises ProtocolError; ``most`` replaces the cap on the value's encoded bytes.
+def check_answer(
+    response: bytes, limits: Limits, waiting: PendingCalls | None, max_bytes: int | None = None
+) -> Response:
+    """Return a checked response. Raises ProtocolError; ``max_bytes`` replaces the cap on the value's encoded bytes.
 
     A program is suspended only where calls of it wait, and for just those.
     """
     if response == NOTHING:
         return FINISHED
-    cap = (limits.result if most is None else most) + _PER_CHARACTER * (limits.message + limits.traceback) + _REPORT
+    cap = (
+        (limits.result if max_bytes is None else max_bytes)
+        + _PER_CHARACTER * (limits.message + limits.traceback)
+        + _REPORT
+    )
     if len(response) > cap:
-        raise ProtocolError(f"a response of {len(response)} bytes, where {cap} is the most")
+        raise ProtocolError(f"a response of {len(response)} bytes is larger than {cap}")
     answer = parse_response(response)
     if isinstance(answer, WaitingResponse):
         if waiting is None:
-            raise ProtocolError("the program was suspended, which nobody asked for")
+            raise ProtocolError("the program was suspended in a run that cannot be")
         waiting.settle(answer)
     return answer
 
@@ -90,16 +96,16 @@ def error_of_stop(stopped: Stopped, run: RunState) -> BaseException:
             return GuestCrashed(str(stopped))
 
 
-def error_of_failure(failure: FailureReport, limits: Limits, memory: int, most: int | None = None) -> GuestError:
+def error_of_failure(failure: FailureReport, limits: Limits, memory: int, max_bytes: int | None = None) -> GuestError:
     """Return the error for a failure that the guest reported; its texts are cut to the limits once more.
 
-    ``most`` replaces the cap on the value's encoded bytes.
+    ``max_bytes`` replaces the cap on the value's encoded bytes.
     """
     message = failure.message[: limits.message]
     if failure.kind == "unserializable":
         return UnserializableValue(message)
     if failure.kind == "too_large":
-        cap = limits.result if most is None else most
+        cap = limits.result if max_bytes is None else max_bytes
         return ResultTooLarge(cap, cap)
     if _is_out_of_memory(failure, limits, memory):
         return MemoryExceeded(memory, limits.memory)
@@ -237,8 +243,8 @@ class Execution:
         if guest.metered:
             fuel = UNLIMITED_FUEL if limits.fuel is None else max(0, limits.fuel - used)
         machine.allow(fuel, run.stop)
-        if fuel is not None and guest.world.rate:
-            guest.world.begin(lambda: fuel - machine.fuel_left())
+        if fuel is not None and guest.environment.rate:
+            guest.environment.begin(lambda: fuel - machine.fuel_left())
         running.host.begin(run, self._loop)
         if guest.recorder is not None:
             self._begin_record(running, fuel)
@@ -289,10 +295,10 @@ class Execution:
     def _step(self, running: Running, frame: bytes, steps: list[Step], stack_checked: bool) -> bytes:
         guest, tape = self._guest, running.tape
         if not guest.keeps:
-            response = running.machine.step(frame, roomy=stack_checked)
+            response = running.machine.step(frame, stack_checked=stack_checked)
         else:
             tape.start()
-            response = running.machine.step(frame, roomy=stack_checked)
+            response = running.machine.step(frame, stack_checked=stack_checked)
             steps.append((frame, tape.stop(), response))
         if self.run.record is not None and guest.recorder is not None:
             guest.recorder.answered(self.run.record, response)
@@ -300,20 +306,20 @@ class Execution:
 
     def _begin_record(self, running: Running, fuel: int | None) -> None:
         recorder, run = self._guest.recorder, self.run
-        if recorder is None or running.ear is None:
+        if recorder is None or running.recording is None:
             return
         if run.record is None:
             run.record = recorder.begin(self._guest.tools.specs(), self._frames, fuel, self._request.code)
         else:
             recorder.resumed(run.record, self._frames)
-        running.ear.run = run.record
+        running.recording.run = run.record
 
     def _end_record(self, running: Running | None, ending: _Ending, error: BaseException | None, lost: bool) -> None:
         record, recorder = self.run.record, self._guest.recorder
         if record is None or recorder is None:
             return
-        if running is not None and running.ear is not None:
-            running.ear.run = None
+        if running is not None and running.recording is not None:
+            running.recording.run = None
         if self.paused:
             # What comes after belongs to the same run: it is lost with it, too.
             return

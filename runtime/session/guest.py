@@ -32,15 +32,15 @@ class Running(NamedTuple):
     machine: Machine
     host: BridgeHandlers
     tape: Tape
-    ear: RecordingHandlers | None = None
+    recording: RecordingHandlers | None = None
 
 
 Step = tuple[bytes, TapedAnswers, bytes]
-"""A request that ended well, with what the guest was told meanwhile and its response, as the journal wants it."""
+"""A request that ended well, the answers that the guest was given meanwhile, and its response, for the journal."""
 
 
 class GuestKnowledge(NamedTuple):
-    """What the interpreter in the guest has been told, so that it is told only what is new.
+    """What the interpreter in the guest knows, so that it is sent only what is new.
 
     ``awake`` is false in a restored or forked guest that still has the random state of the one it comes from.
     """
@@ -56,7 +56,7 @@ class _SuspendedSteps(NamedTuple):
     """What a program that is suspended has done so far, and what the interpreter knew before."""
 
     steps: list[Step]
-    told: GuestKnowledge
+    known: GuestKnowledge
 
 
 class Holder(Protocol):
@@ -79,7 +79,7 @@ class SessionGuest:
         self,
         source: MachineSource,
         tools: Dispatcher,
-        world: Environment,
+        environment: Environment,
         memory: int,
         keeps: bool,
         budget: SessionBudget | None = None,
@@ -89,7 +89,7 @@ class SessionGuest:
         self.memory = memory
         self.keeps = keeps
         self.memory_seen = source.least_memory
-        self.world = world
+        self.environment = environment
         self.budget = budget
         self.recorder: Recorder | None = None
         self.metered = source.metered
@@ -100,11 +100,11 @@ class SessionGuest:
         self._runs = self._fuel = self._output = self._calls = 0
         self._time = 0.0
         self._origin: Checkpoint | None = None
-        self._mark = world.mark()
+        self._mark = environment.mark()
         self._journal = Journal() if keeps else None
         self.running: Running | None = None
-        self._told = GuestKnowledge()
-        self._telling = GuestKnowledge()
+        self._known = GuestKnowledge()
+        self._learned = GuestKnowledge()
         self._held: _SuspendedSteps | None = None
 
     @property
@@ -168,14 +168,16 @@ class SessionGuest:
             self.ended = self.ended or f"its last run was ended by {type(error).__name__} and rollback is off"
 
     def resume_at(self, origin: Checkpoint, caps: dict[str, int] | None, knows_tools: bool) -> None:
-        """Let a guest that has not run yet begin there, where it has been told these caps, and perhaps its tools.
+        """Let a guest that has not run yet begin there, where it knows these caps, and perhaps its tools.
 
         Raises SessionClosed if there is no room for it.
         """
         self._origin = origin
         if self._journal is not None:
             self._journal.begin_at(origin)
-        self._told = GuestKnowledge(caps, self.tools.version() if knows_tools else None, awake=self.world.has_seed)
+        self._known = GuestKnowledge(
+            caps, self.tools.version() if knows_tools else None, awake=self.environment.has_seed
+        )
         self.running = self._new_body()
 
     def record(self, recorder: Recorder, start: bytes | None = None) -> None:
@@ -191,8 +193,8 @@ class SessionGuest:
         return Checkpoint.take(self.ready().machine, self.source.pristine())
 
     def known(self) -> tuple[dict[str, int] | None, bool]:
-        """Return the caps that the interpreter was told, and whether it knows the tools as they are now."""
-        return self._told.caps, self._told.tools == self.tools.version()
+        """Return the caps that the interpreter knows, and whether it knows the tools as they are now."""
+        return self._known.caps, self._known.tools == self.tools.version()
 
     @property
     def spent(self) -> Spent:
@@ -225,59 +227,59 @@ class SessionGuest:
         self._runs += 1
         # A file name for each run, so that tracebacks through several show their lines.
         frame = run_request(code, f"<run {self._runs}>", self.run_options(limits))
-        return [frame] if self._told.awake else [*self.awakening(), frame]
+        return [frame] if self._known.awake else [*self.awakening(), frame]
 
     def awakening(self) -> list[bytes]:
         """Return the request for new random numbers, where the guest has another one's."""
-        return [] if self._told.awake else [request(Op.RESEED, None)]
+        return [] if self._known.awake else [request(Op.RESEED, None)]
 
     def run_options(self, limits: Limits) -> dict[str, Any]:
         """Return the options of the next RUN: the caps and tools that the interpreter does not know yet."""
         version = self.tools.version()
-        told = self._told
-        if limits is told.limits and version == told.tools and told.awake:
-            self._telling = told
+        known = self._known
+        if limits is known.limits and version == known.tools and known.awake:
+            self._learned = known
             return {}
         return self._news(limits, version)
 
     def _news(self, limits: Limits, version: int) -> dict[str, Any]:
         options: dict[str, Any] = {}
         caps = limits.guest_caps()
-        if caps != self._told.caps:
+        if caps != self._known.caps:
             options["limits"] = caps
-        if version != self._told.tools:
+        if version != self._known.tools:
             options["tools"] = self.tools.specs()
-        self._telling = GuestKnowledge(caps, version, limits=limits)
+        self._learned = GuestKnowledge(caps, version, limits=limits)
         return options
 
     def introduction(self, limits: Limits) -> list[bytes]:
         """Return the requests that must come before any other than RUN."""
         caps = limits.guest_caps()
-        self._telling = self._told._replace(caps=caps, awake=True, limits=limits)
-        news = [] if caps == self._told.caps else [request(Op.LIMITS, caps)]
+        self._learned = self._known._replace(caps=caps, awake=True, limits=limits)
+        news = [] if caps == self._known.caps else [request(Op.LIMITS, caps)]
         return [*self.awakening(), *news]
 
     def ready(self) -> Running:
         """Return the machine, made anew and brought to where it was if it was lost. Raises SessionClosed."""
         if self.running is None:
             self.running = self._new_body()
-        if self._held is None and not self.world.is_real:
-            self._mark = self.world.mark()
+        if self._held is None and not self.environment.is_real:
+            self._mark = self.environment.mark()
         return self.running
 
     def hold(self, steps: list[Step]) -> None:
         """Take note of requests that left a program suspended: they stay on trial until it has ended well."""
-        held = self._held or _SuspendedSteps([], self._told)
+        held = self._held or _SuspendedSteps([], self._known)
         self._held = held._replace(steps=[*held.steps, *steps])
-        self._told = self._telling
-        self.world.end()
+        self._known = self._learned
+        self.environment.end()
 
     def commit(self, body: Running, steps: list[Step], fuel: int | None, seconds: float) -> None:
         """Take note of requests that ended well, and of what they cost."""
         held, self._held = self._held, None
-        self._told = self._telling
-        if self.world.rate:
-            self.world.end()
+        self._known = self._learned
+        if self.environment.rate:
+            self.environment.end()
         if self._journal is not None:
             for step in [*held.steps, *steps] if held else steps:
                 self._journal.add(*step)
@@ -286,12 +288,12 @@ class SessionGuest:
     def lose(self) -> None:
         """Forget the machine, and everything since the program began. Closing it is up to whoever ran it."""
         held, self._held = self._held, None
-        self._told = held.told if held else self._told
+        self._known = held.known if held else self._known
         self.running = None
-        self.world.go_back(self._mark)
+        self.environment.go_back(self._mark)
 
     def discard(self) -> None:
-        """Lose a machine that nobody runs, with the program that is suspended in it."""
+        """Lose a machine that is not running, with the program that is suspended in it."""
         body = self.running
         self.lose()
         if body is not None:
@@ -306,11 +308,11 @@ class SessionGuest:
 
     def _new_body(self) -> Running:
         tape = Tape() if self._journal is None else self._journal.new_tape()
-        host = BridgeHandlers(self.tools, self.world, tape)
-        ear = None if self.recorder is None else RecordingHandlers(host, self.recorder)
-        machine = self.source.new(host if ear is None else ear, self.memory)
+        host = BridgeHandlers(self.tools, self.environment, tape)
+        recording = None if self.recorder is None else RecordingHandlers(host, self.recorder)
+        machine = self.source.new(host if recording is None else recording, self.memory)
         self._restore(machine, tape)
-        return Running(machine, host, tape, ear)
+        return Running(machine, host, tape, recording)
 
     def _restore(self, machine: Machine, tape: Tape) -> None:
         try:

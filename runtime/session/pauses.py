@@ -34,7 +34,7 @@ class SuspendedOrigin(NamedTuple):
 
 
 def run_as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
-    """Return all it takes to go on with the run elsewhere; ``timeless`` leaves out all times."""
+    """Return all it takes to continue the run elsewhere; ``timeless`` leaves out all times."""
     waiting = run.waiting
     assert waiting is not None
     return {
@@ -107,7 +107,7 @@ def _since(moment: Any) -> float:
     if moment is None:
         return time.time()
     if not _expect(float, moment) >= 0:
-        raise ValueError("a moment that never was")
+        raise ValueError("a time before 1970")
     return float(min(moment, time.time()))
 
 

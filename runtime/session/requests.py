@@ -75,7 +75,7 @@ class Resume(Request):
 
 
 class _GetFile(Request):
-    """Reads a file, which may be larger than a value: the interpreter is told so for this one request."""
+    """Reads a file, which may be larger than a value: the cap is raised for this one request."""
 
     def frames(self, guest: SessionGuest, limits: Limits) -> list[bytes]:
         self.max_bytes = max(limits.result, min(limits.file_bytes, _LARGEST_FILE))

@@ -111,7 +111,8 @@ class Session:
 
         It waits at calls of tools that suspend or need approval, at calls for which ``suspend(name, args, kwargs)``
         is true, and with ``step`` at every call. All other calls are made at once. While it waits, the session can do
-        nothing else: another run raises SessionSuspended. Its limits count on when it goes on; waiting costs no time.
+        nothing else: another run raises SessionSuspended. What it has used counts when it is resumed; the time that it
+        waits does not.
 
         The other arguments and errors are those of :meth:`run`. What ``suspend`` raises ends the run and is raised.
         """
@@ -195,7 +196,7 @@ class Session:
         """Return the session as a value, from which :meth:`Sandbox.restore` makes sessions in any process.
 
         With a ``key`` (at least 16 random bytes) it is sealed, and restored only with that key; with a ``tenant``,
-        only for that one. The session goes on as if nothing had happened.
+        only for that one. The session is not changed by it.
 
         Raises SessionBusy, SessionClosed, or ConfigurationError for the key.
         """
@@ -214,7 +215,7 @@ class Session:
     def fork(self, n: int) -> "list[Session]": ...
 
     def fork(self, n: int | None = None) -> "Session | list[Session]":
-        """Return another session in the state of this one, or a list of ``n`` of them; all go on independently.
+        """Return another session in the state of this one, or a list of ``n`` of them; each independent of the others.
 
         A fork draws random numbers of its own, unless the sandbox has a seed: then all draw the same. Its budget is
         what is left of this session's, for each of them.
@@ -423,7 +424,7 @@ class Session:
             return None
         run = self._suspended.run
         rule = None if run.waiting is None else run.waiting.rule
-        return SuspendedOrigin(run_as_plain(run, timeless=self._guest.world.is_repeatable), rule)
+        return SuspendedOrigin(run_as_plain(run, timeless=self._guest.environment.is_repeatable), rule)
 
     def _snapshot(self, key: bytes | None, tenant: str | None) -> Snapshot:
         origin = self._as_origin()
@@ -438,9 +439,9 @@ class Session:
 class Suspended:
     """A program that was started with :meth:`Session.start` and waits in the middle for its tool calls.
 
-    Nothing of it runs meanwhile; all of it is in the session's memory, and in :meth:`snapshot`. Each way to go on
+    Nothing of it runs meanwhile; all of it is in the session's memory, and in :meth:`snapshot`. Each way to resume it
     answers some or all of ``calls`` and returns what :meth:`Session.start` returns: a Result, or the next Suspended.
-    Calls that got no answer go on waiting, and the program runs as far as it can without them. It goes on once: a
+    Calls that got no answer keep waiting, and the program runs as far as it can without them. It is resumed once: a
     second time raises NotSuspended. Each method has a twin for async callers, named with an ``a`` in front.
 
     All of them raise ConfigurationError for ids that do not wait, SessionBusy, SessionClosed, and BudgetSpent.
@@ -516,7 +517,7 @@ class Suspended:
         return await self.aresume(errors={id: error})
 
     def approve(self, *ids: int) -> "Outcome":
-        """Call these tools now, with the very arguments that the program gave them, and go on with what they return.
+        """Call these tools now, with the very arguments that the program gave them, and resume with what they return.
 
         The tools check the arguments once more, and the program's limits apply to the calls.
         """
@@ -542,7 +543,7 @@ class Suspended:
         self._session._cancel(self)
 
     def snapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
-        """Return the session with the suspended program in it; see :meth:`Session.snapshot`. It goes on waiting.
+        """Return the session with the suspended program in it; see :meth:`Session.snapshot`. The program keeps waiting.
 
         ``Sandbox.restore(snapshot).suspended`` is the program again, in any process.
         """

@@ -97,8 +97,8 @@ class WasmMachine:
         stopped = self._control.stopped
         return stopped if stopped is None or stopped.reason is None else stopped.reason
 
-    def step(self, request: bytes, *, roomy: bool = False) -> bytes:
-        """Handle one request and return the response. ``roomy`` says that this thread's stack is known to have room.
+    def step(self, request: bytes, *, stack_checked: bool = False) -> bytes:
+        """Handle one request and return the response. ``stack_checked`` says that this thread's stack has room.
 
         Raises Stopped when the guest was ended, and the machine is dead then; MemoryExceeded when the request found
         no room in the guest, which lives on; SessionBusy, SessionClosed or ConfigurationError when nothing was run.
@@ -107,11 +107,11 @@ class WasmMachine:
         if thread != self._thread:
             self._pages.spoil()
         if thread != signals.main.ident:
-            return self._take_turn(request, roomy)
+            return self._take_turn(request, stack_checked)
         self._control.on_main = True
         deferral = signals.Deferral(self._control, self._host)
         try:
-            response = self._take_turn(request, roomy)
+            response = self._take_turn(request, stack_checked)
         except BaseException as error:
             deferral.leave(error)
             raise
@@ -197,14 +197,14 @@ class WasmMachine:
         finally:
             self._turn.release()
 
-    def _take_turn(self, request: bytes, roomy: bool) -> bytes:
+    def _take_turn(self, request: bytes, stack_checked: bool) -> bytes:
         if not self._turn.acquire(blocking=False):
             raise SessionBusy("this machine is already running: a handler may not step the machine that called it")
         try:
             if self.dead or len(request) > self._max_frame:
                 self._refuse(request)
             _require_frames(_FRAMES)
-            if not roomy:
+            if not stack_checked:
                 stack.require_room(self.engine.max_wasm_stack)
             return self._exchange(request)
         except ProtocolError as error:

@@ -30,7 +30,7 @@ class FakeMachine:
         self.requests: list[list[Any]] = []
         self._store({})
 
-    def step(self, request: bytes, *, roomy: bool = False) -> bytes:
+    def step(self, request: bytes, *, stack_checked: bool = False) -> bytes:
         assert not self.dead
         frame: list[Any] = decode(request)
         self.requests.append(frame)

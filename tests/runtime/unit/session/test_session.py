@@ -181,7 +181,7 @@ def test_a_machine_that_cannot_be_brought_back_ends_the_session(source: FakeSour
 
     def differently(handlers: Any, memory_limit: int) -> Any:
         machine: Any = original(source, handlers, memory_limit)
-        machine.step = lambda request, roomy=False: b"\x93\x00\xc0\xc0"
+        machine.step = lambda request, stack_checked=False: b"\x93\x00\xc0\xc0"
         return machine
 
     source.new = differently  # type: ignore[method-assign]

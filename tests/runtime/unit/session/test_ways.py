@@ -86,8 +86,8 @@ def test_an_interrupt_that_comes_too_late_ends_nothing(source: FakeSource) -> No
     machine: Any = machine_of(session)
     step = machine.step
 
-    def slow(request: bytes, *, roomy: bool = False) -> bytes:
-        response: bytes = step(request, roomy=roomy)
+    def slow(request: bytes, *, stack_checked: bool = False) -> bytes:
+        response: bytes = step(request, stack_checked=stack_checked)
         assert session.interrupt()
         return response
 
