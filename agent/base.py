@@ -19,8 +19,9 @@ from cloche.agent.prompting import load_prompts, stubs
 from cloche.agent.saving import agent_from_dict, agent_to_dict, load_folder, save_folder
 from cloche.agent.settings import AgentOptions, Ledger, ManagedAgent, Observer, Settings
 from cloche.agent.steps import ActionStep, FinalAnswerStep, TaskStep
-from cloche.agent.toolset import FINAL_ANSWER, final_answer_tool, managed_tool, refusal_of
+from cloche.agent.toolset import FINAL_ANSWER, final_answer_tool, guard_of, managed_tool, refusal_of
 from cloche.host_tools import Tool, ToolLike, ToolRegistry
+from cloche.host_tools.policy.guarded import GuardedTools
 from cloche.host_tools.registry import registry_of
 from cloche.runtime.errors import ConfigurationError
 
@@ -275,7 +276,9 @@ class MultiStepAgent:
     def copy(self) -> Self:
         """Return an agent like this one, with a memory, session and registry of its own."""
         options: Any = {name: getattr(self.settings, name) for name in AgentOptions.__annotations__}
-        return type(self)(self.given_tools(), self.model, **options, **self.own_settings())
+        twin = type(self)(self.given_tools(), self.model, **options, **self.own_settings())
+        twin._guard = self._guard
+        return twin
 
     def to_dict(self) -> dict[str, Any]:
         """Return the agent as data that JSON can hold; see :func:`cloche.agent.saving.agent_to_dict`."""
@@ -384,6 +387,9 @@ class MultiStepAgent:
         if request.task is None:
             return self.memory.task
         variables = request.additional_args or {}
+        if clash := sorted(variables.keys() & set(self.tools)):
+            problem = f"{clash[0]!r} is the name of a tool, which programs could then not call: rename it"
+            raise ConfigurationError("additional_args", problem)
         self.set_variables(variables)
         task = f"{request.task}{_listing(variables)}"
         self.memory.steps.append(TaskStep(task=task, images=[Image.load(image) for image in request.images]))
@@ -399,17 +405,28 @@ class MultiStepAgent:
 
     def _registry(self, tools: Tools) -> ToolRegistry:
         registry = tools.copy() if isinstance(tools, ToolRegistry) else registry_of(tools)
+        self._guard = guard_of(tools) if isinstance(tools, GuardedTools) else guard_of(registry)
         self._own_final_answer = registry.get(FINAL_ANSWER)
         for name, agent in self.managed_agents.items():
             if name in registry:
                 raise ConfigurationError("managed_agents", f"a tool is called {name!r} already: rename one of them")
             registry[name] = managed_tool(lambda: self._run, agent)
-        settings = self.settings
-        may_block = bool(settings.final_answer_checks) or self._own_final_answer is not None
-        registry[FINAL_ANSWER] = final_answer_tool(
-            settings.output_type, self._accept, self._own_final_answer, may_block
-        )
+        registry[FINAL_ANSWER] = self._final_answer(self._own_final_answer)
+        registry.adopt = self._adopt
         return registry
+
+    def _final_answer(self, own: Tool | None) -> Tool:
+        may_block = bool(self.settings.final_answer_checks) or own is not None
+        return final_answer_tool(self.settings.output_type, self._accept, own, may_block)
+
+    def _adopt(self, name: str, tool: Tool) -> Tool:
+        """Take a tool that is added or replaced: under the policies of the others, and final_answer ends the run."""
+        if self._guard is not None:
+            tool = self._guard.adopt(name, tool, replaces=name in self.tools)
+        if name != FINAL_ANSWER:
+            return tool
+        self._own_final_answer = tool
+        return self._final_answer(tool)
 
     def _accept(self, answer: Any) -> None:
         refusal = refusal_of(answer, list(self.settings.final_answer_checks), self.memory, self)

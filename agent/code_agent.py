@@ -10,7 +10,8 @@ from typing import Any, Unpack
 from cloche.agent.base import MultiStepAgent, Tools
 from cloche.agent.errors import AgentSuspended, StepProblem
 from cloche.agent.events import CodeFinished, CodeStarted
-from cloche.agent.guest import setup_text
+from cloche.agent.guest import RECLAIM, reclaimed_note, setup_text
+from cloche.agent.loop.effects import CallFunction
 from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
 from cloche.agent.loop.run_code import ResumeCode, RunCode
@@ -28,6 +29,7 @@ from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session.session import Outcome, Session, Suspended
 from cloche.runtime.snapshots.snapshot import Snapshot
+from cloche.runtime.values.encode import encode
 
 __all__ = ["CodeAgent", "MakeSandbox"]
 
@@ -126,9 +128,11 @@ class CodeAgent(MultiStepAgent):
             self.memory.give_up()
         elif run.replies and session.suspended is None:
             raise ConfigurationError("resume", "no program waits for an answer")
-        for name, value in self._variables.items():
+        variables, self._variables = self._variables, {}
+        for name, value in variables.items():
             session.set(name, value)
-        self._variables = {}
+        if self.memory.waiting is None:
+            session.run(RECLAIM)
 
     def prompt_values(self) -> dict[str, Any]:
         """Return what the system prompt's template may use."""
@@ -168,8 +172,12 @@ class CodeAgent(MultiStepAgent):
         self._drop_session()
 
     def set_variables(self, variables: dict[str, Any]) -> None:
-        """Have variables set in the guest when the next run begins."""
-        self._variables.update(variables)
+        """Have variables set in the guest when the run begins. Raises TypeError if one of them cannot cross."""
+        # All are checked before any is set, and none is left for the next run if one cannot be.
+        self._variables = {}
+        for name, value in variables.items():
+            encode(value, where=name)
+        self._variables = dict(variables)
 
     def _stop_working(self) -> None:
         session, run = self._session, self._run
@@ -226,6 +234,9 @@ class CodeAgent(MultiStepAgent):
         result = _without_exit(outcome) if run.answers else outcome
         yield run.emit(CodeFinished(result, **run.stamp))
         self._note(run, step, result)
+        if not run.answers:
+            reclaimed = yield CallFunction(lambda: self.session.run(RECLAIM))
+            step.observation += reclaimed_note(reclaimed)
 
     def _note(self, run: Run, step: ActionStep, result: Result[Any]) -> None:
         calls = [call for call in result.calls if call.name != FINAL_ANSWER]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from cloche.agent.steps import StepError, ToolOutcome
-from cloche.agent.values import plain, shorten
+from cloche.agent.values import error_text, plain, safe_repr, shorten
 from cloche.runtime.errors import GuestError, GuestException, UnserializableValue
 from cloche.runtime.result import Result, ToolCallRecord
 
@@ -47,7 +47,7 @@ def shown(value: Any, limit: int) -> str:
     try:
         return shorten(json.dumps(value, ensure_ascii=False), limit)
     except (TypeError, ValueError, RecursionError):
-        return shorten(repr(value), limit)
+        return safe_repr(value, limit)
 
 
 def near(name: str, names: Iterable[str]) -> str:
@@ -62,7 +62,7 @@ def near(name: str, names: Iterable[str]) -> str:
 def _ending(result: Result[Any], names: Iterable[str], limit: int) -> str:
     error = result.error
     if error is None:
-        return "" if result.value is None else f"Value: {shorten(repr(result.value), limit)}"
+        return "" if result.value is None else f"Value: {safe_repr(result.value, limit)}"
     if isinstance(error, UnserializableValue):
         return f"The program ran. Its last value cannot be shown: {shorten(error.message, limit)}{_await_hint(error)}"
     parts = [_error_text(error, limit), *_hints(error, names), *_about_state(result, error)]
@@ -128,7 +128,7 @@ def outcomes_of(records: Iterable[ToolCallRecord], limit: int) -> list[ToolOutco
 
 
 def _outcome(record: ToolCallRecord, limit: int) -> ToolOutcome:
-    text = f"{type(record.error).__name__}: {record.error}" if record.error is not None else _text(record.value)
+    text = safe_repr(record.value, limit) if record.error is None else error_text(record.error)
     return ToolOutcome.model_construct(
         id="",
         name=record.name,
@@ -137,10 +137,3 @@ def _outcome(record: ToolCallRecord, limit: int) -> ToolOutcome:
         observation=shorten(text, limit),
         seconds=record.seconds,
     )
-
-
-def _text(value: Any) -> str:
-    try:
-        return repr(value)
-    except Exception:
-        return f"<a {type(value).__name__}>"

@@ -6,8 +6,9 @@ from typing import Any
 from cloche.agent.callbacks import call_with_what_it_takes
 from cloche.agent.settings import ManagedAgent
 from cloche.host_tools import FunctionTool, Tool, ToolRejected
+from cloche.host_tools.policy.guarded import GuardedTools, WrappedTool
 
-__all__ = ["FINAL_ANSWER", "final_answer_tool", "managed_tool", "refusal_of"]
+__all__ = ["FINAL_ANSWER", "final_answer_tool", "guard_of", "managed_tool", "refusal_of"]
 
 FINAL_ANSWER = "final_answer"
 _DOC = """End the task with this answer.
@@ -46,6 +47,15 @@ def refusal_of(answer: Any, checks: "list[Callable[..., Any]]", *context: Any) -
         except Exception as error:
             return ToolRejected("ValueError", f"the answer was refused by {name}: {error}")
     return None
+
+
+def guard_of(tools: Any) -> GuardedTools | None:
+    """Return the policies that tools are under, if all that are under any are under the same."""
+    if isinstance(tools, GuardedTools):
+        return tools
+    guards = [tool.guard for tool in tools.values() if isinstance(tool, WrappedTool)]
+    first = guards[0] if guards else None
+    return first if isinstance(first, GuardedTools) else None
 
 
 _ARGUMENTS = """\

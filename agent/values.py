@@ -1,10 +1,15 @@
-"""Values as plain data and as text of bounded length."""
+"""Values as plain data and as text of bounded length, whatever a program or a tool made of them."""
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
-__all__ = ["plain", "shorten"]
+__all__ = ["error_text", "plain", "safe_repr", "safe_str", "shorten"]
+
+_MAX_DEPTH = 50
+_MAX_PLAIN = 2_000
 
 
 def shorten(text: str, limit: int) -> str:
@@ -23,20 +28,105 @@ def shorten(text: str, limit: int) -> str:
     return f"{head}\n{note}\n{tail}"
 
 
-_MAX_REPR = 2_000
+def safe_repr(value: Any, limit: int = 20_000) -> str:
+    """Return the value's repr, whatever the value is: a class of its own that raises, an int too long to write, itself.
+
+    The work is bounded too: plain containers and texts are read only as far as about ``limit`` characters; what is left
+    out then shows as ``...``. Values of other classes write themselves, which is cut by :func:`shorten`.
+    """
+    writer = _Writer(2 * limit)
+    return shorten("".join(writer.parts(value, 0)), limit)
+
+
+def safe_str(value: Any, limit: int = 20_000) -> str:
+    """Return text as it is, cut by :func:`shorten`, and the :func:`safe_repr` of anything else."""
+    return shorten(value, limit) if type(value) is str else safe_repr(value, limit)
+
+
+def error_text(error: BaseException) -> str:
+    """Return an error's class and text; a tool's own class of errors may fail to say what it is."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def plain(value: Any) -> Any:
     """Return the value made of dicts, lists, text and numbers; what has no such form becomes its shortened repr."""
     try:
         # Through text: only there do nan and infinity become text, which JSON can hold.
-        return from_json(to_json(value, fallback=_text, inf_nan_mode="strings", bytes_mode="base64"))
-    except Exception:  # a value that refers to itself, or whose own methods raise
-        return _text(value)
+        return from_json(to_json(value, fallback=_plain_text, inf_nan_mode="strings", bytes_mode="base64"))
+    except Exception:  # a value that refers to itself, an int too long to read back, or one whose own methods raise
+        return _plain_text(value)
 
 
-def _text(value: Any) -> str:
-    try:
-        return repr(value)[:_MAX_REPR]
-    except Exception:
-        return f"<a {type(value).__name__}>"
+def _plain_text(value: Any) -> str:
+    return safe_repr(value, _MAX_PLAIN)[: 2 * _MAX_PLAIN]
+
+
+_BRACKETS: dict[type[Any], tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+    dict: ("{", "}"),
+}
+
+
+class _Writer:
+    """Writes values until its budget of characters is used up."""
+
+    def __init__(self, budget: int) -> None:
+        self._left = budget
+        self._open: set[int] = set()
+
+    def parts(self, value: Any, depth: int) -> Iterator[str]:
+        kind = type(value)
+        if kind not in _BRACKETS:
+            text = self._leaf(value)
+            self._left -= len(text)
+            yield text
+        elif depth >= _MAX_DEPTH or id(value) in self._open:
+            yield "...".join(_BRACKETS[kind])
+        elif not value:
+            yield repr(value)
+        else:
+            self._open.add(id(value))
+            yield from self._container(value, *_BRACKETS[kind], depth)
+            self._open.discard(id(value))
+
+    def _container(self, value: Any, opening: str, closing: str, depth: int) -> Iterator[str]:
+        yield opening
+        separator = ""
+        for item in value:
+            yield separator
+            if self._left <= 0:
+                yield "..."
+                break
+            if type(value) is dict:
+                yield from self.parts(item, depth + 1)
+                yield ": "
+            yield from self.parts(value[item] if type(value) is dict else item, depth + 1)
+            separator = ", "
+            self._left -= 2
+        yield ",)" if type(value) is tuple and len(value) == 1 else closing
+
+    def _leaf(self, value: Any) -> str:
+        kind = type(value)
+        if kind in (str, bytes) and len(value) > self._left:
+            return f"{value[: max(self._left, 0)]!r}..."
+        try:
+            return repr(value)
+        except Exception:
+            return _number(value) if kind is int else _unwritten(value)
+
+
+def _number(value: int) -> str:
+    # Python writes no int of more than some 4,300 digits, as that takes quadratic time.
+    digits = math.floor(value.bit_length() * math.log10(2)) + 1
+    return f"<{'negative ' if value < 0 else ''}int of about {digits:,} digits>"
+
+
+def _unwritten(value: Any) -> str:
+    return f"<{type(value).__name__} object whose repr failed>"

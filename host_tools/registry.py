@@ -78,8 +78,9 @@ class ToolRegistry(MutableMapping[str, Tool]):
 
     It may be changed at any time and from any thread; each change is atomic and the next run sees it. A call
     that has begun goes on with the tool it began with. Iteration goes over the tools of the moment it started.
-    ``shadow_builtins`` allows names of Python's builtins. It is a :class:`cloche.runtime.dispatch.Dispatcher`,
-    ``Suspending`` and ``Answering``.
+    ``adopt``, if set, gets each tool that is registered from then on and returns the one that is registered in its
+    place; what it raises refuses the tool. ``shadow_builtins`` allows names of Python's builtins. It is a
+    :class:`cloche.runtime.dispatch.Dispatcher`, ``Suspending`` and ``Answering``.
 
     Raises ToolDefinitionError for a name or function that cannot be a tool; the registry is then as before.
     """
@@ -87,6 +88,7 @@ class ToolRegistry(MutableMapping[str, Tool]):
     def __init__(
         self, tools: Iterable[ToolLike] | Mapping[str, ToolLike] = (), *, shadow_builtins: bool = False
     ) -> None:
+        self.adopt: Callable[[str, Tool], Tool] | None = None
         self._shadow_builtins = shadow_builtins
         self._lock = threading.Lock()
         self._table = _Table({}, next(_versions))
@@ -103,15 +105,15 @@ class ToolRegistry(MutableMapping[str, Tool]):
         if not added.name:
             raise ToolDefinitionError(f"tool {type(added).__name__!r}", "it has no name: set `name = ...` in the class")
         name = check_name(added.name, shadow_builtins=self._shadow_builtins)
+        self._check_free(name, added)
+        adopted = self._adopted(name, added)
         with self._lock:
-            if self._table.tools.get(name, added) is not added:
-                problem = "another tool has this name; give one of them another, or replace it: registry[name] = tool"
-                raise ToolDefinitionError(f"tool {name!r}", problem)
-            self._replace({**self._table.tools, name: added})
-        return added
+            self._check_free(name, added)
+            self._replace({**self._table.tools, name: adopted})
+        return adopted
 
     def __setitem__(self, name: str, tool: ToolLike) -> None:
-        added = self._checked(name, tool)
+        added = self._adopted(name, self._checked(name, tool))
         with self._lock:
             self._replace({**self._table.tools, name: added})
 
@@ -201,6 +203,14 @@ class ToolRegistry(MutableMapping[str, Tool]):
 
     def _checked(self, name: str, tool: ToolLike) -> Tool:
         return _as_tool(tool, check_name(name, shadow_builtins=self._shadow_builtins))
+
+    def _check_free(self, name: str, tool: Tool) -> None:
+        if self._table.tools.get(name, tool) is not tool:
+            problem = "another tool has this name; give one of them another, or replace it: registry[name] = tool"
+            raise ToolDefinitionError(f"tool {name!r}", problem)
+
+    def _adopted(self, name: str, tool: Tool) -> Tool:
+        return tool if self.adopt is None else self.adopt(name, tool)
 
     def _replace(self, tools: dict[str, Tool]) -> None:
         self._table = _Table(tools, next(_versions))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from cloche.agent.guest import setup_text
+from cloche.agent.guest import RECLAIM, reclaimed_note, setup_text
 from cloche.agent.observations import error_of, observation_of
 from cloche.host_tools import FunctionTool, Tool, ToolRegistry
 from cloche.runtime.limits import Limits
@@ -55,13 +55,16 @@ class ClocheExecutor:
         session = self._ready()
         self._answers.clear()
         result = session.run(code_action)
+        reclaimed = "" if self._answers else reclaimed_note(session.run(RECLAIM))
         self.state["_print_outputs"] = result.stdout
         if not self._answers and error_of(result) is not None:
             # What was printed smolagents shows by itself.
             silent = replace(result, stdout="", stderr="")
-            raise self._parts.InterpreterError(observation_of(silent, self._tools, _SHOWN))
+            raise self._parts.InterpreterError(observation_of(silent, self._tools, _SHOWN) + reclaimed)
         output = self._answers[0] if self._answers else result.value
-        return self._parts.CodeOutput(output=output, logs=result.stdout, is_final_answer=bool(self._answers))
+        return self._parts.CodeOutput(
+            output=output, logs=result.stdout + reclaimed, is_final_answer=bool(self._answers)
+        )
 
     def cleanup(self) -> None:
         """Free the session. Safe to call twice."""

@@ -111,7 +111,7 @@ CEILINGS = {
     "quick tool call": Ceiling(11, 24),  # 9 modules
     "snapshot": Ceiling(15, 230),
     "restore": Ceiling(18, 110),
-    "agent step": Ceiling(45, 460),
+    "agent step": Ceiling(45, 560),
     "agent run": Ceiling(58, 1_390),
 }
 JOURNEYS: dict[str, Callable[[Tracer], Journey]] = {

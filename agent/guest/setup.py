@@ -1,4 +1,4 @@
-"""Run once in an agent's new session: final_answer ends the program, and imports follow the agent's policy.
+"""Run once in an agent's new session: final_answer ends the program, tools keep their names, imports follow a policy.
 
 The policy guides a model and keeps its programs repeatable. It is no wall: the sandbox is.
 """
@@ -7,7 +7,10 @@ The policy guides a model and keeps its programs repeatable. It is no wall: the 
 def _set_up() -> None:
     import builtins
     import functools
+    import sys
     from typing import Any
+
+    from cloche_guest.calls import is_proxy
 
     def ending(send: Any) -> Any:
         @functools.wraps(send)
@@ -28,8 +31,24 @@ def _set_up() -> None:
         return checked
 
     variables = globals()
+    toolbox = sys.modules["cloche_guest.step"]._toolbox
+    final = ending(variables["final_answer"])
+
+    def reclaim() -> list[str]:
+        """Give the tools their names back, and return those that were something else."""
+        taken: list[str] = []
+        for name, proxy in toolbox._defined.items():
+            tool = final if name == "final_answer" else proxy
+            now = variables.get(name, tool)
+            if now is not tool and not is_proxy(now):
+                taken.append(name)
+            variables[name] = tool
+        return sorted(taken)
+
     allowed = variables.pop("_allowed_imports")
-    variables["final_answer"] = ending(variables["final_answer"])
+    variables["final_answer"] = final
+    # Among the builtins a program does not come across it, nor takes its name by chance.
+    builtins._reclaim_tools = reclaim  # type: ignore[attr-defined]
     if allowed is not None:
         builtins.__import__ = restricted(builtins.__import__, allowed)
 

@@ -22,7 +22,7 @@ from cloche.agent.events import (
 )
 from cloche.agent.messages import TokenUsage
 from cloche.agent.observations import outcomes_of
-from cloche.agent.values import plain, shorten
+from cloche.agent.values import error_text, plain, safe_repr, shorten
 
 __all__ = ["RunRecorder"]
 
@@ -47,7 +47,7 @@ class RunRecorder:
             return
         head = {"event": _name(event), "time": time.time(), "agent": event.agent, "run": event.run_id}
         shape: Callable[[Any], dict[str, Any]] = _SHAPES.get(type(event), _fields)
-        line = json.dumps(head | shape(event), ensure_ascii=False, default=repr)
+        line = json.dumps(head | shape(event), ensure_ascii=False, default=safe_repr)
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
 
@@ -72,7 +72,7 @@ def _code(event: CodeFinished) -> dict[str, Any]:
         "value": _short(result.value),
         "stdout": shorten(result.stdout, _MAX_TEXT),
         "stderr": shorten(result.stderr, _MAX_TEXT),
-        "error": None if result.error is None else f"{type(result.error).__name__}: {result.error}"[:_MAX_TEXT],
+        "error": None if result.error is None else error_text(result.error)[:_MAX_TEXT],
         "rolled_back": result.rolled_back,
         "fuel": result.usage.fuel,
         "memory": result.usage.memory_peak,
@@ -115,7 +115,7 @@ def _ended(event: RunEnded) -> dict[str, Any]:
     return {
         "state": result.state,
         "output": _short(result.output),
-        "error": None if result.error is None else f"{type(result.error).__name__}: {result.error}",
+        "error": None if result.error is None else error_text(result.error),
         "usage": _usage(result.usage),
         "seconds": result.seconds,
         "tool_calls": result.tool_calls,

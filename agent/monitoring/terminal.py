@@ -19,7 +19,7 @@ from cloche.agent.events import (
 )
 from cloche.agent.memory import AgentMemory, messages_of
 from cloche.agent.steps import ActionStep, FinalAnswerStep, MemoryStep, PlanningStep, TaskStep
-from cloche.agent.values import shorten
+from cloche.agent.values import safe_repr, safe_str, shorten
 from cloche.runtime._imports import need
 from cloche.runtime._terminal import harmless
 
@@ -82,7 +82,7 @@ def _run_ended(event: RunEnded) -> tuple[str, str]:
     cost = "" if result.usage.cost is None else f", ${result.usage.cost:.4f}"
     if result.error is not None and result.output is None:
         return "bold red", f"ended ({result.state}): {result.error} [{spent}{cost}]"
-    return "bold green", f"answer: {shorten(str(result.output), _MAX_TEXT)} [{spent}{cost}]"
+    return "bold green", f"answer: {safe_str(result.output, _MAX_TEXT)} [{spent}{cost}]"
 
 
 def _step_ended(event: StepEnded) -> tuple[str, str]:
@@ -154,9 +154,9 @@ def _described(step: MemoryStep) -> str:
         case PlanningStep():
             return _titled("plan", step.plan)
         case FinalAnswerStep():
-            return _titled("final answer", _text(step.answer))
+            return _titled("final answer", safe_str(step.answer))
         case ActionStep():
-            requests = "\n".join(f"{request.name}({request.arguments})" for request in step.requests)
+            requests = "\n".join(f"{request.name}({safe_repr(request.arguments)})" for request in step.requests)
             observed = step.observation or "\n".join(outcome.observation for outcome in step.outcomes)
             text = "\n".join(filter(None, [step.output, requests, "-> " + observed if observed else ""]))
             return _titled(f"step {step.number} ({step.seconds:.2f} s)", text)
@@ -164,7 +164,3 @@ def _described(step: MemoryStep) -> str:
 
 def _titled(title: str, text: str) -> str:
     return f"--- {title} {'-' * max(0, _WIDTH - len(title))}\n{text}"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)

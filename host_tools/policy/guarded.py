@@ -20,7 +20,7 @@ from cloche.host_tools.policy.execution import (
 from cloche.host_tools.policy.policy import Policy, Scope, current_scope
 from cloche.host_tools.policy.steps import GuardedCall, accepted, call_guarded, check_guarded, count, masked, outcome_of
 from cloche.host_tools.registry import ToolRegistry, answered, registry_of
-from cloche.host_tools.tools import Tool
+from cloche.host_tools.tools import FunctionTool, Tool
 from cloche.runtime.bridge.pending import CallDenied
 from cloche.runtime.dispatch import AnsweredCall, ToolSpec, UnknownTool
 from cloche.runtime.errors import ConfigurationError
@@ -64,32 +64,32 @@ class WrappedTool(Tool):
         self._tool_arguments = inner._tool_arguments  # pyright: ignore[reportPrivateUsage]
         self._tool_docstring = inner._tool_docstring  # pyright: ignore[reportPrivateUsage]
         self._tool_documentation = inner._tool_documentation  # pyright: ignore[reportPrivateUsage]
-        self._guard = guard
+        self.guard = guard
 
     def accept(self, args: list[Any], kwargs: dict[str, Any], called: str = "") -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments if tool and policies take them; the policies see them again when the call is made."""
-        self._guard.check(self.name, args, kwargs)
+        self.guard.check(self.name, args, kwargs)
         return super().accept(args, kwargs, called)
 
     def invoke(self, args: list[Any], kwargs: dict[str, Any], called: str = "") -> Any:
         """Make the call if the policies allow it. Policies and records know the tool by its own name."""
-        return self._guard.call(self.name, args, kwargs)
+        return self.guard.call(self.name, args, kwargs)
 
     def perform(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Make the call if the policies allow it."""
-        return self._guard.call(self.name, args, kwargs)
+        return self.guard.call(self.name, args, kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Make the call if the policies allow it."""
-        return self._guard.call(self.name, list(args), kwargs)
+        return self.guard.call(self.name, list(args), kwargs)
 
     def invoke_approved(self, call: AnsweredCall) -> Any:
         """Make a call that was approved, if the policies allow it."""
-        return self._guard.approved(call._replace(name=self.name))
+        return self.guard.approved(call._replace(name=self.name))
 
     def accept_answer(self, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
         """Return or raise what the policies let through of an answer."""
-        return self._guard.answered(call._replace(name=self.name), value, error)
+        return self.guard.answered(call._replace(name=self.name), value, error)
 
 
 def unwrapped(tool: Tool) -> Tool:
@@ -133,6 +133,10 @@ class GuardedTools:
     ``policies``  by the name that programs call the tool by.
     ``default``   holds for each tool without a policy of its own.
     ``log``       where the records go; default none.
+    ``additions`` the policy for tools that are added to an agent of these tools, or replaced in it: its ``check`` and
+                  ``approve`` get a PlannedCall of ``add_tool`` with ``name``, ``description``, ``replaces`` and
+                  ``tool``. Default: they may be added. They are recorded in any case, and each is then called under
+                  the policy of its name, or the default one.
 
     Calls are counted per run: what happens in one :meth:`scope`. Outside of any, everything is one run. It is a
     :class:`cloche.runtime.dispatch.Dispatcher`, ``Suspending`` and ``Answering``, and safe to use from several threads
@@ -152,12 +156,16 @@ class GuardedTools:
         *,
         default: Policy | None = None,
         log: CallLog | None = None,
+        additions: Policy | None = None,
     ) -> None:
         self.tools: ToolRegistry = tools if isinstance(tools, ToolRegistry) else registry_of(tools)
         self._policies = dict(policies or {})
         self._default = default
         self._log = log
+        self._additions = [] if additions is None else [additions]
         self._whole = Scope()
+        if additions is not None and inspect.iscoroutinefunction(additions.approve):
+            raise ConfigurationError("additions", "approve must be a plain function: a tool is added without awaiting")
         _check_names(self._policies, self.tools)
 
     @contextmanager
@@ -190,6 +198,26 @@ class GuardedTools:
 
     def __len__(self) -> int:
         return len(self.tools)
+
+    def adopt(self, name: str, tool: Tool, replaces: bool = False) -> Tool:
+        """Return a tool of others as one whose every call goes through the policies; it is not added to these tools.
+
+        Raises ToolDenied if ``additions`` do not allow it.
+        """
+        inner = unwrapped(tool)
+        scope = current_scope.get() or self._whole
+        guarded = GuardedCall(_ADD_TOOL.name, _ADD_TOOL, self._additions, scope)
+        arguments = {"name": name, "description": inner.description, "replaces": replaces, "tool": inner}
+        _call(guarded, [], arguments, Account(self._log, _ADD_TOOL.name, scope))
+        if isinstance(tool, WrappedTool) and tool.name == name and tool.guard is self:
+            return tool
+        return WrappedTool(tool, name, self._beside(name, tool))
+
+    def _beside(self, name: str, tool: Tool) -> "GuardedTools":
+        """Return the same policies, log and counts for one other tool."""
+        other = GuardedTools(ToolRegistry({name: tool}, shadow_builtins=True), default=self._default, log=self._log)
+        other._policies, other._whole, other._additions = self._policies, self._whole, self._additions
+        return other
 
     def specs(self) -> list[ToolSpec]:
         """Return what the guest is told about each tool."""
@@ -266,6 +294,13 @@ class GuardedTools:
     def _policies_for(self, name: str, scope: Scope) -> list[Policy]:
         own = self._policies.get(name, self._default)
         return [policy for policy in (own, scope.policies.get(name)) if policy is not None]
+
+
+def _add_tool(name: str, description: str, replaces: bool, tool: Any) -> str:
+    return f"{name}: {type(tool).__name__}"
+
+
+_ADD_TOOL = FunctionTool(_add_tool, name="add_tool", typed=False, blocking=False)
 
 
 def _call(guarded: GuardedCall, args: list[Any], kwargs: dict[str, Any], account: Account) -> Any:
