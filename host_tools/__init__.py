@@ -2,7 +2,7 @@
 
 from cloche.host_tools.errors import HubError, RemoteCodeRefused, ToolDefinitionError, ToolFailed, ToolRejected
 from cloche.host_tools.loading import from_object
-from cloche.host_tools.registry import ToolLike, ToolRegistry
+from cloche.host_tools.registry import ToolLike, ToolRegistry, call_id
 from cloche.host_tools.signature import Parameter
 from cloche.host_tools.tools import FunctionTool, Tool, tool
 
@@ -17,6 +17,7 @@ __all__ = [
     "ToolLike",
     "ToolRegistry",
     "ToolRejected",
+    "call_id",
     "from_object",
     "tool",
 ]

@@ -3,18 +3,20 @@
 import inspect
 import itertools
 import threading
+import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
 from cloche.host_tools.errors import ToolDefinitionError
+from cloche.host_tools.frameworks import adapted
 from cloche.host_tools.names import check_name
 from cloche.host_tools.tools import FunctionTool, Tool
 from cloche.runtime.dispatch import AnsweredCall, ToolSpec, UnknownTool
 
-__all__ = ["Informed", "ToolLike", "ToolRegistry", "answered", "approved", "registry_of"]
+__all__ = ["Informed", "ToolLike", "ToolRegistry", "answered", "approved", "call_id", "made_as", "registry_of"]
 
 
 @runtime_checkable
@@ -49,8 +51,45 @@ def answered(tool: Tool | None, call: AnsweredCall, value: Any, error: BaseExcep
 ToolLike = Tool | Callable[..., Any]
 """What can be registered: a Tool, or a plain function, whose parameters without annotation accept anything."""
 
+# The id of the call that is being made here, once a tool has asked for it. The runtime carries it to its threads.
+_call_in_hand: ContextVar[list[str]] = ContextVar("cloche_call")
+
 # One count for all registries: two of them never show the same version, even if one takes the other's place.
 _versions = itertools.count(1)
+
+
+def call_id() -> str:
+    """Return the id of the call that a tool is being run for; empty outside of any.
+
+    No two calls have the same. The attempts of a ``Retry`` are one call, and so is a call that was approved, in every
+    copy of its session. So a tool that remembers the ids of what it did, or passes them on to a service as keys of
+    idempotence, does nothing twice.
+    """
+    holder = _call_in_hand.get(None)
+    if holder is None:
+        return ""
+    if not holder[0]:
+        holder[0] = uuid.uuid4().hex
+    return holder[0]
+
+
+def made_as(key: str, make: Callable[[], Any], *, awaited: bool) -> Any:
+    """Return what ``make`` returns, with ``key`` as the call's id, for what is awaited too; empty: one of its own."""
+    holder = [key]
+    token = _call_in_hand.set(holder)
+    try:
+        value = make()
+    finally:
+        _call_in_hand.reset(token)
+    return _awaited(value, holder) if awaited else value
+
+
+async def _awaited(value: Awaitable[Any], holder: list[str]) -> Any:
+    token = _call_in_hand.set(holder)
+    try:
+        return await value
+    finally:
+        _call_in_hand.reset(token)
 
 
 @dataclass(frozen=True)
@@ -167,7 +206,13 @@ class ToolRegistry(MutableMapping[str, Tool]):
         tool = self._table.tools.get(name)  # and not _find: a call is counted in microseconds
         if tool is None:
             raise UnknownTool(name)
-        return tool.invoke(args, kwargs, name)
+        holder = [""]
+        token = _call_in_hand.set(holder)
+        try:
+            value = tool.invoke(args, kwargs, name)
+        finally:
+            _call_in_hand.reset(token)
+        return _awaited(value, holder) if tool.is_async else value
 
     def any_suspends(self) -> bool:
         """Return whether any tool suspends or needs approval."""
@@ -189,7 +234,8 @@ class ToolRegistry(MutableMapping[str, Tool]):
 
     def approved(self, call: AnsweredCall) -> Any:
         """Do what :meth:`call` does, for a call that waited and was approved."""
-        return approved(self._find(call.name), call)
+        tool = self._find(call.name)
+        return made_as(call.key, lambda: approved(tool, call), awaited=tool.is_async)
 
     def answered(self, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
         """Return the value or raise the error, unless the tool has something to say about its answers."""
@@ -249,5 +295,4 @@ def _adapted(tool: Any) -> Tool | None:
     """Return a tool of another framework as one of ours. Plain functions, the usual case, are none."""
     if inspect.isroutine(tool) or inspect.isclass(tool):
         return None
-    # Imported here: it builds on this module.
-    return cast("Tool | None", import_module("cloche.host_tools.frameworks").adapted(tool))
+    return adapted(tool)

@@ -46,32 +46,32 @@ class SchemaTool(Tool):
     ) -> None:
         self.name = name
         self.description = self._tool_documentation = description.strip()[:_LONGEST_DESCRIPTION]
-        self._outside_schema = dict(schema)
-        self._outside_call = call
-        self._outside_fields = list(_fields(schema))
-        parameters = [*sorted((field.parameter for field in self._outside_fields), key=_order), *_rest(schema)]
+        self._given_schema = dict(schema)
+        self._given_call = call
+        self._properties = list(_fields(schema))
+        parameters = [*sorted((field.parameter for field in self._properties), key=_order), *_rest(schema)]
         self._tool_docstring = Docstring()
         self._tool_signature = Signature(tuple(parameters), returns)
         # A property that has another name here must not come in by its own as well, and take the judged one's place.
-        self._tool_arguments = Arguments(parameters, name, [field.key for field in self._outside_fields])
+        self._tool_arguments = Arguments(parameters, name, [field.key for field in self._properties])
 
     @property
     def schema(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The schema as it was given."""
-        return self._outside_schema
+        return self._given_schema
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Make the call."""
         names = [parameter.name for parameter in self.inputs]
         given = dict(zip(names, args, strict=False)) | kwargs
-        return self._outside_call({key: self._outside_value(key, value) for key, value in self._sent(given)})
+        return self._given_call({key: self._wire_value(key, value) for key, value in self._sent(given)})
 
-    def _outside_value(self, key: str, value: Any) -> Any:
+    def _wire_value(self, key: str, value: Any) -> Any:
         """Return an argument as ``call`` takes it: JSON data. Raises ToolRejected for what cannot be made so."""
         return _json(key, value)
 
     def _sent(self, given: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-        for field in self._outside_fields:
+        for field in self._properties:
             value = given.pop(field.parameter.name, None)
             if value is not None or (field.takes_null and field.parameter.required):
                 yield field.key, value

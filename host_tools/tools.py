@@ -156,7 +156,7 @@ class Tool:
 
         See :func:`cloche.host_tools.external.load_tool` for what it takes and raises.
         """
-        load = _outside("cloche.host_tools.external.hub.tools").load_tool
+        load = _late("cloche.host_tools.external.hub.tools").load_tool
         return load(repo_id, trust_remote_code=trust_remote_code, **options)  # type: ignore[no-any-return]
 
     @staticmethod
@@ -164,7 +164,7 @@ class Tool:
         space_id: str, name: str, description: str = "", api_name: str | None = None, **options: Any
     ) -> "Tool":
         """Return an endpoint of a Gradio app as a tool; see :func:`cloche.host_tools.external.space_tool`."""
-        make = _outside("cloche.host_tools.external.spaces.tool").space_tool
+        make = _late("cloche.host_tools.external.spaces.tool").space_tool
         return make(space_id, name, description, api_name, **options)  # type: ignore[no-any-return]
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
@@ -172,7 +172,7 @@ class Tool:
 
         See :func:`cloche.host_tools.external.push_tool` for what it takes and raises.
         """
-        return _outside("cloche.host_tools.external.hub.tools").push_tool(self, repo_id, **options)  # type: ignore[no-any-return]
+        return _late("cloche.host_tools.external.hub.tools").push_tool(self, repo_id, **options)  # type: ignore[no-any-return]
 
     @staticmethod
     def _tool_read(target: Any, function: Callable[..., Any], lead: Docstring, *, typed: bool) -> None:
@@ -194,8 +194,8 @@ class Tool:
         return self._tool_run(*args, **kwargs)
 
 
-def _outside(module: str) -> Any:
-    # Imported when asked for: it builds on this module.
+def _late(module: str) -> Any:
+    # By name and when asked for: it builds on this module.
     return import_module(module)
 
 

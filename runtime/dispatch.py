@@ -102,12 +102,16 @@ class SuspendingDispatcher(Protocol):
 
 
 class AnsweredCall(NamedTuple):
-    """A call that waited for an answer: what the program sent, and since when, in seconds since the epoch."""
+    """A call that waited for an answer: what the program sent, and since when, in seconds since the epoch.
+
+    ``key`` is the same for this call in every copy of its session, and no other call's.
+    """
 
     name: str
     args: list[Any]
     kwargs: dict[str, Any]
     since: float
+    key: str = ""
 
 
 @runtime_checkable

@@ -146,7 +146,7 @@ class Account:
     """Writes what becomes of one call to a log: once before the tool runs, once when all is over.
 
     ``since`` is when it began, in seconds since the epoch, if that was not now but when its program was suspended.
-    ``approval`` says whose leave it has had already.
+    ``approval`` says who approved it already. ``id`` is the record's, and the call's unless it waited for approval.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Account:
         self._log = log
         self._tool = tool
         self._scope = scope
-        self._id = uuid.uuid4().hex
+        self.id = uuid.uuid4().hex
         self._begun: dict[str, Any] | None = None
         now = time.time()
         self._time = now if since is None else since
@@ -181,7 +181,7 @@ class Account:
 
     def _record(self, outcome: CallOutcome, seconds: float | None, value: Any, error: str) -> CallRecord:
         return CallRecord(
-            id=self._id,
+            id=self.id,
             time=self._time,
             tool=self._tool,
             arguments=recorded_arguments(self.arguments, self.redact) if self._begun is None else self._begun,

@@ -19,7 +19,7 @@ from cloche.host_tools.policy.execution import (
 )
 from cloche.host_tools.policy.policy import Policy, Scope, current_scope
 from cloche.host_tools.policy.steps import GuardedCall, accepted, call_guarded, check_guarded, count, masked, outcome_of
-from cloche.host_tools.registry import ToolRegistry, answered, registry_of
+from cloche.host_tools.registry import ToolRegistry, answered, made_as, registry_of
 from cloche.host_tools.tools import FunctionTool, Tool
 from cloche.runtime.bridge.pending import CallDenied
 from cloche.runtime.dispatch import AnsweredCall, ToolSpec, UnknownTool
@@ -306,7 +306,9 @@ _ADD_TOOL = FunctionTool(_add_tool, name="add_tool", typed=False, blocking=False
 def _call(guarded: GuardedCall, args: list[Any], kwargs: dict[str, Any], account: Account) -> Any:
     way = _way(guarded.tool, guarded.policies)
     steps = call_guarded(guarded, args, kwargs, way, account)
-    return finish_inline(steps) if isinstance(way, InlineExecution) else steps
+    inline = isinstance(way, InlineExecution)
+    key = account.id if guarded.waited is None else guarded.waited.key
+    return made_as(key, lambda: finish_inline(steps) if inline else steps, awaited=not inline)
 
 
 def _way(tool: Tool, policies: Sequence[Policy]) -> CallExecution:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from cloche.runtime.bridge.protocol import Call, Start, WaitingResponse, parse_call
@@ -227,15 +228,21 @@ class _ApprovedDispatcher(NoTools):
 
     def __init__(self, tools: AnsweringDispatcher, held: PendingCall) -> None:
         self._tools = tools
-        self._since = held.since
+        self._held = held
 
     def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Make the call; what the guest sent was read anew for it."""
-        return self._tools.approved(AnsweredCall(name, args, kwargs, self._since))
+        return self._tools.approved(AnsweredCall(name, args, kwargs, self._held.since, _key(self._held)))
 
 
 def _answered_call(held: PendingCall) -> AnsweredCall:
     """Return the call as the guest sent it, whatever was changed since."""
     call = parse_call(held.frame)
     assert isinstance(call, Call | Start)
-    return AnsweredCall(call.name, call.args, call.kwargs, held.since)
+    return AnsweredCall(call.name, call.args, call.kwargs, held.since, _key(held))
+
+
+def _key(held: PendingCall) -> str:
+    digest = sha256(f"{held.since!r} {held.id} ".encode())
+    digest.update(held.frame)
+    return digest.hexdigest()[:32]

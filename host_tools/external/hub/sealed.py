@@ -73,7 +73,7 @@ class SealedTool(SchemaTool):
         session.set("_cloche_given", arguments)
         return _Described.model_validate(session.run(_DESCRIBE).unwrap())
 
-    def _outside_value(self, key: str, value: Any) -> Any:
+    def _wire_value(self, key: str, value: Any) -> Any:
         return value
 
     def _asked(self, arguments: dict[str, Any]) -> Any:

@@ -37,7 +37,7 @@ class SpaceTool(SchemaTool):
         """Disconnect from the app. Safe to call twice."""
         self._space.close()
 
-    def _outside_value(self, key: str, value: Any) -> Any:
+    def _wire_value(self, key: str, value: Any) -> Any:
         return value
 
     def _ask(self, arguments: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cloche import GuestException, Result, Sandbox, Suspended, tool
+from cloche.host_tools import call_id
 from cloche.host_tools.call_log import MemoryLog
 from cloche.host_tools.policy import GuardedTools, PlannedCall, Policy, at_most
 
@@ -79,3 +80,30 @@ def test_a_snapshot_is_approved_under_the_policies_of_whoever_restores_it() -> N
         assert session.suspended is not None
         assert exception(session.suspended.approve(1)).type_name == "PermissionError"
     assert PAID == []
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_an_approved_call_has_one_id_in_every_copy_of_its_session(guarded: bool) -> None:
+    seen: list[str] = []
+
+    @tool(approval=True)
+    def order(item: str) -> str:
+        """Order it."""
+        seen.append(call_id())
+        return item
+
+    tools: Any = GuardedTools([order]) if guarded else [order]
+    box = Sandbox(tools=tools)
+    with box.session() as session:
+        paused = stopped(session.start("order('bell'), order('glass')"))
+        snapshot = paused.snapshot()
+        again = stopped(paused.approve(1))
+        again.approve(2)
+    with box.restore(snapshot) as copy:
+        assert copy.suspended is not None
+        copy.suspended.approve(1)
+    with box.session() as other:
+        stopped(other.start("order('bell')")).approve(1)
+    assert len(seen) == 4
+    assert seen[0] == seen[2] != ""
+    assert len(set(seen)) == 3

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cloche.host_tools import Tool, ToolDefinitionError, ToolRegistry, ToolRejected, tool
+from cloche.host_tools import Tool, ToolDefinitionError, ToolRegistry, ToolRejected, call_id, tool
 from cloche.runtime.dispatch import Dispatcher, UnknownTool
 
 
@@ -186,3 +186,27 @@ def test_many_threads_may_change_and_call_at_once() -> None:
     assert problems == []
     assert list(registry) == ["double"]
     assert registry.version() >= before + 800
+
+
+def test_each_call_has_an_id_of_its_own() -> None:
+    seen: list[str] = []
+
+    def note() -> None:
+        seen.append(call_id())
+        seen.append(call_id())
+
+    async def note_later() -> None:
+        await asyncio.sleep(0)
+        note()
+
+    registry = ToolRegistry([note, note_later])
+    registry.call("note", [], {})
+    registry.call("note", [], {})
+
+    async def several() -> None:
+        await asyncio.gather(*(registry.call("note_later", [], {}) for _ in range(3)))
+
+    asyncio.run(several())
+    assert len(set(seen)) == 5
+    assert sorted(seen) == sorted([*set(seen)] * 2)
+    assert call_id() == ""

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from cloche.host_tools import Tool, ToolRegistry, ToolRejected, tool
+from cloche.host_tools import Tool, ToolRegistry, ToolRejected, call_id, tool
 from cloche.host_tools.call_log import CallRecord, MemoryLog
 from cloche.host_tools.policy import (
     Approval,
@@ -602,6 +602,49 @@ def test_settings_that_cannot_work(make: Callable[[], Any]) -> None:
 def test_a_misspelt_policy_names_the_tool_that_was_meant() -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'pay'"):
         GuardedTools([pay], {"pya": Policy()})
+
+
+@pytest.mark.parametrize("timeout", [None, 30.0])
+def test_the_attempts_of_a_retry_are_one_call_with_the_records_id(timeout: float | None) -> None:
+    seen: list[str] = []
+
+    @tool
+    def order(item: str) -> None:
+        """Order it."""
+        seen.append(call_id())
+        if len(seen) < 3:
+            raise ConnectionError
+
+    log = MemoryLog()
+    policy = Policy(retry=Retry(2, wait=0.001), timeout=timeout)
+    tools = GuardedTools([order], {"order": policy}, log=log)
+    tools.call("order", ["bell"], {})
+    assert seen == [log.records[0].id] * 3
+    tools.call("order", ["bell"], {})
+    assert seen[3] != seen[2]
+
+
+def test_a_call_within_a_call_has_an_id_of_its_own() -> None:
+    seen: list[str] = []
+
+    @tool
+    def inner() -> None:
+        """Note it."""
+        seen.append(call_id())
+
+    log = MemoryLog()
+    tools = GuardedTools([inner], log=log)
+
+    @tool
+    def outer() -> None:
+        """Call the other twice."""
+        tools.call("inner", [], {})
+        tools.call("inner", [], {})
+        seen.append(call_id())
+
+    ToolRegistry([outer]).call("outer", [], {})
+    assert len(set(seen)) == 3
+    assert len(log.records) == 2
 
 
 def test_the_registry_may_change_underneath() -> None:
