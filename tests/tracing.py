@@ -1,5 +1,6 @@
 """What an action costs in code: the product's modules that it crosses, and the Python functions that it calls."""
 
+import gc
 import sys
 import threading
 from collections import Counter
@@ -51,6 +52,9 @@ class Tracer:
 
     def journey(self, action: Callable[[], object]) -> Journey:
         """Do something and return the calls that it took, without that of ``action`` itself."""
+        # What a finalizer does is no part of the action, and comes at any moment.
+        gc.collect()
+        gc.disable()
         seen = self._seen = []
         sys.setprofile(self._note)
         try:
@@ -58,6 +62,7 @@ class Tracer:
         finally:
             sys.setprofile(None)
             self._seen = None
+            gc.enable()
         return Journey(Counter(seen[1:]))
 
     def _note(self, frame: FrameType, event: str, _argument: Any) -> None:
