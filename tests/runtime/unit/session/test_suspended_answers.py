@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.runtime.unit.session.fake import FakeSource
-from tests.runtime.unit.suspension.test_session import Tools, WholePages, ended, start, suspension
+from tests.runtime.unit.session.test_pauses import Tools, WholePages, ended, start, suspension
 
 from cloche.runtime.dispatch import AnsweredCall, AnsweringDispatcher
 from cloche.runtime.errors import ConfigurationError, SnapshotCorrupt
