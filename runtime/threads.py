@@ -50,15 +50,15 @@ _stack_size_lock = threading.Lock()
 class Work:
     """A function to call on a thread of the pool, and what is called there when that thread is ready for more work.
 
-    Neither may raise. ``over`` says whether the function has returned.
+    Neither may raise. ``begun`` says whether it was given to a thread, ``over`` whether the function has returned.
     """
 
-    __slots__ = ("function", "over", "tell")
+    __slots__ = ("begun", "function", "over", "tell")
 
     def __init__(self, function: Callable[[], object], tell: Callable[[], object]) -> None:
         self.function = function
         self.tell = tell
-        self.over = False
+        self.begun = self.over = False
 
 
 class Submitted(Future[T]):
@@ -151,6 +151,7 @@ class ThreadPool:
             inbox = self._idle.pop()
         except IndexError:
             inbox = self._new_thread()
+        work.begun = True
         inbox.put(work)
 
     def submit(self, function: Callable[[], T]) -> Submitted[T]:

@@ -251,11 +251,11 @@ class BridgeHandlers:
             self._context = copy_context()
         call = _HandedOver(self._context, self._tools, name, args, kwargs)
         work = Work(call.make, run.post)
-        guest_threads.start(work)
         try:
+            guest_threads.start(work)
             run.wait_for(call.is_over)
         finally:
-            if not work.over:
+            if work.begun and not work.over:
                 guest_threads.abandon(work)
                 record.end("abandoned", now() - record.started)
         return call.outcome

@@ -33,7 +33,7 @@ class Detached:
     _overtaken = False
 
     def __init__(self, execution: Execution, loop: "asyncio.AbstractEventLoop | None" = None) -> None:
-        """Begin the run. With a ``loop`` it can be awaited there, else it can be waited for."""
+        """Prepare the run. With a ``loop`` it can be awaited there, else it can be waited for; once."""
         self._execution = execution
         # Held until the run is settled.
         self._settling = allocate_lock()
@@ -44,33 +44,45 @@ class Detached:
         self._context = contextvars.copy_context()
         self._work = Work(self._perform, self._tell)
         execution.leave = self._leave
-        guest_threads.start(self._work)
 
     def wait(self) -> Result[Any]:
-        """Block until the run is settled and return its result. An exception such as Ctrl-C ends the run first."""
+        """Perform the run and return its result, blocking meanwhile. An exception such as Ctrl-C ends the run first.
+
+        Raises BlockedTools.
+        """
         try:
+            guest_threads.start(self._work)
             while not self._settling.acquire(True, self._patience()):
                 self._leave_if_overdue()
         except BaseException:
-            self._leave(Interrupted())
+            self._give_up(Interrupted())
             raise
         return self._outcome()
 
     async def wait_async(self) -> Result[Any]:
-        """Await the run's result. Being cancelled ends the run first."""
+        """Perform the run and await its result. Being cancelled ends the run first. Raises BlockedTools."""
         import asyncio
 
         waiting = self._awaited
         try:
+            guest_threads.start(self._work)
             while not waiting.done():
                 await asyncio.wait({waiting}, timeout=self._patience())
                 if not waiting.done():
                     self._leave_if_overdue()
         except asyncio.CancelledError:
-            self._leave(Interrupted("the awaiting task was cancelled"))
+            self._give_up(Interrupted("the awaiting task was cancelled"))
             await asyncio.wait({waiting}, timeout=_SHORT)
             raise
+        except BaseException:
+            self._give_up(Interrupted())
+            raise
         return self._outcome()
+
+    def _give_up(self, error: GuestError) -> None:
+        # Whether its thread has begun is not known: the exception may have come while it was started.
+        self._execution.cancel()
+        self._leave(error)
 
     def _leave(self, error: GuestError) -> bool:
         """Settle the run without its thread, if it is not settled. Returns whether that was done here."""

@@ -132,7 +132,7 @@ Done = Callable[["Execution", BaseException | None], None]
 
 
 class Overtaken(Exception):
-    """The run was settled by :meth:`Execution.abandon` before its thread came back; its result is that one."""
+    """The run was settled by :meth:`Execution.cancel` or :meth:`Execution.abandon` before its thread came back."""
 
 
 class _Ending:
@@ -174,8 +174,8 @@ class Execution:
         self._frames = frames
         self._done = done
         self._loop = loop
-        # Whoever acquires it settles the run; it is never released.
-        self._settled = allocate_lock()
+        # Whoever acquires one performs or settles the run; they are never released.
+        self._begun, self._settled = allocate_lock(), allocate_lock()
 
     @property
     def is_overdue(self) -> bool:
@@ -186,14 +186,17 @@ class Execution:
         """Run the guest on this thread and return the result, or raise what is not the guest's doing.
 
         ``stack_checked`` says that this thread's stack is known to have room for it. Raises Overtaken if the run was
-        abandoned meanwhile.
+        cancelled before, or abandoned meanwhile.
         """
         guest, run = self._guest, self.run
+        if not self._begun.acquire(False):
+            raise Overtaken
         made_now = guest.running is None
         try:
             running = guest.ready()
         except BaseException as error:
-            self.cancel(error)
+            if self._settled.acquire(False):
+                self._done(self, error if isinstance(error, SessionClosed) else None)
             raise
         if made_now:
             run.start()
@@ -203,10 +206,10 @@ class Execution:
             raise Overtaken
         return self._conclude(running, ending)
 
-    def cancel(self, error: BaseException) -> None:
-        """Settle a run that was never performed."""
-        if self._settled.acquire(False):
-            self._done(self, error if isinstance(error, SessionClosed) else None)
+    def cancel(self) -> None:
+        """Settle a run that is not being performed yet: it never will be."""
+        if self._begun.acquire(False) and self._settled.acquire(False):
+            self._done(self, None)
 
     def interrupt(self, reason: GuestError) -> bool:
         """From any thread: end the run soon, even if a tool blocks it. Returns whether it was still in progress."""

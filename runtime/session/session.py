@@ -137,7 +137,7 @@ class Session:
             asyncio.get_running_loop(),
         )
         execution = self._begin(RunProgram(code), limits, on_event, loop, pending)
-        return _outcome(execution, await self._detach(execution, loop).wait_async())
+        return _outcome(execution, await Detached(execution, loop).wait_async())
 
     @property
     def suspended(self) -> "Suspended | None":
@@ -304,7 +304,7 @@ class Session:
         guest, run = self._guest, execution.run
         blocking = guest.tools.blocking()
         if (blocking and self._calls_often and run.listener is None) or not guest.source.fits_here():
-            return self._detach(execution).wait()
+            return Detached(execution).wait()
         try:
             run.hands_over = blocking
             return execution.perform(stack_checked=True)
@@ -316,13 +316,6 @@ class Session:
                 guest.release()
             raise
 
-    def _detach(self, execution: Execution, loop: "asyncio.AbstractEventLoop | None" = None) -> Detached:
-        try:
-            return Detached(execution, loop)
-        except BaseException as error:
-            execution.cancel(error)
-            raise
-
     def _exchange(self, request: Request) -> Result[Any]:
         return self._perform(self._begin(request))
 
@@ -332,7 +325,7 @@ class Session:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        return await self._detach(self._begin(request, limits, listener, loop), loop).wait_async()
+        return await Detached(self._begin(request, limits, listener, loop), loop).wait_async()
 
     def _done(self, execution: Execution, error: BaseException | None) -> None:
         """Take the session back from a run that was settled; ``error`` is why its guest was lost."""
@@ -365,7 +358,7 @@ class Session:
 
         loop = asyncio.get_running_loop()
         execution = self._begin_again(suspended, answers, listener, loop)
-        return _outcome(execution, await self._detach(execution, loop).wait_async())
+        return _outcome(execution, await Detached(execution, loop).wait_async())
 
     def _begin_again(
         self,

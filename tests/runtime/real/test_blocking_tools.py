@@ -198,6 +198,28 @@ def test_ctrl_c_reaches_the_caller_at_once(gate: Gate, before: str, listener: An
         signal.signal(signal.SIGINT, previous)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="sends itself POSIX signals")
+def test_ctrl_c_while_the_run_is_handed_over(before: str) -> None:
+    def press_at_once() -> None:
+        """The signal comes while the caller's thread has not returned from starting this one."""
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait(0.02)
+
+    def press(number: int, frame: object) -> None:
+        raise Pressed
+
+    previous = signal.signal(signal.SIGINT, press)
+    try:
+        with session_with(press_at_once, before=before) as session:
+            gc.collect()
+            for _ in range(20):
+                with pytest.raises(Pressed):
+                    session.run("kept = 0\npress_at_once()")
+                assert session.run(f"{before}kept").unwrap() == 41
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
 def test_eight_threads_at_once(before: str) -> None:
     def add(a: int, b: int) -> int:
         """Add."""

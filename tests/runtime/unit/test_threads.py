@@ -123,6 +123,7 @@ def test_a_late_call_is_left_behind() -> None:
         asyncio.run(acall_on_thread(held.wait, 0.01))
     assert tool_threads.abandoned == before + 2
     held.set()
+    wait_until(lambda: tool_threads.abandoned == before)
 
 
 def test_a_cancelled_call_is_left_behind() -> None:
@@ -140,3 +141,4 @@ def test_a_cancelled_call_is_left_behind() -> None:
     assert tool_threads.abandoned == before + 1
     # The loop is closed by now: the outcome has nowhere to go, and nothing is raised or logged for it.
     held.set()
+    wait_until(lambda: tool_threads.abandoned == before)
