@@ -8,7 +8,7 @@ __all__ = ["EXIT_CODES", "CommandError", "ExitCode", "exit_code"]
 
 EXIT_CODES = """\
 exit codes:
-  0    the program ran to its end
+  0    the program ran to its end; after sys.exit(N) the code is N
   1    the program raised an exception, or its value cannot leave the sandbox
   2    the command line, a file, a tool or the image is wrong; nothing was run
   3    a limit ended the program; for cloche agent, its steps or another budget were used up
@@ -45,8 +45,10 @@ class ExitCode(IntEnum):
     """The reader of the output closed it, as shells report it."""
 
 
-def exit_code(error: GuestError | None) -> ExitCode:
-    """Return the code for a run's error."""
+def exit_code(error: GuestError | None, status: int | None = None) -> int:
+    """Return the code for a run's error, or the status with which the program ended itself, as a process has it."""
+    if status is not None:
+        return status & 0xFF
     match error:
         case None:
             return ExitCode.OK

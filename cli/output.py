@@ -5,7 +5,7 @@ import reprlib
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from cloche.cli.exit_codes import CommandError, ExitCode, exit_code
+from cloche.cli.exit_codes import CommandError, exit_code
 from cloche.runtime._imports import need
 from cloche.runtime._terminal import harmless, one_line
 from cloche.runtime.errors import ConfigurationError, GuestError, GuestException, LimitExceeded
@@ -100,13 +100,13 @@ def write_event(event: Event) -> None:
         stream.flush()
 
 
-def show_result(result: Result[Any]) -> ExitCode:
+def show_result(result: Result[Any]) -> int:
     """Print the value to stdout, or the error to stderr, and return the run's exit code."""
     if result.error is not None:
         print(error_text(result.error), file=sys.stderr)
     elif result.value is not None:
         print(full_repr(result.value))
-    return exit_code(result.error)
+    return exit_code(result.error, result.exit_code)
 
 
 def error_text(error: GuestError) -> str:

@@ -62,7 +62,7 @@ def command(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         return show_result(result)
     print(json.dumps(result_json(result), allow_nan=False))
-    return exit_code(result.error)
+    return exit_code(result.error, result.exit_code)
 
 
 def _run(session: Session, source: str, quiet: bool) -> Result[object]:

@@ -100,6 +100,8 @@ class Result(Generic[T]):
     ``calls``        its tool calls in the order in which they began.
     ``rolled_back``  whether the session was put back to where this run began, because the run was ended by
                      a limit or a trap. An ordinary exception leaves the session as the program left it.
+    ``exit_code``    the status with which the program ended itself, by ``sys.exit()``, ``exit()`` or SystemExit: 0 is
+                     no error, and any other one is in ``error`` too. None if the program did not end itself.
     """
 
     value: T
@@ -109,6 +111,7 @@ class Result(Generic[T]):
     usage: Usage
     calls: list[ToolCallRecord]
     rolled_back: bool = False
+    exit_code: int | None = None
 
     @property
     def ok(self) -> bool:

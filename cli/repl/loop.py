@@ -14,7 +14,7 @@ from cloche.cli.output import error_text
 from cloche.cli.repl.input import LineReader, read_piece
 from cloche.cli.repl.session import ReplSession
 from cloche.runtime._terminal import harmless
-from cloche.runtime.errors import CallerError, GuestError, GuestException, bytes_text
+from cloche.runtime.errors import CallerError, GuestError, bytes_text
 from cloche.runtime.limits import LimitChanges
 from cloche.runtime.result import Result
 
@@ -57,7 +57,7 @@ class ReplLoop:
             self._show_error(str(problem))
 
     def _show(self, result: Result[Any]) -> None:
-        if isinstance(result.error, GuestException) and result.error.type_name == "SystemExit":
+        if result.exit_code is not None:
             raise _Quit
         if result.error is not None:
             back = "\nthe session is as it was before this piece" if result.rolled_back else ""

@@ -1,5 +1,6 @@
 """One run from its request to its result, on whichever thread it is performed."""
 
+import re
 from _thread import allocate_lock
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ __all__ = [
     "error_of_stop",
 ]
 
+_EXIT_CODES = {"": 0, "None": 0, "False": 0, "True": 1}
+_STATUS = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 # The largest piece of memory that the interpreter asks for by itself.
 _ARENA = 1 << 20
 # A character becomes four bytes or fewer, and a report has a few short fields beside its texts.
@@ -112,6 +115,17 @@ def error_of_failure(failure: FailureReport, limits: Limits, memory: int, max_by
     return GuestException(failure.type_name, message, failure.traceback[: limits.traceback], failure.line)
 
 
+def _exit_code(failure: FailureReport) -> int | None:
+    """Return the status with which a program ended itself, as Python reads the argument of ``sys.exit``; else None."""
+    if (failure.module, failure.type_name) != ("builtins", "SystemExit"):
+        return None
+    known = _EXIT_CODES.get(failure.message)
+    if known is not None:
+        return known
+    # A status that a process could have. Any other argument is a message for people.
+    return int(failure.message) if _STATUS.fullmatch(failure.message) else 1
+
+
 def _is_out_of_memory(failure: FailureReport, limits: Limits, memory: int) -> bool:
     if failure.module != "builtins":
         return False
@@ -158,6 +172,7 @@ class Execution:
     paused: object = False
     leave: Callable[[GuestError], bool] | None = None
     _running: Running | None = None
+    _exit_code: int | None = None
 
     def __init__(
         self,
@@ -336,6 +351,7 @@ class Execution:
         memory = guest.memory_seen = running.machine.memory_size()
         if answer is not FINISHED and isinstance(answer, FinishedResponse) and answer.failure is not None:
             error = error_of_failure(answer.failure, run.limits, memory, self._request.max_bytes)
+            self._exit_code = _exit_code(answer.failure)
         lost = error is not None and self._is_lost(running, ending, error)
         self.paused = False
         if lost:
@@ -383,7 +399,9 @@ class Execution:
         run, answer = self.run, ending.answer
         value = answer.value if isinstance(answer, FinishedResponse) else None
         stdout, stderr = run.output() if run.streams else ("", "")
-        return Result(value, error, stdout, stderr, usage, run.calls, lost and self._guest.keeps)
+        if self._exit_code == 0:
+            error = None
+        return Result(value, error, stdout, stderr, usage, run.calls, lost and self._guest.keeps, self._exit_code)
 
 
 def _as_error(raised: BaseException, run: RunState) -> BaseException:

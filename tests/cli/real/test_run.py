@@ -160,3 +160,13 @@ def _start(folder: Path, environment: Callable[..., dict[str, str]], *arguments:
         cwd=folder,
         env=environment(),
     )
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_the_exit_code_is_the_programs_own(
+    folder: Path, environment: Callable[..., dict[str, str]], status: int
+) -> None:
+    (folder / "exits.py").write_text(f"import sys\nprint('done')\nsys.exit({status})")
+    with ended_afterwards(_start(folder, environment, "exits.py")) as process:
+        out, _ = process.communicate(timeout=60)
+        assert (process.returncode, out) == (status, "done\n")

@@ -321,3 +321,30 @@ class Rollback(RuleBasedStateMachine):
 
 Rollback.TestCase.settings = settings(max_examples=12, stateful_step_count=15, deadline=None)
 TestRollback = Rollback.TestCase
+
+
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [
+        ("exit()", 0),
+        ("import sys; sys.exit(0)", 0),
+        ("raise SystemExit", 0),
+        ("import sys; sys.exit(3)", 3),
+        ("import sys; sys.exit('no such file')", 1),
+        ("import sys; sys.exit(True)", 1),
+        ("import sys; sys.exit(10**30)", 1),
+        ("1 / 0", None),
+        ("class SystemExit(Exception): pass\nraise SystemExit(0)", None),
+        ("x = 1", None),
+    ],
+)
+def test_a_program_that_ends_itself(program: str, code: int | None) -> None:
+    result = Sandbox().run(f"print('done')\n{program}")
+    assert (result.exit_code, result.stdout) == (code, "done\n")
+    assert result.ok == (code == 0 or program == "x = 1")
+
+
+def test_a_session_goes_on_after_a_program_that_ended_itself() -> None:
+    with Sandbox().session() as session:
+        assert session.run("kept = 41\nexit()").unwrap() is None
+        assert session.run("kept + 1").unwrap() == 42
