@@ -1,5 +1,6 @@
 """The agent that writes Python."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, Unpack
 from cloche.agent.base import MultiStepAgent, Tools
 from cloche.agent.errors import AgentSuspended, StepProblem
 from cloche.agent.events import CodeFinished, CodeStarted
-from cloche.agent.guest import RECLAIM, reclaimed_note, setup_text
+from cloche.agent.guest import RECLAIM, Reclaimed, setup_text
 from cloche.agent.loop.effects import CallFunction
 from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
@@ -38,6 +39,9 @@ MakeSandbox = Callable[[ToolRegistry, Limits], Sandbox]
 
 _HIDDEN = frozenset({FINAL_ANSWER})
 _RETRY_SECONDS = 0.01
+_RUN = re.compile(r'File "<run (\d+)>"')
+# The program of the session's first run is the agent's own.
+_OWN_FRAME = re.compile(r'^ *File "<run 1>", .*\n(?:    .*\n)*', re.MULTILINE)
 _SNAPSHOT = "session.snapshot"
 _SAVED_LIMITS = ("fuel", "memory", "time", "output", "calls", "result", "argument", "files", "file_bytes")
 
@@ -77,6 +81,7 @@ class CodeAgent(MultiStepAgent):
         self._session: Session | None = None
         self._variables: dict[str, Any] = {}
         self._saved: Snapshot | None = None
+        self._steps_by_run: dict[str, int] = {}
 
     @property
     def session(self) -> Session:
@@ -233,12 +238,13 @@ class CodeAgent(MultiStepAgent):
             raise AgentSuspended(outcome.calls)
         result = _without_exit(outcome) if run.answers else outcome
         yield run.emit(CodeFinished(result, **run.stamp))
-        self._note(run, step, result)
+        reclaimed = Reclaimed()
         if not run.answers:
-            reclaimed = yield CallFunction(lambda: self.session.run(RECLAIM))
-            step.observation += reclaimed_note(reclaimed)
+            outcome = yield CallFunction(lambda: self.session.run(RECLAIM))
+            reclaimed = Reclaimed.of(outcome, self.tools)
+        self._note(run, step, result, reclaimed)
 
-    def _note(self, run: Run, step: ActionStep, result: Result[Any]) -> None:
+    def _note(self, run: Run, step: ActionStep, result: Result[Any], reclaimed: Reclaimed) -> None:
         calls = [call for call in result.calls if call.name != FINAL_ANSWER]
         usage = result.usage
         step.guest = GuestUsage(fuel=usage.fuel, seconds=usage.wall, memory=usage.memory_peak, calls=len(calls))
@@ -248,7 +254,15 @@ class CodeAgent(MultiStepAgent):
             step.observation = result.stdout.rstrip()
             return
         step.error = error_of(result)
-        step.observation = observation_of(result, self.tools, self.settings.observation_limit)
+        text = observation_of(result, self.tools, self.settings.observation_limit, reclaimed.last)
+        step.observation = f"{self._with_steps(text, step)}{reclaimed.note}"
+
+    def _with_steps(self, text: str, step: ActionStep) -> str:
+        """Name the steps in a traceback by their numbers, and leave the agent's own frames out."""
+        if current := _RUN.search(text):
+            self._steps_by_run[current[1]] = step.number
+        known = _OWN_FRAME.sub("", text)
+        return _RUN.sub(lambda run: f'File "<step {self._steps_by_run.get(run[1], "?")}>"', known)
 
     def _limits_left(self, run: Run) -> Limits:
         seconds, limit = run.ledger.seconds_left(), self.limits.time

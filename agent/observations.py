@@ -18,15 +18,25 @@ __all__ = ["error_of", "near", "observation_of", "outcomes_of", "shown"]
 State = Literal["kept", "rolled_back", "unchanged"]
 _NAME = re.compile(r"name '(\w+)' is not defined")
 _MODULE = re.compile(r"No module named '([\w.]+)'")
+_IMPORT = re.compile(r"^\s*((?:from|import)\s.+)$", re.MULTILINE)
+_COROUTINE = re.compile(r"<coroutine object (\w+) at")
+_KEY = re.compile(r"'dict' object has no attribute '(\w+)'")
+_NOT_AWAITED = re.compile(r"'coroutine' object|coroutine '(\w+)' was never awaited")
+_ADVICE = re.compile(r",? or raise (?:Limits|SessionBudget)\([^)]*\)")
 _NEVER_RUN = ("SyntaxError", "IndentationError", "TabError")
 
 
-def observation_of(result: Result[Any], names: Iterable[str], limit: int) -> str:
-    """Return what the model is shown: what was printed, then the value or the error; each cut to ``limit``."""
+def observation_of(result: Result[Any], names: Iterable[str], limit: int, last: str = "") -> str:
+    """Return what the model is shown: what was printed, then the value or the error; each cut to ``limit``.
+
+    ``last`` is the repr of a last value that could not leave the guest.
+    """
     parts = [f"Printed:\n{shorten(result.stdout.rstrip(), limit)}"] if result.stdout.strip() else []
     if result.stderr.strip():
         parts.append(f"Printed to stderr:\n{shorten(result.stderr.rstrip(), limit)}")
-    parts.append(_ending(result, names, limit))
+    parts.append(_ending(result, names, limit, last))
+    if hint := _await_hint(f"{result.stdout}{last}"):
+        parts.append(hint)
     return "\n\n".join(filter(None, parts)) or "The program ran and printed nothing."
 
 
@@ -59,12 +69,14 @@ def near(name: str, names: Iterable[str]) -> str:
     return f"there are: {', '.join(known[:30])}" if known else "there are none"
 
 
-def _ending(result: Result[Any], names: Iterable[str], limit: int) -> str:
+def _ending(result: Result[Any], names: Iterable[str], limit: int, last: str) -> str:
     error = result.error
     if error is None:
         return "" if result.value is None else f"Value: {safe_repr(result.value, limit)}"
     if isinstance(error, UnserializableValue):
-        return f"The program ran. Its last value cannot be shown: {shorten(error.message, limit)}{_await_hint(error)}"
+        if last:
+            return f"Value: {shorten(last, limit)}"
+        return f"The program ran. Its last value cannot be shown: {shorten(error.message, limit)}"
     parts = [_error_text(error, limit), *_hints(error, names), *_about_state(result, error)]
     return "\n".join(parts)
 
@@ -72,7 +84,9 @@ def _ending(result: Result[Any], names: Iterable[str], limit: int) -> str:
 def _error_text(error: GuestError, limit: int) -> str:
     if isinstance(error, GuestException):
         return f"Error:\n{shorten((error.traceback or str(error)).rstrip(), limit)}"
-    return f"Error: {type(error).__name__}: {shorten(str(error), limit)}"
+    # A limit is the host's: what a model can change is its program.
+    text = _ADVICE.sub("", str(error))
+    return f"Error: {type(error).__name__}: {shorten(text, limit)}"
 
 
 def _hints(error: GuestError, names: Iterable[str]) -> list[str]:
@@ -80,13 +94,27 @@ def _hints(error: GuestError, names: Iterable[str]) -> list[str]:
         return []
     if (match := _NAME.search(error.message)) and "Did you mean" not in error.traceback:
         return [f"Hint: {match[1]!r} is neither a variable nor one of your functions; {near(match[1], names)}"]
-    if match := _MODULE.search(error.message):
+    if (match := _MODULE.search(error.message)) and (own := _imported_tools(error.traceback, names)):
+        return [f"Hint: do not import {', '.join(own)}: your functions are there already, call them."]
+    if match:
         return [f"Hint: {match[1]!r} is not installed in the sandbox, and nothing can be installed there."]
+    if match := _KEY.search(error.message):
+        return [f"Hint: it is a dict: write value[{match[1]!r}], and look at its keys first."]
+    if _NOT_AWAITED.search(error.message):
+        return ["Hint: an async function has to be awaited: x = await f(...)"]
     return []
 
 
-def _await_hint(error: UnserializableValue) -> str:
-    return " (an async function has to be awaited: x = await f(...))" if "coroutine" in error.message else ""
+def _imported_tools(traceback: str, names: Iterable[str]) -> list[str]:
+    """Return the tools that the line of a failed import names."""
+    line = next(iter(_IMPORT.findall(traceback)), "")
+    return sorted(set(re.findall(r"\w+", line)) & {*names, "final_answer"})
+
+
+def _await_hint(text: str) -> str:
+    if match := _COROUTINE.search(text):
+        return f"Hint: {match[1]} is async, so that its call has to be awaited: x = await {match[1]}(...)"
+    return ""
 
 
 def _state(result: Result[Any], error: GuestError) -> State:

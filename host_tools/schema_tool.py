@@ -60,7 +60,7 @@ class SchemaTool(Tool):
         """The schema as it was given."""
         return self._given_schema
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, /, *args: Any, **kwargs: Any) -> Any:
         """Make the call."""
         names = [parameter.name for parameter in self.inputs]
         given = dict(zip(names, args, strict=False)) | kwargs

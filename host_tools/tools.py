@@ -85,14 +85,14 @@ class Tool:
         self._tool_run = self._tool_first_run
         return self
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, /, *args: Any, **kwargs: Any) -> Any:
         """Do what the tool does; written by the subclass, with parameters and annotations of its own."""
         raise NotImplementedError
 
     def setup(self) -> None:
         """Prepare the tool (open a connection, load a model). Runs once, and again if it raised."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the tool from Python: ``setup`` if it is the first time, then ``forward``, without checks."""
         return self._tool_run(*args, **kwargs)
 
@@ -185,7 +185,7 @@ class Tool:
         target._tool_arguments = Arguments(target._tool_signature.parameters, name)
         target.is_async = is_coroutine_function(function, name)
 
-    def _tool_first_run(self, *args: Any, **kwargs: Any) -> Any:
+    def _tool_first_run(self, /, *args: Any, **kwargs: Any) -> Any:
         with self._tool_lock:
             if not self._tool_is_set_up:
                 self.setup()
@@ -253,11 +253,11 @@ class FunctionTool(Tool, Generic[P, R_co]):
         self._tool_run = function
         functools.update_wrapper(cast("Any", self), function, updated=())
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the function."""
         return self._tool_run(*args, **kwargs)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function, as if it had never been decorated."""
         return cast("R_co", self._tool_run(*args, **kwargs))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from cloche.agent.guest import RECLAIM, reclaimed_note, setup_text
+from cloche.agent.guest import RECLAIM, Reclaimed, setup_text
 from cloche.agent.observations import error_of, observation_of
 from cloche.host_tools import FunctionTool, Tool, ToolRegistry
 from cloche.runtime.limits import Limits
@@ -55,7 +55,7 @@ class ClocheExecutor:
         session = self._ready()
         self._answers.clear()
         result = session.run(code_action)
-        reclaimed = "" if self._answers else reclaimed_note(session.run(RECLAIM))
+        reclaimed = "" if self._answers else Reclaimed.of(session.run(RECLAIM), self._tools).note
         self.state["_print_outputs"] = result.stdout
         if not self._answers and error_of(result) is not None:
             # What was printed smolagents shows by itself.

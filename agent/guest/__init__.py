@@ -1,13 +1,15 @@
 """The program that an agent runs in its guest before the model's: read as text, never imported here."""
 
 import functools
+from collections.abc import Container
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, Self
 
-__all__ = ["RECLAIM", "reclaimed_note", "setup_text"]
+__all__ = ["RECLAIM", "Reclaimed", "setup_text"]
 
 RECLAIM = "_reclaim_tools()"
-"""Gives the names of tools back to the tools; its value are those that a program had taken."""
+"""Gives the names of tools back to the tools; :class:`Reclaimed` reads what comes of it."""
 
 
 @functools.cache
@@ -16,11 +18,27 @@ def setup_text() -> str:
     return files("cloche.agent.guest").joinpath("setup.py").read_text(encoding="utf-8")
 
 
-def reclaimed_note(result: Any) -> str:
-    """Return what a model is shown of names that it had taken; empty where there are none."""
-    names = result.value if isinstance(result.value, list) else []
-    if not names:
-        return ""
-    listed = ", ".join(repr(name) for name in names)
-    which = "is one of your functions" if len(names) == 1 else "are your functions"
-    return f"\n\nNote: {listed} {which}: what your program called so is gone. Use other names for variables."
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """The ``names`` of tools that a program had taken, and the repr of its ``last`` value if that could not cross."""
+
+    names: tuple[str, ...] = ()
+    last: str = ""
+
+    @classmethod
+    def of(cls, result: Any, tools: Container[str]) -> Self:
+        """Read what running RECLAIM gave. Nothing in it is trusted, as a program may have changed what was run."""
+        match result.value:
+            case [list(names), *last] if all(isinstance(one, str) for one in [*names, *last]):
+                return cls(tuple(name for name in names if name in tools), last[0] if last else "")
+            case _:
+                return cls()
+
+    @property
+    def note(self) -> str:
+        """What a model is shown of the names; empty if there are none."""
+        if not self.names:
+            return ""
+        listed = ", ".join(map(repr, self.names))
+        which = "is one of your functions" if len(self.names) == 1 else "are your functions"
+        return f"\n\nNote: {listed} {which}: what your program called so is gone. Use other names for variables."

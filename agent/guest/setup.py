@@ -31,11 +31,24 @@ def _set_up() -> None:
         return checked
 
     variables = globals()
-    toolbox = sys.modules["cloche_guest.step"]._toolbox
+    step = sys.modules["cloche_guest.step"]
+    toolbox = step._toolbox
     final = ending(variables["final_answer"])
+    last: list[str] = []
 
-    def reclaim() -> list[str]:
-        """Give the tools their names back, and return those that were something else."""
+    def written(explain: Any) -> Any:
+        def explained(value: Any) -> Any:
+            # The last value cannot cross: the model is shown how it writes itself.
+            try:
+                last[:] = [repr(value)[:20_000]]
+            except Exception:
+                last.clear()
+            return explain(value)
+
+        return explained
+
+    def reclaim() -> list[Any]:
+        """Give the tools their names back; return those that were something else, and the last value's repr, if any."""
         taken: list[str] = []
         for name, proxy in toolbox._defined.items():
             tool = final if name == "final_answer" else proxy
@@ -43,11 +56,14 @@ def _set_up() -> None:
             if now is not tool and not is_proxy(now):
                 taken.append(name)
             variables[name] = tool
-        return sorted(taken)
+        shown = list(last)
+        last.clear()
+        return [sorted(taken), *shown]
 
     allowed = variables.pop("_allowed_imports")
     variables["final_answer"] = final
     # Among the builtins a program does not come across it, nor takes its name by chance.
+    step._precise = written(step._precise)
     builtins._reclaim_tools = reclaim  # type: ignore[attr-defined]
     if allowed is not None:
         builtins.__import__ = restricted(builtins.__import__, allowed)

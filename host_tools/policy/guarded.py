@@ -79,7 +79,7 @@ class WrappedTool(Tool):
         """Make the call if the policies allow it."""
         return self.guard.call(self.name, args, kwargs)
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, /, *args: Any, **kwargs: Any) -> Any:
         """Make the call if the policies allow it."""
         return self.guard.call(self.name, list(args), kwargs)
 
