@@ -161,7 +161,7 @@ class MemoryExceeded(LimitExceeded):
 class TimeExceeded(LimitExceeded):
     """The run took longer than its wall time, which includes tool calls and sleeps. Unit: seconds.
 
-    ``doing`` says what was going on, for example ``"the tool 'search'"``; empty while the program computed.
+    ``doing`` says what it was waiting for, for example ``"the tool 'search'"``; empty while the program computed.
     """
 
     def __init__(self, used: float, limit: float, doing: str = "") -> None:
@@ -228,7 +228,7 @@ class StackOverflow(GuestError):
 class GuestCrashed(GuestError):
     """The guest trapped and no limit explains it, for example ``unreachable`` after a fatal error.
 
-    ``reason`` is the engine's word for it.
+    ``reason`` is what the engine says.
     """
 
     def __init__(self, reason: str) -> None:
@@ -294,7 +294,7 @@ class ConfigurationError(CallerError, ValueError):
 
 
 class SessionBusy(CallerError):
-    """A session was used while another caller's run was still going on."""
+    """A session was used while another caller's run was in progress."""
 
     def __str__(self) -> str:
         return (
@@ -313,7 +313,7 @@ class SessionSuspended(SessionBusy):
 
     def __str__(self) -> str:
         return (
-            f"a program in this session is suspended and waits for {self.calls}: resume it, or give it up "
+            f"a program in this session is suspended and waits for {self.calls}: resume it, or cancel it "
             "with suspended.cancel()"
         )
 
@@ -323,7 +323,7 @@ class NotSuspended(CallerError):
 
     def __str__(self) -> str:
         return (
-            "this program does not wait for answers any more: it was resumed or given up; "
+            "this program no longer waits for answers: it was resumed or cancelled; "
             "use what resume() returned, or restore a snapshot"
         )
 
@@ -360,7 +360,7 @@ class SnapshotError(CallerError):
 
 
 class SnapshotCorrupt(SnapshotError, ValueError):
-    """These bytes are no snapshot, or not all of one, or were changed. ``problem`` says which."""
+    """These bytes are not a snapshot, or not all of one, or were changed. ``problem`` says which."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
@@ -374,7 +374,7 @@ class SnapshotMismatch(SnapshotError):
     """A sound snapshot that is not for this sandbox or this caller.
 
     ``what`` is ``"image"``, ``"abi"``, ``"format"``, ``"key"``, ``"tenant"`` or ``"memory"``; ``found`` is what the
-    snapshot has and ``expected`` what is needed, as text to show; of a key neither is told.
+    snapshot has and ``expected`` what is needed, as text to show; neither says anything of a key.
     """
 
     def __init__(self, what: str, found: str, expected: str) -> None:
@@ -399,7 +399,7 @@ class SnapshotNotFound(SnapshotError, KeyError):
 
 
 class SnapshotBusy(SnapshotError):
-    """A snapshot is being gone on with by somebody else, who holds its lock in the store. Nothing was run.
+    """Another thread or process works with a snapshot and holds its lock in the store. Nothing was run.
 
     ``name`` is the snapshot's name, and ``holder`` the number of the process that holds it, or None.
     """
@@ -410,15 +410,15 @@ class SnapshotBusy(SnapshotError):
         self.holder = holder
 
     def __str__(self) -> str:
-        who = "somebody else" if self.holder is None else f"process {self.holder}"
+        who = "another session" if self.holder is None else f"process {self.holder}"
         return (
-            f"{who} is going on with {self.name!r}: wait until that is done, or end it, and look then at what the "
+            f"{who} is working with {self.name!r}: wait until that is done, or end it, and then look at what the "
             "program waits for before you answer"
         )
 
 
 class RecordingError(CallerError, ValueError):
-    """A document that is no recording, or one that this image cannot replay. ``problem`` says which."""
+    """A document that is not a recording, or one that this image cannot replay. ``problem`` says which."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
@@ -442,6 +442,6 @@ class BlockedTools(CallerError):
 
     def __str__(self) -> str:
         return (
-            f"{self.count} tools are stuck past their run's deadline and {self.limit} is the most: "
+            f"{self.count} tools are stuck past their run's deadline and {self.limit} is the limit: "
             "give these tools timeouts of their own, or make them coroutine functions, which can be cancelled"
         )

@@ -45,18 +45,18 @@ _HOW = "write bytes as an int, or text like '256 MiB' (units: KiB, MiB, GiB, KB,
 _MAX_SECONDS = 366 * 24 * 3600.0
 
 
-def parse_size(field: str, value: Any, *, most: int, least: int = 1) -> int:
+def parse_size(field: str, value: Any, *, maximum: int, minimum: int = 1) -> int:
     """Return a size in bytes from an int or from text with a unit.
 
-    Raises ConfigurationError naming ``field`` if it is not a size, or not between ``least`` and ``most``.
+    Raises ConfigurationError naming ``field`` if it is not a size, or not between ``minimum`` and ``maximum``.
     """
     size = _size_of_text(field, value) if isinstance(value, str) else value
-    return _between(field, size, least, most, _HOW)
+    return _between(field, size, minimum, maximum, _HOW)
 
 
-def parse_count(field: str, value: Any, *, most: int, least: int = 1) -> int:
-    """Return a whole number between ``least`` and ``most``, or raise ConfigurationError naming ``field``."""
-    return _between(field, value, least, most, "write a whole number")
+def parse_count(field: str, value: Any, *, maximum: int, minimum: int = 1) -> int:
+    """Return a whole number between ``minimum`` and ``maximum``, or raise ConfigurationError naming ``field``."""
+    return _between(field, value, minimum, maximum, "write a whole number")
 
 
 def parse_seconds(field: str, value: Any) -> float:
@@ -80,12 +80,12 @@ def _size_of_text(field: str, text: str) -> int:
     return round(float(number) * factor) if "." in number else int(number) * factor
 
 
-def _between(field: str, value: Any, least: int, most: int, how: str) -> int:
-    # bool is an int in Python, but True is nobody's size.
+def _between(field: str, value: Any, minimum: int, maximum: int, how: str) -> int:
+    # bool is an int in Python, but True is not a size.
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigurationError(field, f"{_shown(value)} is not a whole number: {how}")
-    if not least <= value <= most:
-        raise ConfigurationError(field, f"{_shown(value)} is not between {least} and {most}: {how}")
+    if not minimum <= value <= maximum:
+        raise ConfigurationError(field, f"{_shown(value)} is not between {minimum} and {maximum}: {how}")
     return value
 
 
@@ -109,15 +109,15 @@ class LimitRow:
 
     ``kind``      ``"size"`` is bytes, and text with a unit is taken too.
     ``about``     what it counts, in one line.
-    ``smallest``  and ``largest``: the values that it may have; of seconds the smallest is any above 0.
+    ``minimum``  and ``maximum``: the values that it may have; of seconds the minimum is any above 0.
     ``liftable``  whether it may be None, no limit.
     ``in_guest``  the name under which the guest applies it by itself; empty where only the host does.
     """
 
     kind: Literal["count", "size", "seconds"]
     about: str
-    smallest: int
-    largest: int
+    minimum: int
+    maximum: int
     liftable: bool = False
     in_guest: str = ""
 
@@ -128,7 +128,7 @@ class LimitRow:
         if self.kind == "seconds":
             return parse_seconds(name, value)
         parse = parse_size if self.kind == "size" else parse_count
-        return parse(name, value, least=self.smallest, most=self.largest)
+        return parse(name, value, minimum=self.minimum, maximum=self.maximum)
 
 
 LIMITS = {
@@ -282,7 +282,7 @@ class Spent(NamedTuple):
     """What a session has used since it began, failed and rolled-back runs included.
 
     ``runs`` started, ``fuel`` units (0 where it is not metered), ``time`` seconds of wall time, ``output`` bytes and
-    tool ``calls``. It is part of a snapshot and goes on counting in a restored session, as in each fork.
+    tool ``calls``. It is part of a snapshot, and a restored session or a fork counts on from there.
     """
 
     runs: int = 0
@@ -308,7 +308,7 @@ class Spent(NamedTuple):
 
 @dataclass(frozen=True, slots=True, init=False)
 class SessionBudget:
-    """What one session may use in all its runs together, beside the :class:`Limits` of each; None is no bound.
+    """What one session may use in all its runs together, beside the :class:`Limits` of each; None means unbounded.
 
     ``runs`` programs, ``fuel`` units, ``time`` seconds of wall time, ``output`` bytes on both streams together, and
     tool ``calls``. A run gets what is left where that is less than its limits; where nothing is left, BudgetSpent
@@ -332,11 +332,11 @@ class SessionBudget:
         output: int | str | None = None,
         calls: int | None = None,
     ) -> None:
-        self._set("runs", None if runs is None else parse_count("runs", runs, most=_MAX_TOTAL))
-        self._set("fuel", None if fuel is None else parse_count("fuel", fuel, most=_MAX_TOTAL))
+        self._set("runs", None if runs is None else parse_count("runs", runs, maximum=_MAX_TOTAL))
+        self._set("fuel", None if fuel is None else parse_count("fuel", fuel, maximum=_MAX_TOTAL))
         self._set("time", None if time is None else parse_seconds("time", time))
-        self._set("output", None if output is None else parse_size("output", output, most=_MAX_TOTAL))
-        self._set("calls", None if calls is None else parse_count("calls", calls, most=_MAX_TOTAL, least=0))
+        self._set("output", None if output is None else parse_size("output", output, maximum=_MAX_TOTAL))
+        self._set("calls", None if calls is None else parse_count("calls", calls, maximum=_MAX_TOTAL, minimum=0))
 
     def _set(self, name: str, value: float | None) -> None:
         object.__setattr__(self, name, value)
@@ -366,7 +366,7 @@ class SessionBudget:
 def _smaller(limits: Limits, left: dict[str, Any]) -> Any:
     """Return what is left where it is less than the limit."""
     now = {name: getattr(limits, name) for name in left}
-    return {name: max(0, most) for name, most in left.items() if now[name] is None or most < now[name]}
+    return {name: max(0, rest) for name, rest in left.items() if now[name] is None or rest < now[name]}
 
 
 def _restore_budget(bounds: Any) -> SessionBudget:

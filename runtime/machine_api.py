@@ -136,7 +136,7 @@ class Machine(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the guest. Safe to call twice."""
+        """Free the guest. Safe to call twice."""
         ...
 
 
@@ -154,7 +154,7 @@ class MachineSource(Protocol):
         ...
 
     @property
-    def least_memory(self) -> int:
+    def min_memory(self) -> int:
         """Bytes of linear memory that a fresh machine has."""
         ...
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind, and the events that tell of it while it happens."""
+"""What a run leaves behind, and the events that report it while it happens."""
 
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
@@ -22,7 +22,7 @@ __all__ = [
 T = TypeVar("T")
 
 CallOutcome = Literal["running", "returned", "raised", "cancelled", "abandoned"]
-"""How a tool call ended: ``abandoned`` means the run ended first and nobody waits for the tool any more."""
+"""How a tool call ended: ``abandoned`` means the run ended first and the tool is no longer waited for."""
 
 
 class Usage(NamedTuple):
@@ -80,7 +80,7 @@ class ToolCallRecord:
             self.seconds = seconds
 
     def trim(self) -> None:
-        """Let go of the arguments and the value, so that a run's records cannot fill the host's memory."""
+        """Drop the arguments and the value, so that a run's records cannot fill the host's memory."""
         self.args, self.kwargs, self.value = [], {}, None
         self.trimmed = True
 

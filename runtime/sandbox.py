@@ -213,10 +213,10 @@ class Sandbox:
         return limits, SessionGuest(self._source, self._tools, environment, limits.memory, rollback, budget)
 
     def _check_memory(self, limits: Limits) -> None:
-        least = self._source.least_memory
-        if limits.memory < least:
+        minimum = self._source.min_memory
+        if limits.memory < minimum:
             raise ConfigurationError(
-                "memory", f"{limits.memory} bytes do not hold the interpreter, which needs {least}"
+                "memory", f"{limits.memory} bytes do not hold the interpreter, which needs {minimum}"
             )
 
 

@@ -197,7 +197,7 @@ class ThreadPool:
             inbox.close()
 
     def _perform(self, inbox: _Inbox) -> bool:
-        """Do the next work. Its objects are let go of before more is waited for."""
+        """Do the next work. Its objects are dropped before more is waited for."""
         work = inbox.get()
         work.function()
         work.over = True

@@ -137,7 +137,7 @@ class Browser:
         private: Iterable[str] = (),
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._size = parse_size("size", size, least=1, most=1 << 30)
+        self._size = parse_size("size", size, minimum=1, maximum=1 << 30)
         self._time = parse_seconds("time", time)
         self._redirects = redirects
         self._rules = AddressRules(private)

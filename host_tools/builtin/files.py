@@ -45,7 +45,7 @@ class SharedFiles:
     ) -> None:
         self._given = _named(give)
         self._folder = None if take is None else _folder(take)
-        self._size = parse_size("size", size, most=1 << 31)
+        self._size = parse_size("size", size, maximum=1 << 31)
         self._most = most
         self._replace = replace
 

@@ -68,7 +68,7 @@ class SqlQuery(Tool):
         else:
             self._owned = None
         self._max_rows = rows
-        self._max_bytes = parse_size("size", size, least=1, most=1 << 30)
+        self._max_bytes = parse_size("size", size, minimum=1, maximum=1 << 30)
         self._read = self._reader(writable, parse_seconds("time", time))
         if describe:
             tables = self._tables()

@@ -45,9 +45,9 @@ class ToolCalls:
         """Count a call and open its record. Ends the run when it is one call too many."""
         run = self.run
         run.calls_made += 1
-        most = run.limits.calls
-        if most is not None and run.calls_made > most:
-            run.end(CallsExceeded(run.calls_made, most))
+        max_calls = run.limits.calls
+        if max_calls is not None and run.calls_made > max_calls:
+            run.end(CallsExceeded(run.calls_made, max_calls))
         record = ToolCallRecord(name, args, kwargs, started)
         run.calls.append(record)
         self._recorded += size
@@ -96,7 +96,7 @@ class ToolCalls:
             self.run.emit(ToolFinished(record))
 
     def drop(self, record: ToolCallRecord) -> None:
-        """Close the record of a call that nobody waits for any more."""
+        """Close the record of a call that is no longer waited for."""
         record.end("cancelled", now() - record.started)
         if self.run.listener is not None:
             self.run.emit(ToolFinished(record))
@@ -116,16 +116,16 @@ def start_call(tools: Dispatcher, name: str, args: list[Any], kwargs: dict[str, 
         return Settled(None, error)
 
 
-def error_text(error: BaseException, tool: str, most: int) -> tuple[str, str]:
+def error_text(error: BaseException, tool: str, max_length: int) -> tuple[str, str]:
     """Return the type name and the message that the guest may see, and no more of the exception than that."""
     if isinstance(error, UnknownTool):
-        return "NameError", str(error)[:most]
+        return "NameError", str(error)[:max_length]
     if isinstance(error, ValueCodecError):
         kind = "TypeError" if isinstance(error, UnserializableError) else "ValueError"
-        return kind, f"the tool {tool!r} returned a value that cannot be sent: {error}"[:most]
+        return kind, f"the tool {tool!r} returned a value that cannot be sent: {error}"[:max_length]
     if isinstance(error, GuestVisibleError):
-        return error.guest_type[:_MAX_NAME], error.guest_message[:most]
-    return type(error).__name__, _message(error)[:most]
+        return error.guest_type[:_MAX_NAME], error.guest_message[:max_length]
+    return type(error).__name__, _message(error)[:max_length]
 
 
 def _message_of_os(error: OSError) -> str:
@@ -209,24 +209,24 @@ class BackgroundCalls:
         return items
 
     def cancel(self, id: int) -> None:
-        """Give a call up. An id that is not pending is no error."""
+        """Cancel a call. An id that is not pending is not an error."""
         task = self._tasks.pop(id, None)
         if task is not None:
             _give_up(task)
 
     def close(self) -> None:
-        """Give all calls up, at the run's end. A synchronous tool that is running cannot be stopped: it is left."""
+        """Cancel all calls, at the run's end. A synchronous tool that is running cannot be stopped: it is abandoned."""
         tasks, self._tasks = self._tasks, {}
         for task in tasks.values():
             _give_up(task)
         self._workers.close()
 
     def _refusal(self, call: Start) -> bytes | None:
-        most = self._run.limits.pending
+        limit = self._run.limits.pending
         if call.id in self._tasks:
             return error_reply("ValueError", f"a background call with the id {call.id} is pending already")
-        if len(self._tasks) >= most:
-            text = f"{most} tool calls are pending and that is the limit: await some of them before starting more"
+        if len(self._tasks) >= limit:
+            text = f"{limit} tool calls are pending and that is the limit: await some of them before starting more"
             return error_reply("RuntimeError", text)
         return None
 
@@ -252,7 +252,7 @@ class BackgroundCalls:
         return items
 
     def _has_news(self) -> bool:
-        """Return whether a call has ended that somebody waits for. A guest that is told nothing takes it for time."""
+        """Return whether a call that is waited for has ended. A guest that gets no answer takes it for a timeout."""
         finished = self._run.finished
         while finished and not self._is_awaited(finished[0][0]):
             finished.popleft()

@@ -72,7 +72,7 @@ def parse_clock(clock: Any) -> FuelClock | None:
 
 
 class EnvironmentState(NamedTuple):
-    """Where a session's clock and its source of random bytes stand: all it takes to go on with both.
+    """Where a session's clock and its source of random bytes stand: all it takes to continue both.
 
     ``seed`` and ``drawn`` are the seed and how many times bytes were drawn; ``clock`` the nanoseconds of a clock that
     is not the real one, and ``rate`` how many units of fuel make one second of it (0: it stands still); ``monotonic``
@@ -151,7 +151,7 @@ class Environment:
             self._clock += int(seconds * BILLION) + 1
 
     def mark(self) -> tuple[int, int | None]:
-        """Return where the world is, for :meth:`go_back`."""
+        """Return where the environment stands, for :meth:`go_back`."""
         return self._drawn, self._clock
 
     def go_back(self, mark: tuple[int, int | None]) -> None:
@@ -160,14 +160,14 @@ class Environment:
         self._gauge = None
 
     def state(self) -> EnvironmentState:
-        """Return where the world is, between two runs."""
+        """Return where the environment stands, between two runs."""
         monotonic = 0 if self.has_fixed_clock else self.now(1)
         return EnvironmentState(self._seed, self._drawn, self._clock, self.rate, monotonic)
 
     def resume(self, state: EnvironmentState) -> None:
-        """Go on from there: with its seed and its clock if it has them, else with those that this world was made with.
+        """Continue from there: with its seed and its clock if it has them, else with those that this one was made with.
 
-        A real monotonic clock goes on from where it stood, and so never goes back, on whichever machine this is.
+        A real monotonic clock continues from where it stood, and so never goes back, on whichever machine this is.
         """
         if state.seed is not None:
             self._seed, self._drawn = state.seed, state.drawn

@@ -71,7 +71,7 @@ class PendingHandlers:
         return waits_reply(waiting.hold(call, frame, record))
 
     def withdraw(self, id_: int) -> None:
-        """Give a call up. An id that does not wait is no error."""
+        """Cancel a call. An id that does not wait is not an error."""
         held = self._waiting.held.pop(id_, None)
         if held is not None:
             self._calls.drop(held.record)
@@ -88,9 +88,9 @@ class PendingHandlers:
         return outcomes
 
     def _check_room(self) -> None:
-        most = self._calls.run.limits.pending
-        if len(self._waiting.held) >= most:
-            raise RuntimeError(f"{most} tool calls are pending and that is the limit: await some before starting more")
+        limit = self._calls.run.limits.pending
+        if len(self._waiting.held) >= limit:
+            raise RuntimeError(f"{limit} tool calls are pending and that is the limit: await some before starting more")
 
 
 _FRAME_OVERHEAD = 4096
@@ -129,17 +129,17 @@ class BridgeHandlers:
         self._held = None if run.waiting is None else PendingHandlers(run.waiting, self._tool_calls())
 
     def drain(self) -> None:
-        """Wait for what still runs in the background: a program that is suspended finds it done when it goes on."""
+        """Wait for what still runs in the background: a suspended program finds it done when it is resumed."""
         if self._background is not None and self._run.waiting is not None:
             self._run.waiting.undelivered += self._background.drain()
 
     def resume(self, answers: dict[int, Answer], options: dict[str, Any]) -> bytes:
-        """Make the calls that were approved, and return the request that lets the program go on with all answers."""
+        """Make the calls that were approved, and return the request that resumes the program with all answers."""
         outcomes = [] if self._held is None else self._held.answer(answers, self._dispatch)
         return resume_request(outcomes, options)
 
     def end(self) -> None:
-        """Give up what still runs in the background."""
+        """Cancel what still runs in the background."""
         if self._background is not None:
             self._background.close()
 
@@ -192,7 +192,7 @@ class BridgeHandlers:
 
     def _answer_any(self, message: CallFrame, frame: bytes) -> bytes:
         if self._held is None and self._suspending is not None and self._suspending.any_suspends():
-            # There was no such tool when the run began: what takes its place meanwhile is not called without leave.
+            # There was no such tool when the run began: what takes its place meanwhile is not called without approval.
             self._run.waiting = PendingCalls(self._tools, allowed=False)
             self._held = PendingHandlers(self._run.waiting, self._tool_calls())
         if self._held is not None and isinstance(message, Call | Start):
@@ -238,7 +238,7 @@ class BridgeHandlers:
         # Cheaper than isinstance(outcome, Awaitable), and than a function for it.
         if hasattr(outcome, "__await__"):
             outcome = self._await(outcome)
-        # A tool that came back too late has an answer, but nobody to give it to.
+        # A tool that came back too late has an answer that no program waits for.
         if stop.reason is not None or now() >= stop.deadline:
             run.check()
         run.doing = ""

@@ -155,7 +155,7 @@ class SuspendedCall:
     ``name``      the tool's name, and ``args`` and ``kwargs`` what the program gave it: a copy, so that changing them
                   changes nothing.
     ``line``      the program's line, from 1, that the call stands in; None where that is not known. The guest says so.
-    ``needs_approval``  whether it waits for leave to call the tool, and not for a value.
+    ``needs_approval``  whether it waits for approval to call the tool, and not for a value.
     """
 
     id: int
@@ -175,7 +175,7 @@ def as_suspended_call(held: PendingCall) -> SuspendedCall:
 
 
 def suspended_calls(suspension: dict[str, Any] | None) -> tuple[SuspendedCall, ...]:
-    """Return what to show of the calls in a snapshot that wait. Raises SnapshotCorrupt for what is no such thing."""
+    """Return what to show of the waiting calls in a snapshot. Raises SnapshotCorrupt for anything else."""
     try:
         return () if suspension is None else tuple(map(_from_row, suspension["held"]))
     except (KeyError, TypeError, ProtocolError) as error:
@@ -193,7 +193,7 @@ def _from_row(row: object) -> SuspendedCall:
 def _suspended_call(id_: int, frame: bytes, needs_approval: bool, line: int | None) -> SuspendedCall:
     call = parse_call(frame)
     if not isinstance(call, Call | Start):
-        raise TypeError("a frame that is no call")
+        raise TypeError("a frame that is not a call")
     return SuspendedCall(id_, call.name, call.args, call.kwargs, line, needs_approval)
 
 
@@ -216,7 +216,7 @@ def settle_answer(tools: Dispatcher, held: PendingCall, answer: GiveValue | Rais
 
 
 def cancel_pending(tools: Dispatcher, held: PendingCall) -> None:
-    """Tell of a call that waits for nothing any more."""
+    """Report a call that no longer waits for an answer."""
     if isinstance(tools, AnsweringDispatcher):
         from asyncio import CancelledError
 

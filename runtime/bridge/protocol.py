@@ -125,7 +125,7 @@ class Sleep(NamedTuple):
 
 
 class Withdraw(NamedTuple):
-    """Nobody waits any more for the outcome of a call that the host has wait, under this id."""
+    """The program no longer waits for the outcome of the pending call with this id."""
 
     id: int
 
@@ -278,11 +278,11 @@ def _failure(error: dict[Any, Any]) -> FailureReport:
         raise ProtocolError("an error report of an unknown shape")
     kind, name, module, message, traceback = (error[key] for key in ("kind", "type", "module", "message", "traceback"))
     if any(type(text) is not str for text in (kind, name, module, message, traceback)):
-        raise ProtocolError("an error report with something else than text")
+        raise ProtocolError("an error report with something other than text")
     if kind not in _KINDS:
         raise ProtocolError("an error report of an unknown kind")
     if not _is_line(error["line"]):
-        raise ProtocolError("an error report with a line that is no number")
+        raise ProtocolError("an error report with a line that is not a number")
     return FailureReport(kind, name, module, message, traceback, error["line"])
 
 

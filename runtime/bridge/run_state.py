@@ -177,7 +177,7 @@ class RunState:
         self.check()
 
     def emit(self, event: Event) -> None:
-        """Tell the listener. What it raises ends the run and is the caller's to see."""
+        """Call the listener. What it raises ends the run and is raised to the caller."""
         if self.listener is None:
             return
         try:
@@ -196,15 +196,15 @@ class RunState:
             self.end(error)
 
     def flush(self) -> None:
-        """Tell the listener what is left of a character cut in two at the very end."""
+        """Send the listener what is left of a character cut in two at the very end."""
         if self.listener is not None and self.streams is not None:
             for buffer in self.streams:
                 self._emit_text(buffer, len(buffer), final=True)
 
     def _open_streams(self) -> tuple[OutputBuffer, OutputBuffer]:
         if self.streams is None:
-            most = self.limits.output
-            self.streams = OutputBuffer("stdout", most), OutputBuffer("stderr", most)
+            limit = self.limits.output
+            self.streams = OutputBuffer("stdout", limit), OutputBuffer("stderr", limit)
         return self.streams
 
     def _emit_text(self, buffer: OutputBuffer, start: int, final: bool = False) -> None:

@@ -42,14 +42,14 @@ class ReplayMismatch(Exception):
 class Tape:
     """Records one request's answers, or plays them back.
 
-    Recording stops for good once the answers weigh more than ``most`` bytes: they are then worth less than a
+    Recording stops for good once the answers weigh more than ``max_bytes`` bytes: they are then worth less than a
     copy of the memory. With 0 nothing is ever recorded.
     """
 
-    __slots__ = ("_answers", "_most", "_position", "_recording", "_size", "replaying")
+    __slots__ = ("_answers", "_max_bytes", "_position", "_recording", "_size", "replaying")
 
-    def __init__(self, most: int = 0) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int = 0) -> None:
+        self._max_bytes = max_bytes
         self.replaying = False
         self._recording = False
         self._answers: list[_Answer] = []
@@ -60,7 +60,7 @@ class Tape:
         """Begin a recording."""
         self._answers = []
         self._size = 0
-        self._recording = self._most > 0
+        self._recording = self._max_bytes > 0
 
     def stop(self) -> TapedAnswers:
         """End the recording and return it."""
@@ -84,7 +84,7 @@ class Tape:
         # As in ``_add``, without the call, and without a check of a frame for which there is no room.
         if self._recording:
             self._size += len(reply) + _ANSWER
-            if self._size > self._most:
+            if self._size > self._max_bytes:
                 self._give_up()
             else:
                 self._answers.append((_CALL, hash(frame), reply))
@@ -116,7 +116,7 @@ class Tape:
 
     def _add(self, kind: int, check: int, answer: Any, size: int) -> None:
         self._size += size + _ANSWER
-        if self._size > self._most:
+        if self._size > self._max_bytes:
             self._give_up()
         else:
             self._answers.append((kind, check, answer))

@@ -1,1 +1,1 @@
-"""A session's runs as a document: what was asked of the guest, what it was told, what came of it; and again."""
+"""A session's runs as a document: what was asked of the guest, its answers, what came of it; and the replay."""

@@ -136,14 +136,14 @@ class Recorder:
 
     ``redact`` names tools of which neither arguments nor answers are recorded, or single arguments as
     ``"tool.argument"``. What the program does with a secret that it was given, such as printing it, is recorded.
-    ``most`` is the bytes after which recording stops, within the run that is going on; default 64 MiB.
+    ``max_bytes`` is the size at which recording stops, in the middle of a run; default 64 MiB.
 
     Raises ConfigurationError for names that are none.
     """
 
-    def __init__(self, redact: Collection[str] = (), *, most: int = _MAX_BYTES) -> None:
+    def __init__(self, redact: Collection[str] = (), *, max_bytes: int = _MAX_BYTES) -> None:
         self._redaction = Redaction(redact)
-        self._room = most
+        self._room = max_bytes
         self._runs: list[RecordedRun] = []
         self._source: MachineSource | None = None
         self._memory = 0
@@ -186,7 +186,7 @@ class Recorder:
         """Record a call."""
         self._add(run, self._redaction.event(frame, reply), len(frame) + len(reply or b""))
 
-    def told(self, run: RecordedRun, event: RecordedClock | RecordedEntropy) -> None:
+    def answered_by_host(self, run: RecordedRun, event: RecordedClock | RecordedEntropy) -> None:
         """Record a look at the clock, or random bytes."""
         self._add(run, event, len(event.data) if isinstance(event, RecordedEntropy) else 0)
 
@@ -231,19 +231,19 @@ class RecordingHandlers:
     def clock(self, which: int) -> int:
         """Return the time."""
         moment = self._handlers.clock(which)
-        self._told(RecordedClock(which, moment))
+        self._note(RecordedClock(which, moment))
         return moment
 
     def entropy(self, size: int) -> bytes:
         """Return random bytes."""
         data = self._handlers.entropy(size)
-        self._told(RecordedEntropy(data))
+        self._note(RecordedEntropy(data))
         return data
 
     def _asked(self, frame: bytes, reply: bytes | None) -> None:
         if self.run is not None:
             self._recorder.asked(self.run, frame, reply)
 
-    def _told(self, event: RecordedClock | RecordedEntropy) -> None:
+    def _note(self, event: RecordedClock | RecordedEntropy) -> None:
         if self.run is not None:
-            self._recorder.told(self.run, event)
+            self._recorder.answered_by_host(self.run, event)

@@ -332,7 +332,7 @@ def _check_memory(memory: int, source: MachineSource) -> None:
         Limits(memory=memory)
     except ConfigurationError as error:
         raise RecordingError(f"this recording cannot be replayed: {error}") from None
-    if memory < source.least_memory:
+    if memory < source.min_memory:
         raise RecordingError("this recording cannot be replayed: its memory does not hold the interpreter")
 
 

@@ -88,7 +88,7 @@ class SessionGuest:
         self.tools = tools
         self.memory = memory
         self.keeps = keeps
-        self.memory_seen = source.least_memory
+        self.memory_seen = source.min_memory
         self.environment = environment
         self.budget = budget
         self.recorder: Recorder | None = None

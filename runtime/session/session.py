@@ -223,7 +223,7 @@ class Session:
         Raises SessionBusy, SessionClosed, or ConfigurationError for a number below 0.
         """
         forks = self._guest.at_rest(
-            lambda: self._forks(parse_count("n", 1 if n is None else n, most=_MAX_FORKS, least=0))
+            lambda: self._forks(parse_count("n", 1 if n is None else n, maximum=_MAX_FORKS, minimum=0))
         )
         return forks[0] if n is None else forks
 

@@ -30,14 +30,14 @@ _LEVEL = 1
 _CHUNK = 1 << 16
 _LANES = 16
 _ZERO = bytes(PAGE)
-# Fewer bytes that are the same than this, and a block is no longer told from a new one.
+# A block with fewer equal bytes than this counts as rewritten.
 _ALIKE = 256
 _COUNTS = struct.Struct("<QQQ")
 _INDEX = struct.Struct("<I")
 
 
 class MalformedDelta(ValueError):
-    """The bytes are no delta of a memory of that size; the text says why."""
+    """The bytes are not a delta of a memory of that size; the text says why."""
 
 
 class MemoryDelta(NamedTuple):
@@ -137,10 +137,10 @@ def _compressed(delta: MemoryDelta) -> bytes:
 
 def _inflated(data: bytes | memoryview, size: int) -> bytes:
     # A page takes less than twice its size, numbers included; no bomb gets further than that.
-    most = 2 * size + _COUNTS.size
+    max_raw = 2 * size + _COUNTS.size
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        raw = inflater.decompress(data, most)
+        raw = inflater.decompress(data, max_raw)
     except zlib.error as error:
         raise MalformedDelta(f"its memory cannot be decompressed ({error})") from None
     if not inflater.eof or inflater.unused_data:

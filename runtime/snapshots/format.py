@@ -92,12 +92,12 @@ def _check_length(actual: int, stated: int) -> None:
 
 def _seal(key: bytes, content: bytes) -> bytes:
     if type(key) is not bytes or len(key) < _MIN_KEY:
-        raise ConfigurationError("key", f"a key is at least {_MIN_KEY} random bytes, such as os.urandom(32)")
+        raise ConfigurationError("key", f"a key must be at least {_MIN_KEY} random bytes: write os.urandom(32)")
     return hmac.digest(key, content, "sha256")
 
 
 class KnownFacts(NamedTuple):
-    """What the guest's interpreter was told last: its caps, and the SHA-256 of its tools' specifications."""
+    """What the guest's interpreter knows: its caps, and the SHA-256 of its tools' specifications."""
 
     caps: dict[str, int] | None
     tools: str | None

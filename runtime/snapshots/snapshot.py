@@ -26,7 +26,7 @@ class Snapshot:
 
     Made by :meth:`Session.snapshot`; ``bytes(snapshot)`` gives what any process can make one of again, with
     :meth:`from_bytes`. Nothing of the host is in it, but everything that its program knows: values, files, what tools
-    returned, and the sandbox's seed. It is not encrypted, and without a key anybody can make one.
+    returned, and the sandbox's seed. It is not encrypted, and without a key anyone can make one.
 
     Two snapshots are equal if their bytes are.
     """
@@ -67,7 +67,7 @@ class Snapshot:
     def check(self, *, key: bytes | None = None, tenant: str | None = None) -> None:
         """Raise SnapshotMismatch unless it is sealed with this key (or, without one, not sealed) and this tenant's.
 
-        A snapshot without a tenant is nobody's in particular, and fits only where none is asked for.
+        A snapshot without a tenant fits only where no tenant is asked for.
         """
         check_seal(self._data, self.is_sealed, key)
         if self._facts.tenant != tenant:
@@ -158,7 +158,7 @@ def checkpoint_of(snapshot: Snapshot, source: MachineSource) -> Checkpoint:
         raise SnapshotMismatch("abi", f"version {facts.abi}", f"version {ABI}")
     if facts.image != source.digest:
         raise SnapshotMismatch("image", facts.image[:12], f"{source.digest[:12]} (SHA-256)")
-    if facts.size < source.least_memory or facts.size % _WASM_PAGE or facts.stack_pointer > facts.size:
+    if facts.size < source.min_memory or facts.size % _WASM_PAGE or facts.stack_pointer > facts.size:
         raise SnapshotCorrupt("it was made by something else: its memory has an impossible size")
     try:
         pieces = unpack(snapshot.body, source.pristine(), facts.size)

@@ -23,7 +23,7 @@ KEYED: Final[dict[int, Reader]] = {
     codes.TIMEDELTA: times.read_timedelta,
     codes.PATH: scalars.read_path,
 }
-"""Values of which nobody can make thousands with one hash: it is keyed per process, or they are too few."""
+"""Values of which no sender can make thousands with one hash: it is keyed per process, or they are too few."""
 
 UNKEYED: Final[dict[int, Reader]] = {
     codes.INT: scalars.read_int,

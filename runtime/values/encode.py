@@ -168,7 +168,7 @@ def _checked(data: bytes, value: object, where: str, limit: int | None) -> bytes
 
 
 def _after_failure(value: object, where: str, limit: int | None, error: Exception) -> bytes:
-    """A lone surrogate is no UTF-8, so it takes a slower packer; any other failure becomes the caller's error."""
+    """A lone surrogate is not UTF-8, so it takes a slower packer; any other failure becomes the caller's error."""
     if not isinstance(error, UnicodeEncodeError):
         raise _explain(value, where, error) from None
     packing = _Packing("surrogatepass")

@@ -120,7 +120,7 @@ def _fixed(microseconds: int, name: str) -> timezone:
 def _zone_info(key: str) -> tzinfo | None:
     """The ZoneInfo of that key, None where this machine has no data for it."""
     if not _KEY.fullmatch(key):
-        raise ValueError("a time zone's key that is no plain name")
+        raise ValueError("a time zone's key that is not a plain name")
     from zoneinfo import ZoneInfo  # rarely needed, and slow to import
 
     try:

@@ -63,7 +63,7 @@ def _check_folder(path: Path) -> None:
     # Windows' per-user folders are private by their access lists, which these numbers do not show.
     if not hasattr(os, "geteuid"):
         return
-    # Not following a link: a link that somebody else can change is no folder of ours.
+    # Not following a link: a link that another user can change is not a folder of ours.
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise ImageError(f"the cache folder {path} is a link or a file: remove it, or set CLOCHE_CACHE elsewhere")

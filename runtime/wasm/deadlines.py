@@ -43,7 +43,7 @@ class Control:
         return self._record(Stopped(StopKind.HOST, reason=reason))
 
     def due(self) -> Stopped | None:
-        """Return and record why the guest must end now; None if it may go on."""
+        """Return and record why the guest must end now; None if it may continue."""
         stop = self.stop
         if stop.reason is not None:
             return self._record(Stopped(StopKind.INTERRUPTED, reason=stop.reason))
@@ -167,9 +167,9 @@ class Watch:
         return min(stop.deadline, moment + HEARTBEAT) if control.on_main else stop.deadline
 
 
-# The engine's word for "go on, with a new deadline".
+# The engine's code for "continue, with a new deadline".
 _CONTINUE = 0
-# Every bump of the epoch is a reason to look: the watch bumps only when a deadline is due or somebody interrupts.
+# Every bump of the epoch is a reason to look: the watch bumps only when a deadline is due or a run is interrupted.
 _NEXT_BUMP = 1
 
 
@@ -182,17 +182,17 @@ def arm(store: int, context: int) -> None:
 @native.epoch_callback
 def _on_epoch(_context: int, _data: int | None, delta: int, kind: int) -> int:
     try:
-        return _go_on(delta, kind) if _may_go_on() else _end(b"interrupted")
+        return _continue(delta, kind) if _may_continue() else _end(b"interrupted")
     except BaseException as error:
         return _end(type(error).__name__.encode())
 
 
-def _may_go_on() -> bool:
+def _may_continue() -> bool:
     guest = here.guest
     return guest is not None and guest.control.due() is None
 
 
-def _go_on(delta: int, kind: int) -> int:
+def _continue(delta: int, kind: int) -> int:
     ctypes.c_uint64.from_address(delta).value = _NEXT_BUMP
     ctypes.c_uint8.from_address(kind).value = _CONTINUE
     return 0

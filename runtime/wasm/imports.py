@@ -167,7 +167,7 @@ def _too_early() -> ProtocolError:
 
 
 class ServedGuest(RunningGuest):
-    """A guest whose imports are served by ``host``; None while it serves nobody."""
+    """A guest whose imports are served by ``host``; None while it is idle."""
 
     __slots__ = ("host",)
 

@@ -187,7 +187,7 @@ class Instance(ServedGuest):
         host.memory = self.memory
 
     def vacate(self) -> None:
-        """Let go of whoever was served, and of every view of the memory."""
+        """Drop the machine that was served, and every view of the memory."""
         self.control, self.host = Control(), None
         self.memory.close()
         self.memory = self._find_memory()

@@ -317,7 +317,7 @@ class ImageSource:
         return self.engine.mode.counts_fuel
 
     @property
-    def least_memory(self) -> int:
+    def min_memory(self) -> int:
         """Bytes of linear memory that a fresh machine has."""
         return self.template.min_memory
 

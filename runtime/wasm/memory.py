@@ -77,7 +77,7 @@ _PAGEMAP = "/proc/self/pagemap"
 def written_spans(view: memoryview) -> list[Span]:
     """Return the spans of a guest's memory that may differ from the image, in order, page by page.
 
-    Everything outside them is certainly as the image left it. Where the system cannot tell, it is one span of all.
+    Everything outside them is certainly as the image left it. Where the system does not say, it is one span of all.
     """
     scanned = _scanned(view)
     if scanned is not None:
@@ -102,7 +102,7 @@ def _address(view: memoryview) -> int:
 
 
 def _flags(view: memoryview, page: int) -> bytes:
-    """Return the highest byte of each page's entry, or nothing where there is no saying."""
+    """Return the highest byte of each page's entry, or nothing where the system does not say."""
     if sys.platform != "linux" or sys.byteorder != "little" or len(view) % page:
         return b""
     address = _address(view)
@@ -212,7 +212,7 @@ class Memory:
         return self._view
 
     def close(self) -> None:
-        """Let go of the memory. :meth:`size` stays what it was; every later access raises ValueError."""
+        """Release the memory. :meth:`size` stays what it was; every later access raises ValueError."""
         self._measure = partial(int, self._measure())
         self._view.release()
 

@@ -94,7 +94,7 @@ def _find_fault_counter() -> Callable[[], Faults | None]:
     try:
         import resource
 
-        # Linux only; elsewhere a thread's own faults cannot be told from its neighbours'.
+        # Linux only; elsewhere a thread's own faults are not counted apart from its neighbours'.
         this_thread = resource.RUSAGE_THREAD
     except (ImportError, AttributeError):
         return _count_no_faults
@@ -131,7 +131,7 @@ class OwnPages:
         self._since = count_faults() if self.spans is not None else None
 
     def spoil(self) -> None:
-        """Another thread may write the memory: the faults of one thread tell nothing then."""
+        """Another thread may write the memory: the faults of one thread say nothing then."""
         self._since = None
 
     def settle(self) -> None:
@@ -156,7 +156,7 @@ class Recyclable(Protocol):
         ...
 
     def vacate(self) -> None:
-        """Let go of whoever was served, and of every view of the memory."""
+        """Drop the machine that was served, and every view of the memory."""
         ...
 
     def close(self) -> None:
@@ -171,7 +171,7 @@ class InstancePool(Generic[Guest]):
     """Idle guests of one module, each as the image left it. May be shared by all threads.
 
     ``pristine`` is a guest that is never run, to copy from: it takes address space, and no memory. A guest that is put
-    back is restored by whoever takes it next; where nobody does so at once, in the background: while the process is
+    back is restored by whoever takes it next; if it is not taken at once, in the background: while the process is
     busy, a second thread would only cost it more.
     """
 

@@ -59,12 +59,12 @@ class SnapshotStore(Protocol):
 
 @runtime_checkable
 class LockingStore(SnapshotStore, Protocol):
-    """A store that can also keep others from going on with a snapshot, as long as they take its lock too."""
+    """A store that can also keep others from working with a snapshot, as long as they take its lock too."""
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Return what holds the name's lock while it is entered, whether or not there is a snapshot of that name.
 
-        Entering raises SnapshotBusy at once where somebody else holds it, in this process or another. A process that
+        Entering raises SnapshotBusy at once where it is held already, in this process or another. A process that
         ends holds it no more. Put, get, list and delete do not look at locks. Raises ConfigurationError for the name.
         """
         ...
@@ -89,7 +89,7 @@ _MAX_FILE_NAME = 220
 def file_name(name: str) -> str:
     """Return the file's name: no separator, no dot in front, the same on every system. Raises ConfigurationError."""
     quoted = quote(checked_name(name), safe=" ").replace(".", "%2E")
-    # Upper case is marked too: some file systems do not tell it from lower case.
+    # Upper case is marked too: some file systems do not distinguish it from lower case.
     file = "".join(f"^{letter.lower()}" if letter.isupper() else letter for letter in quoted) + SUFFIX
     if len(file) > _MAX_FILE_NAME:
         raise ConfigurationError("name", f"written as a file, {name!r:.60} has more than {_MAX_FILE_NAME} characters")
@@ -105,23 +105,23 @@ def name_of(file: str) -> str | None:
     return name if name.isprintable() and name and file_name(name) == file else None
 
 
-# Where Windows locks: past the holder's number, since nobody else may read what is locked there.
+# Where Windows locks: past the holder's number, since what is locked cannot be read by others.
 _FAR = 1 << 20
 _MAX_DIGITS = 20
 
 
 @contextmanager
 def locked(path: Path, name: str) -> Generator[None, None, None]:
-    """Hold the lock that is the file ``path``, which is there while somebody holds it and is made if it is missing.
+    """Hold the lock that is the file ``path``, which exists while the lock is held and is made if it is missing.
 
     The lock is the operating system's own: a process that is killed holds it no more, and the file it leaves behind
-    locks nothing. Raises SnapshotBusy at once if somebody else holds it, who may be another thread, or OSError.
+    locks nothing. Raises SnapshotBusy at once if it is held already, be it by another thread, or OSError.
     """
     descriptor = _take(path, name)
     try:
         yield
     finally:
-        # Removed while it is held, so that what is removed is never somebody else's.
+        # Removed while it is held, so that no other holder's file is removed.
         with contextlib.suppress(OSError):
             path.unlink()
         os.close(descriptor)
@@ -139,7 +139,7 @@ def _take(path: Path, name: str) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        # Whoever held it removed the file after it was opened here: a lock on it keeps nobody out any more.
+        # Its holder removed the file after it was opened here: a lock on it keeps no one out any more.
         os.close(descriptor)
 
 

@@ -13,7 +13,7 @@ from cloche.runtime.snapshots.stores.base import LOCK, file_name, locked, name_o
 
 __all__ = ["FolderStore"]
 
-# Seconds after which nobody is writing an unfinished file any more.
+# Seconds after which an unfinished file counts as abandoned by its writer.
 _ABANDONED = 3600.0
 
 

@@ -15,7 +15,7 @@ class FsspecStore:
     """A :class:`SnapshotStore` in a folder that an fsspec URL names, such as ``s3://bucket/sessions``.
 
     ``options`` go to the file system, such as its credentials. A snapshot is written under another name first and
-    moved into place, so that nobody ever reads half of one; whether the move itself is one step is up to the file
+    moved into place, so that half of one is never read; whether the move itself is one step is up to the file
     system: it is on local disks, and on object stores, where it is a copy of one object. Wants ``cloche[fsspec]``.
 
     Raises ConfigurationError without fsspec, and the file system's own errors, as every method may.

@@ -111,7 +111,7 @@ def test_while_one_process_answers_no_other_changes_the_session(kept: Run, proce
     ]:
         done = kept(*arguments)
         assert (done.returncode, done.stdout) == (2, ""), arguments
-        assert f"cloche session: process {first.pid} is going on with 'order': wait until that is done" in done.stderr
+        assert f"cloche session: process {first.pid} is working with 'order': wait until that is done" in done.stderr
     assert "call 1 in line 1 waits for approval" in kept("list").stdout, "looking is allowed"
     processes.go()
     assert "call 2 in line 2 waits for an answer" in first.communicate(timeout=120)[1]
@@ -127,7 +127,7 @@ def test_of_two_answers_given_at_once_one_counts(kept: Run, processes: Processes
     assert sorted(process.returncode for process in both) == [2, 5]
     refused = errors[[process.returncode for process in both].index(2)]
     # The other one came while the first went on, or after it.
-    assert "is going on with 'order'" in refused or "no call has the id 1: 2 (ask) waits" in refused
+    assert "is working with 'order'" in refused or "no call has the id 1: 2 (ask) waits" in refused
     assert processes.ledger() == ["paying 3"]
 
 

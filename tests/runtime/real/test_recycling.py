@@ -170,13 +170,13 @@ def test_a_guest_whose_memory_grew_is_not_used_again(source: ImageSource) -> Non
     grown = first.memory_size()
     first.close()
     with shelf_of(source) as again:
-        assert again.memory_size() == source.least_memory < grown
+        assert again.memory_size() == source.min_memory < grown
 
 
 def test_a_guest_that_wrote_much_is_not_kept(source: ImageSource) -> None:
     first = machine(source)
     for start in range(0, 4 << 20, 4096):
-        first.write(source.least_memory - (5 << 20) + start, b"\1")
+        first.write(source.min_memory - (5 << 20) + start, b"\1")
     first.close()
     with shelf_of(source) as again:
         assert restored(again, source)

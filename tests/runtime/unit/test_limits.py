@@ -26,11 +26,11 @@ def limits(**values: Any) -> Limits:
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_limit_keeps_to_its_row(name: str) -> None:
     row = LIMITS[name]
-    smallest = row.smallest or (1 if row.kind == "seconds" else 0)
-    for value in (smallest, row.largest):
+    minimum = row.minimum or (1 if row.kind == "seconds" else 0)
+    for value in (minimum, row.maximum):
         assert getattr(limits(**{name: value}), name) == value
     wrong: object
-    for wrong in (row.smallest - 1, row.largest + 1, "many", [], True):
+    for wrong in (row.minimum - 1, row.maximum + 1, "many", [], True):
         with pytest.raises(ConfigurationError, match=name):
             limits(**{name: wrong})
     if row.liftable:

@@ -240,7 +240,7 @@ def test_a_redacted_call_of_another_tool_differs() -> None:
 
 
 def test_recording_stops_when_it_is_too_large() -> None:
-    recorder = Recorder(most=20_000)
+    recorder = Recorder(max_bytes=20_000)
     with Sandbox().session(recorder=recorder) as session:
         session.run("1").unwrap()
         session.run("import time\nfor _ in range(1000): time.time()").unwrap()

@@ -123,11 +123,11 @@ class SlowLook:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.looked, self.go_on = threading.Event(), threading.Event()
-        self._may_go_on = deadlines._may_go_on  # pyright: ignore[reportPrivateUsage]
-        monkeypatch.setattr(deadlines, "_may_go_on", self)
+        self._may_continue = deadlines._may_continue  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(deadlines, "_may_continue", self)
 
     def __call__(self) -> bool:
-        seen = self._may_go_on()
+        seen = self._may_continue()
         self.looked.set()
         self.go_on.wait(PATIENCE)
         return seen

@@ -64,7 +64,7 @@ def test_one_holder_at_a_time(store: LockingStore, tmp_path: Path) -> None:
     assert isinstance(store, LockingStore)
     for _ in range(2):
         with store.lock("one"), store.lock("two"):
-            with pytest.raises(SnapshotBusy, match=f"process {os.getpid()} is going on with 'one'") as caught:
+            with pytest.raises(SnapshotBusy, match=f"process {os.getpid()} is working with 'one'") as caught:
                 store.lock("one").__enter__()
             assert (caught.value.name, caught.value.holder) == ("one", os.getpid())
             assert len(locks(tmp_path)) == 2
@@ -80,7 +80,7 @@ def test_it_is_given_back_after_an_exception(store: LockingStore) -> None:
 
 
 def test_a_process_keeps_another_out(store: LockingStore, holder: "subprocess.Popen[str]") -> None:
-    with pytest.raises(SnapshotBusy, match=rf"process {holder.pid} is going on with 'a/b'"):
+    with pytest.raises(SnapshotBusy, match=rf"process {holder.pid} is working with 'a/b'"):
         store.lock("a/b").__enter__()
     with store.lock("a"):
         pass
@@ -120,7 +120,7 @@ def test_of_many_that_try_no_two_hold_it(store: LockingStore) -> None:
 
 
 def test_a_holder_that_has_not_written_its_number_counts() -> None:
-    assert str(SnapshotBusy("x")).startswith("somebody else is going on with 'x'")
+    assert str(SnapshotBusy("x")).startswith("another session is working with 'x'")
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 201])
