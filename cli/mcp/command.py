@@ -2,6 +2,7 @@
 
 import argparse
 
+from cloche.agent.prompting import stubs
 from cloche.cli.exit_codes import ExitCode
 from cloche.cli.flags import Commands, add_sandbox_flags, load_tools, sandbox_from
 from cloche.cli.mcp.service import OpenSessions, Service
@@ -48,7 +49,8 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def _described(tools: ToolRegistry) -> str:
-    return f"Programs can call these functions of the host: {', '.join(tools)}." if tools else ""
+    """Return the tools as a model reads them: signatures and docstrings."""
+    return f"Programs can call these functions of the host:\n\n{stubs(tools.specs())}\n" if tools else ""
 
 
 def _port(text: str) -> int:

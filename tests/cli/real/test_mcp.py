@@ -18,7 +18,12 @@ from mcp import Client, StdioServerParameters
 import cloche
 
 SOURCES = str(Path(cloche.__file__).parents[1])
-TOOLS = "def double(number: int) -> int:\n    print('to stdout')\n    return number * 2\n"
+TOOLS = '''
+def double(number: int) -> int:
+    """Return twice the number."""
+    print("to stdout")
+    return number * 2
+'''
 
 
 def served(*flags: str, folder: Path | None = None) -> StdioServerParameters:
@@ -142,6 +147,7 @@ def test_host_tools_can_be_called_and_their_prints_do_not_disturb_the_protocol(t
         assert answer["calls"][0]["name"] == "double"
         tools = await client.list_tools()
         described = {tool.name: tool.description or "" for tool in tools.tools}
+        assert 'def double(number: int) -> int:\n    """Return twice the number."""' in described["run_python"]
         assert "double" in described["run_python"]
 
     with_client(served("--tool", "mytools:double", folder=tmp_path), do)
