@@ -1,9 +1,10 @@
 """What a run leaves behind, and the events that report it while it happens."""
 
+import reprlib
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from cloche.runtime.errors import GuestError, bytes_text, count_text
+from cloche.runtime.errors import GuestError, GuestException, bytes_text, count_text
 
 __all__ = [
     "CallOutcome",
@@ -129,6 +130,41 @@ class Result(Generic[T]):
         printed = f", {len(self.stdout)} chars of stdout" if self.stdout else ""
         back = ", rolled back" if self.rolled_back else ""
         return f"<Result {what}{printed}, {self.usage}{back}>"
+
+    def __str__(self) -> str:
+        """Show the value or the error, and what was printed, each in bounded length."""
+        ended = f"value: {_SHOWN.repr(self.value)}"
+        if self.error is not None:
+            # What a program raised says its own type.
+            kind = "" if isinstance(self.error, GuestException) else f"{type(self.error).__name__}: "
+            ended = f"error: {_middle(f'{kind}{self.error}')}"
+        printed = [(name, text) for name, text in (("stdout", self.stdout), ("stderr", self.stderr)) if text]
+        return "\n".join([ended, *(f"{name}: {_middle(text.rstrip())}" for name, text in printed)])
+
+
+class _BoundedRepr(reprlib.Repr):
+    """The repr of a value, cut wherever it is long or deep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = _MAX_SHOWN
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdeque = self.maxarray = (
+            self.maxdict
+        ) = 20
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Return a large int's size: Python refuses to write down thousands of digits."""
+        return _brief(x)
+
+
+_MAX_SHOWN = 500
+_SHOWN = _BoundedRepr()
+
+
+def _middle(text: str) -> str:
+    """Cut the middle out of a long text."""
+    half = _MAX_SHOWN // 2
+    return text if len(text) <= _MAX_SHOWN else f"{text[:half]} ... {text[-half:]}"
 
 
 def _brief(value: object) -> str:
