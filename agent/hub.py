@@ -14,7 +14,7 @@ from cloche.agent.prompting import load_prompts
 from cloche.agent.saving import CODE, SavedAgent, ToolFinder, agent_to_dict, code_path, folder_agent, is_elsewhere
 from cloche.agent.settings import RunBudget, default_limits
 from cloche.host_tools import HubError, RemoteCodeRefused, Tool, ToolDefinitionError, ToolLike
-from cloche.host_tools.external.hub.repo import LARGEST_TEXT, HubOptions, HubRepo
+from cloche.host_tools.external.hub.repo import MAX_TEXT, HubOptions, HubRepo
 from cloche.host_tools.external.hub.source import requirements_of, tool_source
 from cloche.host_tools.external.hub.tools import hub_card
 from cloche.host_tools.registry import registry_of
@@ -157,7 +157,7 @@ def pull_agent(
     with tempfile.TemporaryDirectory(prefix="cloche-") as folder:
         given = registry_of(tools)
         runs = trust_remote_code or tools_in is not None
-        names = dict.fromkeys(_code_paths(shape, given), LARGEST_TEXT) if runs else {}
+        names = dict.fromkeys(_code_paths(shape, given), MAX_TEXT) if runs else {}
         _fetch(repo, Path(folder), names, _MEMORY if memory else {})
         finder = ToolFinder(given, Path(folder), trust_remote_code, strangers=True, sandbox=tools_in, hub=hub)
         return folder_agent(Path(folder), model, finder, **options)

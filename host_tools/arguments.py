@@ -71,10 +71,10 @@ class Binding:
         return self._positional[index].name
 
     def _too_many(self, args: Sequence[Any]) -> str:
-        most = len(self._positional)
-        if self._rest or len(args) <= most:
+        limit = len(self._positional)
+        if self._rest or len(args) <= limit:
             return ""
-        return f"takes at most {most} positional argument{'s' * (most != 1)}, got {len(args)}"
+        return f"takes at most {limit} positional argument{'s' * (limit != 1)}, got {len(args)}"
 
     def _misplaced(self, count: int, kwargs: dict[str, Any]) -> str:
         placed = {p.name for p in self._positional[:count]} & self._keyword.keys()
@@ -131,7 +131,7 @@ def _one(parameter: Parameter) -> str:
 _SHOWN = 3
 # Describing an error costs about 5 us and 800 bytes, and models nested in models can still collect many.
 _DESCRIBED = 1_000
-_LONGEST_MESSAGE = 300
+_MAX_MESSAGE = 300
 _MAPPINGS = frozenset({dict})
 _SEQUENCES = frozenset({list, tuple})
 _ABSENT = {"missing", "missing_argument"}
@@ -163,7 +163,7 @@ def _is_about_type(kind: str) -> bool:
 
 
 def _text(label: str, value: object, detail: ErrorDetails) -> str:
-    message = detail["msg"][:_LONGEST_MESSAGE]
+    message = detail["msg"][:_MAX_MESSAGE]
     absent = detail["type"] in _ABSENT
     path = _path(value, detail["loc"][:-1] if absent else detail["loc"])
     if absent:
@@ -197,8 +197,8 @@ def _step(step: int | str) -> str:
 
 
 # Of what is remembered of calls: how many, and of how many values. A program can invent any number of both.
-_MOST_KEPT = 128
-_MOST_VALUES = 16
+_MAX_KEPT = 128
+_MAX_VALUES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ class Arguments:
             return args, kwargs
         plan = self._plans.get((len(args), *kwargs)) or self._plan(args, kwargs, tool)
         values, exact = self._convert(plan, args, kwargs, tool)
-        if exact and plan.kept and len(self.good) < _MOST_KEPT:
+        if exact and plan.kept and len(self.good) < _MAX_KEPT:
             self.good.add(shape)
         if not kwargs:
             return values, kwargs
@@ -252,9 +252,9 @@ class Arguments:
         if problem:
             raise ToolRejected("TypeError", f"{tool}(): {problem}")
         # Names that go into **kwargs may be of any length, so calls with such names are not kept.
-        kept = len(args) + len(kwargs) <= _MOST_VALUES and self._binding.names(kwargs)
+        kept = len(args) + len(kwargs) <= _MAX_VALUES and self._binding.names(kwargs)
         plan = _Plan([self._converters[place.name] for place in self._binding.places(len(args), kwargs)], kept)
-        if kept and len(self._plans) < _MOST_KEPT:
+        if kept and len(self._plans) < _MAX_KEPT:
             self._plans[len(args), *kwargs] = plan
         return plan
 

@@ -30,7 +30,7 @@ class CallRecord:
     tool: str
     arguments: dict[str, Any]
     """By parameter, defaults filled in; as sent, under ``args`` and ``kwargs``, if the call was rejected,
-    and then empty where a policy redacts, since nobody knows what stood where."""
+    and then empty where a policy redacts, since what stood where is unknown."""
     outcome: CallOutcome
     agent: str = ""
     step: int | None = None
@@ -41,7 +41,7 @@ class CallRecord:
     attempts: int = 0
     """How often the tool was started: 0 if it was not, more than 1 after retries."""
     approval: str = ""
-    """Who approved or refused, as the approver said, or ``yes`` or ``no``; empty where nobody was asked for leave."""
+    """Who approved or refused, as the approver said, or ``yes`` or ``no``; empty where no approval was needed."""
     error: str = ""
     """Why it was denied or rejected, or the class and text of what the tool raised."""
     value: Any = None

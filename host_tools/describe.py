@@ -19,7 +19,7 @@ from cloche.runtime.values import ValueCodecError, encode
 __all__ = ["arguments_schema", "describe_types", "help_text", "tool_spec"]
 
 
-_MOST_TYPES = 20
+_MAX_TYPES = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def describe_types(taken: Iterable[Any], given: Any) -> str:
 def _collect(annotation: Any, use: str, found: dict[type, str]) -> None:
     for part in get_args(annotation):
         _collect(part, use, found)
-    if isinstance(annotation, type) and not get_origin(annotation) and len(found) < _MOST_TYPES:
+    if isinstance(annotation, type) and not get_origin(annotation) and len(found) < _MAX_TYPES:
         _collect_class(cast("type[Any]", annotation), use, found)
 
 
@@ -119,7 +119,7 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
         return dict(kind.__annotations__)
 
 
-_LARGEST_DEFAULT = 1_024
+_MAX_DEFAULT = 1_024
 
 
 def tool_spec(name: str, signature: Signature, doc: str, *, is_async: bool) -> ToolSpec:
@@ -162,7 +162,7 @@ def _shown_default(default: Any) -> Any:
     if isinstance(default, PurePath):
         return None
     try:
-        encode(default, limit=_LARGEST_DEFAULT)
+        encode(default, limit=_MAX_DEFAULT)
     except ValueCodecError:
         return None
     return default

@@ -10,7 +10,7 @@ class ToolDefinitionError(ConfigurationError):
 
 
 class RemoteCodeRefused(ConfigurationError):
-    """Something fetched from elsewhere is code, which would run on this host, and nobody said that it may.
+    """Something fetched from elsewhere is code that would run on this host, and was not trusted explicitly.
 
     ``source`` is where it comes from. Nothing was fetched or run.
     """

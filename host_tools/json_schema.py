@@ -21,16 +21,16 @@ def as_list(value: Any) -> list[Any]:
     return value if type(value) in _LISTS else []
 
 
-# A schema may refer to itself, and nobody needs to see more of it than this.
-_DEEPEST = 6
-_MOST_CHOICES = 100
+# A schema may refer to itself, and no model needs to see more of it than this.
+_MAX_DEPTH = 6
+_MAX_CHOICES = 100
 _PLAIN: dict[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool, "null": None}
 
 
 def annotation_of(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Any:
     """Return the annotation for a schema; ``root`` is what its references are resolved in."""
     known = as_dict(schema)
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         return Any
     if "$ref" in known:
         return annotation_of(_resolved(str(known["$ref"]), root), root, depth + 1)
@@ -67,7 +67,7 @@ def _union(members: list[Any]) -> Any:
 
 
 def _literal(choices: list[Any]) -> Any:
-    if 0 < len(choices) <= _MOST_CHOICES and all(type(choice) in (str, int, bool, type(None)) for choice in choices):
+    if 0 < len(choices) <= _MAX_CHOICES and all(type(choice) in (str, int, bool, type(None)) for choice in choices):
         return Literal[tuple(choices)]
     return Any
 

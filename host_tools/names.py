@@ -11,8 +11,8 @@ from cloche.host_tools.errors import ToolDefinitionError
 
 __all__ = ["check_name", "safe_name", "safe_tool_name"]
 
-# Providers of models cap a function's name at 64 characters, and nobody calls a longer one by hand.
-_LONGEST = 64
+# Providers of models cap a function's name at 64 characters, and a longer one is too long to type.
+_MAX_LENGTH = 64
 # `site` adds these to the builtins of most interpreters, so programs count on them as well.
 _BUILTINS = frozenset(dir(builtins)) | {"copyright", "credits", "exit", "help", "license", "quit"}
 
@@ -29,13 +29,13 @@ def check_name(name: object, *, shadow_builtins: bool = False) -> str:
         raise ToolDefinitionError("tool name", f"expected a string, got {type(name).__name__}")
     problem = _problem(name, shadow_builtins)
     if problem:
-        raise ToolDefinitionError(f"tool name {name[: _LONGEST + 1]!r}", problem)
+        raise ToolDefinitionError(f"tool name {name[: _MAX_LENGTH + 1]!r}", problem)
     return name
 
 
 def _problem(name: str, shadow_builtins: bool) -> str:
-    if not name.isidentifier() or len(name) > _LONGEST:
-        return f"a tool's name is a Python identifier of at most {_LONGEST} characters"
+    if not name.isidentifier() or len(name) > _MAX_LENGTH:
+        return f"a tool's name is a Python identifier of at most {_MAX_LENGTH} characters"
     if unicodedata.normalize("NFKC", name) != name:
         return f"Python reads it as {unicodedata.normalize('NFKC', name)!r}; use that spelling"
     if keyword.iskeyword(name):
@@ -52,7 +52,7 @@ def safe_name(name: str, taken: Container[str] = ()) -> str:
 
     ``get-weather`` becomes ``get_weather``, ``class`` becomes ``class_``, ``2nd`` becomes ``n2nd``.
     """
-    base = re.sub(r"\W", "_", unicodedata.normalize("NFKC", name), flags=re.ASCII).lstrip("_")[: _LONGEST - 4]
+    base = re.sub(r"\W", "_", unicodedata.normalize("NFKC", name), flags=re.ASCII).lstrip("_")[: _MAX_LENGTH - 4]
     base = base if base[:1].isalpha() else f"n{base}"
     base = f"{base}_" if keyword.iskeyword(base) else base
     numbered = (f"{base}_{number}" for number in itertools.count(2))

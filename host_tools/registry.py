@@ -116,7 +116,7 @@ class ToolRegistry(MutableMapping[str, Tool]):
     """Names and the tools behind them; the key is the name that programs call, whatever the tool's own name is.
 
     It may be changed at any time and from any thread; each change is atomic and the next run sees it. A call
-    that has begun goes on with the tool it began with. Iteration goes over the tools of the moment it started.
+    that has begun keeps the tool it began with. Iteration covers the tools of the moment it started.
     ``adopt``, if set, gets each tool that is registered from then on and returns the one that is registered in its
     place; what it raises refuses the tool. ``shadow_builtins`` allows names of Python's builtins. It is a
     :class:`cloche.runtime.dispatch.Dispatcher`, ``Suspending`` and ``Answering``.
@@ -179,7 +179,7 @@ class ToolRegistry(MutableMapping[str, Tool]):
         return type(self)(dict(self._table.tools), shadow_builtins=self._shadow_builtins)
 
     def specs(self) -> list[ToolSpec]:
-        """Return what the guest is told about each tool.
+        """Return what the guest needs to know of each tool.
 
         Ask for :meth:`version` first: a change in between then shows as a newer version next time.
         """
@@ -224,7 +224,7 @@ class ToolRegistry(MutableMapping[str, Tool]):
         return tool is not None and (tool.suspend or tool.approval)
 
     def needs_approval(self, name: str) -> bool:
-        """Return whether calls of this tool wait for leave."""
+        """Return whether calls of this tool wait for approval."""
         tool = self._table.tools.get(name)
         return tool is not None and tool.approval
 

@@ -1,4 +1,4 @@
-"""A tool that somebody else describes by a JSON schema."""
+"""Tools that are described by a JSON schema, elsewhere."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,8 +17,8 @@ from cloche.host_tools.tools import Tool
 __all__ = ["SchemaTool"]
 
 
-# Descriptions are somebody else's text, and go into prompts.
-_LONGEST_DESCRIPTION = 8_000
+# Descriptions come from elsewhere, and go into prompts.
+_MAX_DESCRIPTION = 8_000
 
 
 class _Property(NamedTuple):
@@ -45,7 +45,7 @@ class SchemaTool(Tool):
         returns: Any = Any,
     ) -> None:
         self.name = name
-        self.description = self._tool_documentation = description.strip()[:_LONGEST_DESCRIPTION]
+        self.description = self._tool_documentation = description.strip()[:_MAX_DESCRIPTION]
         self._given_schema = dict(schema)
         self._given_call = call
         self._properties = list(_fields(schema))
@@ -91,7 +91,7 @@ def _parameter(name: str, inner: Any, root: Mapping[str, Any], required: bool) -
     known = as_dict(inner)
     annotation = annotation_of(inner, root)
     description = re.sub(r"\s+", " ", f"{known.get('description') or ''} {_keys(known)}").strip()
-    described = description[:_LONGEST_DESCRIPTION]
+    described = description[:_MAX_DESCRIPTION]
     if required:
         return Parameter(name, Kind.POSITIONAL_OR_KEYWORD, annotation, description=described)
     optional = annotation if annotation is Any else (type(None) if annotation is None else annotation) | None

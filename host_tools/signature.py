@@ -96,7 +96,7 @@ class Parameter:
 
     @property
     def has_default(self) -> bool:
-        """Whether a caller may leave it out; the collecting ``*`` and ``**`` kinds have no default."""
+        """Whether a call may omit it; the collecting ``*`` and ``**`` kinds have no default."""
         return self.default is not _NOTHING
 
     @property

@@ -41,11 +41,11 @@ class Tool:
     runs the tool on the run's own thread, which is faster and cannot be cut short at the deadline.
     """
     suspend: bool = False
-    """Whether calls wait for somebody's answer, with the program suspended meanwhile: ``forward`` is then called only
+    """Whether calls wait for an answer, with the program suspended meanwhile: ``forward`` is then called only
     where the caller says so. Such programs are started with ``session.start()``.
     """
     approval: bool = False
-    """Whether calls wait for leave, in the same way: :meth:`Suspended.approve` then runs ``forward``."""
+    """Whether calls wait for approval, in the same way: :meth:`Suspended.approve` then runs ``forward``."""
     is_async: bool = False
     """Whether ``forward`` is a coroutine function; found out, not set."""
 
@@ -140,7 +140,7 @@ class Tool:
         return arguments_schema(self.inputs)
 
     def spec(self, name: str = "") -> ToolSpec:
-        """Return what the guest is told, under another name if one is given.
+        """Return what the guest needs to know of the tool, under another name if one is given.
 
         Defaults that cannot cross the bridge, paths among them, are shown as None; what the program leaves out
         is always filled in on the host.
@@ -183,7 +183,7 @@ class Tool:
         target._tool_docstring, target._tool_documentation, target.description = merged, merged.full, merged.lead
         target._tool_signature = read_signature(function, name, merged, typed=typed)
         target._tool_arguments = Arguments(target._tool_signature.parameters, name)
-        target.is_async = is_coroutine_function(function, name)
+        target.is_async = _is_coroutine_function(function, name)
 
     def _tool_first_run(self, /, *args: Any, **kwargs: Any) -> Any:
         with self._tool_lock:
@@ -210,7 +210,7 @@ def origin_of(tool: Tool) -> str:
     return tool._tool_origin  # pyright: ignore[reportPrivateUsage]
 
 
-def is_coroutine_function(function: Callable[..., Any], tool: str) -> bool:
+def _is_coroutine_function(function: Callable[..., Any], tool: str) -> bool:
     """Return whether calling it gives a coroutine. Raises ToolDefinitionError for generators, which cannot cross."""
     call = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     for candidate in (function, call):
@@ -294,8 +294,8 @@ def tool(
 
     ``name`` and ``description`` default to the function's name and docstring (Google style: its ``Args`` describe
     the arguments). ``blocking=False`` promises that a plain function never waits nor takes long, so that it can
-    run on the run's own thread; see :class:`Tool`. With ``suspend=True`` a call suspends the program until somebody
-    gives it a value, with ``approval=True`` until somebody approves or denies it: see ``Session.start``. Every
+    run on the run's own thread; see :class:`Tool`. With ``suspend=True`` a call suspends the program until it is
+    given a value, with ``approval=True`` until it is approved or denied: see ``Session.start``. Every
     parameter has to be annotated; ``Any`` accepts everything.
 
     Raises ToolDefinitionError at once if the name, a missing annotation or a type that cannot be checked

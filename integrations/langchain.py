@@ -33,7 +33,7 @@ def python_tool(
     async def arun(code: str, config: Any) -> str:
         return await own.arun(code, _thread(config))
 
-    # What LangChain looks for to pass a call's configuration, and to leave it out of the schema.
+    # What LangChain looks for to pass a call's configuration, and to keep it out of the schema.
     for function in (run, arun):
         function.__annotations__["config"] = config_type
     make = import_module("langchain_core.tools").StructuredTool

@@ -47,7 +47,7 @@ class PythonRunner:
     ``sessions``  how many are kept; the one that was used longest ago makes room for the next. Default 32.
     ``shown``   characters of output, and of the value, that are given back. Default 20,000.
 
-    What programs do wrong is told in the text, with what became of the variables. Used from any thread or event loop.
+    The text says what a program did wrong, and what became of the variables. Used from any thread or event loop.
     """
 
     def __init__(

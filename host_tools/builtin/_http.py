@@ -26,15 +26,15 @@ ACCEPTED = "gzip, deflate"
 """For the Accept-Encoding header: what :func:`inflater` understands."""
 
 
-class Inflater(Protocol):
+class _Inflater(Protocol):
     """Unpacks a body piece by piece."""
 
-    def unpack(self, piece: bytes, most: int) -> bytes:
-        """Return the next bytes, at most ``most`` of them. Raises WebError for damaged data."""
+    def unpack(self, piece: bytes, limit: int) -> bytes:
+        """Return the next bytes, at most ``limit`` of them. Raises WebError for damaged data."""
         ...
 
 
-def inflater(encoding: str) -> Inflater:
+def inflater(encoding: str) -> _Inflater:
     """Return what unpacks a Content-Encoding. Raises WebError for an unknown one."""
     match encoding.strip().lower():
         case "" | "identity":
@@ -48,8 +48,8 @@ def inflater(encoding: str) -> Inflater:
 
 
 class _Plain:
-    def unpack(self, piece: bytes, most: int) -> bytes:
-        return piece[:most]
+    def unpack(self, piece: bytes, limit: int) -> bytes:
+        return piece[:limit]
 
 
 class _Deflated:
@@ -58,16 +58,16 @@ class _Deflated:
     def __init__(self, window: int) -> None:
         self._decompressor = zlib.decompressobj(window)
 
-    def unpack(self, piece: bytes, most: int) -> bytes:
+    def unpack(self, piece: bytes, limit: int) -> bytes:
         try:
             # 0 would mean without limit.
-            return self._decompressor.decompress(piece, max(most, 1))
+            return self._decompressor.decompress(piece, max(limit, 1))
         except zlib.error:
             raise WebError("the server's answer is damaged: it cannot be decompressed") from None
 
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LONGEST_URL = 8_192
+_MAX_URL = 8_192
 _CHARSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}")
 # By the names that Python's codecs have; each of these takes a time that grows with the size of the body.
 _LINEAR = re.compile(
@@ -223,7 +223,7 @@ def _headers(raw: Any) -> dict[str, str]:
 def _parsed(url: str, base: httpx.URL | None = None) -> httpx.URL:
     """Return the address, seen from another if that is given. Raises WebRefused unless it is plain http or https."""
     try:
-        fits = 0 < len(url) <= _LONGEST_URL and url.isprintable() and " " not in url
+        fits = 0 < len(url) <= _MAX_URL and url.isprintable() and " " not in url
         parsed = (base or httpx.URL()).join(url) if fits else None
     except (httpx.InvalidURL, ValueError, TypeError):
         parsed = None

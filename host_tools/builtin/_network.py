@@ -30,7 +30,7 @@ class WebError(GuestVisibleError):
 
 
 class WebRefused(WebError):
-    """A request that this host does not make, for anybody. In the guest it is a PermissionError."""
+    """A request that this host does not make. In the guest it is a PermissionError."""
 
     guest_type = "PermissionError"
 

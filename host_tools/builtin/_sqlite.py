@@ -34,7 +34,7 @@ class _Attached(NamedTuple):
     path: str
 
 
-class Selected(NamedTuple):
+class _Selected(NamedTuple):
     """What a query gave: its columns, its rows, and ``"rows"`` or ``"bytes"`` if there were too many."""
 
     names: list[str]
@@ -67,7 +67,7 @@ class SqliteReader:
         if not sys.executable:
             raise ConfigurationError("database", "a query needs a process of its own, and there is no sys.executable")
 
-    def select(self, query: str, parameters: Mapping[str, Any]) -> Selected:
+    def select(self, query: str, parameters: Mapping[str, Any]) -> _Selected:
         """Return what a query gives. Raises ToolRejected for what SQLite refuses, and what takes too much."""
         if len(query) > _MAX_QUERY:
             raise ToolRejected("ValueError", f"a statement has at most {_MAX_QUERY} characters, this one {len(query)}")
@@ -82,7 +82,7 @@ class SqliteReader:
         if "error" in answer:
             raise ToolRejected("ValueError", f"the database refused: {answer['error']}")
         rows = [[unpacked(value) for value in row] for row in answer["rows"]]
-        return Selected(answer["names"], rows, answer["more"])
+        return _Selected(answer["names"], rows, answer["more"])
 
     def _asked(self, request: bytes) -> dict[str, Any]:
         command = [sys.executable, "-I", "-S", str(_WORKER)]

@@ -28,7 +28,7 @@ class SharedFiles:
     ``give``     paths of files, known to programs by their last part, or a dict of names and paths.
     ``take``     the folder for what programs save; without it they can save nothing. It must exist.
     ``size``     bytes of one file, either way; default 3 MiB, below the limit of one call's arguments.
-    ``most``     files that programs may save; default 100.
+    ``max_files``  that programs may save; default 100.
     ``replace``  whether a file saved before may be replaced; default no.
 
     Raises ConfigurationError for a file or folder that does not exist, or two files of one name.
@@ -40,13 +40,13 @@ class SharedFiles:
         take: str | PathLike[str] | None = None,
         *,
         size: int | str = "3 MiB",
-        most: int = 100,
+        max_files: int = 100,
         replace: bool = False,
     ) -> None:
         self._given = _named(give)
         self._folder = None if take is None else _folder(take)
         self._size = parse_size("size", size, maximum=1 << 31)
-        self._most = most
+        self._max_files = max_files
         self._replace = replace
 
     def tools(self) -> list[Tool]:
@@ -95,23 +95,21 @@ class SharedFiles:
         with path.open("rb") as file:
             data = file.read(self._size + 1)
         if len(data) > self._size:
-            raise ToolRejected(
-                "ValueError", f"{name!r} is larger than {self._size} bytes, the most that is handed over"
-            )
+            raise ToolRejected("ValueError", f"{name!r} is larger than {self._size} bytes, which is the limit")
         return data
 
     def _save(self, name: str, data: bytes) -> None:
         if not _NAME.fullmatch(name) or name.endswith((".", " ")) or name.partition(".")[0].lower() in _DEVICES:
             raise ToolRejected("ValueError", f"{name[:100]!r} is not a plain name of a file, such as report.csv")
         if len(data) > self._size:
-            raise ToolRejected("ValueError", f"{len(data)} bytes are more than {self._size}, the most for one file")
+            raise ToolRejected("ValueError", f"{len(data)} bytes are more than {self._size}, the limit for one file")
         self._write(name, data)
 
     def _write(self, name: str, data: bytes) -> None:
         folder = self._folder or Path()
-        if len(os.listdir(folder)) >= self._most and not (self._replace and (folder / name).exists()):
-            raise ToolRejected("ValueError", f"{self._most} files were saved, the most there may be")
-        # O_EXCL follows no link, so a file that somebody prepared under this name is never written through.
+        if len(os.listdir(folder)) >= self._max_files and not (self._replace and (folder / name).exists()):
+            raise ToolRejected("ValueError", f"{self._max_files} files were saved, and that is the limit")
+        # O_EXCL follows no link, so a link prepared under this name is never written through.
         if self._replace:
             (folder / name).unlink(missing_ok=True)
         try:

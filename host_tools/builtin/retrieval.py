@@ -40,12 +40,12 @@ class Bm25:
             for word, times in count.items():
                 self._places[word].append((number, times))
 
-    def best(self, query: str, most: int) -> list[tuple[int, float]]:
+    def best(self, query: str, limit: int) -> list[tuple[int, float]]:
         """Return the numbers and scores of the texts that hold words of the query, the best first."""
         scores: defaultdict[int, float] = defaultdict(float)
         for word in dict.fromkeys(words(query)):
             self._add(self._places.get(word, ()), scores)
-        return sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:most]
+        return sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]
 
     def _add(self, places: Sequence[tuple[int, int]], scores: defaultdict[int, float]) -> None:
         rarity = math.log(1 + (len(self._lengths) - len(places) + 0.5) / (len(places) + 0.5))
@@ -55,7 +55,7 @@ class Bm25:
 
 
 _SUFFIXES = (".md", ".txt", ".rst", ".html", ".csv", ".json", ".py")
-_LARGEST_FILE = 8 << 20
+_MAX_FILE = 8 << 20
 
 
 class Passage(TypedDict):
@@ -111,12 +111,7 @@ def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, s
     if not folder.is_dir():
         raise ConfigurationError("documents", f"there is no folder {str(folder)!r}")
     for path in sorted(folder.rglob("*")):
-        if (
-            path.suffix in suffixes
-            and path.is_file()
-            and not path.is_symlink()
-            and path.stat().st_size <= _LARGEST_FILE
-        ):
+        if path.suffix in suffixes and path.is_file() and not path.is_symlink() and path.stat().st_size <= _MAX_FILE:
             yield path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8", errors="replace")
 
 

@@ -33,7 +33,7 @@ class FinalAnswer(Tool):
         self.answer, self.given = None, False
 
 
-_LONGEST = 4_000
+_MAX_LENGTH = 4_000
 
 
 class AskUser(Tool):
@@ -56,7 +56,7 @@ class AskUser(Tool):
     def forward(self, question: str) -> str:
         """Ask, and wait for the answer; an end of the input is an empty answer."""
         try:
-            return self._ask(f"{_harmless(question[:_LONGEST])}\n> ")
+            return self._ask(f"{_harmless(question[:_MAX_LENGTH])}\n> ")
         except EOFError:
             return ""
 

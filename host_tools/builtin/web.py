@@ -146,9 +146,9 @@ def _anywhere(_: Any) -> None:
     """Allow every address: which connections are made is the network's own rule."""
 
 
-def _cut(text: str, most: int, truncated: bool) -> str:
-    if len(text) > most:
-        return f"{text[:most]}\n[cut: {len(text) - most} more characters]"
+def _cut(text: str, limit: int, truncated: bool) -> str:
+    if len(text) > limit:
+        return f"{text[:limit]}\n[cut: {len(text) - limit} more characters]"
     return f"{text}\n[cut: the page is longer than what is shown of one]" if truncated else text
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["McpConnection", "ToolCollection", "value_of"]
 
 
-_LONGEST_ERROR = 4_000
+_MAX_ERROR = 4_000
 
 
 def value_of(result: Any, name: str) -> Any:
@@ -41,7 +41,7 @@ def value_of(result: Any, name: str) -> Any:
     pieces = [_piece(block) for block in result.content]
     if result.is_error:
         text = "\n".join(piece for piece in pieces if isinstance(piece, str)) or "it gave no reason"
-        raise ToolFailed("RuntimeError", f"{name}() failed: {text[:_LONGEST_ERROR]}")
+        raise ToolFailed("RuntimeError", f"{name}() failed: {text[:_MAX_ERROR]}")
     if result.structured_content is not None:
         return _unwrapped(result.structured_content)
     return pieces[0] if len(pieces) == 1 else pieces or None
@@ -72,7 +72,7 @@ def _bytes(data: str) -> bytes:
 
 
 # A server that pages for ever must not hang its clients.
-_MOST_PAGES = 100
+_MAX_PAGES = 100
 # The client's own timeout comes first; this is for a client that has lost its server without noticing.
 _GRACE = 5.0
 
@@ -163,7 +163,7 @@ class McpConnection:
     async def _listed(self) -> list[Any]:
         tools: list[Any] = []
         page = await self._client.list_tools()
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             tools += page.tools
             if not page.next_cursor:
                 break

@@ -32,7 +32,7 @@ def from_origin(
 ) -> Tool:
     """Return the tool that is there, by the Hub of ``hub``. Raises what :func:`load_tool` and :func:`space_tool` raise.
 
-    No token is sent to a Gradio app: which one it is, somebody else may have written.
+    No token is sent to a Gradio app: its address may have come with a saved agent.
     """
     if where.startswith(_SPACE):
         source, _, api_name = where.removeprefix(_SPACE).rpartition("#")

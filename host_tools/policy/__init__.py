@@ -1,4 +1,4 @@
-"""What tools may be called for, how often, and by whose leave; and a record of every call."""
+"""Policies: which calls of tools are allowed, how many, with whose approval; and a record of every call."""
 
 from cloche.host_tools.policy.guarded import GuardedTools
 from cloche.host_tools.policy.policy import (

@@ -25,10 +25,10 @@ from cloche.host_tools.policy.policy import Scope
 __all__ = ["Account", "recorded", "recorded_arguments", "without_secrets"]
 
 
-_LARGEST = 16_384
-_LONGEST_ERROR = 2_000
+_MAX_RECORDED = 16_384
+_MAX_ERROR = 2_000
 # Shorter texts would blank out parts of ordinary words.
-_SHORTEST_SECRET = 4
+_MIN_SECRET = 4
 _MAX_SECRETS = 100
 _MAX_SEARCHED = 1 << 18
 _HIDDEN = "[redacted]"
@@ -50,12 +50,16 @@ def recorded_arguments(arguments: Mapping[str, Any], redact: Collection[str]) ->
 def recorded(value: Any, redact: Collection[str]) -> Any:
     """Return a value as JSON data; one of more than 16 KiB, or that JSON cannot hold, as a short text."""
     # Looked at first, since converting megabytes only to cut them takes seconds that no limit of a run covers.
-    if not _fits(value, _LARGEST):
+    if not _fits(value, _MAX_RECORDED):
         return brief_with_type(_sample(value, redact))
     try:
         plain = to_jsonable_python(value, bytes_mode="base64", inf_nan_mode="strings", fallback=brief_with_type)
         hidden = _hide(plain, redact)
-        return hidden if len(json.dumps(hidden, allow_nan=False)) <= _LARGEST else brief_with_type(_sample(hidden, ()))
+        return (
+            hidden
+            if len(json.dumps(hidden, allow_nan=False)) <= _MAX_RECORDED
+            else brief_with_type(_sample(hidden, ()))
+        )
     except (ValueError, RecursionError, TypeError):
         return brief(_sample(value, redact))
 
@@ -70,7 +74,7 @@ def without_secrets(text: str, arguments: Mapping[str, Any], redact: Collection[
         return _HIDDEN
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
-    return text[:_LONGEST_ERROR]
+    return text[:_MAX_ERROR]
 
 
 def _fits(value: Any, size: int) -> bool:
@@ -123,7 +127,7 @@ def _secrets(value: Any, redact: Collection[str], secret: bool = False) -> Itera
     """Yield the texts that would give something redacted away: its own, and as ``repr`` spells it."""
     if secret and type(value) in _SPELT:
         spelt = (str(value), repr(value)[1:-1] if type(value) is str else repr(value))
-        yield from (text for text in spelt if len(text) >= _SHORTEST_SECRET)
+        yield from (text for text in spelt if len(text) >= _MIN_SECRET)
     elif type(value) in _DICTS:
         for key, item in value.items():
             yield from _secrets(item, redact, secret or key in redact)
@@ -174,7 +178,7 @@ class Account:
             self._log.write(self._record("running", None, None, ""))
 
     def end(self, outcome: CallOutcome, value: Any = None, error: BaseException | None = None) -> None:
-        """Write how the call ended. What the log raises is told instead of the value."""
+        """Write how the call ended. What the log raises takes the place of the value."""
         if self._log is not None:
             seconds = time.perf_counter() - self._start
             self._log.write(self._record(outcome, seconds, value, self._text(error)))

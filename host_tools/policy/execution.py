@@ -54,7 +54,7 @@ class AwaitedExecution:
 
 
 class ThreadExecution(AwaitedExecution):
-    """For plain tools that somebody asynchronous must approve."""
+    """For plain tools with an asynchronous approver."""
 
     async def call(self, perform: Callable[[], Any], timeout: float | None) -> Any:
         """Call on another thread, which is left behind if it does not come back in time."""

@@ -56,9 +56,9 @@ class WrappedTool(Tool):
         self.name = name
         self.description = inner.description
         self.is_async = inner.is_async
-        # Without these, a registry would make calls at once that have to wait for somebody's leave.
+        # Without these, a registry would make calls at once that have to wait for approval.
         self.suspend, self.approval = inner.suspend, inner.approval
-        # A policy may wait for somebody, whatever the tool itself does.
+        # A policy may wait for an approver, whatever the tool itself does.
         self.blocking = not inner.is_async
         self._tool_signature = inner._tool_signature  # pyright: ignore[reportPrivateUsage]
         self._tool_arguments = inner._tool_arguments  # pyright: ignore[reportPrivateUsage]
@@ -104,7 +104,7 @@ def answer_guarded(
 ) -> Any:
     """Return what the guest gets for an answer, or raise the error. The account is closed in any case.
 
-    The policies judged the call before anybody was asked, and do not judge it again. Raises ToolDenied for one that
+    The policies judged the call when the program made it, and do not judge it again. Raises ToolDenied for one that
     is too many or cannot be masked, or what the log raises.
     """
     try:
@@ -142,7 +142,7 @@ class GuardedTools:
     :class:`cloche.runtime.dispatch.Dispatcher`, ``Suspending`` and ``Answering``, and safe to use from several threads
     and sandboxes at once.
 
-    The policies judge a call that waits for somebody twice: when the program makes it, before anybody is asked, and in
+    The policies judge a call that waits for approval twice: when the program makes it, before anyone is asked, and in
     full when it is approved. A call that is answered with a value or an error is not made and not judged again; it is
     counted, its value is masked, and it is recorded, as are those that are denied or given up.
 
@@ -220,7 +220,7 @@ class GuardedTools:
         return other
 
     def specs(self) -> list[ToolSpec]:
-        """Return what the guest is told about each tool."""
+        """Return what the guest needs to know of each tool."""
         return self.tools.specs()
 
     def version(self) -> int:
@@ -255,11 +255,11 @@ class GuardedTools:
         return self.tools.suspends(name)
 
     def needs_approval(self, name: str) -> bool:
-        """Return whether calls of this tool wait for leave."""
+        """Return whether calls of this tool wait for approval."""
         return self.tools.needs_approval(name)
 
     def check(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-        """Raise what :meth:`call` raises for this call as far as nobody is asked and nothing counted, and record it.
+        """Raise what :meth:`call` raises for this call without asking an approver or counting it, and record a refusal.
 
         Raises UnknownTool, ToolRejected, ToolDenied, or what the log raises.
         """
@@ -267,7 +267,7 @@ class GuardedTools:
         check_guarded(guarded, args, kwargs, Account(self._log, name, guarded.scope))
 
     def approved(self, call: AnsweredCall) -> Any:
-        """Do what :meth:`call` does, for a call that waited for leave and has it."""
+        """Do what :meth:`call` does, for a call that waited for approval and was approved."""
         guarded = self._guarded(call.name)._replace(waited=call)
         account = Account(self._log, call.name, guarded.scope, call.since, approval="yes")
         return _call(guarded, call.args, call.kwargs, account)

@@ -181,7 +181,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An approver's decision. ``by`` goes into the record, ``reason`` is told to the program if it is a refusal."""
+    """An approver's decision. ``by`` goes into the record; the program reads the ``reason`` of a refusal."""
 
     allowed: bool
     by: str = ""
@@ -197,7 +197,7 @@ class Policy:
     """What is demanded of each call of a tool. All of it must hold; what raises has denied.
 
     ``arguments``  a constraint for each argument that has one; see :mod:`cloche.host_tools.policy.policy`.
-    ``check``      judges the whole call, as a constraint does one argument; a call that waits for somebody, twice.
+    ``check``      judges the whole call, as a constraint does one argument; a call that waits for an answer, twice.
     ``calls``      how many calls one run may make; calls that are refused approval count too. Default: any number.
     ``rate``       how many in a time, over all runs and whatever else shares the Rate.
     ``approve``    asked before each call.
@@ -247,10 +247,10 @@ class _Counts:
         self._lock = threading.Lock()
         self._made: Counter[str] = Counter()
 
-    def take(self, name: str, most: int | None) -> bool:
-        """Count one more, unless there were ``most`` already; return whether it was counted."""
+    def take(self, name: str, limit: int | None) -> bool:
+        """Count one more, unless ``limit`` is reached; return whether it was counted."""
         with self._lock:
-            if most is not None and self._made[name] >= most:
+            if limit is not None and self._made[name] >= limit:
                 return False
             self._made[name] += 1
             return True

@@ -28,7 +28,7 @@ from cloche.runtime.threads import Expired
 __all__ = ["GuardedCall", "accepted", "ask", "call_guarded", "check_guarded", "count", "judge", "masked", "outcome_of"]
 
 
-_LONGEST_REASON = 500
+_MAX_REASON = 500
 
 
 def judge(call: PlannedCall, policy: Policy) -> None:
@@ -46,7 +46,7 @@ def _require(call: PlannedCall, where: str, rule: Any, subject: Any) -> None:
         # A rule that fails has not allowed anything, and what it says may be the host's own affairs.
         raise ToolDenied(call.tool, f"{where}the policy could not decide") from error
     if verdict is not True:
-        reason = verdict[:_LONGEST_REASON] if isinstance(verdict, str) else "the policy forbids it"
+        reason = verdict[:_MAX_REASON] if isinstance(verdict, str) else "the policy forbids it"
         raise ToolDenied(call.tool, where + reason)
 
 
@@ -65,7 +65,7 @@ async def ask(approver: Approver, call: PlannedCall) -> Approval:
         if isinstance(answer, Awaitable):
             answer = await answer
     except Exception as error:
-        raise ToolDenied(call.tool, "nobody could be asked for approval") from error
+        raise ToolDenied(call.tool, "the approver failed") from error
     return _decision(answer)
 
 
@@ -79,7 +79,7 @@ def _decision(answer: Any) -> Approval:
 class GuardedCall(NamedTuple):
     """A tool under the name it was called by, with the policies that hold for this call.
 
-    ``waited`` is the call as it was sent, if it waited for somebody who approved it.
+    ``waited`` is the call as it was sent, if it waited for approval and was approved.
     """
 
     name: str
@@ -109,7 +109,7 @@ async def call_guarded(
 
 
 def check_guarded(guarded: GuardedCall, args: list[Any], kwargs: dict[str, Any], account: Account) -> None:
-    """Raise what :func:`call_guarded` would raise before anybody is asked. Only that is recorded, and nothing counted.
+    """Raise what :func:`call_guarded` would raise before it asks an approver. Only refusals are recorded, none counted.
 
     Raises ToolRejected, ToolDenied, or what the log raises.
     """
@@ -143,7 +143,7 @@ def _judged(guarded: GuardedCall, account: Account) -> PlannedCall:
 
 async def _allow(guarded: GuardedCall, account: Account) -> None:
     call = _judged(guarded, account)
-    # Counted before anybody is asked, so that a loop cannot wear an approver out.
+    # Counted before the approver is asked, so that a loop cannot wear an approver out.
     count(guarded)
     _meter(guarded)
     for policy in guarded.policies:
@@ -158,25 +158,25 @@ def _noted(before: str, by: str) -> str:
     return f"{before}, {by}" if before else by
 
 
-def _most(guarded: GuardedCall) -> int | None:
+def _max_calls(guarded: GuardedCall) -> int | None:
     return min((policy.calls for policy in guarded.policies if policy.calls is not None), default=None)
 
 
 def _left_to_make(guarded: GuardedCall) -> None:
-    most = _most(guarded)
-    if most is not None and guarded.scope.counts.made(guarded.name) >= most:
-        raise _too_many(guarded, most)
+    limit = _max_calls(guarded)
+    if limit is not None and guarded.scope.counts.made(guarded.name) >= limit:
+        raise _too_many(guarded, limit)
 
 
-def _too_many(guarded: GuardedCall, most: int | None) -> ToolDenied:
-    return ToolDenied(guarded.name, f"one run may call it {most} time{'s' * (most != 1)}, and did")
+def _too_many(guarded: GuardedCall, limit: int | None) -> ToolDenied:
+    return ToolDenied(guarded.name, f"one run may call it {limit} time{'s' * (limit != 1)}, and did")
 
 
 def count(guarded: GuardedCall) -> None:
     """Count one more call of the run. Raises ToolDenied if there were as many as one may make."""
-    most = _most(guarded)
-    if not guarded.scope.counts.take(guarded.name, most):
-        raise _too_many(guarded, most)
+    limit = _max_calls(guarded)
+    if not guarded.scope.counts.take(guarded.name, limit):
+        raise _too_many(guarded, limit)
 
 
 def _meter(guarded: GuardedCall) -> None:

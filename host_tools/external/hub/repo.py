@@ -9,9 +9,9 @@ from cloche.host_tools.errors import HubError
 from cloche.runtime._imports import need
 from cloche.runtime.errors import bytes_text
 
-__all__ = ["LARGEST_TEXT", "HubOptions", "HubRepo", "hub_api", "hub_errors"]
+__all__ = ["MAX_TEXT", "HubOptions", "HubRepo", "hub_api", "hub_errors"]
 
-LARGEST_TEXT = 1 << 20
+MAX_TEXT = 1 << 20
 """Bytes of one file of code or settings."""
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class HubOptions(TypedDict, total=False):
     ``token``             of the Hub; True: the one this machine is logged in with, False: none. Default: that of the
                           login, if there is one.
     ``cache_dir``         default: the one of huggingface_hub.
-    ``local_files_only``  use what the cache has, and ask nobody.
+    ``local_files_only``  use what the cache has, without the network.
     ``endpoint``          default: huggingface.co, or ``HF_ENDPOINT``.
     """
 
@@ -63,17 +63,17 @@ class HubRepo:
         """What a reference to it is: ``hf://spaces/owner/name``, with the commit once one is known."""
         return f"hf://{self.repo_type}s/{self.repo_id}{f'@{self.commit}' if self.commit else ''}"
 
-    def read(self, name: str, most: int = LARGEST_TEXT) -> bytes:
-        """Return a file's content. Raises HubError if there is none, or it has more than ``most`` bytes."""
-        content = self.find(name, most)
+    def read(self, name: str, limit: int = MAX_TEXT) -> bytes:
+        """Return a file's content. Raises HubError if there is none, or it has more than ``limit`` bytes."""
+        content = self.find(name, limit)
         if content is None:
             raise HubError(self.address, f"there is no {name} in it")
         return content
 
-    def find(self, name: str, most: int = LARGEST_TEXT) -> bytes | None:
+    def find(self, name: str, limit: int = MAX_TEXT) -> bytes | None:
         """Return a file's content, None if there is none. Raises HubError like :meth:`read`."""
         with hub_errors(self.address):
-            return self._unless_missing(lambda: self._fetched(name, most))
+            return self._unless_missing(lambda: self._fetched(name, limit))
 
     def write(self, files: Mapping[str, bytes], message: str, *, private: bool | None, create_pr: bool) -> str:
         """Commit files, into a new repository if there is none, and return the commit's id.
@@ -94,15 +94,15 @@ class HubRepo:
         try:
             return fetch()
         except errors.LocalEntryNotFoundError:
-            # Of the same family, and yet it says that nobody could be asked.
+            # Of the same family, and yet it says that the Hub could not be asked.
             raise
         except errors.EntryNotFoundError:
             return None
 
-    def _fetched(self, name: str, most: int) -> bytes:
+    def _fetched(self, name: str, limit: int) -> bytes:
         revision = self.commit or self._revision
         offered = self._download(name, revision, dry_run=True)
-        self._check(name, offered.file_size, most)
+        self._check(name, offered.file_size, limit)
         self.commit = str(offered.commit_hash)
         # By the same revision, which the cache then knows: it can be used without a Hub.
         path = Path(self._download(name, revision))
@@ -110,18 +110,18 @@ class HubRepo:
             raise HubError(self.address, f"there is a newer commit since {name} was looked up: try again")
         # What was offered is not always what comes.
         with path.open("rb") as file:
-            content = file.read(most + 1)
-        self._check(name, len(content), most)
+            content = file.read(limit + 1)
+        self._check(name, len(content), limit)
         return content
 
     def _download(self, name: str, revision: str | None, **options: Any) -> Any:
         quiet = {"tqdm_class": _quiet()}
         return self._hub.hf_hub_download(filename=name, revision=revision, **quiet, **self._fetching, **options)
 
-    def _check(self, name: str, size: int | None, most: int) -> None:
-        if size is None or size > most:
+    def _check(self, name: str, size: int | None, limit: int) -> None:
+        if size is None or size > limit:
             found = "is of unknown size" if size is None else f"has {bytes_text(size)} or more"
-            raise HubError(self.address, f"{name} {found}, and at most {bytes_text(most)} are read")
+            raise HubError(self.address, f"{name} {found}, and at most {bytes_text(limit)} are read")
 
 
 def hub_api(endpoint: str | None, token: str | bool | None) -> Any:

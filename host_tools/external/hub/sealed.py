@@ -22,7 +22,7 @@ _READER = Path(__file__).parent / "programs" / "reader.py"
 _PREPARE = "import cloche_reader as _cloche_reader; _cloche_reader.prepare(globals())"
 _DESCRIBE = "_cloche_reader.describe(globals(), _cloche_given)"
 _CALL = "await _cloche_reader.call(_cloche_given)"
-_LONGEST_ERROR = 4_000
+_MAX_ERROR = 4_000
 
 
 class _Described(BaseModel):
@@ -55,7 +55,7 @@ class SealedTool(SchemaTool):
             self._sealed_session.close()
             if isinstance(error, (GuestError, UnicodeDecodeError, ValidationError)):
                 problem = f"its code does not run in the sandbox: {error}"
-                raise ToolDefinitionError(f"tool of {where}", problem[:_LONGEST_ERROR]) from error
+                raise ToolDefinitionError(f"tool of {where}", problem[:_MAX_ERROR]) from error
             raise
         name = safe_tool_name(described.name)
         super().__init__(name, described.description, described.json_schema, self._asked)
@@ -68,7 +68,7 @@ class SealedTool(SchemaTool):
         session = self._sealed_session
         session.put_file("cloche_reader.py", _READER.read_bytes())
         for program in (_PREPARE, f"{source.decode()}\nNone"):
-            # The value of its last line is nobody's concern, and need not be able to leave.
+            # The value of its last line is not needed, and may be one that cannot cross.
             session.run(program).unwrap()
         session.set("_cloche_given", arguments)
         return _Described.model_validate(session.run(_DESCRIBE).unwrap())
@@ -81,5 +81,5 @@ class SealedTool(SchemaTool):
             self._sealed_session.set("_cloche_given", arguments)
             result = self._sealed_session.run(_CALL)
         if result.error is not None:
-            raise ToolFailed("RuntimeError", f"{self.name}() failed: {result.error}"[:_LONGEST_ERROR])
+            raise ToolFailed("RuntimeError", f"{self.name}() failed: {result.error}"[:_MAX_ERROR])
         return result.value

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["collection_tools", "hub_card", "load_tool", "push_tool"]
 
 _CODE = "tool.py"
-_MOST_TOOLS = 100
+_MAX_TOOLS = 100
 
 
 def load_tool(
@@ -34,8 +34,8 @@ def load_tool(
     first, and give the commit that was read as ``revision``. ``arguments`` are those of the tool's class, if it has
     any; for ``hub`` see :class:`HubOptions`.
 
-    With a ``sandbox`` the code runs there instead, in a session of its own that ends with the tool, and nobody has to
-    be trusted: it has the guest's packages, no network, and the sandbox's limits and tools. See :class:`SealedTool`.
+    With a ``sandbox`` the code runs there instead, in a session of its own that ends with the tool, and no trust
+    is needed: it has the guest's packages, no network, and the sandbox's limits and tools. See :class:`SealedTool`.
 
     Raises RemoteCodeRefused without either, before anything is fetched; HubError if the file
     cannot be had or is larger than 1 MiB; ToolDefinitionError if its code does not run or defines no tool;
@@ -62,8 +62,8 @@ def collection_tools(
     with hub_errors(f"the collection {slug}"):
         found = hub_api(hub.get("endpoint"), hub.get("token")).get_collection(slug)
     spaces = [str(item.item_id) for item in found.items if item.item_type == "space"]
-    if len(spaces) > _MOST_TOOLS:
-        raise HubError(f"the collection {slug}", f"it has {len(spaces)} Spaces, and at most {_MOST_TOOLS} are loaded")
+    if len(spaces) > _MAX_TOOLS:
+        raise HubError(f"the collection {slug}", f"it has {len(spaces)} Spaces, and at most {_MAX_TOOLS} are loaded")
     return [load_tool(repo_id, trust_remote_code=trust_remote_code, sandbox=sandbox, **hub) for repo_id in spaces]
 
 

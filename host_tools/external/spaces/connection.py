@@ -35,7 +35,7 @@ class Daemons(Executor):
         return tool_threads.submit(lambda: fn(*args, **kwargs))
 
 
-_LONGEST_ERROR = 4_000
+_MAX_ERROR = 4_000
 # The client waits for a silent stream a little longer than this side waits for its answer.
 _GRACE = 5.0
 # Where below its own address an app may have its endpoints; a whole address here would lead the client anywhere.
@@ -48,14 +48,14 @@ class SpaceConnection:
     ``token``    of the Hub, for private Spaces; it is sent to the app. None: no token is sent, not even that of the
                  machine's login.
     ``timeout``  seconds for connecting and for each call.
-    ``most``     bytes of files that one answer may bring.
+    ``max_bytes``  of the files that one answer may bring.
 
     Raises HubError if the app cannot be reached, ConfigurationError where ``cloche[gradio]`` is not installed.
     """
 
-    def __init__(self, source: str, *, token: str | None, timeout: float, most: int, endpoint: str | None) -> None:
+    def __init__(self, source: str, *, token: str | None, timeout: float, max_bytes: int, endpoint: str | None) -> None:
         self._timeout = timeout
-        self._most = most
+        self._max_bytes = max_bytes
         self._httpx: Any = need("httpx", "gradio")
         gradio: Any = need("gradio_client", "gradio")
         with app_errors(source):
@@ -84,7 +84,7 @@ class SpaceConnection:
                 raise ToolFailed("ConnectionError", f"the app of {name}() cannot be reached") from error
             except Exception as error:
                 # The app's own words, which its author chose, or the client's.
-                raise ToolFailed("RuntimeError", f"{name}() failed: {str(error)[:_LONGEST_ERROR]}") from error
+                raise ToolFailed("RuntimeError", f"{name}() failed: {str(error)[:_MAX_ERROR]}") from error
 
     def close(self) -> None:
         """Disconnect. Safe to call twice."""
@@ -98,11 +98,11 @@ class SpaceConnection:
         except FutureTimeout:
             job.cancel()
             raise
-        purse = Purse(self._most)
+        purse = Purse(self._max_bytes)
         return received(answer, lambda file: self._fetched(file, purse))
 
     def _fetched(self, file: dict[str, Any], purse: Purse) -> bytes:
-        """Return a file of the app, by its path there; the address it names could be anybody's."""
+        """Return a file of the app, by its path there; the address it names could be any."""
         address = f"{self._client.src_prefixed}file={quote(file['path'])}"
         request: dict[str, Any] = {"headers": self._client.headers, "cookies": self._client.cookies}
         content = bytearray()
@@ -127,14 +127,14 @@ def app_errors(source: str) -> Generator[None, None, None]:
 
 
 def _client(gradio: Any, address: str, token: str | None, timeout: Any) -> Any:
-    def tell_nobody(client: Any) -> None:
+    def no_telemetry(client: Any) -> None:
         """Take the place of the client's telemetry, whose switch is overruled by its environment variable's default."""
 
     def checked_config(client: Any) -> Any:
-        # Before anything else is asked: this tells the client where to.
+        # Before anything else is asked: it says where the client connects to.
         return _checked(gradio.Client._get_config(client))
 
-    parts: dict[str, Any] = {"_telemetry_thread": tell_nobody, "_get_config": checked_config}
+    parts: dict[str, Any] = {"_telemetry_thread": no_telemetry, "_get_config": checked_config}
     kind: Any = type("Client", (gradio.Client,), parts)
     options: dict[str, Any] = {"verbose": False, "download_files": False, "analytics_enabled": False}
     # False, and not None, which would send the token of the machine's login to whoever runs the app.

@@ -85,17 +85,17 @@ def _parameter(place: int, described: dict[str, Any]) -> SpaceParameter:
     required = not described.get("parameter_has_default") or _holds_file(default)
     shown = {} if required else {"default": default}
     schema = {} if _has_files(kind) else as_dict(kind)
-    told = {**schema, **shown, "description": _description(described, _has_files(kind))}
-    return SpaceParameter(name, told, _has_files(kind), required, None if required else default)
+    properties = {**schema, **shown, "description": _description(described, _has_files(kind))}
+    return SpaceParameter(name, properties, _has_files(kind), required, None if required else default)
 
 
 def _description(described: dict[str, Any], file: bool) -> str:
     label = _NO_LABEL.sub("", str(described.get("label") or ""))
     if file:
-        # The app's own words tell of paths, and no path of a program's is one here.
+        # The app's own words speak of paths, and no path of a program's is one here.
         return f"{label} {_FILE_HINT}".strip()
-    told = str(as_dict(described.get("python_type")).get("description") or "")
-    return ": ".join(filter(None, [label, told]))
+    explained = str(as_dict(described.get("python_type")).get("description") or "")
+    return ": ".join(filter(None, [label, explained]))
 
 
 def _holds_file(value: Any) -> bool:

@@ -20,7 +20,7 @@ from cloche.host_tools.tools import set_origin
 __all__ = ["SpaceTool", "space_tool"]
 
 
-_MOST_BYTES = 32 << 20
+_MAX_BYTES = 32 << 20
 
 
 class SpaceTool(SchemaTool):
@@ -56,7 +56,7 @@ def space_tool(
     token: str | None = None,
     *,
     timeout: float = 120.0,
-    most: int = _MOST_BYTES,
+    max_bytes: int = _MAX_BYTES,
     endpoint: str | None = None,
 ) -> SpaceTool:
     """Return an endpoint of a Gradio app as a tool: ``source`` is a Space, ``owner/name``, or the address of an app.
@@ -67,18 +67,18 @@ def space_tool(
     ``api_name``  default: the first that the app has, such as ``/predict``.
     ``token``     of the Hub, for private Spaces; the app gets it. Default: none is sent, not even that of the login.
     ``timeout``   seconds for connecting and for each call, default 120.
-    ``most``      bytes of files in one answer, default 32 MiB.
+    ``max_bytes`` of the files in one answer, default 32 MiB.
     ``endpoint``  of the Hub; default: huggingface.co, or ``HF_ENDPOINT``.
 
     Raises HubError if the app is not running, cannot be reached or has no such endpoint, and ConfigurationError
     where the extra ``cloche[gradio]`` is not installed.
     """
-    connection = SpaceConnection(source, token=token, timeout=timeout, most=most, endpoint=endpoint)
+    connection = SpaceConnection(source, token=token, timeout=timeout, max_bytes=max_bytes, endpoint=endpoint)
     with app_errors(source):
         endpoints = connection.endpoints
         chosen = _chosen(source, endpoints, api_name)
-        told = description or f"Asks {chosen} of the Gradio app {source}."
-        tool = SpaceTool(name, told, chosen, endpoints[chosen], connection)
+        described = description or f"Asks {chosen} of the Gradio app {source}."
+        tool = SpaceTool(name, described, chosen, endpoints[chosen], connection)
     set_origin(tool, f"gradio:{source}#{chosen}")
     return tool
 

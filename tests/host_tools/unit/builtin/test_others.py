@@ -214,13 +214,13 @@ def test_files_are_not_replaced_unless_allowed(tmp_path: Path) -> None:
     with pytest.raises(ToolRejected) as caught:
         save("a", "2")
     assert caught.value.guest_type == "FileExistsError"
-    tools(SharedFiles(take=tmp_path, replace=True, most=1))["save_file"]("a", "3")
+    tools(SharedFiles(take=tmp_path, replace=True, max_files=1))["save_file"]("a", "3")
     assert (tmp_path / "a").read_text(encoding="utf-8") == "3"
 
 
 def test_sizes_and_numbers_are_limited(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(b"x" * 11)
-    files = tools(SharedFiles([tmp_path / "big"], tmp_path, size=10, most=2))
+    files = tools(SharedFiles([tmp_path / "big"], tmp_path, size=10, max_files=2))
     with pytest.raises(ToolRejected, match="larger than 10"):
         files["read_file"]("big")
     with pytest.raises(ToolRejected, match="more than 10"):

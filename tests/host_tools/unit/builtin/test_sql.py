@@ -114,6 +114,7 @@ def test_a_connection_of_the_owners_pool_is_given_back_unrestricted(database: st
     SqlQuery(engine)("SELECT 1")
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text("CREATE TEMP TABLE mine (x)"))
+    engine.dispose()
 
 
 def test_writing_has_to_be_asked_for(tmp_path: Path) -> None:

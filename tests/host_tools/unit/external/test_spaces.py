@@ -171,10 +171,10 @@ def test_files_have_a_limit_together(app: SpaceServer, connect: Any) -> None:
     app.returns = [{}]
     app.files = {"/a": bytes(600), "/b": bytes(600)}
     app.answer = lambda text: [[file("/a"), file("/b")]]
-    tool = connect(most=1_000)
+    tool = connect(max_bytes=1_000)
     with pytest.raises(ToolFailed, match="limit of 1000 bytes"):
         tool.invoke(["x"], {})
-    assert connect(most=1_200).invoke(["x"], {}) == [bytes(600), bytes(600)]
+    assert connect(max_bytes=1_200).invoke(["x"], {}) == [bytes(600), bytes(600)]
 
 
 def test_no_file_is_left_on_the_host(

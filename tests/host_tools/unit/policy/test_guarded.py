@@ -184,7 +184,7 @@ def test_what_was_approved_cannot_be_changed_by_the_approver() -> None:
         call.arguments["amount"] = 1_000_000  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
         return True
 
-    assert "could be asked" in denied(Policy(approve=approve), "ann", 1).guest_message
+    assert "the approver failed" in denied(Policy(approve=approve), "ann", 1).guest_message
 
 
 def test_an_asynchronous_approver_of_a_plain_tool() -> None:
