@@ -11,6 +11,8 @@ import pytest
 from cloche import Limits
 from cloche.runtime import errors
 from cloche.runtime.errors import bytes_text, count_text
+from cloche.runtime.wasm.engine import MAX_WASM_STACK
+from cloche.runtime.wasm.stack import HOST_ROOM
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -114,3 +116,9 @@ def test_each_extra_that_a_page_names_exists(page: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {extra for extras in _EXTRAS.findall(page.read_text(encoding="utf-8")) for extra in extras.split(",")}
     assert named <= set(project["optional-dependencies"])
+
+
+def test_the_guide_names_the_stack_that_a_guest_needs() -> None:
+    needed = (MAX_WASM_STACK + HOST_ROOM) / (1 << 20)
+    guide = (ROOT / "docs" / "guides" / "embedding.md").read_text(encoding="utf-8")
+    assert f"A guest needs {needed:g} MiB of stack." in guide
