@@ -43,7 +43,7 @@ class Detached:
             self._awaited: asyncio.Future[None] = loop.create_future()
         self._context = contextvars.copy_context()
         self._work = Work(self._perform, self._tell)
-        execution.leave = self._leave
+        execution.leave, execution.begun = self._leave, allocate_lock()
 
     def wait(self) -> Result[Any]:
         """Perform the run and return its result, blocking meanwhile. An exception such as Ctrl-C ends the run first.

@@ -1,7 +1,7 @@
 """One run from its request to its result, on whichever thread it is performed."""
 
 import re
-from _thread import allocate_lock
+from _thread import LockType, allocate_lock
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -167,10 +167,12 @@ class Execution:
 
     ``paused`` is true, once it is settled, if a program is suspended: the session puts that program there.
     ``leave`` settles it at once from another thread, where that is possible: see ``Detached``.
+    ``begun`` is there for a run that may be cancelled first: whoever acquires it performs the run, or cancels it.
     """
 
     paused: object = False
     leave: Callable[[GuestError], bool] | None = None
+    begun: LockType | None = None
     _running: Running | None = None
     _exit_code: int | None = None
 
@@ -189,8 +191,8 @@ class Execution:
         self._frames = frames
         self._done = done
         self._loop = loop
-        # Whoever acquires one performs or settles the run; they are never released.
-        self._begun, self._settled = allocate_lock(), allocate_lock()
+        # Whoever acquires it settles the run; it is never released.
+        self._settled = allocate_lock()
 
     @property
     def is_overdue(self) -> bool:
@@ -204,7 +206,7 @@ class Execution:
         cancelled before, or abandoned meanwhile.
         """
         guest, run = self._guest, self.run
-        if not self._begun.acquire(False):
+        if self.begun is not None and not self.begun.acquire(False):
             raise Overtaken
         made_now = guest.running is None
         try:
@@ -223,7 +225,7 @@ class Execution:
 
     def cancel(self) -> None:
         """Settle a run that is not being performed yet: it never will be."""
-        if self._begun.acquire(False) and self._settled.acquire(False):
+        if self.begun is not None and self.begun.acquire(False) and self._settled.acquire(False):
             self._done(self, None)
 
     def interrupt(self, reason: GuestError) -> bool:
