@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import wait
 from typing import Generic, TypeVar
 
-from cloche.runtime.threads import guest_threads
+from cloche.runtime.threads import Submitted, guest_threads
 
 __all__ = ["Worker", "run_interruptibly"]
 
@@ -15,13 +15,20 @@ _PIECE = 0.1
 
 
 class Worker(Generic[T]):
-    """One call in a thread that fits a guest, begun at once."""
+    """One call in a thread that fits a guest, begun when it is first waited for."""
 
     def __init__(self, function: Callable[[], T]) -> None:
-        self._future = guest_threads.submit(function)
+        self._future = Submitted(function)
+
+    def start(self) -> None:
+        """Begin, if that was not done before."""
+        # Ctrl-C may come when the thread has begun already and this one has not returned from here.
+        if not self._future.work.begun:
+            guest_threads.start(self._future.work)
 
     def wait(self, seconds: float = _PIECE) -> bool:
         """Wait for at most ``seconds``; return whether the call has ended."""
+        self.start()
         return bool(wait([self._future], seconds).done)
 
     def outcome(self) -> T:

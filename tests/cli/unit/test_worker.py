@@ -44,3 +44,14 @@ def test_waiting_says_whether_it_ended() -> None:
     gate.set()
     assert worker.outcome() is True
     assert worker.wait()
+
+
+def test_ctrl_c_while_the_thread_is_started() -> None:
+    for _ in range(20):
+        ended = threading.Event()
+
+        def work(ended: threading.Event = ended) -> str:
+            signal.raise_signal(signal.SIGINT)
+            return "ended" if ended.wait(30) else "never"
+
+        assert run_interruptibly(work, ended.set) == "ended"
