@@ -74,13 +74,17 @@ def rewritten(wasm: bytes, memory: bytes, pointer: int) -> bytes:
     return wasmfile.assemble([part for part in parts if part])
 
 
+# In Python what the image has in C.
+RARE = ("_pydatetime", "_pydecimal", "_pyio")
+
+
 def chosen(wasm: Path, contents: stdlib.Contents) -> Files:
-    """The files of the image. The bytecode of modules that it has in memory is hardly ever read again: it is packed."""
+    """The files of the image. Bytecode that is hardly ever read is packed: of modules that are in memory, or in C."""
     files: dict[str, bytes | stdlib.Packed] = {**contents.packed, **contents.plain}
     host = initialised(wasm, files)
     stdlib.run(host, (INSIDE / "loaded.py").read_text())
-    loaded = host.frames[-1].decode().split("\n")
-    return files | {path: contents.packed[path] for path in loaded if path in contents.packed}
+    unread = host.frames[-1].decode().split("\n") + [f"lib/__pycache__/{name}.cpython-313.pyc" for name in RARE]
+    return files | {path: contents.packed[path] for path in unread if path in contents.packed}
 
 
 def bake(wasm: Path, contents: stdlib.Contents) -> bytes:

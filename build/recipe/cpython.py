@@ -22,7 +22,7 @@ ARGUMENTS = (
     "--with-ensurepip=no",
     "--with-pymalloc",
 )
-WORLD = ("posix", "tree", "memfs", "wasi")  # the C files that stand in for WASI
+WORLD = ("errors", "memfs", "posix", "tree", "wasi")  # the C files that stand in for WASI
 CONFIGURE_LINES, COMPILE_LINES = 900, 560  # for the progress line only
 FREEZE = re.compile(r"^\t\$\(FREEZE_MODULE\w*\) (\S+) \$\(srcdir\)/(\S+) (Python/frozen_modules/\S+\.h)", re.M)
 

@@ -20,6 +20,7 @@ _NO_DISK = "files are in memory in this sandbox: there is no disk whose use coul
 _UTC = ("", "UTC", "UTC0", "Etc/UTC", "GMT", "GMT0")
 # As modes.c says whose the files are.
 _USER = 1000
+_ESHUTDOWN = 108
 _IGNORED = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
 _raise_signal = signal.raise_signal
 
@@ -33,6 +34,9 @@ def install() -> None:
     put(time, tzset=_tzset, thread_time=time.process_time, thread_time_ns=time.process_time_ns)
     put(shutil, disk_usage=_no_disk)
     put(threading, get_native_id=os.getpid)
+    # WASI has no such error, and CPython takes that of a broken pipe for it.
+    put(errno, ESHUTDOWN=_ESHUTDOWN)
+    errno.errorcode.update({errno.EPIPE: "EPIPE", _ESHUTDOWN: "ESHUTDOWN"})
 
 
 def raise_signal(signalnum: int, /) -> None:

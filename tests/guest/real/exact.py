@@ -101,6 +101,67 @@ def acos(x: Decimal) -> Decimal:
     return 2 * atan(((1 - x) / (1 + x)).sqrt()) if x > -1 else +pi()
 
 
+def erf(x: Decimal) -> Decimal:
+    """The error function, by its series, with digits for what cancels."""
+    with localcontext(CONTEXT) as context:
+        context.prec = 60 + int(x * x)
+        total = term = x
+        n = 0
+        while abs(term) > abs(total) * Decimal("1e-62"):
+            n += 1
+            term = -term * x * x / n
+            total += term / (2 * n + 1)
+        return 2 * total / pi().sqrt()
+
+
+def erfc(x: Decimal) -> Decimal:
+    """One less the error function, also where it is tiny."""
+    with localcontext(CONTEXT) as context:
+        context.prec = 120 + 2 * int(x * x)
+        total = term = x
+        n = 0
+        while abs(term) > Decimal(10) ** (-70 - int(x * x)):
+            n += 1
+            term = -term * x * x / n
+            total += term / (2 * n + 1)
+        return 1 - 2 * total / pi().sqrt()
+
+
+def gamma(x: Decimal) -> Decimal:
+    """The gamma function of positive x: Stirling's series far out, and the way back from there."""
+    shift = Decimal(1)
+    while x < 60:
+        shift *= x
+        x += 1
+    return log_stirling(x).exp() / shift
+
+
+def log_stirling(x: Decimal) -> Decimal:
+    """The logarithm of the gamma function, for x of 60 or more."""
+    total = (x - Decimal("0.5")) * x.ln() - x + (2 * pi()).ln() / 2
+    power = x
+    for numerator, denominator in _BERNOULLI:
+        total += Decimal(numerator) / denominator / power
+        power *= x * x
+    return total
+
+
+# B(2k) / (2k (2k - 1)) for k from 1.
+_BERNOULLI = (
+    (1, 12),
+    (-1, 360),
+    (1, 1260),
+    (-1, 1680),
+    (1, 1188),
+    (-691, 360360),
+    (1, 156),
+    (-3617, 122400),
+    (43867, 244188),
+    (-174611, 125400),
+    (77683, 5796),
+)
+
+
 def _with_digits(function: Function) -> Function:
     """For formulas that cancel: with as many digits again as a double's exponent may take."""
 
@@ -134,6 +195,14 @@ FUNCTIONS: dict[str, Function] = {
     "asin": asin,
     "acos": acos,
     "atan": atan,
+    "erf": erf,
+    "erfc": erfc,
+    "gamma": gamma,
+}
+OF_TWO: dict[str, Callable[[Decimal, Decimal], Decimal]] = {
+    "pow": lambda x, y: (y * x.ln()).exp(),
+    "hypot": lambda x, y: (x * x + y * y).sqrt(),
+    "atan2": lambda y, x: atan(y / x),
 }
 
 
@@ -141,3 +210,9 @@ def value(name: str, x: float) -> Decimal:
     """The function of exactly this double."""
     with localcontext(CONTEXT):
         return FUNCTIONS[name](Decimal(x))
+
+
+def value_of_two(name: str, x: float, y: float) -> Decimal:
+    """The function of exactly these doubles, both positive."""
+    with localcontext(CONTEXT):
+        return OF_TWO[name](Decimal(x), Decimal(y))

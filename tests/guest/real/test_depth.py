@@ -16,8 +16,8 @@ FINE = {
     "lambdas": "compile('lambda: ' * 2_500 + 'x', 'x', 'eval')",
     "evaluating a sum": "x = 1\nassert eval('+'.join(['x'] * 10_000)) == 10_000",
     "a tree": "import ast\nast.parse('+'.join(['x'] * 8_000))",
-    "lru_cache": "import functools\n@functools.lru_cache(None)\ndef f(n): return n and f(n - 1)\nf(2_950)",
-    "calls of objects": "class A:\n  def __call__(s, n): return n and s(n - 1)\nA()(2_950)",
+    "lru_cache": "import functools\n@functools.lru_cache(None)\ndef f(n): return n and f(n - 1)\nf(3_000)",
+    "calls of objects": "class A:\n  def __call__(s, n): return n and s(n - 1)\nA()(3_000)",
     "__getattr__": (
         "class A:\n  def __getattr__(s, n): return int(n[1:]) and getattr(s, f'a{int(n[1:]) - 1}')\nA().a3900"
     ),

@@ -119,18 +119,18 @@ os.remove('other')
 @pytest.mark.parametrize(
     ("program", "wanted"),
     {
-        "os.symlink('a', 'b'); os.symlink('b', 'a'); open('a')": "Symbolic link loop",
-        "os.symlink('a/x', 'a'); os.listdir('a')": "Symbolic link loop",
+        "os.symlink('a', 'b'); os.symlink('b', 'a'); open('a')": "Too many levels of symbolic links",
+        "os.symlink('a/x', 'a'); os.listdir('a')": "Too many levels of symbolic links",
         "Path('a').touch(); os.symlink('b', 'a')": "FileExistsError",
         "Path('a').touch(); os.readlink('a')": "Invalid argument",
         "Path('a').touch(); os.symlink('a', 'b'); os.listdir('b/')": "Not a directory",
         "os.symlink('x' * 100, 'a')": "No space left",
         "os.symlink('a', '/lib/a')": "Read-only file system",
         "os.mkdir('a'); os.symlink('a', 'b'); os.rmdir('b')": "Not a directory",
-        "Path('a').touch(); os.symlink('a', 'b'); os.open('b', os.O_RDONLY | os.O_NOFOLLOW)": "Symbolic link loop",
+        "Path('a').touch(); os.symlink('a', 'b'); os.open('b', os.O_RDONLY | os.O_NOFOLLOW)": "Too many levels",
         "Path('a').touch(); os.link('a', 'a')": "FileExistsError",
-        "os.mkdir('a'); os.link('a', 'b')": "not permitted",
-        "os.link('/lib/json/__init__.py', 'b')": "Cross-device link",
+        "os.mkdir('a'); os.link('a', 'b')": "Operation not permitted",
+        "os.link('/lib/json/__init__.py', 'b')": "Invalid cross-device link",
         "os.link('missing', 'b')": "No such file",
     }.items(),
 )
@@ -141,7 +141,7 @@ def test_what_links_cannot_do(program: str, wanted: str) -> None:
 
 def test_a_chain_of_many_links_costs_no_more_than_their_number() -> None:
     links = "os.mkdir('d0')\nfor i in range(38): os.symlink(f'd{i}/../d{i}', f'd{i + 1}')\n"
-    assert "Symbolic link loop" in failure(links + "os.listdir('d38')")
+    assert "Too many levels of symbolic links" in failure(links + "os.listdir('d38')")
     assert value(links + "os.listdir('d4')") == []
 
 
