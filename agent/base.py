@@ -17,7 +17,7 @@ from cloche.agent.messages import Image
 from cloche.agent.models.base import Model
 from cloche.agent.prompting import load_prompts, stubs
 from cloche.agent.saving import agent_from_dict, agent_to_dict, load_folder, save_folder
-from cloche.agent.settings import AgentOptions, Ledger, ManagedAgent, Observer, Settings
+from cloche.agent.settings import AgentOptions, GivenOptions, Ledger, ManagedAgent, Observer, settings_of
 from cloche.agent.steps import ActionStep, FinalAnswerStep, TaskStep
 from cloche.agent.toolset import FINAL_ANSWER, final_answer_tool, guard_of, managed_tool, refusal_of
 from cloche.host_tools import Tool, ToolLike, ToolRegistry
@@ -63,13 +63,14 @@ class MultiStepAgent:
     """
 
     kind = ""
+    own_keywords: tuple[str, ...] = ()
     memory: AgentMemory
 
-    def __init__(self, tools: Tools = (), model: Model | None = None, **options: Unpack[AgentOptions]) -> None:
+    def __init__(self, tools: Tools = (), model: Model | None = None, **options: Unpack[GivenOptions]) -> None:
         if model is None:
             raise ConfigurationError("model", "an agent needs one, such as LiteLLMModel('openai/gpt-5-mini')")
         self.model = model
-        self.settings = Settings(**options)
+        self.settings = settings_of(options, ("tools", "model", *self.own_keywords))
         self.prompts = load_prompts(self.kind, self.settings.prompts)
         self.callbacks = CallbackTable(self.settings.step_callbacks)
         self.memory = AgentMemory()

@@ -20,7 +20,7 @@ from cloche.agent.models.base import Model, ModelRequest, Reply
 from cloche.agent.observations import error_of, observation_of, outcomes_of
 from cloche.agent.replies.programs import CodeTags, read_reply
 from cloche.agent.replies.reasoning import without_reasoning
-from cloche.agent.settings import AgentOptions, default_limits
+from cloche.agent.settings import GivenOptions, default_limits
 from cloche.agent.steps import ActionStep, GuestUsage, StepError
 from cloche.agent.toolset import FINAL_ANSWER
 from cloche.host_tools import ToolRegistry
@@ -61,6 +61,7 @@ class CodeAgent(MultiStepAgent):
     """
 
     kind = "code"
+    own_keywords = ("limits", "imports", "tags", "sandbox")
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class CodeAgent(MultiStepAgent):
         imports: Sequence[str] | None = None,
         tags: CodeTags = ("<code>", "</code>"),
         sandbox: MakeSandbox | None = None,
-        **options: Unpack[AgentOptions],
+        **options: Unpack[GivenOptions],
     ) -> None:
         super().__init__(tools, model, **options)
         self.limits = default_limits(manages=bool(self.managed_agents)) if limits is None else limits

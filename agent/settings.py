@@ -1,8 +1,9 @@
 """How an agent behaves, and what a run of it may spend."""
 
+import difflib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
@@ -24,12 +25,14 @@ from cloche.runtime.limits import Limits
 __all__ = [
     "AgentOptions",
     "Callbacks",
+    "GivenOptions",
     "Ledger",
     "ManagedAgent",
     "Observer",
     "RunBudget",
     "Settings",
     "default_limits",
+    "settings_of",
 ]
 
 
@@ -166,6 +169,32 @@ class AgentOptions(TypedDict, total=False):
     verbosity: int
     observation_limit: int
     provide_run_summary: bool
+
+
+class GivenOptions(AgentOptions, total=False):
+    """The same, and smolagents' names for some of them."""
+
+    verbosity_level: int
+    max_print_outputs_length: int
+    prompt_templates: PromptTemplates | str | Path | None
+
+
+_OTHER_NAMES = {
+    "verbosity_level": "verbosity",
+    "max_print_outputs_length": "observation_limit",
+    "prompt_templates": "prompts",
+}
+
+
+def settings_of(options: Mapping[str, Any], others: Iterable[str] = ()) -> "Settings":
+    """Return the settings of an agent's keywords. Raises TypeError for an unknown one, naming the nearest of all."""
+    named = {_OTHER_NAMES.get(name, name): value for name, value in options.items()}
+    known = [*AgentOptions.__annotations__, *others]
+    for name in named:
+        if name not in AgentOptions.__annotations__:
+            near = difflib.get_close_matches(name, known, 1)
+            raise TypeError(f"there is no keyword {name!r}{f': did you mean {near[0]!r}?' if near else ''}")
+    return Settings(**named)
 
 
 @dataclass(slots=True)

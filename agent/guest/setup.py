@@ -31,7 +31,7 @@ def _set_up() -> None:
         return checked
 
     variables = globals()
-    step = sys.modules["cloche_guest.step"]
+    step: Any = sys.modules["cloche_guest.step"]
     toolbox = step._toolbox
     final = ending(variables["final_answer"])
     last: list[str] = []

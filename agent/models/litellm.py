@@ -194,6 +194,7 @@ class LiteLLMModel:
     ``retries``                 how often a request that may still succeed is repeated; default 3, with growing waits.
     ``requests_per_minute``     how many requests are started per minute; default: no limit.
     ``price``                   US dollars for a million tokens of (prompt, reply), where LiteLLM does not know it.
+    ``model_id``                smolagents' word for the name.
     ``router``                  a ``litellm.Router`` to send requests through.
 
     Other keywords (``temperature``, ``max_tokens``, ...) go into each request. Safe to use from several threads.
@@ -202,8 +203,9 @@ class LiteLLMModel:
 
     def __init__(
         self,
-        name: str,
+        name: str = "",
         *,
+        model_id: str = "",
         api_base: str | None = None,
         api_key: str | None = None,
         timeout: float = 120.0,
@@ -213,7 +215,9 @@ class LiteLLMModel:
         router: Any = None,
         **options: Any,
     ) -> None:
-        self.name = name
+        self.name = name or model_id
+        if not self.name:
+            raise ConfigurationError("name", "name the model, such as 'openai/gpt-5-mini'")
         self.options = options
         self.api_base = api_base
         self.timeout = timeout
