@@ -82,7 +82,7 @@ class _Writer:
         self._open: set[int] = set()
 
     def parts(self, value: Any, depth: int) -> Iterator[str]:
-        kind = type(value)
+        kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind not in _BRACKETS:
             text = self._leaf(value)
             self._left -= len(text)
@@ -98,22 +98,23 @@ class _Writer:
 
     def _container(self, value: Any, opening: str, closing: str, depth: int) -> Iterator[str]:
         yield opening
+        kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
         separator = ""
         for item in value:
             yield separator
             if self._left <= 0:
                 yield "..."
                 break
-            if type(value) is dict:
+            if kind is dict:
                 yield from self.parts(item, depth + 1)
                 yield ": "
-            yield from self.parts(value[item] if type(value) is dict else item, depth + 1)
+            yield from self.parts(value[item] if kind is dict else item, depth + 1)
             separator = ", "
             self._left -= 2
-        yield ",)" if type(value) is tuple and len(value) == 1 else closing
+        yield ",)" if kind is tuple and len(value) == 1 else closing
 
     def _leaf(self, value: Any) -> str:
-        kind = type(value)
+        kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind in (str, bytes) and len(value) > self._left:
             return f"{value[: max(self._left, 0)]!r}..."
         try:

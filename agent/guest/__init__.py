@@ -28,11 +28,14 @@ class Reclaimed:
     @classmethod
     def of(cls, result: Any, tools: Container[str]) -> Self:
         """Read what running RECLAIM gave. Nothing in it is trusted, as a program may have changed what was run."""
-        match result.value:
-            case [list(names), *last] if all(isinstance(one, str) for one in [*names, *last]):
-                return cls(tuple(name for name in names if name in tools), last[0] if last else "")
-            case _:
-                return cls()
+        value: Any = result.value
+        if not isinstance(value, list) or not value or not isinstance(value[0], list):
+            return cls()
+        names: list[Any] = value[0]  # pyright: ignore[reportUnknownVariableType]
+        last: list[Any] = value[1:]  # pyright: ignore[reportUnknownVariableType]
+        if not all(isinstance(one, str) for one in [*names, *last]):
+            return cls()
+        return cls(tuple(name for name in names if name in tools), last[0] if last else "")
 
     @property
     def note(self) -> str:

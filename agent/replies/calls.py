@@ -130,10 +130,8 @@ def _call(item: dict[str, Any], schemas: Schemas) -> Iterator[ToolRequest]:
 
 def _is_description(item: dict[str, Any]) -> bool:
     """Return whether this is a tool's description, which models repeat from the prompt: a schema, and no values."""
-    parameters = item.get("parameters", item.get("inputs"))
-    if not isinstance(parameters, dict):
-        return False
-    return "properties" in parameters and parameters.get("type") == "object"  # pyright: ignore[reportUnknownMemberType]
+    parameters: Any = item.get("parameters", item.get("inputs"))
+    return isinstance(parameters, dict) and {"type", "properties"} <= parameters.keys()
 
 
 def _values(text: str) -> Iterator[Any]:
@@ -209,8 +207,8 @@ def _literal(text: str) -> Any:
 
 def _literal_node(node: ast.expr) -> Any:
     class Names(ast.NodeTransformer):
-        def visit_Name(self, name: ast.Name) -> ast.expr:
-            return ast.Constant(_JSON_NAMES[name.id]) if name.id in _JSON_NAMES else name
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return ast.Constant(_JSON_NAMES[node.id]) if node.id in _JSON_NAMES else node
 
     try:
         return ast.literal_eval(Names().visit(node))
