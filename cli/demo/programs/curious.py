@@ -13,7 +13,7 @@ for cls in object.__subclasses__():
             found.append(cls.__name__)
         except (TypeError, OSError) as error:
             print(f"{cls.__name__}: {error}")
-for folder in ("/home", "/proc", "/dev", "/sys", "/root", "/etc"):
+for folder in ("/home", "/proc", "/dev/mem", "/dev/sda", "/sys", "/root", "/etc"):
     found += [folder] if os.path.exists(folder) else []
 found += [f"{key}={value}" for key, value in os.environ.items() if (key, value) != ("HOME", "/work")]
 try:

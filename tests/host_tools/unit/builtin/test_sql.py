@@ -205,11 +205,12 @@ COMPILED_OR_SORTED = [
 @pytest.mark.parametrize("statement", [*HEAVY, *COMPILED_OR_SORTED])
 def test_no_query_takes_more_memory_or_time_than_it_may(database: str, statement: str) -> None:
     query = SqlQuery(database, time=3)
-    before, started = peak(), time.monotonic()
+    # The largest child so far may be another test's.
+    before, largest, started = peak(), peak(resource.RUSAGE_CHILDREN), time.monotonic()
     with contextlib.suppress(ToolRejected):
         assert len(str(query(statement))) < 1 << 20
     assert peak() - before < 64 << 20
-    assert peak(resource.RUSAGE_CHILDREN) < 512 << 20
+    assert peak(resource.RUSAGE_CHILDREN) <= max(largest, 512 << 20)
     assert time.monotonic() - started < 10
 
 
