@@ -38,7 +38,7 @@ from cloche.runtime.result import Result, ToolCallRecord
 __all__ = ["PROGRAMS", "DemoProgram", "Ends", "Expectation", "Gives", "Raises", "demo_file"]
 
 ToolMaker = Callable[[ExitStack], Sequence[Tool]]
-"""Makes the tools of one program; what has to be closed after it goes on the stack."""
+"""Makes the tools of one program; what has to be closed after it is pushed to the stack."""
 _CELL = "# %%\n"
 
 

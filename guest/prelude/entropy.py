@@ -18,7 +18,7 @@ _is_own = False
 def reseed(seed: bytes | None = None) -> None:
     """Seed the ``random`` module from ``seed``, or from the host's entropy; SQLite draws anew from the latter.
 
-    Numbers that the program chose by itself, with ``random.seed(5)``, go on where they were.
+    Numbers that the program chose by itself, with ``random.seed(5)``, continue where they were.
     """
     if not _is_own:
         _seed(int.from_bytes(_urandom(_SEED_BYTES) if seed is None else seed, "little"))

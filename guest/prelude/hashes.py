@@ -140,7 +140,7 @@ class ripemd160:
         return self.digest().hex()
 
     def copy(self) -> "ripemd160":
-        """Return a hash object that goes on from here by itself."""
+        """Return an independent copy of the hash object as it is now."""
         other = ripemd160()
         other._state, other._size, other._rest = self._state, self._size, self._rest
         return other

@@ -14,14 +14,14 @@ from typing import Any, cast
 import _cloche
 from cloche_guest.unsupported.reasons import NO_INPUT, put
 
-__all__ = ["ERR", "IN", "OUT", "ByteOutput", "NoInput", "Output", "feed", "finish", "flush", "install", "restore"]
+__all__ = ["ERR", "IN", "OUT", "ByteOutput", "NoInput", "TextOutput", "feed", "finish", "flush", "install", "restore"]
 
 _BUFFER = 8_192
 # One huge text is sent in pieces, so that the guest never holds a second full copy of it.
 _PIECE = 65_536
 
 
-class Output(io.TextIOBase):
+class TextOutput(io.TextIOBase):
     """A text stream whose pieces go to the host: at every newline, at 8 KiB, on flush, and when the other is used."""
 
     # Declared by the base class as read-only properties; these are fixed for good.
@@ -34,7 +34,7 @@ class Output(io.TextIOBase):
         self.name = name
         self.below = ByteOutput(self, stream)
         """The stream of bytes, for those who put nothing around it."""
-        self.other: Output | None = None
+        self.other: TextOutput | None = None
         self._stream = stream
         # Pieces, not one text: a program that prints one character at a time would copy it all each time.
         self.holds: list[str] = []
@@ -100,9 +100,9 @@ class Output(io.TextIOBase):
 
 
 class ByteOutput(io.BufferedIOBase):
-    """The ``buffer`` of an Output: bytes go to the host at once, after the text written before them."""
+    """The ``buffer`` of a TextOutput: bytes go to the host at once, after the text written before them."""
 
-    def __init__(self, text: Output, stream: int) -> None:
+    def __init__(self, text: TextOutput, stream: int) -> None:
         self._text = text
         self._stream = stream
 
@@ -163,8 +163,8 @@ class _State:
     """Whether a program ever asked for a buffer, so that streams of its own may stand in front of it."""
 
 
-OUT = Output(1, "<stdout>")
-ERR = Output(2, "<stderr>")
+OUT = TextOutput(1, "<stdout>")
+ERR = TextOutput(2, "<stderr>")
 OUT.other, ERR.other = ERR, OUT
 IN = NoInput()
 # By name, as a program may have deleted them.

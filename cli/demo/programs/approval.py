@@ -1,6 +1,6 @@
 # type: ignore  # model-written: its tools and loose expressions make sense only in the sandbox
 # ruff: noqa
-"""Pay an order: the process ends where leave is waited for, and another one goes on in the middle of the loop."""
+"""Pay an order: the process ends where an approval is waited for, and another one resumes in the middle of the loop."""
 
 
 def baskets():

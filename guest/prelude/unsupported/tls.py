@@ -113,7 +113,7 @@ class SSLContext:
         self.minimum_version, self.maximum_version = TLSVersion.TLSv1_2, TLSVersion.MAXIMUM_SUPPORTED
 
     def load_default_certs(self, purpose: str = Purpose.SERVER_AUTH) -> None:
-        """Do nothing: nobody's certificate will be looked at."""
+        """Do nothing: no certificate is ever looked at."""
 
     def load_verify_locations(self, cafile: Any = None, capath: Any = None, cadata: Any = None) -> None:
         """Do nothing."""

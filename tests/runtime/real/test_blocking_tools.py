@@ -109,7 +109,7 @@ def test_too_many_that_are_stuck_refuse_new_runs(gate: Gate) -> None:
             assert isinstance(session.run("block()").error, TimeExceeded)
         with pytest.raises(BlockedTools):
             session.run("x = 1")
-        # Nothing of it is lost, and where no tool blocks all goes on.
+        # Nothing of it is lost, and where no tool blocks all continues.
         assert Sandbox().run("6 * 7").unwrap() == 42
         gate.opened.set()
         wait_until(lambda: guest_threads.abandoned == 0)
