@@ -6,7 +6,7 @@ import shutil
 import signal
 import threading
 import time
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from cloche_guest.unsupported.reasons import NO_PROCESSES, NO_TERMINAL, NO_USERS, put
 
@@ -36,7 +36,8 @@ def install() -> None:
     put(threading, get_native_id=os.getpid)
     # WASI has no such error, and CPython takes that of a broken pipe for it.
     put(errno, ESHUTDOWN=_ESHUTDOWN)
-    errno.errorcode.update({errno.EPIPE: "EPIPE", _ESHUTDOWN: "ESHUTDOWN"})
+    # A dict, which its declaration hides.
+    cast(dict[int, str], errno.errorcode).update({errno.EPIPE: "EPIPE", _ESHUTDOWN: "ESHUTDOWN"})
 
 
 def raise_signal(signalnum: int, /) -> None:

@@ -80,12 +80,21 @@ def test_exceptions_that_leave_interpreters_do_not_leave_this_one(name: str) -> 
 
 
 @pytest.mark.parametrize(
-    "code", ["exit()", "quit(3)", "import sys; sys.exit('text')", "import os; os._exit(3)", "import os; os.abort()"]
+    "code", ["exit(1)", "quit(3)", "import sys; sys.exit('text')", "import os; os._exit(3)", "import os; os.abort()"]
 )
 def test_leaving_ends_only_the_run(code: str) -> None:
     with Sandbox().session() as session:
         session.run("kept = 41")
         assert isinstance(session.run(code).error, GuestError)
+        assert session.run("kept + 1").unwrap() == 42
+
+
+@pytest.mark.parametrize("code", ["exit()", "quit(0)", "import sys; sys.exit()"])
+def test_leaving_well_ends_only_the_run(code: str) -> None:
+    with Sandbox().session() as session:
+        session.run("kept = 41")
+        left = session.run(f"{code}\nkept = 0")
+        assert (left.error, left.exit_code) == (None, 0)
         assert session.run("kept + 1").unwrap() == 42
 
 
