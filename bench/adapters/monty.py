@@ -12,6 +12,7 @@ __all__ = ["MontyAdapter"]
 _monty: Any = import_module("pydantic_monty")
 # Each session has a worker process: enough of them for the task that keeps a thousand.
 _WORKERS = 1_100
+_CALLS = 1_000_000
 
 
 class MontyAdapter(Runner):
@@ -29,8 +30,8 @@ class MontyAdapter(Runner):
 
     @contextmanager
     def session(self) -> Generator[Run, None, None]:
-        """Keep one worker."""
-        with self._pool.checkout() as session:
+        """Keep one worker, in which more calls may be made than the 1,000 that it allows by default."""
+        with self._pool.checkout(limits={"max_suspensions": _CALLS}) as session:
             yield lambda code: session.feed_run(code, external_lookup=self.tools)
 
     @contextmanager
