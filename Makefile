@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test guest bench lint types docs package clean help
+.PHONY: demo test again guest bench lint types docs package clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
 
 test: guest ## the whole test suite
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+again: guest ## the tests that failed last time, one after the other
+	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 
 guest: $(READY) ## the guest image, from pinned sources
 	@$(RECIPE) all
