@@ -10,6 +10,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from pathlib import Path
@@ -42,6 +43,11 @@ class _Selected(NamedTuple):
     more: str
 
 
+# The module keeps one prepared statement for each text: on a connection that threads share, two that ask the same at
+# once take each other's row.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 class SqliteReader:
     """Reads one database, by its file where it has one.
 
@@ -57,7 +63,7 @@ class SqliteReader:
         self._connect = connect
         self._limits = {"rows": rows, "size": size, "time": time}
         self._time = time
-        with connect() as connection:
+        with _ONE_AT_A_TIME, connect() as connection:
             raw: sqlite3.Connection = connection.connection.dbapi_connection
             found = [_Attached(row[1], row[2]) for row in raw.execute("PRAGMA database_list")]
         self._path = next((one.path for one in found if one.name == "main"), "")
@@ -100,7 +106,7 @@ class SqliteReader:
         return dict(json.loads(answer))
 
     def _copy(self) -> bytes:
-        with self._connect() as connection:
+        with _ONE_AT_A_TIME, self._connect() as connection:
             raw: sqlite3.Connection = connection.connection.dbapi_connection
             size = raw.execute("PRAGMA page_count").fetchone()[0] * raw.execute("PRAGMA page_size").fetchone()[0]
             if size > _MAX_COPIED:
