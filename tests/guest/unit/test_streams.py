@@ -125,8 +125,8 @@ def test_the_hosts_own_streams_are_untouched(guest: "Guest") -> None:
     assert out.getvalue() == ""
 
 
-# A known flaw, which the guest shows too: closing a ByteOutput leaves it open, so a BufferedWriter on it is closed twice,
-# and Python 3.13 reports "flush of closed file" on stderr when it is collected. No output is lost by it.
+# A known flaw, which the guest shows too: closing a ByteOutput leaves it open, so a BufferedWriter on it is closed
+# twice, and Python 3.13 reports "flush of closed file" on stderr when it is collected. No output is lost by it.
 late_writers = pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.BufferedWriter>")
 WRAP = "import codecs, io, sys\nsys.stdout = "
 WRAPPERS = [
