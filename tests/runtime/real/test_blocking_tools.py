@@ -203,7 +203,8 @@ def test_ctrl_c_while_the_run_is_handed_over(before: str) -> None:
     def press_at_once() -> None:
         """The signal comes while the caller's thread has not returned from starting this one."""
         os.kill(os.getpid(), signal.SIGINT)
-        # Longer than a busy machine keeps the caller's thread waiting: a run that is over cannot be interrupted.
+        # Known defect, cause not found: at times the interrupt is raised only when the run is over, and what it did
+        # stays. 20 rounds meet that even on an idle machine; these few seldom do.
         threading.Event().wait(0.4)
 
     def press(number: int, frame: object) -> None:
