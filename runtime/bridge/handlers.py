@@ -34,10 +34,11 @@ from cloche.runtime.bridge.protocol import (
 )
 from cloche.runtime.bridge.run_state import MAX_WAIT, RunState
 from cloche.runtime.dispatch import Dispatcher, as_suspending
-from cloche.runtime.errors import ProtocolError
-from cloche.runtime.machine_api import now
+from cloche.runtime.errors import ClocheError, GuestCrashed, ProtocolError
+from cloche.runtime.machine_api import StopRun, now
 from cloche.runtime.result import ToolCallRecord
 from cloche.runtime.threads import Settled, Work, background_loops, guest_threads, start_awaiting
+from cloche.runtime.wasm.signals import is_from_signal
 
 if TYPE_CHECKING:
     import asyncio
@@ -258,7 +259,15 @@ class BridgeHandlers:
         tape = self._tape
         if tape.replaying:
             return tape.replay_call(frame)
-        reply = self._answer(frame)
+        try:
+            reply = self._answer(frame)
+        except Exception as error:
+            if isinstance(error, StopRun | ClocheError) or is_from_signal(error):
+                raise
+            # What nothing foresaw came of what the guest sent, and ends its run only.
+            crash = GuestCrashed(f"the host could not answer its call: {type(error).__name__}")
+            crash.__cause__ = error
+            raise StopRun(crash) from None
         tape.record_call(frame, reply)
         return reply
 

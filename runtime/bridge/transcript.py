@@ -16,6 +16,7 @@ __all__ = [
     "RecordedEvent",
     "RecordedRun",
     "event_from",
+    "is_number",
     "run_from",
 ]
 
@@ -83,7 +84,7 @@ def run_from(plain: object) -> RecordedRun:
         raise ValueError("a run's requests or events are not lists of them")
     for names, kinds in _FIELDS:
         for name in names:
-            if type(plain[name]) not in kinds:
+            if type(plain[name]) not in kinds or (type(plain[name]) is int and not is_number(plain[name])):
                 raise ValueError(f"a run's field {name!r} has another type")
     if plain["error"] is not None and not (_are(plain["error"], str) and len(plain["error"]) == 2):
         raise ValueError("a run's error is not a type and a message")
@@ -96,7 +97,7 @@ def event_from(plain: Any) -> RecordedEvent:
     match plain:
         case ["call", bytes(frame), (None | bytes()) as reply, bool(hidden)]:
             return RecordedCall(frame, reply, hidden)
-        case ["clock", which, moment] if type(which) is int and type(moment) is int:
+        case ["clock", which, moment] if is_number(which) and is_number(moment):
             return RecordedClock(which, moment)
         case ["entropy", bytes(data)]:
             return RecordedEntropy(data)
@@ -112,6 +113,11 @@ _FIELDS: list[tuple[tuple[str, ...], tuple[type, ...]]] = [
     (("error",), (list, _NOTHING)),
     (("lost", "cut"), (bool,)),
 ]
+
+
+def is_number(value: object) -> TypeGuard[int]:
+    """Return whether this is an int that a recording may hold, and not one of thousands of digits."""
+    return type(value) is int and -(1 << 64) < value < 1 << 64
 
 
 def _are(values: Any, kind: type) -> TypeGuard[list[Any]]:
