@@ -51,6 +51,7 @@ class _RunRequest:
     max_steps: int | None = None
     streamed: bool = False
     parent: Run | None = None
+    asked: str = ""
     replies: CallReplies = CallReplies.of()  # noqa: RUF009  (immutable)
 
 
@@ -77,7 +78,7 @@ class MultiStepAgent:
         self.managed_agents = cast("dict[str, MultiStepAgent]", _by_name(self.settings.managed_agents))
         self._run: Run | None = None
         self._events_by_step: Iterator[AgentEvent] = iter(())
-        self._prompt_version = -1
+        self._prompt_version: tuple[Any, ...] = ()
         self._own_final_answer: Tool | None = None
         self.tools = self._registry(tools)
 
@@ -143,15 +144,19 @@ class MultiStepAgent:
     def prompt_values(self) -> dict[str, Any]:
         """Return what the system prompt's template may use."""
         agents, instructions = sorted(self.managed_agents), self.settings.instructions
-        return {"tools": self.tool_stubs(), "agents": agents, "instructions": instructions}
+        return {"tools": self.tool_stubs(), "names": list(self.tools), "agents": agents, "instructions": instructions}
 
     def tool_stubs(self) -> str:
         """Return the tools as the model reads them."""
         return stubs(self.tools.specs())
 
+    def prompt_depends_on(self) -> tuple[Any, ...]:
+        """Return what the system prompt depends on beside the tools and what never changes."""
+        return ()
+
     def refresh_prompt(self) -> None:
-        """Render the system prompt again if the tools have changed since."""
-        version = self.tools.version()
+        """Render the system prompt again if the tools have changed since, or what else it depends on."""
+        version = (self.tools.version(), *self.prompt_depends_on())
         if version != self._prompt_version:
             self.memory.system.prompt = self.prompts.render("system", **self.prompt_values())
             self._prompt_version = version
@@ -260,7 +265,7 @@ class MultiStepAgent:
         """
         twin = self.copy()
         text = twin.prompts.render("managed_task", name=self.name, task=task)
-        request = _RunRequest(text, additional_args=variables, parent=parent)
+        request = _RunRequest(text, additional_args=variables, parent=parent, asked=task)
         try:
             result = await _alast(twin._aevents(request))  # a copy of this class's own
         finally:
@@ -381,7 +386,7 @@ class MultiStepAgent:
         max_steps = self.settings.max_steps if request.max_steps is None else request.max_steps
         inherited = [] if parent is None else [one for one in parent.observers if one not in self.settings.observers]
         run = Run(self.name, ledger, max_steps, [*self.observers(), *inherited], self._stop_working, parent)
-        run.streamed, run.replies = request.streamed, request.replies
+        run.streamed, run.replies, run.request = request.streamed, request.replies, request.asked
         return run
 
     def _begin_task(self, request: _RunRequest) -> str:

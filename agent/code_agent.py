@@ -16,8 +16,8 @@ from cloche.agent.loop.effects import CallFunction
 from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
 from cloche.agent.loop.run_code import ResumeCode, RunCode
-from cloche.agent.models.base import Model, ModelRequest, Reply
-from cloche.agent.observations import error_of, observation_of, outcomes_of
+from cloche.agent.models.base import Model, ModelRequest
+from cloche.agent.observations import CUT_OFF, error_of, observation_of, outcomes_of
 from cloche.agent.replies.programs import CodeTags, read_reply
 from cloche.agent.replies.reasoning import without_reasoning
 from cloche.agent.settings import GivenOptions, default_limits
@@ -94,11 +94,11 @@ class CodeAgent(MultiStepAgent):
     def act(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
         """Have the model write a program, run it, and keep the outcome."""
         reply = yield from ask(self, run, ModelRequest(tuple(self.memory.messages()), stop=STOP), "step")
-        step.usage, step.output = reply.usage, reply.message.text
+        step.usage, step.output, step.cut_off = reply.usage, reply.message.text, reply.cut_off
         try:
             read = read_reply(step.output, self.tags)
         except StepProblem as problem:
-            self._refuse(step, reply, problem)
+            self._refuse(step, problem)
             return
         step.code, step.reasoning, step.output = read.code, read.reasoning, self._closed(read.kept)
         yield from self._execute(run, step)
@@ -148,7 +148,9 @@ class CodeAgent(MultiStepAgent):
             "imports": self.imports,
             "packages": (),
             "limits": limits_text(self.limits),
+            "shown": self.settings.observation_limit,
             "tags": self.tags,
+            "can_gather": self.imports is None or "asyncio" in self.imports,
             "has_async": any(spec.get("async") for spec in specs),
         }
 
@@ -209,17 +211,15 @@ class CodeAgent(MultiStepAgent):
         """Return limits, imports and tags from plain data."""
         return {"limits": Limits(**data["limits"]), "imports": data["imports"], "tags": tuple(data["tags"])}
 
-    def _refuse(self, step: ActionStep, reply: Reply, problem: StepProblem) -> None:
-        message = str(problem)
-        if reply.cut_off:
-            message = f"the reply was cut off at the maximum length of a reply: write less at a time. {message}"
+    def _refuse(self, step: ActionStep, problem: StepProblem) -> None:
+        message = f"{CUT_OFF}. {problem}" if step.cut_off else str(problem)
         step.error = StepError(type=type(problem).__name__, message=message)
         step.observation = f"Error: {message}"
         found = without_reasoning(step.output)
         step.output, step.reasoning = found.answer.strip(), found.reasoning.strip()
         if not step.output:
             # A step is remembered by what the model said; where that was reasoning only, its end is kept.
-            step.output = "(reasoning only)" if step.reasoning else ""
+            step.output = "(reasoning only)" if step.reasoning else "(cut off)" if step.cut_off else ""
 
     def _closed(self, text: str) -> str:
         """Put back a closing tag that is missing, so that the model sees its own replies well-formed."""
@@ -256,7 +256,8 @@ class CodeAgent(MultiStepAgent):
             return
         step.error = error_of(result)
         text = observation_of(result, self.tools, self.settings.observation_limit, reclaimed.last)
-        step.observation = f"{self._with_steps(text, step)}{reclaimed.note}"
+        cut = f"\n\nNote: {CUT_OFF}." if step.cut_off else ""
+        step.observation = f"{self._with_steps(text, step)}{reclaimed.note}{cut}"
 
     def _with_steps(self, text: str, step: ActionStep) -> str:
         """Name the steps in a traceback by their numbers, and leave the agent's own frames out."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cloche.agent.messages import TokenUsage
+from cloche.agent.models.base import ModelRequest
 from cloche.agent.steps import ActionStep, PlanningStep
 from cloche.runtime.result import Result, ToolCallRecord
 
@@ -12,6 +13,7 @@ __all__ = [
     "CodeFinished",
     "CodeStarted",
     "ModelFinished",
+    "ModelLoading",
     "ModelStarted",
     "PlanMade",
     "Printed",
@@ -64,11 +66,15 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(_Event):
-    """A run begins. ``parent`` is the run_id of the agent that called this one, or empty."""
+    """A run begins. ``parent`` is the run_id of the agent that called this one, or empty.
+
+    ``request`` is the task in the words of that call.
+    """
 
     task: str
     parent: str = ""
     model: str = ""
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +85,19 @@ class StepStarted(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelLoading(_Event):
+    """What the model needs, ``what``, is still being loaded, which takes seconds, once in a process."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStarted(_Event):
-    """The model is asked; ``purpose`` is ``"step"``, ``"plan"`` or ``"answer"``."""
+    """The model is asked; ``purpose`` is ``"step"``, ``"plan"`` or ``"answer"``, ``request`` all that it is asked."""
 
     purpose: str
     messages: int
+    request: ModelRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +179,7 @@ class RunEnded(_Event):
 AgentEvent = (
     RunStarted
     | StepStarted
+    | ModelLoading
     | ModelStarted
     | TextDelta
     | ModelFinished

@@ -12,8 +12,10 @@ from cloche.agent.values import error_text, plain, safe_repr, shorten
 from cloche.runtime.errors import GuestError, GuestException, UnserializableValue
 from cloche.runtime.result import Result, ToolCallRecord
 
-__all__ = ["error_of", "near", "observation_of", "outcomes_of", "shown"]
+__all__ = ["CUT_OFF", "error_of", "near", "observation_of", "outcomes_of", "shown"]
 
+CUT_OFF = "the reply was cut off at the maximum length of a reply, so that its end is missing: write less at a time"
+"""What a model is told of a reply that reached the maximum length."""
 
 State = Literal["kept", "rolled_back", "unchanged"]
 _NAME = re.compile(r"name '(\w+)' is not defined")

@@ -21,8 +21,10 @@ _SHIPPED = Path(__file__).parent / "prompts"
 class PromptTemplates:
     """The texts an agent uses, each a Jinja template.
 
-    ``system``        variables: tools (stubs as Python), schemas, imports, limits, tags, instructions, agents.
-    ``plan``          asks for the first plan: task, tools.
+    ``system``        variables: tools (stubs as Python), names (of the tools), agents, instructions; of a CodeAgent
+                      also imports, packages, limits, shown (characters of an observation), tags, has_async,
+                      can_gather. ``tools`` is empty where the model is given the tools' schemas beside the prompt.
+    ``plan``          asks for the first plan: task, tools, listed (whether the system prompt has listed the tools).
     ``plan_update``   asks for a new plan: task, tools, steps_left.
     ``last_answer``   asks for an answer when the steps have run out: task.
     ``managed_task``  what a managed agent is given: name, task.

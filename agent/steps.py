@@ -87,8 +87,8 @@ class ActionStep(BaseModel):
     ``output`` is the model's text without its ``reasoning``, which it is not shown again; ``code`` the program in it
     (CodeAgent), ``requests`` the tool calls (ToolCallingAgent). ``observation`` and ``images`` are what the model sees
     next; a step callback may change both. ``waits`` says that its program is suspended, in the agent's session, until
-    its calls are answered. ``value`` is the program's last value. ``started`` is seconds since the epoch, ``seconds``
-    the whole step's time.
+    its calls are answered. ``cut_off`` says that the reply reached the maximum length of one. ``value`` is the
+    program's last value. ``started`` is seconds since the epoch, ``seconds`` the whole step's time.
     """
 
     kind: Literal["action"] = "action"
@@ -108,6 +108,7 @@ class ActionStep(BaseModel):
     seconds: float = 0.0
     is_final: bool = False
     waits: bool = False
+    cut_off: bool = False
 
 
 class FinalAnswerStep(BaseModel):

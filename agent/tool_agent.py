@@ -9,8 +9,8 @@ from cloche.agent.loop.call_tools import CallTools
 from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
 from cloche.agent.messages import Image, ToolRequest
-from cloche.agent.models.base import ModelRequest, Reply
-from cloche.agent.observations import near, shown
+from cloche.agent.models.base import ModelRequest, Reply, takes_tools
+from cloche.agent.observations import CUT_OFF, near, shown
 from cloche.agent.replies.calls import find_tool_calls
 from cloche.agent.replies.reasoning import without_reasoning
 from cloche.agent.steps import ActionStep, StepError, ToolOutcome
@@ -40,23 +40,34 @@ class ToolCallingAgent(MultiStepAgent):
     def act(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
         """Have the model ask for tool calls, make them, and keep their outcomes."""
         schemas = self._schemas()
-        request = ModelRequest(tuple(self.memory.messages()), stop=STOP, tools=schemas)
+        request = ModelRequest(tuple(self.memory.messages()), stop=STOP, tools=schemas, must_call=True)
         reply = yield from ask(self, run, request, "step")
         found = without_reasoning(reply.message.text)
         step.usage, step.output, step.reasoning = reply.usage, found.answer.strip(), found.reasoning.strip()
+        step.cut_off = reply.cut_off
         try:
             requests = reply.message.tool_calls or find_tool_calls(
                 step.output, {schema["name"]: schema["parameters"] for schema in schemas}
             )
         except StepProblem as problem:
             if not self._answers(step, reply):
-                message = f"the reply was cut off at its maximum length. {problem}" if reply.cut_off else str(problem)
+                message = f"{CUT_OFF}. {problem}" if reply.cut_off else str(problem)
+                step.output = step.output or ("(cut off)" if reply.cut_off else "")
                 step.error = StepError(type=type(problem).__name__, message=message)
                 step.observation = f"Error: {message}"
                 return
             requests = (ToolRequest(id=f"answer-{step.number}", name=FINAL_ANSWER, arguments={"answer": step.output}),)
         step.requests = list(requests)
         yield from self._call(run, step, [one for one in requests if one.arguments is not None])
+
+    def prompt_values(self) -> dict[str, Any]:
+        """Return what the system prompt's template may use: no tools where the model is given their schemas."""
+        values = super().prompt_values()
+        return {**values, "tools": ""} if takes_tools(self.model) else values
+
+    def prompt_depends_on(self) -> tuple[Any, ...]:
+        """Return whether the model takes tools: it may be replaced."""
+        return (takes_tools(self.model),)
 
     def set_variables(self, variables: dict[str, Any]) -> None:
         """Keep variables, whose names may be used as arguments."""
@@ -122,7 +133,8 @@ class ToolCallingAgent(MultiStepAgent):
     def _note_malformed(self, step: ActionStep) -> None:
         for request in step.requests:
             if request.arguments is None:
-                text = f"Error: the arguments are not a JSON object: {shorten(request.raw, 500)}"
+                why = f"{CUT_OFF}. " if step.cut_off else ""
+                text = f"Error: {why}The arguments are not a JSON object: {shorten(request.raw, 500)}"
                 step.outcomes.append(ToolOutcome(id=request.id, name=request.name, outcome="refused", observation=text))
                 step.error = step.error or StepError(type="ReplyUnparsable", message=text)
 

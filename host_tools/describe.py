@@ -41,30 +41,44 @@ def describe_types(taken: Iterable[Any], given: Any) -> str:
 
     Types inside types are described too, at most twenty in all. Empty if there are none.
     """
-    found: dict[type, str] = {}
+    in_arguments: dict[type, None] = {}
+    in_result: dict[type, None] = {}
     for annotation in taken:
-        _collect(annotation, "pass a dict", found)
-    _collect(given, "in the result", found)
-    return "\n\n".join(found.values())
+        _collect(annotation, in_arguments)
+    _collect(given, in_result)
+    kinds = list(in_arguments | in_result)[:_MAX_TYPES]
+    return "\n\n".join(_described(kind, kind in in_arguments, kind in in_result) for kind in kinds)
 
 
-def _collect(annotation: Any, use: str, found: dict[type, str]) -> None:
+def _collect(annotation: Any, found: dict[type, None]) -> None:
     for part in get_args(annotation):
-        _collect(part, use, found)
+        _collect(part, found)
     if isinstance(annotation, type) and not get_origin(annotation) and len(found) < _MAX_TYPES:
-        _collect_class(cast("type[Any]", annotation), use, found)
+        _collect_class(cast("type[Any]", annotation), found)
 
 
-def _collect_class(kind: type[Any], use: str, found: dict[type, str]) -> None:
+def _collect_class(kind: type[Any], found: dict[type, None]) -> None:
     if kind in found:
         return
     if issubclass(kind, Enum):
-        found[kind] = f"{kind.__name__}, one of: {', '.join(brief(member.value) for member in kind)}"
+        found[kind] = None
     elif _has_fields(kind):
-        fields = list(_fields(kind))
-        found[kind] = "\n".join([f"{kind.__name__} ({use}):", *(field.line() for field in fields)])
-        for field in fields:
-            _collect(field.annotation, use, found)
+        found[kind] = None
+        for field in _fields(kind):
+            _collect(field.annotation, found)
+
+
+def _described(kind: type[Any], taken: bool, given: bool) -> str:
+    """Return a type's name, how it is passed or read, and its fields."""
+    if issubclass(kind, Enum):
+        return f"{kind.__name__}, one of: {', '.join(brief(member.value) for member in kind)}"
+    # A dict has keys and an object attributes: models take the one for the other.
+    result = "a dict with" if _is_typed_dict(kind) else "an object with"
+    if taken and given:
+        use = "a dict with" if _is_typed_dict(kind) else "pass a dict with; in the result, an object with"
+    else:
+        use = "pass a dict with" if taken else f"in the result, {result}"
+    return "\n".join([f"{kind.__name__} ({use}):", *(field.line() for field in _fields(kind))])
 
 
 def _has_fields(kind: type[Any]) -> bool:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["lazy_names", "need"]
+__all__ = ["installed_version", "lazy_names", "need"]
 
 
 def lazy_names(
@@ -37,6 +37,17 @@ def lazy_names(
         return sorted({*vars(sys.modules[package]), *modules})
 
     return get, names
+
+
+def installed_version() -> str:
+    """Return the version of the installed package, ``"(not installed)"`` where it runs from its sources."""
+    # Not at the top: the module takes 20 ms to import.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("cloche")
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def need(module: str, extra: str, *, what: str = "this tool", field: str = "tools") -> "Any":

@@ -16,6 +16,7 @@ from cloche.agent.errors import (
 )
 from cloche.agent.events import (
     ModelFinished,
+    ModelLoading,
     ModelStarted,
     PlanMade,
     RunEnded,
@@ -29,8 +30,9 @@ from cloche.agent.loop.effects import AskModel, CallFunction, Loop
 from cloche.agent.loop.run import Run
 from cloche.agent.memory import AgentMemory
 from cloche.agent.messages import Message
-from cloche.agent.models.base import Model, ModelRequest, Reply
+from cloche.agent.models.base import Model, ModelRequest, Reply, loading, warm_up
 from cloche.agent.prompting import PromptTemplates
+from cloche.agent.replies.calls import literal_answer
 from cloche.agent.settings import Settings
 from cloche.agent.steps import ActionStep, FinalAnswerStep, PlanningStep, StepError
 
@@ -74,10 +76,14 @@ class Agent(Protocol):
 
 def run_loop(agent: Agent, run: Run, task: str) -> Loop:
     """Yield the events and effects of one run. RunEnded comes last, unless the generator is closed before."""
-    yield run.emit(RunStarted(task, run.parent.id if run.parent else "", _name(agent.model), **run.stamp))
+    parent = run.parent.id if run.parent else ""
+    yield run.emit(RunStarted(task, parent, _name(agent.model), run.request, **run.stamp))
     output, error = None, None
     try:
+        warm_up(agent.model)
         yield CallFunction(lambda: agent.prepare(run), blocks=True)
+        if what := loading(agent.model):
+            yield run.emit(ModelLoading(what, **run.stamp))
         output = yield from _until_answered(agent, run)
     except Exception as problem:
         error = problem
@@ -94,7 +100,7 @@ def ask(agent: Agent, run: Run, request: ModelRequest, purpose: str) -> Generato
     """Ask the model within the budget. Raises ModelError, BudgetExceeded or AgentInterrupted."""
     run.check_interrupted()
     run.ledger.check()
-    yield run.emit(ModelStarted(purpose, len(request.messages), **run.stamp))
+    yield run.emit(ModelStarted(purpose, len(request.messages), request, **run.stamp))
     started = time.perf_counter()
     try:
         reply: Reply = yield AskModel(run, agent.model, request)
@@ -188,8 +194,10 @@ def _plan(agent: Agent, run: Run, index: int) -> Generator[Any, Any, None]:
     started = time.perf_counter()
     agent.refresh_prompt()
     name = "plan_update" if index else "plan"
+    tools = agent.tool_stubs()
+    listed = tools in agent.memory.system.prompt
     text = agent.prompts.render(
-        name, task=agent.memory.task, tools=agent.tool_stubs(), steps_left=run.max_steps - index
+        name, task=agent.memory.task, tools=tools, listed=listed, steps_left=run.max_steps - index
     )
     messages = (*agent.memory.messages(), Message.of("user", text))
     reply = yield from ask(agent, run, ModelRequest(messages), "plan")
@@ -209,7 +217,7 @@ def _last_answer(agent: Agent, run: Run) -> Generator[Any, Any, Any]:
         reply = yield from ask(agent, run, request, "answer")
     except (ModelError, BudgetExceeded, BudgetUnmeasured, AgentInterrupted):
         return None
-    return reply.message.text
+    return literal_answer(reply.message, getattr(agent, "tags", None))
 
 
 def _result(agent: Agent, run: Run, output: Any, error: Exception | None) -> RunResult:

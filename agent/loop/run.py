@@ -48,9 +48,10 @@ E = TypeVar("E", bound=AgentEvent)
 class Run:
     """One run: its account, its observers, and whether it was interrupted.
 
-    ``stamp`` holds the fields that all of its events carry. ``streamed`` says whether its events are read as they
-    happen. ``answers`` are the final answers given; the first one counts. ``children`` are the runs of managed agents;
-    ``step`` is the number of the step under way. ``replies`` are what the run was given for pending calls.
+    ``request`` is the task in the words of the manager's call, if there was one. ``stamp`` holds the fields that all of
+    its events carry. ``streamed`` says whether its events are read as they happen. ``answers`` are the final answers
+    given; the first one counts. ``children`` are the runs of managed agents; ``step`` is the number of the step under
+    way. ``replies`` are what the run was given for pending calls.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Run:
         self.parent = parent
         self.children: set[Run] = set()
         self.streamed = False
+        self.request = ""
         self.first_step = 0
         self.answers: list[Any] = []
         self.replies = CallReplies.of()

@@ -21,8 +21,11 @@ __all__ = [
     "Piece",
     "Reply",
     "last_reply",
+    "loading",
     "stream_in_thread",
+    "takes_tools",
     "trimmed",
+    "warm_up",
 ]
 
 
@@ -32,11 +35,14 @@ class ModelRequest:
 
     ``stop``    texts at which the model ends its reply; they are not part of it.
     ``tools``   JSON schemas of tools, as ``{"name", "description", "parameters"}``.
+    ``must_call``  asks for a call of one of the tools and not for text; a model that cannot be made to may answer with
+    text all the same.
     """
 
     messages: tuple[Message, ...]
     stop: tuple[str, ...] = ()
     tools: tuple[dict[str, Any], ...] = ()
+    must_call: bool = False
 
 
 class Reply(BaseModel):
@@ -67,7 +73,13 @@ Piece = Delta | Reply
 
 
 class Model(Protocol):
-    """Any model. Both methods raise ModelError, and may be called from several threads at once."""
+    """Any model. Both methods raise ModelError, and may be called from several threads at once.
+
+    A model may have more. A true ``takes_tools`` says that it is shown the schemas of a request's tools: they are then
+    not listed in the prompt as well. ``warm_up()`` is called when a run begins, and begins to load what takes long
+    without waiting; ``loading`` names what is still to be loaded, and is empty otherwise. A model that passes requests
+    on has the others in ``wrapped``, instead of all this.
+    """
 
     def generate(self, request: ModelRequest, /) -> Reply:
         """Return the answer."""
@@ -89,6 +101,31 @@ class AsyncModel(Protocol):
     def astream(self, request: ModelRequest, /) -> AsyncIterator[Piece]:
         """Yield the answer as it is written, a Reply last."""
         ...
+
+
+def takes_tools(model: Any) -> bool:
+    """Return whether a model is shown the schemas of a request's tools; one that does not say so may not be."""
+    inner = _wrapped(model)
+    return all(map(takes_tools, inner)) if inner else bool(getattr(model, "takes_tools", False))
+
+
+def warm_up(model: Any) -> None:
+    """Have a model begin to load what it needs, if it can, without waiting for it."""
+    inner = _wrapped(model)
+    begin = warm_up if inner else getattr(model, "warm_up", None)
+    if begin is not None:
+        begin(*inner[:1])
+
+
+def loading(model: Any) -> str:
+    """Return what a model has to load before it can answer, in a word; empty if nothing."""
+    inner = _wrapped(model)
+    return loading(inner[0]) if inner else str(getattr(model, "loading", ""))
+
+
+def _wrapped(model: Any) -> tuple[Any, ...]:
+    """Return the models that a model passes requests on to, the first one first."""
+    return tuple(getattr(model, "wrapped", ()))
 
 
 def last_reply(piece: Piece | None) -> Reply:

@@ -21,6 +21,11 @@ class FallbackModel:
             raise ConfigurationError("models", "give at least one model to ask")
         self._models = tuple(models)
 
+    @property
+    def wrapped(self) -> tuple[Model, ...]:
+        """Its models, in order."""
+        return self._models
+
     def generate(self, request: ModelRequest, /) -> Reply:
         """Return the first answer."""
         for model in self._models[:-1]:

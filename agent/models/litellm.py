@@ -1,13 +1,18 @@
 """Any model that LiteLLM reaches: keys, retries, pace, prices, and its errors as ours."""
 
 import asyncio
+import contextlib
 import functools
+import logging
 import math
 import os
 import random
+import re
+import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from cloche.agent.errors import (
@@ -35,7 +40,16 @@ def litellm_module() -> Any:
     module = need("litellm", "agent", what="LiteLLMModel", field="model")
     module.suppress_debug_info = True
     module.drop_params = True
+    if "LITELLM_LOG" not in os.environ:
+        # Its tracebacks of what fails: the error says it in a line.
+        logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
     return module
+
+
+def _import_quietly() -> None:
+    with contextlib.suppress(Exception):
+        # Whatever is wrong with it is raised where it is needed.
+        litellm_module()
 
 
 _SHORTEST = 4
@@ -142,7 +156,18 @@ def _known(usage: TokenUsage, model: str) -> float | None:
     return float(sum(parts))
 
 
-_MAX_ERROR_TEXT = 2_000
+_MAX_ERROR_TEXT = 600
+# What LiteLLM puts around a provider's words: class names in front, a traceback or an advertisement behind.
+_CLASS_NAMES = re.compile(r"^(?:litellm\.\w+: |\w*(?:Error|Exception)(?: - |: | (?=\w*Error))|\w+Exception )+")
+_BEHIND = re.compile(
+    r"\s*(?:Traceback \(most recent call last\)|This looks like a bug in LiteLLM|stack trace:).*", re.DOTALL | re.I
+)
+_NO_KEY = re.compile(
+    r"missing (?:credentials|[\w ]*api[ _]?key)|api[ _]?key[\w ]* (?:is )?(?:not set|not provided|missing|required)"
+    r"|no api[ _]?key|_KEY is not set|unable to locate credentials",
+    re.IGNORECASE,
+)
+_TOOL_CHOICE = re.compile(r"tool[_ ]choice", re.IGNORECASE)
 _BUSY = {408: ModelTimeout, 409: ModelUnavailable, 425: ModelUnavailable, 429: ModelRateLimited}
 
 
@@ -152,11 +177,27 @@ def model_error(error: Exception, key: Secret) -> ModelError:
         return error
     if isinstance(error, ConfigurationError):
         raise error
-    text = key.hidden_in(str(error))[:_MAX_ERROR_TEXT] or type(error).__name__
-    status = getattr(error, "status_code", None)
-    status = status if isinstance(status, int) and 400 <= status < 600 else None
-    kind = _kind(error, status)
+    text = _one_line(key.hidden_in(str(error))) or type(error).__name__
+    status = _status(error)
+    kind = ModelRefused if _NO_KEY.search(text) else _kind(error, status)
+    if kind is ModelRefused and status is not None and status >= 500:
+        status = None
     return ModelRateLimited(text, status, _retry_after(error)) if kind is ModelRateLimited else kind(text, status)
+
+
+def _one_line(text: str) -> str:
+    """Return an error's own words: without tracebacks, class names and line breaks, at most 600 characters."""
+    words = " ".join(_BEHIND.sub("", text).split())
+    words = _CLASS_NAMES.sub("", words) or words
+    return words if len(words) <= _MAX_ERROR_TEXT else f"{words[: _MAX_ERROR_TEXT - 3]}..."
+
+
+def _status(error: Exception) -> int | None:
+    """Return the HTTP status that a server gave; LiteLLM says 500 where there was no server at all."""
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int) or not 400 <= status < 600:
+        return None
+    return None if status == 500 and "[Errno" in str(error) else status
 
 
 def _kind(error: Exception, status: int | None) -> type[ModelError]:
@@ -226,6 +267,30 @@ class LiteLLMModel:
         self._pace = Pace(requests_per_minute)
         self._price = price
         self._router = router
+        self._may_require = True
+
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the provider is sent the schemas of tools; waits for LiteLLM to be imported."""
+        if self._router is not None:
+            return True
+        try:
+            known = litellm_module().get_supported_openai_params(model=self.name)
+        except ConfigurationError:
+            raise
+        except Exception:  # of providers that LiteLLM does not know, which the request will say
+            return False
+        return "tools" in (known or ())
+
+    @property
+    def loading(self) -> str:
+        """What has to be loaded before a request can be sent, which takes seconds; empty if nothing has."""
+        return "" if "litellm" in sys.modules and litellm_module.cache_info().currsize else "LiteLLM"
+
+    def warm_up(self) -> None:
+        """Begin to import LiteLLM, on another thread. What goes wrong is raised by the first request."""
+        if self.loading:
+            threading.Thread(target=_import_quietly, name="cloche-litellm", daemon=True).start()
 
     def generate(self, request: ModelRequest, /) -> Reply:
         """Return the answer, after as many retries as allowed."""
@@ -303,13 +368,33 @@ class LiteLLMModel:
 
     def _send(self, request: ModelRequest, *, stream: bool) -> Any:
         target = self._router or litellm_module()
+        try:
+            return target.completion(**self._arguments(request, stream))
+        except Exception as error:
+            if not self._is_refused_choice(error, request):
+                raise
         return target.completion(**self._arguments(request, stream))
 
     async def _asend(self, request: ModelRequest, *, stream: bool) -> Any:
         target = self._router or litellm_module()
+        try:
+            return await target.acompletion(**self._arguments(request, stream))
+        except Exception as error:
+            if not self._is_refused_choice(error, request):
+                raise
         return await target.acompletion(**self._arguments(request, stream))
 
+    def _is_refused_choice(self, error: Exception, request: ModelRequest) -> bool:
+        """Return whether a server refuses to be made to call a tool; it is not asked to again."""
+        asked = self._may_require and bool(request.tools) and request.must_call and "tool_choice" not in self.options
+        if not asked or not _TOOL_CHOICE.search(str(error)):
+            return False
+        self._may_require = False
+        return True
+
     def _arguments(self, request: ModelRequest, stream: bool) -> dict[str, Any]:
+        if not self._may_require:
+            request = replace(request, must_call=False)
         return completion_arguments(request, stream) | {
             "model": self.name,
             "timeout": self.timeout,
@@ -328,4 +413,20 @@ class LiteLLMModel:
         return priced(reply, self.name, self._price)
 
     def _error(self, error: Exception) -> ModelError:
-        return model_error(error, self._key)
+        made = model_error(error, self._key)
+        missing = () if self._key or self.api_base or self._router else self._missing_keys(made)
+        if not missing:
+            return made
+        return ModelRefused(f"{self.name} needs a key: pass api_key=..., or set {' or '.join(missing)}", made.status)
+
+    def _missing_keys(self, error: ModelError) -> tuple[str, ...]:
+        """Return the variables that a key would be in, if there is none, which may be why a request failed."""
+        if not (error.retryable or error.status in (401, 403) or _NO_KEY.search(error.message)):
+            return ()
+        if any("key" in name or "token" in name or "credential" in name for name in self.options):
+            return ()
+        try:
+            missing = litellm_module().validate_environment(model=self.name)["missing_keys"]
+        except Exception:  # of providers that LiteLLM does not know
+            return ()
+        return tuple(name for name in missing if name.endswith(("_API_KEY", "_ACCESS_KEY_ID")))

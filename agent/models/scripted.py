@@ -98,6 +98,11 @@ class RecordingModel:
         self._path = Path(path)
         self._lock = threading.Lock()
 
+    @property
+    def wrapped(self) -> tuple[Model, ...]:
+        """The other model."""
+        return (self._model,)
+
     def generate(self, request: ModelRequest, /) -> Reply:
         """Ask the other model, note its answer and return it."""
         return self._note(self._model.generate(request))

@@ -46,6 +46,12 @@ class TransformersModel:
         self._options = options
         self._lock = threading.Lock()
 
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the model's chat template shows it the schemas of tools; loads the model."""
+        with self._lock:
+            return "tools" in str(getattr(self._loaded()[1], "chat_template", ""))
+
     def generate(self, request: ModelRequest, /) -> Reply:
         """Return the answer. Raises ModelRefused for images, and for whatever transformers raises."""
         with self._lock:

@@ -19,6 +19,8 @@ def completion_arguments(request: ModelRequest, stream: bool) -> dict[str, Any]:
         arguments["stop"] = list(request.stop)
     if request.tools:
         arguments["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
+    if request.tools and request.must_call:
+        arguments["tool_choice"] = "required"
     if stream:
         arguments |= {"stream": True, "stream_options": {"include_usage": True}}
     return arguments
@@ -45,10 +47,12 @@ def reply_of(response: Any) -> Reply:
 
 
 def assistant(text: str, calls: tuple[ToolRequest, ...], cut_off: bool = False) -> Message:
-    """Return the assistant's message. Raises ModelReplyInvalid where it says nothing at all."""
-    if not text and not calls:
-        why = ": it reached the maximum length of a reply before it said anything" if cut_off else ""
-        raise ModelReplyInvalid(f"the answer is empty{why}")
+    """Return the assistant's message. Raises ModelReplyInvalid where it says nothing at all.
+
+    One that was ``cut_off`` before it said anything is no such case: the same request would be cut off again.
+    """
+    if not text and not calls and not cut_off:
+        raise ModelReplyInvalid("the answer is empty")
     return Message(role="assistant", content=(Text(text=text),) if text else (), tool_calls=calls)
 
 

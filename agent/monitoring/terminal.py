@@ -9,6 +9,7 @@ from cloche.agent.events import (
     CodeFinished,
     CodeStarted,
     ModelFinished,
+    ModelLoading,
     PlanMade,
     Printed,
     RunEnded,
@@ -96,6 +97,7 @@ def _model(event: ModelFinished) -> tuple[str, str]:
 _SHOW: dict[type[Any], Callable[[Any], tuple[str, str]]] = {
     RunStarted: lambda event: ("bold", f"task: {event.task}"),
     StepStarted: lambda event: ("bold blue", f"step {event.number}"),
+    ModelLoading: lambda event: ("dim", f"loading {event.what}, which takes some seconds, once"),
     ModelFinished: _model,
     PlanMade: lambda event: ("magenta", f"plan:\n{event.step.plan}"),
     CodeStarted: lambda event: ("cyan", event.code),

@@ -13,11 +13,11 @@ from typing import Any, cast
 from uuid import uuid4
 
 from cloche.agent.errors import ReplyUnparsable
-from cloche.agent.messages import ToolRequest
-from cloche.agent.replies.programs import parsed
+from cloche.agent.messages import Message, ToolRequest
+from cloche.agent.replies.programs import CodeTags, find_code, parsed
 from cloche.agent.replies.reasoning import without_reasoning
 
-__all__ = ["Schemas", "arguments_of", "find_tool_calls", "with_ids"]
+__all__ = ["Schemas", "arguments_of", "find_tool_calls", "literal_answer", "with_ids"]
 
 Schemas = Mapping[str, Mapping[str, Any]]
 """The JSON schemas of the tools' parameters by the tools' names: they tell what a text leaves open."""
@@ -60,6 +60,47 @@ def find_tool_calls(text: str, schemas: Schemas | None = None) -> tuple[ToolRequ
         "there is no tool call in the reply. Call a tool, as JSON: "
         '{"name": "<tool>", "arguments": {...}}; to end, call final_answer'
     )
+
+
+_ANSWER = "final_answer"
+_ANSWER_SCHEMAS: Schemas = {_ANSWER: {"properties": {"answer": {}}, "type": "object"}}
+
+
+def literal_answer(message: Message, tags: CodeTags | None) -> Any:
+    """Return the answer in a reply for which text was asked; a call of final_answer is unwrapped, if it can be.
+
+    That is one whose argument is a literal, as a program or as a tool call: nothing is run for it any more. Of any
+    other reply it is the text, without reasoning.
+    """
+    calls = [call for call in message.tool_calls if call.name == _ANSWER]
+    answer = without_reasoning(message.text).answer.strip()
+    if not calls:
+        try:
+            code = find_code(message.text, tags or ("<code>", "</code>"))
+        except ReplyUnparsable:
+            code = ""
+        if (found := _literal_argument(code)) is not None:
+            return found[0]
+        try:
+            calls = [call for call in find_tool_calls(message.text, _ANSWER_SCHEMAS) if call.name == _ANSWER]
+        except ReplyUnparsable:
+            return answer
+    given = calls[0].arguments if calls else None
+    return next(iter(given.values())) if given and len(given) == 1 else answer
+
+
+def _literal_argument(code: str) -> tuple[Any] | None:
+    """Return what a program's last call of final_answer is given, if that is a literal."""
+    tree = parsed(code)
+    calls = [] if tree is None else [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    for call in reversed(calls):
+        if isinstance(call.func, ast.Name) and call.func.id == _ANSWER:
+            values = [*call.args, *(keyword.value for keyword in call.keywords)]
+            try:
+                return (ast.literal_eval(values[0]),) if len(values) == 1 else None
+            except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+                return None
+    return None
 
 
 def arguments_of(value: Any) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ Each name is imported from its module when it is first used, so that importing t
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cloche.runtime._imports import lazy_names
+from cloche.runtime._imports import installed_version, lazy_names
 from cloche.runtime.converters import register_converter
 
 if TYPE_CHECKING:
@@ -169,17 +169,7 @@ _import_name, __dir__ = lazy_names(__name__, _NAMES)
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module and keep it. Raises AttributeError for any other name."""
-    return _version() if name == "__version__" else _import_name(name)
-
-
-def _version() -> str:
-    # Not at the top: the module takes 20 ms to import.
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("cloche")
-    except PackageNotFoundError:
-        return "(not installed)"
+    return installed_version() if name == "__version__" else _import_name(name)
 
 
 def _dispatcher(tools: Any) -> Any:

@@ -1,7 +1,9 @@
 """LiteLLM's models against a real server on this machine."""
 
 import asyncio
+import os
 import pickle
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -152,6 +154,41 @@ def test_a_wrong_request_is_not_repeated_and_the_key_is_not_shown(ask: Ask, stat
     assert caught.value.status == status
     assert KEY not in str(caught.value)
     assert KEY not in repr(caught.value)
+
+
+CALL = ModelRequest(REQUEST.messages, tools=({"name": "add", "description": "", "parameters": {}},), must_call=True)
+
+
+@WAYS
+def test_a_call_is_demanded_of_servers_that_can_be_made_to(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.agent.real.test_litellm.REQUEST", CALL)
+    refusal = Misdeed(400, b'{"error": {"message": "this model does not support this tool_choice"}}')
+    with chat_server(refusal, "one", "two") as server:
+        one = model(server)
+        assert [ask(one).message.text, ask(one).message.text] == ["one", "two"]
+    assert [request.get("tool_choice") for request in server.requests] == ["required", None, None]
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-5-mini", "anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-flash"])
+def test_a_missing_key_is_refused_in_a_line_and_not_retried(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in os.environ:
+        if "KEY" in variable or "TOKEN" in variable:
+            monkeypatch.delenv(variable)
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits") if seconds else None)
+    with pytest.raises(ModelRefused, match=r"needs a key: pass api_key=..., or set \w+_API_KEY") as caught:
+        LiteLLMModel(name).generate(REQUEST)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_is_one_line_without_a_providers_traceback() -> None:
+    text = (
+        "litellm.APIConnectionError: APIConnectionError: XException - it broke,\nbadly\n"
+        "Traceback (most recent call last):"
+        '\n  File "x.py", line 1\n\nThis looks like a bug in LiteLLM rather than in your request. File it'
+    )
+    assert str(litellm.model_error(RuntimeError(text), litellm.Secret(None))) == "it broke, badly"
+    long = litellm.model_error(RuntimeError("word " * 1_000), litellm.Secret(None))
+    assert len(str(long)) <= 600
 
 
 def test_no_server_is_unavailable() -> None:

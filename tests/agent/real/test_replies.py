@@ -75,6 +75,29 @@ def test_a_reply_that_was_cut_off_is_told_as_such() -> None:
         assert "maximum length" in agent.memory.actions[0].observation
 
 
+def test_a_program_of_a_reply_that_was_cut_off_runs_and_says_so() -> None:
+    cut = Reply(message=Message.of("assistant", "<code>\nx = 1\nprint(x)"), cut_off=True)
+    with CodeAgent([], ScriptedModel([cut, "<code>\nfinal_answer(x)\n</code>"])) as agent:
+        assert agent.run("t") == 1
+        assert "maximum length" in agent.memory.actions[0].observation
+
+
+@pytest.mark.parametrize("kind", [CodeAgent, ToolCallingAgent])
+def test_a_reply_that_was_cut_off_before_it_began_is_told_as_such(kind: Any) -> None:
+    cut = Reply(message=Message(role="assistant"), reasoning="So long.", cut_off=True)
+    answer = '<code>\nfinal_answer("a")\n</code>' if kind is CodeAgent else 'final_answer("a")'
+    model = ScriptedModel([cut, answer])
+    with kind([], model) as agent:
+        assert agent.run("t") == "a"
+    assert "maximum length" in model.requests[1].messages[-1].text
+
+
+def test_the_last_answer_is_unwrapped() -> None:
+    lines = ["<code>\nx = 1\n</code>", '<code>\nfinal_answer("Paris")\n</code>']
+    with CodeAgent([], ScriptedModel(lines), max_steps=1) as agent:
+        assert agent.run("t") == "Paris"
+
+
 def test_html_and_markdown_reach_the_guest_as_they_were_written() -> None:
     code = 'page = """<code>\n```\nx\n```\n</code>"""\nfinal_answer(page + \'</code>\')'
     with CodeAgent([], ScriptedModel([f"I write it.\n<code>\n{code}\n</code>"])) as agent:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from cloche.agent import (
     ReplayModel,
     Reply,
     ScriptedModel,
+    ToolCallingAgent,
 )
 from cloche.agent.errors import ModelRefused, ModelUnavailable
 from cloche.agent.messages import Message, ToolRequest
@@ -72,6 +74,25 @@ def test_a_function_can_be_the_script() -> None:
 def test_errors_in_a_script_are_raised() -> None:
     with pytest.raises(ModelUnavailable, match="down"):
         ScriptedModel([ModelUnavailable("down")]).generate(REQUEST)
+
+
+class Heavy(ScriptedModel):
+    """Loads something when it is warmed up, and is ready once it has been asked."""
+
+    loading = ""
+
+    def warm_up(self) -> None:
+        self.loading = "weights"
+
+
+def test_a_model_begins_to_load_when_the_run_begins_and_the_agent_says_so() -> None:
+    events: list[Any] = []
+    call = ToolRequest(id="1", name="final_answer", arguments={"answer": 1})
+    agent = ToolCallingAgent([], FallbackModel([Heavy([call]), ScriptedModel([])]), observers=[events.append])
+    assert agent.run("t") == 1
+    names = [type(event).__name__ for event in events]
+    assert names[:3] == ["RunStarted", "ModelLoading", "StepStarted"]
+    assert events[1].what == "weights"
 
 
 def test_a_recorded_run_is_replayed_word_for_word(tmp_path: Path) -> None:

@@ -3,13 +3,22 @@
 After a change that is meant, write the snapshots again: ``UPDATE_SNAPSHOTS=1 pytest tests/agent/unit/test_prompts.py``.
 """
 
+import ast
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloche.agent import CodeAgent, MultiStepAgent, PromptTemplates, ScriptedModel, ToolCallingAgent
+from cloche.agent import (
+    CodeAgent,
+    FallbackModel,
+    MultiStepAgent,
+    PromptTemplates,
+    ScriptedModel,
+    ToolCallingAgent,
+    ToolRequest,
+)
 from cloche.agent.prompting import load_prompts
 from cloche.host_tools import tool
 from cloche.runtime.errors import ConfigurationError
@@ -73,6 +82,68 @@ def test_prompts_can_be_replaced_one_by_one(tmp_path: Path) -> None:
     agent.refresh_prompt()
     assert agent.memory.system.prompt.startswith("My tools: def weather(city: str")
     assert agent.prompts.plan == load_prompts("code", None).plan
+
+
+def test_examples_fit_what_the_agent_has() -> None:
+    def prompt(*tools: Any, **options: Any) -> str:
+        agent = CodeAgent(tools, MODEL, **options)
+        agent.refresh_prompt()
+        return agent.memory.system.prompt
+
+    plain, waits, manages = prompt(weather), prompt(fetch), prompt(managed_agents=[helper()])
+    assert ("await" in plain, "hydrologist" in plain) == (False, False)
+    assert "await asyncio.gather(fetch(" in waits
+    assert "await asyncio.gather(*(hydrologist(" in manages
+    # What may not be imported is not shown being imported.
+    assert "asyncio" not in prompt(fetch, managed_agents=[helper()], imports=["math"])
+
+
+def test_programs_of_the_examples_are_programs() -> None:
+    for make in AGENTS.values():
+        agent = make()
+        if isinstance(agent, CodeAgent):
+            agent.refresh_prompt()
+            shown = agent.memory.system.prompt.split("Three short examples")[1]
+            blocks = shown.split(f"\n{agent.tags[0]}\n")[1:]
+            assert len(blocks) >= 5
+            for block in blocks:
+                code = block.split(f"\n{agent.tags[1]}\n")[0]
+                compile(code, "<example>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+class Native(ScriptedModel):
+    """A model that is shown the schemas of tools beside the prompt."""
+
+    takes_tools = True
+
+
+def test_tools_whose_schemas_the_model_is_given_are_not_listed_again() -> None:
+    call = ToolRequest(id="1", name="final_answer", arguments={"answer": 1})
+    model = Native(["the plan", call])
+    agent = ToolCallingAgent([weather], model, planning_interval=5)
+    agent.run("t")
+    system = agent.memory.system.prompt
+    assert "Your tools: weather, final_answer." in system
+    assert "Tell the weather" not in system
+    # A plan is made without calls: there the tools are listed, once.
+    assert model.requests[0].messages[-1].text.count("def weather") == 1
+    assert [tool["name"] for tool in model.requests[1].tools] == ["weather", "final_answer"]
+    agent.model = FallbackModel([Native([]), ScriptedModel([])])
+    agent.refresh_prompt()
+    assert agent.memory.system.prompt.count("def weather") == 1
+
+
+def test_what_the_prompt_says_of_the_guests_numbers_is_true() -> None:
+    with CodeAgent([], ScriptedModel(["<code>\nimport sys\nfinal_answer(sys.maxsize)\n</code>"])) as agent:
+        assert agent.run("t") == 2**31 - 1
+    assert "sys.maxsize is 2**31 - 1" in agent.memory.system.prompt
+
+
+def test_a_plan_does_not_list_again_what_the_prompt_has() -> None:
+    model = ScriptedModel(["the plan", "<code>\nfinal_answer(1)\n</code>"])
+    with CodeAgent([weather], model, planning_interval=5) as agent:
+        agent.run("t")
+    assert sum(message.text.count("def weather") for message in model.requests[0].messages) == 1
 
 
 def test_saved_prompts_are_read_back(tmp_path: Path) -> None:

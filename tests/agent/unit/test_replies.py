@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloche.agent.errors import ReplyUnparsable
+from cloche.agent.messages import Message, ToolRequest
 from cloche.agent.models.base import trimmed
 from cloche.agent.models.wire import StreamParts
-from cloche.agent.replies.calls import arguments_of, find_tool_calls
+from cloche.agent.replies.calls import arguments_of, find_tool_calls, literal_answer
 from cloche.agent.replies.programs import find_code, read_reply
 from cloche.agent.replies.reasoning import without_reasoning
 
@@ -171,3 +172,26 @@ def test_streamed_calls_are_put_together(pieces: list[Any], calls: list[Any]) ->
     assert [(call.name, call.arguments) for call in found] == calls
     assert all(call.id for call in found)
     assert len({call.id for call in found}) == len(calls)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Paris", "Paris"),
+        ("<think>Hm.</think>Paris", "Paris"),
+        ('I answer.\n<code>\nfinal_answer("Paris")\n</code>', "Paris"),
+        ("```python\nx = 1\nfinal_answer(answer={'a': [1, 2]})\n```", {"a": [1, 2]}),
+        ('final_answer("Paris")', "Paris"),
+        ('{"name": "final_answer", "arguments": {"answer": "Paris"}}', "Paris"),
+        ("<code>\nfinal_answer(-3.5)\n</code>", -3.5),
+        ("<code>\nfinal_answer(town)\n</code>", "<code>\nfinal_answer(town)\n</code>"),
+        ("Call final_answer when you know.", "Call final_answer when you know."),
+    ],
+)
+def test_a_literal_answer_is_unwrapped_where_text_was_asked_for(text: str, answer: Any) -> None:
+    assert literal_answer(Message.of("assistant", text), TAGS) == answer
+
+
+def test_a_native_call_of_final_answer_is_unwrapped_too() -> None:
+    call = ToolRequest(id="1", name="final_answer", arguments={"answer": 42})
+    assert literal_answer(Message(role="assistant", tool_calls=(call,)), None) == 42

@@ -69,12 +69,12 @@ def test_the_parameters_of_a_spec_rebuild_the_signature() -> None:
 def test_the_help_text_lists_the_fields_of_every_type() -> None:
     assert buy.spec()["doc"] == (
         "Buy things.\n\nArgs:\n    fast: By plane.\n\n"
-        "Order (pass a dict):\n"
+        "Order (pass a dict with):\n"
         "    items: list[Item]\n    colour: Colour\n    box: Box | None, optional\n    tags: list[str], optional\n\n"
-        "Item (pass a dict):\n    SKU: str  # as on the label\n    count: int = 1\n\n"
+        "Item (pass a dict with):\n    SKU: str  # as on the label\n    count: int = 1\n\n"
         "Colour, one of: 'red', 'blue'\n\n"
-        "Box (pass a dict):\n    width: int\n    height: int, optional\n\n"
-        "Receipt (in the result):\n    total: float"
+        "Box (pass a dict with):\n    width: int\n    height: int, optional\n\n"
+        "Receipt (in the result, an object with):\n    total: float"
     )
 
 
@@ -91,7 +91,7 @@ def test_a_type_that_holds_itself_is_described_once() -> None:
     def grow(tree: Tree) -> int:
         return len(tree.children)
 
-    assert grow.spec()["doc"] == "Tree (pass a dict):\n    children: list[Tree]"
+    assert grow.spec()["doc"] == "Tree (pass a dict with):\n    children: list[Tree]"
     assert grow.invoke([{"children": [{"children": []}]}], {}) == 1
 
 
@@ -153,7 +153,7 @@ def test_an_object_is_described_like_a_function() -> None:
 
     spec = Buy().spec()
     assert spec["params"] == [["box", 1, False, None, "Box"]]
-    assert spec["doc"].startswith("Buys.\n\nBox (pass a dict):")
+    assert spec["doc"].startswith("Buys.\n\nBox (pass a dict with):")
     assert (spec["returns"], spec.get("async")) == ("None", True)
 
 
