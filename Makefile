@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test again guest bench lint types docs package clean help
+.PHONY: demo test again guest bench lint types docs package fuzz clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -42,6 +42,9 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
+
+fuzz: guest ## ten million forged messages for the host's readers, half an hour; FLAGS="--cases 100000" for fewer
+	$(BIN)/python -m tests.hostile.fuzz $(FLAGS)
 
 clean: ## remove the environments and the installed image (the build cache stays)
 	rm -rf .venv .venv-* dist site runtime/image/*.wasm runtime/image/*.json runtime/image/licenses

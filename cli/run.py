@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import re
+import sys
 
-from cloche.cli.exit_codes import EXIT_CODES, exit_code
+from cloche.cli.exit_codes import EXIT_CODES, CommandError, exit_code
 from cloche.cli.files import file_to_put, problems_with, read_source
 from cloche.cli.flags import Commands, add_sandbox_flags, load_tools, sandbox_from
 from cloche.cli.output import result_json, show_result, write_event
@@ -13,6 +15,9 @@ from cloche.runtime.result import Result
 from cloche.runtime.session.session import Session
 
 __all__ = ["add_parser", "command"]
+
+# Standard input is read to its end before the program starts, so only where the program would wait for it as well.
+_READS = re.compile(r"\b(input\s*\(|stdin\b|open\s*\(\s*0\b|fileinput\b)")
 
 _DESCRIPTION = """\
 Run a Python program in a fresh sandbox. What it prints appears as it is printed, control characters written
@@ -36,6 +41,11 @@ def add_parser(commands: Commands, name: str, help: str) -> None:
     )
     run.add_argument("file", metavar="FILE", help="the program; - reads standard input")
     run.add_argument("--json", action="store_true", help="print one JSON object instead of the output")
+    run.add_argument(
+        "--stdin",
+        metavar="FILE",
+        help="what the program reads from sys.stdin; - (default, where the program seems to read) is standard input",
+    )
     run.add_argument("--put", action="append", default=[], metavar="FILE[=PATH]", help="copy a file into the sandbox")
     run.add_argument("--record", metavar="FILE", help="write a recording, which cloche replay runs again")
     run.add_argument(
@@ -50,12 +60,13 @@ def command(arguments: argparse.Namespace) -> int:
     Raises CommandError or CallerError before anything runs.
     """
     source = read_source(arguments.file)
+    stdin = _stdin(arguments.stdin, arguments.file, source)
     files = [file_to_put(text) for text in arguments.put]
     recorder = Recorder(arguments.redact) if arguments.record else None
-    with sandbox_from(arguments, load_tools(arguments.tool)).session(recorder=recorder) as session:
+    with sandbox_from(arguments, load_tools(arguments.tool)).session(recorder=recorder, single_run=True) as session:
         for path, data in files:
             session.put_file(path, data)
-        result = _run(session, source, arguments.json)
+        result = _run(session, source, stdin, arguments.json)
     if recorder is not None:
         with problems_with(arguments.record, "write"):
             recorder.recording().save(arguments.record)
@@ -65,6 +76,15 @@ def command(arguments: argparse.Namespace) -> int:
     return exit_code(result.error, result.exit_code)
 
 
-def _run(session: Session, source: str, quiet: bool) -> Result[object]:
+def _stdin(place: str | None, file: str, source: str) -> str | None:
+    if place is not None and place == file == "-":
+        raise CommandError("standard input cannot be both the program and what it reads")
+    if place is not None:
+        return read_source(place)
+    given = file != "-" and sys.stdin is not None and not sys.stdin.isatty()
+    return read_source("-") if given and _READS.search(source) else None
+
+
+def _run(session: Session, source: str, stdin: str | None, quiet: bool) -> Result[object]:
     listener = None if quiet else write_event
-    return run_interruptibly(lambda: session.run(source, on_event=listener), interrupt=session.interrupt)
+    return run_interruptibly(lambda: session.run(source, stdin=stdin, on_event=listener), interrupt=session.interrupt)

@@ -7,6 +7,8 @@ __all__ = ["Door", "read_door"]
 
 _MAGIC = b"\0asm\x01\0\0\0"
 _IMPORTS, _EXPORTS = 2, 7
+# A number has 32 bits, in five bytes of seven.
+_MAX_SHIFT = 28
 _KINDS = ("function", "table", "memory", "global", "tag")
 
 
@@ -55,6 +57,9 @@ class _Bytes:
             if byte < 0x80:
                 return value
             shift += 7
+            if shift > _MAX_SHIFT:
+                # Without an end, each further byte would cost more than all before it.
+                raise IndexError
 
     def take(self, length: int) -> memoryview:
         if length > self.left:

@@ -3,7 +3,6 @@
 Every limit is on unless it is switched off by name.
 """
 
-import math
 import re
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple, TypedDict, Unpack
@@ -64,8 +63,9 @@ def parse_seconds(field: str, value: Any) -> float:
     how = "write seconds as a number above 0, or None for no limit"
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigurationError(field, f"{_shown(value)} is not a number of seconds: {how}")
-    if math.isnan(value) or not 0 < value <= _MAX_SECONDS:
-        raise ConfigurationError(field, f"{value} is not between 0 and {_MAX_SECONDS:.0f}: {how}")
+    # A nan is not between any two numbers.
+    if not 0 < value <= _MAX_SECONDS:
+        raise ConfigurationError(field, f"{_shown(value)} is not between 0 and {_MAX_SECONDS:.0f}: {how}")
     return float(value)
 
 

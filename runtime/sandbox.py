@@ -73,39 +73,48 @@ class Sandbox:
         self,
         code: str,
         *,
+        stdin: str | None = None,
         limits: Limits | None = None,
         on_event: Listener | None = None,
         recorder: Recorder | None = None,
     ) -> Result[Any]:
         """Run a program in a fresh guest, which is dropped afterwards, and return its result.
 
-        What the program does wrong is on the result, not raised. ``on_event`` is called with each event while the
-        guest stands still, on the guest's thread; what it raises ends the run and is raised here. A ``recorder``
-        writes down all that it takes to run it again.
+        What the program does wrong is on the result, not raised. ``stdin`` is what it can read from ``sys.stdin`` and
+        by ``input()``; default nothing. When it has ended, its exit handlers (``atexit``) and its objects' finalizers
+        are run, as at the end of a process; they belong to the run and to its limits. ``on_event`` is called with each
+        event while the guest stands still, on the guest's thread; what it raises ends the run and is raised here. A
+        ``recorder`` writes down all that it takes to run it again.
 
         Raises ConfigurationError, or BlockedTools where too many tools are stuck.
         """
-        with self._new_session(limits, rollback=False, recorder=recorder) as session:
-            return session.run(code, on_event=on_event)
+        with self._new_session(limits, rollback=False, recorder=recorder, single_run=True) as session:
+            return session.run(code, stdin=stdin, on_event=on_event)
 
     async def arun(
         self,
         code: str,
         *,
+        stdin: str | None = None,
         limits: Limits | None = None,
         on_event: Listener | None = None,
         recorder: Recorder | None = None,
     ) -> Result[Any]:
         """Like :meth:`run`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
-        async with self._new_session(limits, rollback=False, recorder=recorder) as session:
-            return await session.arun(code, on_event=on_event)
+        async with self._new_session(limits, rollback=False, recorder=recorder, single_run=True) as session:
+            return await session.arun(code, stdin=stdin, on_event=on_event)
 
     async def stream(
-        self, code: str, *, limits: Limits | None = None, recorder: Recorder | None = None
+        self,
+        code: str,
+        *,
+        stdin: str | None = None,
+        limits: Limits | None = None,
+        recorder: Recorder | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Run a program in a fresh guest and yield its events, Finished last. Leaving the iteration ends the run."""
-        async with self._new_session(limits, rollback=False, recorder=recorder) as session:
-            events = session.stream(code)
+        async with self._new_session(limits, rollback=False, recorder=recorder, single_run=True) as session:
+            events = session.stream(code, stdin=stdin)
             try:
                 async for event in events:
                     yield event
@@ -119,14 +128,16 @@ class Sandbox:
         rollback: bool = True,
         budget: SessionBudget | None = None,
         recorder: Recorder | None = None,
+        single_run: bool = False,
     ) -> Session:
         """Return a new session, which keeps its state between runs.
 
         After a run that was ended by a limit or a trap, the session goes back to where that run began; with
         ``rollback=False`` it ends instead, and costs no memory for its past. ``budget`` bounds all its runs together; a
-        ``recorder`` writes them down.
+        ``recorder`` writes them down. In a session for a ``single_run`` a program winds up as one does in :meth:`run`:
+        its exit handlers are called, and its variables are gone.
         """
-        return self._new_session(limits, rollback, budget, recorder)
+        return self._new_session(limits, rollback, budget, recorder, single_run)
 
     def restore(
         self,
@@ -198,11 +209,12 @@ class Sandbox:
         rollback: bool,
         budget: SessionBudget | None = None,
         recorder: Recorder | None = None,
+        single_run: bool = False,
     ) -> Session:
         limits, guest = self._new_guest(limits, rollback, budget)
         if recorder is not None:
             guest.record(recorder)
-        return Session(guest, limits)
+        return Session(guest, limits, single_run=single_run)
 
     def _new_guest(
         self, limits: Limits | None, rollback: bool, budget: SessionBudget | None

@@ -7,7 +7,10 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import asynccontextmanager
 from contextvars import copy_context
+from math import inf
 from queue import SimpleQueue
+from threading import get_ident, main_thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cloche.runtime.errors import BlockedTools
@@ -29,6 +32,7 @@ __all__ = [
     "call_on_thread",
     "expiring",
     "guest_threads",
+    "longest_wait",
     "start_awaiting",
     "tool_threads",
 ]
@@ -42,9 +46,21 @@ MAX_ABANDONED = 64
 """How many guests' threads may be stuck in tools past their deadline before new runs are refused, per process."""
 _MAX_ABANDONED_TOOLS = 512
 _MAX_IDLE = 16
+_BLINK = 0.1
+# Locks wait no longer than some weeks on some platforms.
+_LONG = 86_400.0
 
 # threading.stack_size() is one setting for the whole process: hold it only while a thread of ours starts.
 _stack_size_lock = threading.Lock()
+
+
+def longest_wait() -> float:
+    """Return for how many seconds this thread may wait in one piece, before it looks and waits again.
+
+    Python notes a signal and wakes the main thread if that waits. If it comes in the microseconds in which that thread
+    is about to wait, nothing wakes it, and Ctrl-C would be raised only when what is waited for is over.
+    """
+    return _BLINK if get_ident() == main_thread().ident else _LONG
 
 
 class Work:
@@ -320,15 +336,20 @@ def call_on_thread(function: Callable[[], T], timeout: float | None = None) -> T
     Raises Expired after ``timeout`` seconds, as well as what the function raises, and BlockedTools. A thread that is
     not waited for any more is left behind.
     """
-    future = _on_thread(function)
+    future, until = _on_thread(function), inf if timeout is None else monotonic() + timeout
     try:
-        return future.result(timeout)
-    except FutureTimeout:
-        if future.done():
-            # The function's own.
-            raise
-        tool_threads.abandon(future)
-        raise Expired from None
+        while True:
+            try:
+                return future.result(max(0.0, min(until - monotonic(), longest_wait())))
+            except FutureTimeout:
+                if future.done():
+                    # The function's own.
+                    raise
+                if monotonic() >= until:
+                    raise Expired from None
+    finally:
+        if not future.done():
+            tool_threads.abandon(future)
 
 
 async def acall_on_thread(function: Callable[[], T], timeout: float | None = None) -> T:

@@ -35,6 +35,9 @@ def settle(headroom: int, /) -> None:
 def write(stream: int, data: bytes, /) -> None:
     """Hand a piece of output to the host: stream 1 is stdout, 2 is stderr."""
 
+def feed(data: bytes, /) -> None:
+    """Let reading from file descriptor 0, and ``/dev/stdin``, give these bytes from now on."""
+
 def reseed() -> None:
     """Have SQLite ask the host for new random numbers, if it has drawn any."""
 

@@ -107,8 +107,8 @@ class Ceiling(NamedTuple):
 CEILINGS = {
     "run": Ceiling(18, 70),
     "run with tools": Ceiling(18, 71),
-    "tool call": Ceiling(13, 45),  # 9 modules; how often a thread looks differs by a few calls
-    "quick tool call": Ceiling(11, 24),  # 9 modules
+    "tool call": Ceiling(12, 45),  # 9 modules; how often a thread looks differs by a few calls
+    "quick tool call": Ceiling(10, 24),  # 9 modules
     "snapshot": Ceiling(15, 230),
     "restore": Ceiling(18, 110),
     "agent step": Ceiling(45, 560),

@@ -3,8 +3,8 @@
 #include <Python.h>
 
 #include "cloche.h"
+#include "memfs.h"
 #include "plain.h"
-#include "tree.h"
 
 /* Most replies fit here; a longer one is fetched with host_take(). */
 static char reply_room[64 * 1024];
@@ -110,6 +110,15 @@ static PyObject *bridge_write(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *bridge_feed(PyObject *module, PyObject *data) {
+    (void)module;
+    static PyObject *fed;
+    if (!PyBytes_Check(data)) return PyErr_Format(PyExc_TypeError, "data must be bytes");
+    memfs_feed((const uint8_t *)PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data));
+    Py_XSETREF(fed, Py_NewRef(data));
+    Py_RETURN_NONE;
+}
+
 static PyObject *bridge_set_step(PyObject *module, PyObject *function) {
     (void)module;
     if (!PyCallable_Check(function)) return PyErr_Format(PyExc_TypeError, "step must be callable");
@@ -151,6 +160,7 @@ static PyMethodDef methods[] = {
     {"scrypt_mix", cloche_scrypt_mix, METH_VARARGS,
      "scrypt_mix(block: bytes, n: int, r: int) -> bytes: ROMix of RFC 7914."},
     {"write", bridge_write, METH_VARARGS, "write(stream: int, data: bytes): output, stream 1 or 2."},
+    {"feed", bridge_feed, METH_O, "feed(data: bytes): what reading from file descriptor 0 gives."},
     {"set_step", bridge_set_step, METH_O, "set_step(step): what handles the host's requests."},
     {"fs_limits", bridge_fs_limits, METH_VARARGS, "fs_limits(files, bytes): caps of the memory file system."},
     {"reseed", bridge_reseed, METH_NOARGS, "reseed(): SQLite asks the host for new random numbers."},

@@ -46,7 +46,21 @@ static int regular(int32_t fd, descriptor **d) {
 
 /* ---- reading and writing ---- */
 
+/* What is left of standard input. */
+static const uint8_t *input;
+static size_t input_left;
+
+void memfs_feed(const uint8_t *data, size_t n) { input = data, input_left = n; }
+
+static size_t read_input(uint8_t *to, size_t n) {
+    if (n > input_left) n = input_left;
+    if (n) memcpy(to, input, n);
+    input += n, input_left -= n;
+    return n;
+}
+
 static size_t read_device(const inode *device, uint8_t *to, size_t n) {
+    if (device->kind == INPUT) return read_input(to, n);
     if (device->kind == ZEROS) memset(to, 0, n);
     else if (device->kind == RANDOM_BYTES && n <= INT32_MAX) host_entropy(to, (int32_t)n);
     else return 0;
@@ -99,7 +113,13 @@ static int write_vectors(descriptor *d, int32_t iovs, int32_t count, uint64_t to
 
 WASI(fd_read)(int32_t fd, int32_t iovs, int32_t count, int32_t done) {
     descriptor *d;
-    if (fd == 0) return *AT(__wasi_size_t, done) = 0;
+    if (fd == 0) {
+        const __wasi_iovec_t *v = AT(const __wasi_iovec_t, iovs);
+        size_t total = 0;
+        for (int32_t i = 0; i < count; i++) total += read_input(v[i].buf, v[i].buf_len);
+        *AT(__wasi_size_t, done) = total;
+        return 0;
+    }
     int error = regular(fd, &d);
     if (error) return error;
     read_vectors(d, iovs, count, d->position, done);
@@ -508,7 +528,7 @@ static bool make_devices(void) {
         const char *name;
         kind kind;
     } devices[] = {{"null", NULL_DEVICE}, {"zero", ZEROS},    {"urandom", RANDOM_BYTES}, {"random", RANDOM_BYTES},
-                   {"stdin", NULL_DEVICE}, {"stdout", OUTPUT}, {"stderr", ERRORS}};
+                   {"stdin", INPUT}, {"stdout", OUTPUT}, {"stderr", ERRORS}};
     node *made, *parent = make_directories("dev", 3);
     for (size_t i = 0; parent && i < sizeof devices / sizeof *devices; i++)
         if (tree_create(parent, devices[i].name, strlen(devices[i].name), devices[i].kind, 0666, &made)) return false;

@@ -6,6 +6,8 @@
 
 /* An open file; NULL where there is none. */
 inode *memfs_opened(int fd);
+/* What standard input gives from now on; the bytes are not copied, and must stay until the next call. */
+void memfs_feed(const uint8_t *data, size_t n);
 /* Baking: a file of the image, whose data are kept, not copied; NULL where it cannot be made. */
 inode *memfs_bake(const char *path, int32_t n, uint8_t *data, int32_t size);
 /* What unpacks a packed file when it is opened; returns whether there was memory. NULL where no file is packed. */

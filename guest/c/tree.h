@@ -9,7 +9,7 @@
 
 typedef struct node node;
 
-typedef enum { REGULAR, DIRECTORY, SYMBOLIC_LINK, NULL_DEVICE, ZEROS, RANDOM_BYTES, OUTPUT, ERRORS } kind;
+typedef enum { REGULAR, DIRECTORY, SYMBOLIC_LINK, NULL_DEVICE, ZEROS, RANDOM_BYTES, INPUT, OUTPUT, ERRORS } kind;
 
 /* What a name refers to; a file may have several names, and lives until the last and all descriptors are gone. */
 typedef struct {

@@ -109,8 +109,10 @@ def _register() -> None:
 
 def _come_to_rest() -> None:
     from cloche_guest.entropy import rest
+    from cloche_guest.program import settle
 
     rest()
+    settle()
     gc.collect()
     # First immortal, as a frozen object is in no list of the collector's.
     _cloche.immortalize(gc.get_objects())

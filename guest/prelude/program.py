@@ -15,7 +15,19 @@ from cloche_guest.sources import register
 from cloche_guest.tool_errors import CannotSuspendHere, ToolError
 from cloche_guest.unsupported.reasons import put
 
-__all__ = ["MAIN", "NAMESPACE", "Program", "compiled", "forget", "install", "latest_filename", "run", "wind_up"]
+__all__ = [
+    "MAIN",
+    "NAMESPACE",
+    "Program",
+    "compiled",
+    "forget",
+    "install",
+    "latest_filename",
+    "leaves_work",
+    "run",
+    "settle",
+    "wind_up",
+]
 
 MAIN = ModuleType("__main__")
 NAMESPACE: dict[str, Any] = vars(MAIN)
@@ -23,6 +35,12 @@ _CO_COROUTINE = 0x80
 _BYTE_ORDER_MARK = "\ufeff"
 _MAX_CACHED = 32
 _MAX_CACHED_LENGTH = 8_192
+# What is called when an object is let go of: its own finalizer, the rest of a generator, a callback, a log's buffer.
+_WORDS = ("__del__", "yield", "weakref", "logging")
+
+
+class _Settled:
+    handlers = 0
 
 
 def install(home: str = "/work") -> None:
@@ -109,6 +127,23 @@ def run(source: str, filename: str) -> Any:
     for part in program.parts:
         value = _evaluate(part)
     return value
+
+
+def settle() -> None:
+    """Take what is there now for the beginning of each program: its exit handlers are the image's own."""
+    _Settled.handlers = _handlers()
+
+
+def leaves_work(source: str) -> bool:
+    """Tell whether the end of a program can be seen: by its exit handlers, finalizers or buffers.
+
+    To wind up costs more than most programs, so those that do nothing of the kind are spared it.
+    """
+    return _handlers() != _Settled.handlers or any(word in source for word in _WORDS)
+
+
+def _handlers() -> int:
+    return atexit._ncallbacks()  # pyright: ignore[reportPrivateUsage]
 
 
 def wind_up() -> None:

@@ -7,7 +7,7 @@ from _cloche import pack, unpack
 from cloche_guest import caps, files, streams, suspension
 from cloche_guest.caps import CAPS
 from cloche_guest.entropy import reseed
-from cloche_guest.program import NAMESPACE, latest_filename, run, wind_up
+from cloche_guest.program import NAMESPACE, latest_filename, leaves_work, run, wind_up
 from cloche_guest.tools import Toolbox
 from cloche_guest.tracebacks import ErrorReport, describe, refuse
 from cloche_guest.values import ValueCodecError, decode, encode
@@ -19,7 +19,8 @@ _RESEED = 10
 _NOTHING = encode([_FINISHED, None, None])
 _toolbox = Toolbox(NAMESPACE)
 _fresh = True
-_is_last = False
+_last_source: str | None = None
+"""The program after which no other follows, once it was run."""
 
 
 def step(request: bytes) -> bytes:
@@ -34,8 +35,8 @@ def step(request: bytes) -> bytes:
         report = describe(error, latest_filename())
         streams.flush()  # the program's own __str__ may have printed
         response = _failed(report)
-    if _is_last:
-        _wind_up()
+    if _last_source is not None and not suspension.is_suspended():
+        _wind_up(_last_source)
     return response
 
 
@@ -53,15 +54,16 @@ def _reseed_once(operation: int) -> None:
         reseed()
 
 
-def _wind_up() -> None:
+def _wind_up(source: str) -> None:
     """End the program as a process ends. What it had to say is in the response: nothing here can change that."""
-    global _is_last
-    _is_last = False
-    try:
-        wind_up()
-        streams.finish()
-    except BaseException:
-        streams.flush()
+    global _last_source
+    _last_source = None
+    if leaves_work(source):
+        try:
+            wind_up()
+            streams.finish()
+        except BaseException:
+            streams.flush()
 
 
 def _finished(value: Any) -> bytes:
@@ -90,11 +92,13 @@ def _failed(report: ErrorReport) -> bytes:
 
 
 def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
+    global _last_source
     if suspension.is_suspended():
         raise RuntimeError("a program is suspended: resume it before another one is run")
     streams.restore()
     if options:
         _apply(options)
+        _last_source = source if "last" in options else None
     try:
         return run(source, filename)
     finally:
@@ -104,17 +108,14 @@ def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
 def _apply(options: dict[str, Any]) -> None:
     """Apply the options of a request: ``limits`` as for LIMITS, ``tools`` as for DEFINE, ``stdin`` as text to read.
 
-    ``last`` says that no other run follows, so that the program winds up as at the end of a process.
+    Of a run, ``last`` says that no other follows, so that the program winds up as at the end of a process.
     """
-    global _is_last
     if "limits" in options:
         caps.apply(options["limits"])
     if "tools" in options:
         _toolbox.define(options["tools"])
     if "stdin" in options:
         streams.feed(options["stdin"])
-    if "last" in options:
-        _is_last = True
 
 
 def _resume(*_: Any) -> NoReturn:

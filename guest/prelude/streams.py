@@ -71,6 +71,9 @@ class TextOutput(io.TextIOBase):
     def buffer(self) -> "ByteOutput":
         """The stream of bytes below; whoever asks for it may put a stream of its own around it."""
         _State.may_be_wrapped = True
+        if self.below.closed:
+            # By a stream around it that was let go of: that ends neither this stream nor the next one around it.
+            self.below = ByteOutput(self, self._stream)
         return self.below
 
     def detach(self) -> Any:
@@ -107,7 +110,9 @@ class ByteOutput(io.BufferedIOBase):
         self._stream = stream
 
     def write(self, data: Any, /) -> int:
-        """Send bytes as they are, valid UTF-8 or not, and return their number."""
+        """Send bytes as they are, valid UTF-8 or not, and return their number. Raises ValueError when closed."""
+        if self.closed:
+            raise ValueError("write to closed file")
         self._text.write("")
         self._text.flush()
         view = memoryview(data).cast("B")
@@ -126,10 +131,6 @@ class ByteOutput(io.BufferedIOBase):
     def writable(self) -> bool:
         """Return True."""
         return True
-
-    def close(self) -> None:
-        """Flush; the stream stays open."""
-        self.flush()
 
 
 class NoInput(io.TextIOBase):
@@ -158,9 +159,21 @@ class NoInput(io.TextIOBase):
         return True
 
 
+class _Input(io.BytesIO):
+    """The ``buffer`` of sys.stdin in a run that was given input."""
+
+    name = "<stdin>"
+
+    def fileno(self) -> int:
+        """Return 0."""
+        return 0
+
+
 class _State:
     may_be_wrapped = False
     """Whether a program ever asked for a buffer, so that streams of its own may stand in front of it."""
+    is_fed = False
+    """Whether there is input."""
 
 
 OUT = TextOutput(1, "<stdout>")
@@ -180,12 +193,17 @@ def restore() -> None:
     """Put the streams in place, whatever the last run left there."""
     if _of_sys("stdout") is not OUT or _of_sys("stderr") is not ERR or _of_sys("stdin") is not IN:
         sys.stdout, sys.stderr, sys.stdin = OUT, ERR, IN
+    if _State.is_fed:
+        _cloche.feed(b"")
+        _State.is_fed = False
 
 
 def feed(text: str) -> None:
-    """Let the program read this text from ``sys.stdin``, until :func:`restore`."""
-    data = io.BytesIO(text.encode("utf-8", "surrogatepass"))
-    sys.stdin = io.TextIOWrapper(data, encoding="utf-8", errors="surrogatepass")
+    """Let the program read this text from ``sys.stdin`` or file descriptor 0, until :func:`restore`."""
+    data = text.encode("utf-8", "surrogatepass")
+    _cloche.feed(data)
+    _State.is_fed = True
+    sys.stdin = io.TextIOWrapper(_Input(data), encoding="utf-8", errors="surrogatepass")
 
 
 def flush() -> None:

@@ -17,6 +17,8 @@ Seed = int | str | bytes
 
 BILLION = 1_000_000_000
 _MAX_START = 1 << 33
+# What a clock of signed 64 bits can show, some day in 2262: one that was slept past that stands there.
+_LAST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class Environment:
         simulated = self._simulated()
         if simulated is not None:
             return simulated
-        return time.time_ns() if which == 0 else time.monotonic_ns() + self._lag
+        return time.time_ns() if which == 0 else min(time.monotonic_ns() + self._lag, _LAST)
 
     def random(self, size: int) -> bytes:
         """Return ``size`` random bytes, the next ones of the stream if there is a seed."""
@@ -145,10 +147,10 @@ class Environment:
         return hashlib.shake_256(self._drawn.to_bytes(8, "little") + self._seed).digest(size)
 
     def pass_time(self, seconds: float) -> None:
-        """Move a clock that is not the real one forward."""
+        """Move a clock that is not the real one forward, as far as there is time to show."""
         if self._clock is not None:
             # Rounded up: a program that slept until a moment must find that it has come.
-            self._clock += int(seconds * BILLION) + 1
+            self._clock = min(self._clock + int(seconds * BILLION) + 1, _LAST)
 
     def mark(self) -> tuple[int, int | None]:
         """Return where the environment stands, for :meth:`go_back`."""
@@ -180,4 +182,4 @@ class Environment:
     def _simulated(self) -> int | None:
         if self._gauge is None or self._clock is None:
             return self._clock
-        return self._clock + self._gauge() * BILLION // self.rate
+        return min(self._clock + self._gauge() * BILLION // self.rate, _LAST)

@@ -33,17 +33,128 @@ from cloche.runtime.bridge.protocol import (
     waits_reply,
 )
 from cloche.runtime.bridge.run_state import MAX_WAIT, RunState
-from cloche.runtime.bridge.transcript import Tape
 from cloche.runtime.dispatch import Dispatcher, as_suspending
-from cloche.runtime.errors import ProtocolError
-from cloche.runtime.machine_api import now
+from cloche.runtime.errors import ClocheError, GuestCrashed, ProtocolError
+from cloche.runtime.machine_api import StopRun, now
 from cloche.runtime.result import ToolCallRecord
 from cloche.runtime.threads import Settled, Work, background_loops, guest_threads, start_awaiting
+from cloche.runtime.wasm.signals import is_from_signal
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["BridgeHandlers", "PendingHandlers"]
+__all__ = ["BridgeHandlers", "PendingHandlers", "ReplayMismatch", "Tape", "TapedAnswers"]
+
+
+_CALL, _CLOCK, _ENTROPY = range(3)
+# What one small answer weighs beside its bytes: a tuple, its objects and a place in the list.
+_ANSWER = 128
+
+_Answer = tuple[int, int, Any]
+
+TapedAnswers = tuple[list[_Answer] | None, int]
+"""The answers of one request, each with its kind and a check of what was asked, None if there were too many; and what
+they weigh. A plain tuple, because one is made for each run."""
+
+
+class ReplayMismatch(Exception):
+    """The guest did something else than what was recorded."""
+
+
+class Tape:
+    """Records one request's answers, or plays them back: a guest that is fed with them again does the same.
+
+    Recording stops for good once the answers weigh more than ``max_bytes`` bytes: they are then worth less than a
+    copy of the memory. With 0 nothing is ever recorded.
+    """
+
+    __slots__ = ("_answers", "_max_bytes", "_position", "_recording", "_size", "replaying")
+
+    def __init__(self, max_bytes: int = 0) -> None:
+        self._max_bytes = max_bytes
+        self.replaying = False
+        self._recording = False
+        self._answers: list[_Answer] = []
+        self._size = 0
+        self._position = 0
+
+    def start(self) -> None:
+        """Begin a recording."""
+        self._answers = []
+        self._size = 0
+        self._recording = self._max_bytes > 0
+
+    def stop(self) -> TapedAnswers:
+        """End the recording and return it."""
+        complete, self._recording = self._recording, False
+        return self._answers if complete else None, self._size
+
+    def play(self, answers: list[_Answer]) -> None:
+        """Begin to play answers back."""
+        self._answers = answers
+        self._position = 0
+        self.replaying = True
+
+    def end_play(self) -> None:
+        """Stop playing. Raises ReplayMismatch if not everything was asked for."""
+        self.replaying = False
+        if self._position != len(self._answers):
+            raise ReplayMismatch(f"asked {self._position} times instead of {len(self._answers)}")
+
+    def record_call(self, frame: bytes, reply: bytes) -> None:
+        """Record the reply to a call frame."""
+        # As in ``_add``, without the call, and without a check of a frame for which there is no room.
+        if self._recording:
+            self._size += len(reply) + _ANSWER
+            if self._size > self._max_bytes:
+                self._give_up()
+            else:
+                self._answers.append((_CALL, hash(frame), reply))
+
+    def record_clock(self, moment: int) -> None:
+        """Record a time."""
+        if self._recording:
+            self._add(_CLOCK, 0, moment, 0)
+
+    def record_entropy(self, data: bytes) -> None:
+        """Record random bytes."""
+        if self._recording:
+            self._add(_ENTROPY, len(data), data, len(data))
+
+    def replay_call(self, frame: bytes) -> bytes:
+        """Return the recorded reply to this very frame. Raises ReplayMismatch."""
+        reply: bytes = self._next(_CALL, hash(frame))
+        return reply
+
+    def replay_clock(self) -> int:
+        """Return the recorded time. Raises ReplayMismatch."""
+        moment: int = self._next(_CLOCK, 0)
+        return moment
+
+    def replay_entropy(self, size: int) -> bytes:
+        """Return the recorded random bytes. Raises ReplayMismatch."""
+        data: bytes = self._next(_ENTROPY, size)
+        return data
+
+    def _add(self, kind: int, check: int, answer: Any, size: int) -> None:
+        self._size += size + _ANSWER
+        if self._size > self._max_bytes:
+            self._give_up()
+        else:
+            self._answers.append((kind, check, answer))
+
+    def _give_up(self) -> None:
+        self._recording = False
+        self._answers = []
+
+    def _next(self, kind: int, check: int) -> Any:
+        if self._position >= len(self._answers):
+            raise ReplayMismatch("asked more often than recorded")
+        answer = self._answers[self._position]
+        if answer[:2] != (kind, check):
+            raise ReplayMismatch(f"answer {self._position} was recorded for something else")
+        self._position += 1
+        return answer[2]
 
 
 class PendingHandlers:
@@ -148,7 +259,15 @@ class BridgeHandlers:
         tape = self._tape
         if tape.replaying:
             return tape.replay_call(frame)
-        reply = self._answer(frame)
+        try:
+            reply = self._answer(frame)
+        except Exception as error:
+            if isinstance(error, StopRun | ClocheError) or is_from_signal(error):
+                raise
+            # What nothing foresaw came of what the guest sent, and ends its run only.
+            crash = GuestCrashed(f"the host could not answer its call: {type(error).__name__}")
+            crash.__cause__ = error
+            raise StopRun(crash) from None
         tape.record_call(frame, reply)
         return reply
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from cloche.runtime.bridge.protocol import Call, Start, WaitingResponse, parse_call
+from cloche.runtime.bridge.protocol import Call, Start, WaitingResponse, is_id, known_line, parse_call
 from cloche.runtime.dispatch import AnsweredCall, AnsweringDispatcher, Dispatcher, NoTools, as_suspending
 from cloche.runtime.errors import GuestVisibleError, ProtocolError, SnapshotCorrupt
 from cloche.runtime.result import ToolCallRecord
@@ -184,8 +184,8 @@ def suspended_calls(suspension: dict[str, Any] | None) -> tuple[SuspendedCall, .
 
 def _from_row(row: object) -> SuspendedCall:
     match row:
-        case [int(id_), bytes(frame), bool(needs_approval), None | int() as line, None | float()]:
-            return _suspended_call(id_, frame, needs_approval, line)
+        case [int(id_), bytes(frame), bool(needs_approval), None | int() as line, None | float()] if is_id(id_):
+            return _suspended_call(id_, frame, needs_approval, known_line(line))
         case _:
             raise TypeError("a row of another shape")
 

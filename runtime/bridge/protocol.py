@@ -29,7 +29,9 @@ __all__ = [
     "Withdraw",
     "error_reply",
     "is_dict",
+    "is_id",
     "is_list",
+    "known_line",
     "parse_call",
     "parse_response",
     "read_plain_call",
@@ -212,15 +214,15 @@ def _parse_items(frame: list[Any]) -> CallFrame:
     match frame:
         case [0, name, args, kwargs] if _is_call(name, args, kwargs):
             return Call(name, args, kwargs)
-        case [1, id_, name, args, kwargs] if _is_id(id_) and _is_call(name, args, kwargs):
+        case [1, id_, name, args, kwargs] if is_id(id_) and _is_call(name, args, kwargs):
             return Start(id_, name, args, kwargs)
         case [2, timeout] if timeout is None or _is_duration(timeout):
             return Wait(timeout)
-        case [3, id_] if _is_id(id_):
+        case [3, id_] if is_id(id_):
             return Cancel(id_)
         case [4, seconds] if _is_duration(seconds):
             return Sleep(seconds)
-        case [5, id_] if _is_id(id_):
+        case [5, id_] if is_id(id_):
             return Withdraw(id_)
         case _:
             raise ProtocolError("a call frame of an unknown shape")
@@ -281,24 +283,27 @@ def _failure(error: dict[Any, Any]) -> FailureReport:
         raise ProtocolError("an error report with something other than text")
     if kind not in _KINDS:
         raise ProtocolError("an error report of an unknown kind")
-    if not _is_line(error["line"]):
+    line = error["line"]
+    if line is not None and type(line) is not int:
         raise ProtocolError("an error report with a line that is not a number")
-    return FailureReport(kind, name, module, message, traceback, error["line"])
+    return FailureReport(kind, name, module, message, traceback, known_line(line))
 
 
 def _waiting(call: Any) -> tuple[int, int | None]:
     match call:
-        case [id_, line] if _is_id(id_) and _is_line(line):
-            return id_, line
+        case [id_, None | int() as line] if is_id(id_) and type(line) is not bool:
+            return id_, known_line(line)
         case _:
             raise ProtocolError("a waiting call of an unknown shape")
 
 
-def _is_line(value: Any) -> bool:
-    return value is None or type(value) is int
+def known_line(line: int | None) -> int | None:
+    """Return a line's number, or None for one that no program has: it may be so long that it cannot be printed."""
+    return line if line is not None and 0 < line < 1 << 31 else None
 
 
-def _is_id(value: Any) -> bool:
+def is_id(value: object) -> TypeGuard[int]:
+    """Return whether this can be a call's number."""
     return type(value) is int and 0 <= value < 1 << 63
 
 

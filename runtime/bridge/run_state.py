@@ -13,6 +13,7 @@ from cloche.runtime.errors import OutputExceeded, TimeExceeded
 from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import StopRun, StopSignal, now
 from cloche.runtime.result import Event, Output, Stream, ToolCallRecord, Usage
+from cloche.runtime.threads import longest_wait
 
 __all__ = ["MAX_WAIT", "NO_USAGE", "Listener", "OutputBuffer", "RunState"]
 
@@ -65,10 +66,6 @@ MAX_WAIT = 1e9
 
 Listener = Callable[[Event], object]
 """Called with each event, on the guest's thread, while the guest stands still."""
-
-# threading waits take no more than some weeks on some platforms; longer waits are made of several.
-_MAX_SINGLE_WAIT = 86_400.0
-
 
 NO_USAGE = Usage(0, 0.0, 0, 0, 0)
 """What a run has used before it begins."""
@@ -169,7 +166,7 @@ class RunState:
             if self.stop.is_due(moment):
                 self.check()
             try:
-                mail = self._mail.get(True, min(until - moment, self.stop.deadline - moment, _MAX_SINGLE_WAIT))
+                mail = self._mail.get(True, min(until - moment, self.stop.deadline - moment, longest_wait()))
             except Empty:
                 continue
             if mail is not None:

@@ -1,8 +1,7 @@
 """What a guest asked of the host during a run, and what it was answered.
 
 A guest is a pure function of its memory, the request, and these answers: fed with them again, it does the same. A
-:class:`Tape` keeps them in memory for as long as a session may have to repeat a run; a :class:`RecordedRun` is one run
-as a recording holds it.
+:class:`RecordedRun` is one run as a recording holds it.
 """
 
 from dataclasses import dataclass, field, fields
@@ -16,123 +15,10 @@ __all__ = [
     "RecordedEntropy",
     "RecordedEvent",
     "RecordedRun",
-    "ReplayMismatch",
-    "Tape",
-    "TapedAnswers",
     "event_from",
+    "is_number",
     "run_from",
 ]
-
-
-_CALL, _CLOCK, _ENTROPY = range(3)
-# What one small answer weighs beside its bytes: a tuple, its objects and a place in the list.
-_ANSWER = 128
-
-_Answer = tuple[int, int, Any]
-
-TapedAnswers = tuple[list[_Answer] | None, int]
-"""The answers of one request, each with its kind and a check of what was asked, None if there were too many; and what
-they weigh. A plain tuple, because one is made for each run."""
-
-
-class ReplayMismatch(Exception):
-    """The guest did something else than what was recorded."""
-
-
-class Tape:
-    """Records one request's answers, or plays them back.
-
-    Recording stops for good once the answers weigh more than ``max_bytes`` bytes: they are then worth less than a
-    copy of the memory. With 0 nothing is ever recorded.
-    """
-
-    __slots__ = ("_answers", "_max_bytes", "_position", "_recording", "_size", "replaying")
-
-    def __init__(self, max_bytes: int = 0) -> None:
-        self._max_bytes = max_bytes
-        self.replaying = False
-        self._recording = False
-        self._answers: list[_Answer] = []
-        self._size = 0
-        self._position = 0
-
-    def start(self) -> None:
-        """Begin a recording."""
-        self._answers = []
-        self._size = 0
-        self._recording = self._max_bytes > 0
-
-    def stop(self) -> TapedAnswers:
-        """End the recording and return it."""
-        complete, self._recording = self._recording, False
-        return self._answers if complete else None, self._size
-
-    def play(self, answers: list[_Answer]) -> None:
-        """Begin to play answers back."""
-        self._answers = answers
-        self._position = 0
-        self.replaying = True
-
-    def end_play(self) -> None:
-        """Stop playing. Raises ReplayMismatch if not everything was asked for."""
-        self.replaying = False
-        if self._position != len(self._answers):
-            raise ReplayMismatch(f"asked {self._position} times instead of {len(self._answers)}")
-
-    def record_call(self, frame: bytes, reply: bytes) -> None:
-        """Record the reply to a call frame."""
-        # As in ``_add``, without the call, and without a check of a frame for which there is no room.
-        if self._recording:
-            self._size += len(reply) + _ANSWER
-            if self._size > self._max_bytes:
-                self._give_up()
-            else:
-                self._answers.append((_CALL, hash(frame), reply))
-
-    def record_clock(self, moment: int) -> None:
-        """Record a time."""
-        if self._recording:
-            self._add(_CLOCK, 0, moment, 0)
-
-    def record_entropy(self, data: bytes) -> None:
-        """Record random bytes."""
-        if self._recording:
-            self._add(_ENTROPY, len(data), data, len(data))
-
-    def replay_call(self, frame: bytes) -> bytes:
-        """Return the recorded reply to this very frame. Raises ReplayMismatch."""
-        reply: bytes = self._next(_CALL, hash(frame))
-        return reply
-
-    def replay_clock(self) -> int:
-        """Return the recorded time. Raises ReplayMismatch."""
-        moment: int = self._next(_CLOCK, 0)
-        return moment
-
-    def replay_entropy(self, size: int) -> bytes:
-        """Return the recorded random bytes. Raises ReplayMismatch."""
-        data: bytes = self._next(_ENTROPY, size)
-        return data
-
-    def _add(self, kind: int, check: int, answer: Any, size: int) -> None:
-        self._size += size + _ANSWER
-        if self._size > self._max_bytes:
-            self._give_up()
-        else:
-            self._answers.append((kind, check, answer))
-
-    def _give_up(self) -> None:
-        self._recording = False
-        self._answers = []
-
-    def _next(self, kind: int, check: int) -> Any:
-        if self._position >= len(self._answers):
-            raise ReplayMismatch("asked more often than recorded")
-        answer = self._answers[self._position]
-        if answer[:2] != (kind, check):
-            raise ReplayMismatch(f"answer {self._position} was recorded for something else")
-        self._position += 1
-        return answer[2]
 
 
 class RecordedCall(NamedTuple):
@@ -198,7 +84,7 @@ def run_from(plain: object) -> RecordedRun:
         raise ValueError("a run's requests or events are not lists of them")
     for names, kinds in _FIELDS:
         for name in names:
-            if type(plain[name]) not in kinds:
+            if type(plain[name]) not in kinds or (type(plain[name]) is int and not is_number(plain[name])):
                 raise ValueError(f"a run's field {name!r} has another type")
     if plain["error"] is not None and not (_are(plain["error"], str) and len(plain["error"]) == 2):
         raise ValueError("a run's error is not a type and a message")
@@ -211,7 +97,7 @@ def event_from(plain: Any) -> RecordedEvent:
     match plain:
         case ["call", bytes(frame), (None | bytes()) as reply, bool(hidden)]:
             return RecordedCall(frame, reply, hidden)
-        case ["clock", which, moment] if type(which) is int and type(moment) is int:
+        case ["clock", which, moment] if is_number(which) and is_number(moment):
             return RecordedClock(which, moment)
         case ["entropy", bytes(data)]:
             return RecordedEntropy(data)
@@ -227,6 +113,11 @@ _FIELDS: list[tuple[tuple[str, ...], tuple[type, ...]]] = [
     (("error",), (list, _NOTHING)),
     (("lost", "cut"), (bool,)),
 ]
+
+
+def is_number(value: object) -> TypeGuard[int]:
+    """Return whether this is an int that a recording may hold, and not one of thousands of digits."""
+    return type(value) is int and -(1 << 64) < value < 1 << 64
 
 
 def _are(values: Any, kind: type) -> TypeGuard[list[Any]]:

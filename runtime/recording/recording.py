@@ -17,7 +17,7 @@ from typing import Any
 
 from cloche.runtime._files import write_atomically
 from cloche.runtime.bridge.protocol import is_dict, is_list
-from cloche.runtime.bridge.transcript import RecordedRun, run_from
+from cloche.runtime.bridge.transcript import RecordedRun, is_number, run_from
 from cloche.runtime.errors import RecordingError
 from cloche.runtime.values import MalformedValue, ValueCodecError, decode, encode
 
@@ -25,6 +25,8 @@ __all__ = ["FORMAT", "Recording", "json_of", "plain_of"]
 
 
 _MESSAGE, _TEXT, _BYTES = "$message", "$text", "$bytes"
+# Python writes at least 640 digits, whatever it is set to.
+_MAX_BITS = 2_048
 
 
 def json_of(document: Any) -> str:
@@ -101,7 +103,8 @@ def _is_json(value: Any) -> bool:
         return all(map(_is_json, value))
     if type(value) is float:
         return math.isfinite(value)
-    return value is None or type(value) in (str, int, bool)
+    # Of a longer int Python would refuse to write the digits.
+    return value is None or type(value) in (str, bool) or (type(value) is int and value.bit_length() <= _MAX_BITS)
 
 
 FORMAT = "cloche recording 1"
@@ -170,5 +173,7 @@ class Recording:
             raise ValueError(f"it does not say that its format is {FORMAT!r}")
         if plain.keys() != _FIELDS.keys() or any(type(plain[name]) not in kinds for name, kinds in _FIELDS.items()):
             raise ValueError("it does not have the fields of one")
+        if not (is_number(plain["abi"]) and is_number(plain["memory"])):
+            raise ValueError("its numbers are too large")
         made: dict[str, Any] = {name: plain[name] for name in _FIELDS if name not in ("format", "runs")}
         return cls(**made, runs=tuple(run_from(run) for run in plain["runs"]))

@@ -12,7 +12,7 @@ from cloche.runtime.errors import GuestError, Interrupted
 from cloche.runtime.machine_api import now
 from cloche.runtime.result import Event, Output, Result, Stream
 from cloche.runtime.session.execution import GRACE, Execution, Overtaken
-from cloche.runtime.threads import Work, guest_threads
+from cloche.runtime.threads import Work, guest_threads, longest_wait
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,8 +21,6 @@ __all__ = ["Detached", "EventFeed"]
 
 # How long to wait for a run that is about to start or to end, before looking again.
 _SHORT = 0.25
-# Locks wait no longer than some weeks on some platforms.
-_LONG = 86_400.0
 
 
 class Detached:
@@ -132,7 +130,7 @@ class Detached:
 
     def _patience(self) -> float:
         deadline = self._execution.run.stop.deadline
-        return _LONG if deadline == inf else max(_SHORT / 10, deadline + GRACE - now())
+        return longest_wait() if deadline == inf else min(longest_wait(), max(_SHORT / 10, deadline + GRACE - now()))
 
 
 class EventFeed:

@@ -56,6 +56,8 @@ _STATUS = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 _ARENA = 1 << 20
 # A character becomes four bytes or fewer, and a report has a few short fields beside its texts.
 _PER_CHARACTER = 4
+# Characters of a class name; the guest can make longer ones, and forge any.
+_MAX_NAME = 200
 _REPORT = 4096
 
 
@@ -112,7 +114,7 @@ def error_of_failure(failure: FailureReport, limits: Limits, memory: int, max_by
         return ResultTooLarge(cap, cap)
     if _is_out_of_memory(failure, limits, memory):
         return MemoryExceeded(memory, limits.memory)
-    return GuestException(failure.type_name, message, failure.traceback[: limits.traceback], failure.line)
+    return GuestException(failure.type_name[:_MAX_NAME], message, failure.traceback[: limits.traceback], failure.line)
 
 
 def _exit_code(failure: FailureReport) -> int | None:

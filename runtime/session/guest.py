@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from cloche.runtime.bridge.environment import Environment
-from cloche.runtime.bridge.handlers import BridgeHandlers
+from cloche.runtime.bridge.handlers import BridgeHandlers, ReplayMismatch, Tape, TapedAnswers
 from cloche.runtime.bridge.protocol import Op, request, run_request
-from cloche.runtime.bridge.transcript import ReplayMismatch, Tape, TapedAnswers
 from cloche.runtime.dispatch import Dispatcher, as_suspending
 from cloche.runtime.errors import ClocheError, GuestError, Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.limits import Limits, SessionBudget, Spent
@@ -217,16 +216,17 @@ class SessionGuest:
         """Return the limits, within what is left of the session's budget."""
         return limits if self.budget is None else self.budget.within(limits, self.spent)
 
-    def run_frames(self, code: str, limits: Limits) -> list[bytes]:
+    def run_frames(self, code: str, limits: Limits, extra: dict[str, Any] | None = None) -> list[bytes]:
         """Count a run and return its frames: RUN, after a request for new random numbers where it has another guest's.
 
-        Raises BudgetSpent where nothing is left for it.
+        ``extra`` are options of this run alone. Raises BudgetSpent where nothing is left for it.
         """
         if self.budget is not None:
             self.budget.check(self.spent)
         self._runs += 1
         # A file name for each run, so that tracebacks through several show their lines.
-        frame = run_request(code, f"<run {self._runs}>", self.run_options(limits))
+        options = self.run_options(limits)
+        frame = run_request(code, f"<run {self._runs}>", options if extra is None else options | extra)
         return [frame] if self._known.awake else [*self.awakening(), frame]
 
     def awakening(self) -> list[bytes]:

@@ -15,7 +15,7 @@ from cloche.runtime.bridge.pending import (
     RaiseError,
     SuspendRule,
 )
-from cloche.runtime.bridge.protocol import Call, Start, parse_call, value_reply
+from cloche.runtime.bridge.protocol import Call, Start, is_id, known_line, parse_call, value_reply
 from cloche.runtime.bridge.run_state import RunState
 from cloche.runtime.dispatch import Dispatcher
 from cloche.runtime.errors import ConfigurationError, ProtocolError, SnapshotCorrupt
@@ -70,10 +70,10 @@ def _run(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: SuspendRul
     run.stderr.add(_expect(bytes, plain["stderr"]))
     waiting.held = {held.id: held for held in (_held(row, waiting) for row in _expect(list, plain["held"]))}
     waiting.undelivered = [_expect(bytes, item) for item in _expect(list, plain["undelivered"])]
-    waiting.next_id = _expect(int, plain["next_id"])
+    waiting.next_id = plain["next_id"]
     run.calls = [held.record for held in waiting.held.values()]
-    if not waiting.held or waiting.next_id <= max(waiting.held):
-        raise ValueError("no call waits")
+    if not waiting.held or not is_id(waiting.next_id) or waiting.next_id <= max(waiting.held):
+        raise ValueError("no call waits, or the next one has no number")
     return run
 
 
@@ -98,8 +98,10 @@ def _held(row: Any, waiting: PendingCalls) -> PendingCall:
         raise TypeError("a frame that is no call")
     record = ToolCallRecord(call.name, call.args, call.kwargs, started=now())
     needs_approval = _expect(bool, approval) or waiting.needs_approval(call.name)
-    line = None if line is None else _expect(int, line)
-    return PendingCall(_expect(int, id_), call, frame, record, needs_approval, _since(since), line)
+    if not is_id(id_):
+        raise ValueError("a call without a number")
+    line = None if line is None else known_line(_expect(int, line))
+    return PendingCall(id_, call, frame, record, needs_approval, _since(since), line)
 
 
 def _since(moment: Any) -> float:

@@ -51,16 +51,26 @@ class Request:
 
 
 class RunProgram(Request):
-    """Runs a program. Raises ConfigurationError if it is not text."""
+    """Runs a program. Raises ConfigurationError if it, or its ``stdin``, is not text.
 
-    def __init__(self, code: object) -> None:
+    ``last`` says that no other follows in its session: it winds up as at the end of a process.
+    """
+
+    def __init__(self, code: object, stdin: object = None, last: bool = False) -> None:
         if not isinstance(code, str):
             raise ConfigurationError("code", f"a {type(code).__name__} is not a program: pass its source as a str")
+        if stdin is not None and not isinstance(stdin, str):
+            raise ConfigurationError("stdin", f"a {type(stdin).__name__} is not text to read: pass a str")
         self.code = self._code = code
+        self._extra: dict[str, Any] | None = None
+        if last or stdin is not None:
+            self._extra = {"last": True} if last else {}
+            if stdin is not None:
+                self._extra["stdin"] = stdin
 
     def frames(self, guest: SessionGuest, limits: Limits) -> list[bytes]:
         """Return the frame to run it, after one for new random numbers where the guest has another one's."""
-        return guest.run_frames(self._code, limits)
+        return guest.run_frames(self._code, limits, self._extra)
 
 
 class Resume(Request):

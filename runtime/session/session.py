@@ -58,36 +58,55 @@ class Session:
     A session made with ``rollback=False`` instead ends with such a run.
     """
 
-    def __init__(self, guest: SessionGuest, limits: Limits, origin: SuspendedOrigin | None = None) -> None:
+    def __init__(
+        self, guest: SessionGuest, limits: Limits, origin: SuspendedOrigin | None = None, single_run: bool = False
+    ) -> None:
         self._guest = guest
         self._limits = limits
+        self._single_run = single_run
         self._calls_often = False
         self._suspended: Suspended | None = None
         self._origin: SuspendedOrigin | None = None
         if origin is not None:
             self._adopt(origin)
 
-    def run(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
+    def run(
+        self,
+        code: str,
+        *,
+        stdin: str | None = None,
+        limits: Limits | None = None,
+        on_event: Listener | None = None,
+    ) -> Result[Any]:
         """Run a program and return its result; what the program does wrong is on the result, not raised.
 
-        ``limits`` replace the session's for this run; their ``memory`` must be the session's own. ``on_event`` is
-        called with each event while the guest stands still, on the guest's thread; what it raises ends the run and is
-        raised here.
+        ``stdin`` is what it can read from ``sys.stdin`` and by ``input()``; default nothing. ``limits`` replace the
+        session's for this run; their ``memory`` must be the session's own. ``on_event`` is called with each event while
+        the guest stands still, on the guest's thread; what it raises ends the run and is raised here.
 
         Raises SessionBusy, SessionClosed, and BlockedTools where too many tools are stuck.
         """
-        return self._perform(self._begin(RunProgram(code), limits, on_event))
+        return self._perform(self._begin(RunProgram(code, stdin, self._single_run), limits, on_event))
 
-    async def arun(self, code: str, *, limits: Limits | None = None, on_event: Listener | None = None) -> Result[Any]:
+    async def arun(
+        self,
+        code: str,
+        *,
+        stdin: str | None = None,
+        limits: Limits | None = None,
+        on_event: Listener | None = None,
+    ) -> Result[Any]:
         """Like :meth:`run`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
-        return await self._aexchange(RunProgram(code), limits, on_event)
+        return await self._aexchange(RunProgram(code, stdin, self._single_run), limits, on_event)
 
-    async def stream(self, code: str, *, limits: Limits | None = None) -> AsyncGenerator[Event, None]:
+    async def stream(
+        self, code: str, *, stdin: str | None = None, limits: Limits | None = None
+    ) -> AsyncGenerator[Event, None]:
         """Run a program and yield its events as they happen, Finished last. Leaving the iteration ends the run."""
         import asyncio
 
         feed = EventFeed(asyncio.get_running_loop())
-        task = asyncio.ensure_future(self.arun(code, limits=limits, on_event=feed.put))
+        task = asyncio.ensure_future(self.arun(code, stdin=stdin, limits=limits, on_event=feed.put))
         task.add_done_callback(feed.end)
         try:
             async for event in feed:
@@ -102,6 +121,7 @@ class Session:
         self,
         code: str,
         *,
+        stdin: str | None = None,
         limits: Limits | None = None,
         on_event: Listener | None = None,
         suspend: SuspendRule | None = None,
@@ -117,13 +137,14 @@ class Session:
         The other arguments and errors are those of :meth:`run`. What ``suspend`` raises ends the run and is raised.
         """
         pending = PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
-        execution = self._begin(RunProgram(code), limits, on_event, pending=pending)
+        execution = self._begin(RunProgram(code, stdin, self._single_run), limits, on_event, pending=pending)
         return _outcome(execution, self._perform(execution))
 
     async def astart(
         self,
         code: str,
         *,
+        stdin: str | None = None,
         limits: Limits | None = None,
         on_event: Listener | None = None,
         suspend: SuspendRule | None = None,
@@ -136,7 +157,7 @@ class Session:
             PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step),
             asyncio.get_running_loop(),
         )
-        execution = self._begin(RunProgram(code), limits, on_event, loop, pending)
+        execution = self._begin(RunProgram(code, stdin, self._single_run), limits, on_event, loop, pending)
         return _outcome(execution, await Detached(execution, loop).wait_async())
 
     @property

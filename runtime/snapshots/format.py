@@ -170,7 +170,7 @@ def _is_spent(value: Any) -> bool:
 def _is_world(value: Any) -> bool:
     match value:
         case [None | bytes(), drawn, clock, rate, monotonic]:
-            return all(map(_is_count, (drawn, clock or 0, rate, monotonic)))
+            return (clock is None or _is_count(clock)) and all(map(_is_count, (drawn, rate, monotonic)))
         case _:
             return False
 

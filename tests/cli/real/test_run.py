@@ -170,3 +170,16 @@ def test_the_exit_code_is_the_programs_own(
     with ended_afterwards(_start(folder, environment, "exits.py")) as process:
         out, _ = process.communicate(timeout=60)
         assert (process.returncode, out) == (status, "done\n")
+
+
+READER = "print('hello', input())\nimport atexit\natexit.register(print, 'end')\nNone\n"
+
+
+def test_a_program_reads_standard_input_or_a_file(cloche: Run, folder: Path) -> None:
+    (folder / "reader.py").write_text(READER)
+    (folder / "names.txt").write_text("Zoë\n", encoding="utf-8")
+    assert cloche("run", "reader.py", stdin="Ann\n").stdout == "hello Ann\nend\n"
+    assert cloche("run", "reader.py", "--stdin", "-", stdin="Ann\n").stdout == "hello Ann\nend\n"
+    assert cloche("run", "reader.py", "--stdin", "names.txt").stdout == "hello Zoë\nend\n"
+    done = cloche("run", "-", "--stdin", "-", stdin="input()")
+    assert (done.returncode, "both the program and what it reads" in done.stderr) == (2, True)

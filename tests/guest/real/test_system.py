@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from cloche.runtime.errors import GuestException
+from cloche.runtime.errors import FuelExhausted, GuestException
+from cloche.runtime.limits import Limits
 from cloche.runtime.sandbox import Sandbox
 
 BOX = Sandbox()
@@ -168,3 +169,57 @@ sample = random.sample(numbers, 3)
 """
     assert value(program) == [3, True, True, 0, ["a", "b", "c"], ["b", "d", "f"], 1]
     assert failure("import itertools\nitertools.islice('abc', -1)")[0] == "ValueError"
+
+
+READS = ["input()", "sys.stdin.read()", "open(0).read()", "sys.stdin.buffer.read().decode()", "os.read(0, 99).decode()"]
+
+
+@pytest.mark.parametrize("read", [*READS, "open('/dev/stdin').read()", "next(iter(sys.stdin))"])
+def test_a_program_reads_what_the_run_was_given(read: str) -> None:
+    assert BOX.run(f"import os, sys\n{read}", stdin="één\n").unwrap().strip() == "één"
+
+
+def test_input_belongs_to_one_run() -> None:
+    with BOX.session() as session:
+        assert session.run("first, rest = input(), open(0).read()\nfirst, rest", stdin="a\nb").unwrap() == ("a", "a\nb")
+        assert session.run("open(0).read()").unwrap() == ""
+        assert session.run("import sys\nsys.stdin.name, sys.stdin.fileno()", stdin="").unwrap() == ("<stdin>", 0)
+        assert "EOF when reading a line" in str(session.run("input()", stdin="").error)
+
+
+ENDINGS = {
+    "an exit handler": "import atexit\natexit.register(print, 'end')",
+    "a finalizer": "class A:\n    def __del__(self): print('end')\na = A()",
+    "a generator": "def g():\n    try: yield\n    finally: print('end')\nleft = g()\nnext(left)",
+    "a weak reference": "import weakref\nclass A: pass\na = A()\nwatch = weakref.ref(a, lambda _: print('end'))",
+    "a held record": """
+import logging, logging.handlers, sys
+held = logging.handlers.MemoryHandler(9, target=logging.StreamHandler(sys.stdout))
+logging.getLogger().addHandler(held)
+logging.warning('end')
+""",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=list(ENDINGS))
+def test_a_single_run_winds_up_and_a_session_does_not(ending: str) -> None:
+    result = BOX.run(f"{ending}\nprint('here')\n7")
+    assert (result.value, result.stdout) == (7, "here\nend\n")
+    with BOX.session() as session:
+        assert session.run(f"{ending}\nprint('here')").stdout == "here\n"
+    with BOX.session(single_run=True) as session:
+        assert session.run(f"{ending}\nprint('here')").stdout == "here\nend\n"
+
+
+def test_the_end_of_a_run_is_within_its_limits() -> None:
+    endless = BOX.run("import atexit\n@atexit.register\ndef end():\n    while True: pass", limits=Limits(fuel=10**8))
+    assert isinstance(endless.error, FuelExhausted)
+    ended = BOX.run("import atexit, sys\natexit.register(print, 'end')\nsys.exit(3)")
+    assert (ended.exit_code, ended.stdout) == (3, "end\n")
+
+
+def test_what_an_exit_handler_raises_is_printed_and_changes_nothing() -> None:
+    result = BOX.run("import atexit\natexit.register(print, 'end')\natexit.register(int, 'x')\n[][1]")
+    assert "IndexError" in str(result.error)
+    assert result.stdout == "end\n"
+    assert "ValueError: invalid literal" in result.stderr

@@ -30,4 +30,5 @@ STAND_INS: dict[str, Any] = {
     "blocked_at": lambda: None,
     "settle": lambda _: None,
     "reseed": lambda: None,
+    "feed": lambda _: None,
 }

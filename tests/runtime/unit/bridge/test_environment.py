@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from cloche.runtime.bridge.environment import Environment, FuelClock, parse_clock, parse_seed
+from cloche.runtime.bridge.environment import Environment, EnvironmentState, FuelClock, parse_clock, parse_seed
 from cloche.runtime.errors import ConfigurationError
 
 
@@ -89,3 +89,22 @@ def test_seeds_of_two_types_are_two_seeds() -> None:
     for wrong in wrongs:
         with pytest.raises(ConfigurationError, match="seed"):
             parse_seed(wrong)
+
+
+@pytest.mark.parametrize("rate", [0, 1])
+def test_a_clock_that_is_slept_past_its_end_stands_there(rate: int) -> None:
+    world = Environment(None, FuelClock(0, rate=rate))
+    world.begin(lambda: 1 << 60)
+    for _ in range(12):
+        world.pass_time(1e9)
+    assert world.now(0) == (1 << 63) - 1
+    world.end()
+    other = Environment(None, None)
+    other.resume(world.state())
+    assert other.now(0) == other.now(1) == (1 << 63) - 1
+
+
+def test_a_forged_moment_of_the_monotonic_clock_stays_within_its_bits() -> None:
+    world = Environment(None, None)
+    world.resume(EnvironmentState(None, 0, None, 0, (1 << 63) - 1))
+    assert world.now(1) == (1 << 63) - 1

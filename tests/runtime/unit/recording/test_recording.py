@@ -1,5 +1,6 @@
 import contextlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,6 +48,22 @@ def test_json_is_for_people() -> None:
     assert run["events"][0] == ["call", {"$message": [0, "look", ["a"], {}]}, {"$message": [0, 1]}, False]
     assert run["output"] == {"$text": "grün\n"}
     assert set(run["errors"]) == {"$bytes"}
+
+
+def test_an_int_that_python_would_not_write_down_travels_as_bytes() -> None:
+    call = RecordedCall(message(0, "look", [10**6000], {}), None, False)
+    recording = replace(RECORDING, runs=(replace(RUN, events=[call]),))
+    assert Recording.from_bytes(recording.to_json().encode()) == recording
+
+
+def test_a_forged_number_of_any_length_is_refused() -> None:
+    for field in ("fuel", "used"):
+        forged = replace(RECORDING, runs=(replace(RUN, **{field: 10**6000}),))
+        with pytest.raises(RecordingError):
+            Recording.from_bytes(forged.to_bytes())
+    for forged in (replace(RECORDING, memory=10**6000), replace(RECORDING, abi=10**6000)):
+        with pytest.raises(RecordingError):
+            Recording.from_bytes(forged.to_bytes())
 
 
 plain_values = st.recursive(

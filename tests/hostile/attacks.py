@@ -1,0 +1,323 @@
+"""The classes of attack: an id that stays, what is done, what must come of it, and the tests that do it.
+
+The page docs/security/attacks.md is made of this table by ``python -m tests.hostile.page``.
+"""
+
+from typing import NamedTuple
+
+__all__ = ["CLASSES", "Attack"]
+
+_ESCAPES = "tests/runtime/real/test_escapes.py"
+_FRAMES = "tests/runtime/real/test_forged_frames.py"
+_HOSTILE = "tests/runtime/real/test_hostile.py"
+_LIMITS = "tests/runtime/real/test_limits.py"
+_TOOLS = "tests/runtime/real/test_tools.py"
+_RECYCLING = "tests/runtime/real/test_recycling.py"
+_BLOCKING = "tests/runtime/real/test_blocking_tools.py"
+_NEIGHBOURS = "tests/runtime/real/test_neighbours_under_load.py"
+_REFUSALS = "tests/runtime/real/snapshots/test_refusals.py"
+_APPROVALS = "tests/runtime/real/suspension/test_approvals.py"
+_VALUES = "tests/runtime/unit/values/test_hostile.py"
+_PROTOCOL = "tests/runtime/unit/bridge/test_protocol.py"
+_ENVIRONMENT = "tests/runtime/unit/bridge/test_environment.py"
+_IMPORTS = "tests/runtime/unit/wasm/test_imports.py"
+_CACHE = "tests/runtime/unit/wasm/test_cache.py"
+_GUARDED = "tests/host_tools/unit/policy/test_guarded.py"
+_PROPERTIES = "tests/host_tools/unit/test_properties.py"
+_POLICIES = "tests/host_tools/real/test_policies.py"
+_SEALED = "tests/host_tools/real/test_sealed.py"
+_LOGS = "tests/host_tools/unit/test_call_log.py"
+_WEB = "tests/host_tools/unit/builtin/test_web.py"
+_FUZZ = "tests/hostile/test_fuzz.py"
+_ERRORS = "tests/hostile/test_errors.py"
+
+
+class Attack(NamedTuple):
+    """A class of attack: ``tests`` are ``file::function``."""
+
+    id: str
+    what: str
+    expected: str
+    tests: tuple[str, ...]
+
+
+CLASSES: dict[str, tuple[Attack, ...]] = {
+    "Ways out": (
+        Attack(
+            "out-1",
+            "Every known way from Python to the system: dunder walks, leaked modules, format strings, C extensions",
+            "Leads to the guest's own memory, or an exception; the same code does harm outside the sandbox",
+            (
+                f"{_ESCAPES}::test_every_way_to_the_system_leads_to_the_guests_own",
+                f"{_ESCAPES}::test_outside_that_way_leads_to_harm",
+            ),
+        ),
+        Attack(
+            "out-2",
+            "What each module of the library is good for: files, processes, sockets, signals, native code",
+            "Comes to nothing: no file, process, thread, descriptor or connection of the host changes",
+            (
+                f"{_ESCAPES}::test_what_every_module_is_good_for_comes_to_nothing",
+                f"{_ESCAPES}::test_outside_that_module_does_harm",
+            ),
+        ),
+        Attack(
+            "out-3",
+            "An import or an export of the module beyond the bridge",
+            "A test pins the list: five imports, no WASI",
+            (
+                "tests/build/real/test_image.py::test_the_imports_are_the_bridge_and_nothing_else",
+                "tests/build/real/test_image.py::test_the_exports_are_those_of_run_time",
+            ),
+        ),
+    ),
+    "Messages of a guest": (
+        Attack(
+            "msg-1",
+            "A forged call frame: lengths of four billion, unknown types, other shapes, pickles, half a frame",
+            "ProtocolError, the session rolled back, the neighbour untouched",
+            (f"{_FRAMES}::test_a_forged_frame_ends_the_run", f"{_PROTOCOL}::test_unknown_call_frames"),
+        ),
+        Attack(
+            "msg-2",
+            "A forged response, by a program in the interpreter's place",
+            "ProtocolError or the error that it reports, bounded in all its parts",
+            (
+                f"{_FRAMES}::test_a_program_that_answers_in_the_interpreters_place",
+                f"{_FRAMES}::test_an_answer_larger_than_any_frame",
+                f"{_FRAMES}::test_an_interpreter_that_does_not_answer",
+                f"{_PROTOCOL}::test_unknown_responses",
+            ),
+        ),
+        Attack(
+            "msg-3",
+            "Values made to collide, to nest, to repeat keys, or to decode to far more than they weigh",
+            "MalformedValue before memory or time is spent on them",
+            (
+                f"{_VALUES}::test_keys_made_to_collide",
+                f"{_VALUES}::test_the_depth_cap_is_exact",
+                f"{_VALUES}::test_no_message_takes_more_memory_than_the_bounds_say",
+                f"{_VALUES}::test_broken_leaves",
+            ),
+        ),
+        Attack(
+            "msg-4",
+            "Pointers and lengths outside the memory, at every import",
+            "ProtocolError before the handler acts",
+            (
+                f"{_IMPORTS}::test_a_call_with_a_bad_span_never_reaches_the_handler",
+                f"{_IMPORTS}::test_bad_output",
+                f"{_IMPORTS}::test_no_numbers_reach_outside_the_memory",
+            ),
+        ),
+        Attack(
+            "msg-5",
+            "Random and structure-aware messages for each reader of the host, small and huge",
+            "An answer or a typed error, ten million times",
+            (f"{_FUZZ}::test_no_reader_raises_an_untyped_error", f"{_VALUES}::test_mutated_frames"),
+        ),
+        Attack(
+            "msg-6",
+            "A line number of thousands of digits, a type name of 4 MB, in an error report",
+            "An error that can be printed: the line is dropped, the name cut to 200 characters",
+            (f"{_ERRORS}::test_a_forged_report_makes_an_error_that_can_be_shown",),
+        ),
+        Attack(
+            "msg-7",
+            "A clock that is slept past the end of its 64 bits, by forged frames or by an ordinary loop",
+            "It stands at its end; the session runs on, and its snapshot can be restored",
+            (
+                f"{_ENVIRONMENT}::test_a_clock_that_is_slept_past_its_end_stands_there",
+                f"{_ERRORS}::test_a_clock_slept_past_its_end_leaves_the_session_sound",
+            ),
+        ),
+        Attack(
+            "msg-8",
+            "Whatever else makes an import's handler fail",
+            "A GuestError on the result, with the cause; nothing is raised to the caller",
+            (
+                f"{_ERRORS}::test_a_handler_that_fails_is_the_guests_error",
+                f"{_IMPORTS}::test_whatever_a_handler_raises_ends_the_run",
+            ),
+        ),
+    ),
+    "Tools and policies": (
+        Attack(
+            "tool-1",
+            "Names that are not registered: dunder, dotted, empty; keywords such as `self` and `__class__`",
+            "NameError or TypeError in the program; the tool is not called",
+            (
+                f"{_FRAMES}::test_only_registered_names_are_called",
+                f"{_FRAMES}::test_keywords_reach_only_the_tool",
+            ),
+        ),
+        Attack(
+            "tool-2",
+            "A keyword with the name of another parameter; a value that looks small to the policy, large to the tool",
+            "Refused: what was judged is what is recorded and what the tool gets",
+            (
+                f"{_PROPERTIES}::test_what_the_policy_judged_is_what_is_recorded_and_what_the_tool_gets",
+                f"{_GUARDED}::test_a_keyword_with_a_parameters_name_is_refused",
+                f"{_POLICIES}::test_a_value_cannot_look_small_to_the_policy_and_large_to_the_tool",
+            ),
+        ),
+        Attack(
+            "tool-3",
+            "A call without approval, by any trick; a tool swapped while its call waits",
+            "Not called",
+            (
+                f"{_APPROVALS}::test_no_trick_calls_a_tool_without_leave",
+                f"{_APPROVALS}::test_a_tool_that_takes_anothers_place_during_a_run_is_not_called_without_leave",
+                f"{_APPROVALS}::test_the_approved_call_is_the_dispatched_call",
+            ),
+        ),
+        Attack(
+            "tool-4",
+            "A tool's exception of any kind, BaseException included; the host's paths in its text",
+            "An exception in the program: the type's name and the message, no path",
+            (
+                f"{_TOOLS}::test_whatever_a_tool_raises_is_an_exception_in_the_guest",
+                f"{_TOOLS}::test_no_host_path_reaches_the_guest",
+            ),
+        ),
+        Attack(
+            "tool-5",
+            "A tool that never returns; many of them",
+            "TimeExceeded at the deadline; BlockedTools at 64 threads",
+            (
+                f"{_BLOCKING}::test_one_that_blocks_past_the_deadline_is_left_behind",
+                f"{_BLOCKING}::test_too_many_that_are_stuck_refuse_new_runs",
+            ),
+        ),
+        Attack(
+            "tool-6",
+            "Secrets in records: in errors, in rejected calls, spelt in other ways; torn lines, surrogates",
+            "Redacted, and the log stays readable",
+            (
+                f"{_GUARDED}::test_a_rejected_call_puts_nothing_secret_on_record",
+                f"{_GUARDED}::test_a_secret_is_redacted_however_an_error_spells_it",
+                f"{_LOGS}::test_surrogates_are_kept_by_every_log",
+                f"{_LOGS}::test_a_record_behind_another_processs_torn_line_is_read",
+            ),
+        ),
+        Attack(
+            "tool-7",
+            "URLs that a server reads otherwise than the allow-list; private addresses; redirects",
+            "PermissionError before any request",
+            (
+                f"{_WEB}::test_paths_that_a_server_may_read_as_leading_upwards",
+                f"{_WEB}::test_allow_lists",
+                f"{_WEB}::test_a_redirect_off_the_list_is_refused",
+                f"{_WEB}::test_a_name_with_one_private_address_among_others_is_refused",
+            ),
+        ),
+        Attack(
+            "tool-8",
+            "Code of a sealed tool that claims what it is not",
+            "Not believed; it has the rights of its own sandbox only",
+            (
+                f"{_SEALED}::test_what_the_code_says_of_itself_is_not_believed",
+                f"{_SEALED}::test_it_may_call_the_tools_of_its_sandbox_and_no_others",
+            ),
+        ),
+        Attack(
+            "tool-9",
+            "A program that was talked into sending data out through an allowed tool",
+            "Stopped by the policy, and on record",
+            (f"{_POLICIES}::test_code_that_was_talked_into_exfiltration_is_stopped_and_seen",),
+        ),
+    ),
+    "Time, memory and stack": (
+        Attack(
+            "use-1",
+            "Endless loops in every place that Python has: finally, finalizers, callbacks, long native operations",
+            "FuelExhausted or TimeExceeded; the session rolled back, the neighbour untouched",
+            (f"{_HOSTILE}::test_time_and_cpu", f"{_LIMITS}::test_the_program_cannot_catch_a_limit"),
+        ),
+        Attack(
+            "use-2",
+            "Memory bombs in every form",
+            "MemoryExceeded, or MemoryError in the program",
+            (f"{_HOSTILE}::test_memory", f"{_HOSTILE}::test_memory_comes_back_after_many_bombs"),
+        ),
+        Attack(
+            "use-3",
+            "Recursion in Python and in C, of parsers, of freeing",
+            "RecursionError in the program or StackOverflow; the host's stack is never overrun",
+            (
+                f"{_HOSTILE}::test_stack",
+                f"{_NEIGHBOURS}::test_a_thread_with_a_small_stack_is_not_overrun",
+            ),
+        ),
+        Attack(
+            "use-4",
+            "Buffers that the host keeps: output, records, messages, tracebacks, values",
+            "Bounded by Limits, each with its error",
+            (f"{_HOSTILE}::test_buffers_of_the_host",),
+        ),
+    ),
+    "State": (
+        Attack(
+            "state-1",
+            "Snapshots that were edited, cut, forged with a sound checksum, sealed with another key",
+            "SnapshotCorrupt or SnapshotMismatch, and nothing is loaded",
+            (
+                f"{_REFUSALS}::test_what_does_not_fit_is_named_and_no_machine_is_made",
+                f"{_REFUSALS}::test_a_forged_memory_is_refused",
+                f"{_REFUSALS}::test_cut_off_and_edited",
+            ),
+        ),
+        Attack(
+            "state-2",
+            "A snapshot whose memory is nonsense",
+            "Harms only its own session",
+            (f"{_REFUSALS}::test_a_memory_of_nonsense_harms_only_its_own_session",),
+        ),
+        Attack(
+            "state-3",
+            "What an earlier tenant left: patched modules, memory, files, random state",
+            "All of a guest's memory is compared: nothing is left",
+            (
+                f"{_RECYCLING}::test_what_a_program_did_is_undone_to_the_last_byte",
+                f"{_RECYCLING}::test_whatever_ran_before_nothing_is_left",
+                f"{_ESCAPES}::test_what_a_program_changes_is_its_own",
+            ),
+        ),
+        Attack(
+            "state-4",
+            "The death of the process at any moment of saving",
+            "The old state or the new one; what was acknowledged is there",
+            (
+                "tests/runtime/real/snapshots/test_crash.py::test_killed_at_any_moment",
+                "tests/runtime/real/suspension/test_kills.py::"
+                "test_two_hundred_cycles_and_no_acknowledged_state_is_lost",
+            ),
+        ),
+        Attack(
+            "state-5",
+            "Compiled images of others: damaged, forged, in an open folder",
+            "Compiled anew, or ImageError",
+            (f"{_CACHE}::test_a_damaged_entry_is_never_loaded", f"{_CACHE}::test_a_folder_open_to_others_is_refused"),
+        ),
+    ),
+    "Threads and signals": (
+        Attack(
+            "signal-1",
+            "Ctrl-C, or any signal whose handler raises, while a guest computes, calls a tool, or waits for one",
+            "Raised to the caller; the session is back where the run began",
+            (
+                "tests/runtime/unit/wasm/test_interrupts.py::test_ctrl_c_ends_a_computing_guest",
+                f"{_BLOCKING}::test_ctrl_c_reaches_the_caller_at_once",
+            ),
+        ),
+        Attack(
+            "thread-1",
+            "Interrupts, closes and limits from other threads",
+            "Reach only their own session",
+            (
+                f"{_NEIGHBOURS}::test_interrupts_reach_only_their_own_session",
+                f"{_NEIGHBOURS}::test_exceptions_of_tools_are_never_swapped",
+            ),
+        ),
+    ),
+}
