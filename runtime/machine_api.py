@@ -149,6 +149,11 @@ class MachineSource(Protocol):
         ...
 
     @property
+    def caps(self) -> dict[str, int] | None:
+        """The caps that the interpreter of a fresh machine applies, by their names there; None if not known."""
+        ...
+
+    @property
     def metered(self) -> bool:
         """Whether its machines count fuel."""
         ...

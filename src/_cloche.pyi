@@ -1,7 +1,7 @@
 """The built-in module through which the guest's Python reaches the host."""
 
 from collections.abc import Callable
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 def call(frame: bytes, /) -> bytes:
@@ -20,8 +20,11 @@ def pack(before: bytes, value: object, after: bytes, cap: int | None, /) -> byte
 def unpack(data: bytes, /) -> Any:
     """Decode a plain value; NotImplemented if it is not one."""
 
-def split(source: str, filename: str, /) -> list[CodeType]:
-    """Compile a program, its last expression apart, with ``await`` allowed at the top level. Raises as compile()."""
+def compile(source: str, filename: str, /) -> CodeType:
+    """Compile a program into code whose value is that of its last expression; ``await`` is allowed at the top level.
+
+    Raises as the built-in ``compile``.
+    """
 
 def immortalize(objects: list[Any], /) -> None:
     """Never count references to these objects, and to all they refer to, again. For the bake only."""
@@ -31,6 +34,12 @@ def scrypt_mix(block: bytes, n: int, r: int, /) -> bytes:
 
 def settle(headroom: int, /) -> None:
     """Leave the holes of the object heap unused, and have so many free bytes behind it. For the bake only."""
+
+def cluster(functions: list[FunctionType], /) -> None:
+    """Give the functions copies of their code objects that lie side by side. For the bake only."""
+
+def seed_later(generator: Any, /) -> None:
+    """Have a ``random.Random`` seeded from the host's entropy when its first number is drawn. Raises TypeError."""
 
 def write(stream: int, data: bytes, /) -> None:
     """Hand a piece of output to the host: stream 1 is stdout, 2 is stderr."""

@@ -34,7 +34,9 @@ def initialised(wasm: Path, files: Files) -> StageHost:
     host = stdlib.start(wasm, files)
     stdlib.run(host, (INSIDE / "bake.py").read_text())
     host.checked("cloche_bake_seal")
-    if host.output:
+    host.checked("cloche_bake_close_holes")
+    # Empty lines are what the programs print that warm the interpreter up.
+    if host.output.strip():
         raise BuildError(f"the guest printed while it was baked:\n{host.output.decode(errors='replace')}")
     return host
 
@@ -87,20 +89,22 @@ def chosen(wasm: Path, contents: stdlib.Contents) -> Files:
     return files | {path: contents.packed[path] for path in unread if path in contents.packed}
 
 
-def bake(wasm: Path, contents: stdlib.Contents) -> bytes:
-    """The baked module's bytes: the same for the same inputs."""
+def bake(wasm: Path, contents: stdlib.Contents) -> tuple[bytes, dict[str, int]]:
+    """The baked module's bytes, and the caps that its interpreter applies: the same for the same inputs."""
     host = initialised(wasm, chosen(wasm, contents))
     memory, pointer = _state(host)
-    return rewritten(wasm.read_bytes(), bytes(memory), pointer)
+    stdlib.run(host, (INSIDE / "caps.py").read_text())
+    return rewritten(wasm.read_bytes(), bytes(memory), pointer), json.loads(host.frames[-1])
 
 
-def manifest(baked: bytes) -> dict[str, object]:
+def manifest(baked: bytes, caps: Mapping[str, int]) -> dict[str, object]:
     """What `cloche info` tells of an image, and what the runtime checks."""
     return {
         "abi": ABI,
         "sha256": hashlib.sha256(baked).hexdigest(),
         "size": len(baked),
         "python": load()["cpython"].version,
+        "caps": dict(caps),
         "imports": [name for _, name in wasmfile.imports(baked)],
         "packages": [package.facts() for package in licences.packages()],
     }
@@ -109,16 +113,17 @@ def manifest(baked: bytes) -> dict[str, object]:
 def baked() -> Path:
     """The folder of `cloche.wasm` and its manifest. Raises `BuildError`."""
     wasm, contents = link.linked() / "guest.wasm", stdlib.everything()
-    parts = (__file__, INSIDE / "bake.py", INSIDE / "loaded.py", wasmfile.__file__, licences.__file__)
-    recipe = [Path(part).read_bytes() for part in parts]
+    inside = [INSIDE / f"{name}.py" for name in ("bake", "caps", "loaded")]
+    modules = [Path(part) for part in (__file__, wasmfile.__file__, licences.__file__)]
+    recipe = [path.read_bytes() for path in (*modules, *inside)]
     files = sorted(contents.plain.items()) + sorted((path, item.data) for path, item in contents.packed.items())
     content = digest_of(*(part for item in files for part in item))
 
     def work(folder: Path) -> None:
         with progress("bake the image"):
-            image = bake(wasm, contents)
+            image, caps = bake(wasm, contents)
         (folder / "cloche.wasm").write_bytes(image)
-        (folder / "cloche.json").write_text(json.dumps(manifest(image), indent=2) + "\n")
+        (folder / "cloche.json").write_text(json.dumps(manifest(image, caps), indent=2) + "\n")
 
     return step("bake", digest_of(link.key(), content, *recipe), work)
 

@@ -132,6 +132,28 @@ static PyObject *bridge_reseed(PyObject *module, PyObject *none) {
     Py_RETURN_NONE;
 }
 
+/* _randommodule.c, as patched */
+void _PyRandom_SeedLater(PyObject *random);
+
+/* The type whose objects that function may be called with; looked up while the image is made. */
+static PyTypeObject *random_type(void) {
+    static PyObject *type;
+    if (type) return (PyTypeObject *)type;
+    PyObject *module = PyImport_ImportModule("_random");
+    type = module ? PyObject_GetAttrString(module, "Random") : NULL;
+    Py_XDECREF(module);
+    return (PyTypeObject *)type;
+}
+
+static PyObject *bridge_seed_later(PyObject *module, PyObject *generator) {
+    (void)module;
+    PyTypeObject *type = random_type();
+    if (!type) return NULL;
+    if (!PyObject_TypeCheck(generator, type)) return PyErr_Format(PyExc_TypeError, "expected a random.Random");
+    _PyRandom_SeedLater(generator);
+    Py_RETURN_NONE;
+}
+
 static PyObject *bridge_fs_limits(PyObject *module, PyObject *args) {
     (void)module;
     unsigned int files;
@@ -151,12 +173,15 @@ static PyMethodDef methods[] = {
     {"pack", bridge_pack, METH_VARARGS,
      "pack(before, value, after, cap) -> bytes | None: a plain value between these bytes, None if it is not plain."},
     {"unpack", bridge_unpack, METH_O, "unpack(data) -> the plain value, or NotImplemented."},
-    {"split", cloche_split, METH_VARARGS,
-     "split(source, filename) -> list of code objects: the program, and apart from it its last expression."},
+    {"compile", cloche_compile, METH_VARARGS,
+     "compile(source, filename) -> code object of the program, whose value is that of its last expression."},
     {"immortalize", cloche_immortalize, METH_O,
      "immortalize(objects): never count references to these objects, and to all they refer to, again."},
     {"settle", cloche_settle, METH_O,
      "settle(headroom): leave the holes of the object heap unused, and have so many free bytes behind it."},
+    {"cluster", cloche_cluster, METH_O, "cluster(functions: list): give them copies of their code, all side by side."},
+    {"seed_later", bridge_seed_later, METH_O,
+     "seed_later(generator: random.Random): seed it from the host's entropy when the first number is drawn."},
     {"scrypt_mix", cloche_scrypt_mix, METH_VARARGS,
      "scrypt_mix(block: bytes, n: int, r: int) -> bytes: ROMix of RFC 7914."},
     {"write", bridge_write, METH_VARARGS, "write(stream: int, data: bytes): output, stream 1 or 2."},

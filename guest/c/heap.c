@@ -284,6 +284,20 @@ void heap_clear(void) {
                 memset((char *)chunk + sizeof(Chunk), 0, size_of(chunk) - sizeof(Chunk));
 }
 
+void heap_close_holes(void) {
+    Chunk *tail = last && last->size & FREE_BEFORE ? in_front(last) : NULL;
+    for (int power = 0; power < POWERS; power++)
+        for (int split = 0; split < SPLITS; split++)
+            for (Chunk *chunk = lists[power][split], *next; chunk; chunk = next) {
+                next = chunk->next;
+                if (chunk == tail) continue;
+                take_out(chunk);
+                chunk->size &= ~(size_t)FREE;
+                after(chunk)->before = 0;
+                after(chunk)->size &= ~(size_t)FREE_BEFORE;
+            }
+}
+
 size_t malloc_usable_size(void *block) { return block ? size_of(chunk_of(block)) - OVERHEAD : 0; }
 
 /* zig's libc has these with its own malloc compiled in, and what they return is given to our free. */

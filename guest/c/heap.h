@@ -8,6 +8,8 @@
 
 /* Writes zeros over all that is free, so that what was freed is in no image. */
 void heap_clear(void);
+/* Gives up what is free but for the end of the heap: holes of the image, each on a page that would be a guest's own. */
+void heap_close_holes(void);
 
 /* So many bytes more, a multiple of HEAP_PAGE, all zero, behind those it gave before; NULL if there are none. */
 #ifdef __wasm__

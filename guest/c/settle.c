@@ -4,6 +4,7 @@
 #include <Python.h>
 
 #define Py_BUILD_CORE
+#include "pycore_code.h"
 #include "pycore_interp.h"
 #include "pycore_obmalloc.h"
 #include "pycore_pystate.h"
@@ -11,6 +12,9 @@
 
 #include "cloche.h"
 #include "heap.h"
+
+/* The unit in which a host gives a guest memory of its own. */
+#define HOST_PAGE 4096
 
 typedef struct pool_header Pool;
 
@@ -56,5 +60,61 @@ PyObject *cloche_settle(PyObject *module, PyObject *headroom) {
     if (!room) return PyErr_NoMemory();
     PyMem_RawFree(room);
     heap_clear();
+    Py_RETURN_NONE;
+}
+
+/* The last thing before the memory is written down: what baked the image leaves holes as well. Returns 0. */
+EXPORT("cloche_bake_close_holes") int32_t cloche_bake_close_holes(void) {
+    heap_clear();
+    heap_close_holes();
+    return 0;
+}
+
+/* ---- code objects that each run writes to ---- */
+
+static size_t code_size(PyCodeObject *code) {
+    size_t size = (size_t)_PyObject_VAR_SIZE(Py_TYPE(code), Py_SIZE(code));
+    return (size + 15) & ~(size_t)15;
+}
+
+/* A copy of its own at that place, which is never given back. */
+static PyObject *code_copy(PyCodeObject *code, char *place) {
+    PyCodeObject *copy = memcpy(place, code, (size_t)_PyObject_VAR_SIZE(Py_TYPE(code), Py_SIZE(code)));
+    PyObject *shared[] = {copy->co_consts,         copy->co_names,    copy->co_exceptiontable, copy->co_localsplusnames,
+                          copy->co_localspluskinds, copy->co_filename, copy->co_name,           copy->co_qualname,
+                          copy->co_linetable};
+    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) Py_XINCREF(shared[i]);
+    Py_SET_REFCNT((PyObject *)copy, 1);
+    copy->co_weakreflist = NULL;
+    copy->co_executors = NULL;
+    copy->_co_cached = NULL;
+    copy->_co_monitoring = NULL;
+    copy->co_extra = NULL;
+    return (PyObject *)copy;
+}
+
+/* cluster(functions): give each function a copy of its code object, all side by side. An instruction that the
+ * interpreter cannot specialise counts how often it was run, in the code object itself. */
+PyObject *cloche_cluster(PyObject *module, PyObject *functions) {
+    (void)module;
+    if (!PyList_Check(functions)) return PyErr_Format(PyExc_TypeError, "expected a list of functions");
+    size_t total = 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(functions); i++) {
+        PyObject *function = PyList_GET_ITEM(functions, i);
+        if (!PyFunction_Check(function)) return PyErr_Format(PyExc_TypeError, "%R is not a function", function);
+        total += code_size((PyCodeObject *)PyFunction_GET_CODE(function));
+    }
+    char *block = PyMem_RawMalloc(total + HOST_PAGE);
+    if (!block) return PyErr_NoMemory();
+    char *place = (char *)(((uintptr_t)block + HOST_PAGE - 1) & ~(uintptr_t)(HOST_PAGE - 1));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(functions); i++) {
+        PyObject *function = PyList_GET_ITEM(functions, i);
+        PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
+        size_t size = code_size(code);
+        PyObject *copy = code_copy(code, place);
+        int failed = PyObject_SetAttrString(function, "__code__", copy);
+        place += size;
+        if (failed) return NULL;
+    }
     Py_RETURN_NONE;
 }

@@ -8,21 +8,39 @@ import importlib
 import os
 import signal
 import sys
+from itertools import count
+from types import FunctionType
 from typing import Any
 
 import _cloche
 from cloche_guest.unsupported import select, sockets, tls
 from cloche_guest.unsupported.reasons import install as install_absent
 
-__all__ = ["USUAL", "main"]
+__all__ = ["LIMITS", "USUAL", "main"]
 
 # Free bytes in the image: a run that needs no more does not grow the memory, so that its guest can be used again.
 _HEADROOM = 4 << 20
 # Often enough for the interpreter to have specialised the code of every request, and its tables of types and names.
 _ROUNDS = 40
+# Enough for what is counted seldom to be counted.
+_ROUNDS_WATCHED = 8
+# File names of programs that are in the interpreter's table of names already, so that it is not written to.
+_NAMES = 100
+_names: list[str] = []
+_number = count()
 _TOOL = {"name": "warm_up", "params": [["n", 1, False, None, "int"]], "returns": "int", "doc": "", "async": False}
+# The caps that a guest starts with: the host's defaults, so that it need not send them.
+LIMITS = {
+    "files": 10_000,
+    "bytes": 64 << 20,
+    "message": 16_384,
+    "result": 4 << 20,
+    "argument": 4 << 20,
+    "traceback": 65_536,
+}
 _PROGRAMS = (
     "x{0} = {0}",
+    "print('' * {0})",
     "x{0} = [{0}, 'a', 1.5]\nlen(x{0})",
     "warm_up({0})",
     "1 / 0",
@@ -108,6 +126,7 @@ def _register() -> None:
 
 
 def _come_to_rest() -> None:
+    from cloche_guest import state
     from cloche_guest.entropy import rest
     from cloche_guest.program import settle
 
@@ -118,6 +137,7 @@ def _come_to_rest() -> None:
     _cloche.immortalize(gc.get_objects())
     gc.freeze()
     _cloche.settle(_HEADROOM)
+    state.renew()
 
 
 def _import_usual() -> None:
@@ -170,22 +190,62 @@ def _failure() -> None:
 
 
 def _requests() -> None:
-    """Answer the usual requests, then forget them all."""
-    from cloche_guest import sources, step
-    from cloche_guest.program import NAMESPACE
-    from cloche_guest.program import forget as forget_programs
-    from cloche_guest.values import encode
+    """Answer the usual requests, then forget them all; what is written each time is put side by side."""
+    from cloche_guest.program import NAMESPACE, settle
 
+    # Else the first program that is the last one would call the image's exit handlers.
+    settle()
     before = dict(NAMESPACE)
-    for number in range(_ROUNDS):
-        for program in _PROGRAMS:
-            step.step(encode([1, program.format(number), f"<run {number}>", {"tools": [_TOOL]}]))
-        step.step(encode([5, f"x{number}"]))
-        step.step(encode([4, {"y": number}]))
-    no_tools: list[Any] = []
-    step.step(encode([3, no_tools]))
+    _names.extend(sys.intern(f"<run {number}>") for number in range(1, _NAMES + 1))
+    for _ in range(_ROUNDS):
+        _round()
+    _cloche.cluster(_restless())
+    # The callers' caches knew the functions as they were before.
+    for _ in range(_ROUNDS):
+        _round()
+    _forget_requests()
     NAMESPACE.clear()
     NAMESPACE.update(before)
+
+
+def _round() -> None:
+    """Answer each usual request, as the first and as a later one."""
+    from cloche_guest import step
+    from cloche_guest.values import encode
+
+    no_tools: list[Any] = []
+    number = next(_number)
+    for program in _PROGRAMS:
+        _forget_requests()
+        for options in ({"last": True}, {"tools": [_TOOL], "limits": LIMITS}, {}):
+            for text in (program.format(number), "x = 1"):
+                step.step(encode([1, text, f"<run {number % 9 + 1}>", options]))
+        step.step(encode([5, f"x{number}"]))
+        step.step(encode([4, {"y": number}]))
+        step.step(encode([3, no_tools]))
+
+
+def _forget_requests() -> None:
+    from cloche_guest import sources, step
+    from cloche_guest.program import forget as forget_programs
+
     forget_programs()
     sources.forget()
     step.forget()
+
+
+def _restless() -> list[FunctionType]:
+    """Return the functions whose code the usual requests still write to, in the order of their names."""
+    found = [each for each in gc.get_objects() if isinstance(each, FunctionType)]
+    before = [_instructions(each) for each in found]
+    for _ in range(_ROUNDS_WATCHED):
+        _round()
+    restless = [each for each, old in zip(found, before, strict=True) if _instructions(each) != old]
+    return sorted(restless, key=lambda each: (each.__module__, each.__qualname__))
+
+
+def _instructions(function: FunctionType) -> bytes:
+    """Return the instructions as they stand now, with the interpreter's notes in between."""
+    code: Any = function.__code__
+    instructions: bytes = code._co_code_adaptive
+    return instructions

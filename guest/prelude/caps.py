@@ -31,7 +31,8 @@ def apply(caps: Mapping[str, int]) -> None:
     ``files`` and ``bytes`` go to the memory file system, and only when both are there.
     """
     for name in Caps.__slots__:
-        if name in caps:
+        # Not written if it is equal: it lies on a page that the guest would get to itself.
+        if name in caps and caps[name] != getattr(CAPS, name):
             setattr(CAPS, name, caps[name])
     if "files" in caps and "bytes" in caps:
         _cloche.fs_limits(caps["files"], caps["bytes"])

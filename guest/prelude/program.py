@@ -5,11 +5,11 @@ import atexit
 import builtins
 import gc
 import sys
-from collections import OrderedDict
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
-from _cloche import split
+from _cloche import compile as _compile
+from cloche_guest import state
 from cloche_guest.policy import run_coroutine
 from cloche_guest.sources import register
 from cloche_guest.tool_errors import CannotSuspendHere, ToolError
@@ -18,7 +18,6 @@ from cloche_guest.unsupported.reasons import put
 __all__ = [
     "MAIN",
     "NAMESPACE",
-    "Program",
     "compiled",
     "forget",
     "install",
@@ -58,50 +57,36 @@ def _exit(code: object = None) -> NoReturn:
     raise SystemExit(code)
 
 
-class Program(NamedTuple):
-    """A compiled snippet: code objects to evaluate in turn, the last one giving the value."""
-
-    filename: str
-    parts: tuple[CodeType, ...]
-    awaits: bool
-
-
-_cache: OrderedDict[str, Program] = OrderedDict()
-_latest = ""
-
-
-def compiled(source: str, filename: str) -> Program:
+def compiled(source: str, filename: str) -> tuple[str, CodeType]:
     """Compile a snippet, or return what the same text gave before, whatever its name: the lines shown are the same.
+
+    Return the file name that it was compiled under, and the code, whose value is the one of its last expression.
 
     Raises SyntaxError, and ValueError, RecursionError or MemoryError where the text is beyond the compiler.
     """
-    program = _cache.get(source)
+    programs = state.current.programs
+    program = programs.get(source)
     if program is None:
-        program = _program(source.removeprefix(_BYTE_ORDER_MARK), register(source, filename))
+        name = register(source, filename)
+        program = name, _code(source.removeprefix(_BYTE_ORDER_MARK), name)
         if len(source) <= _MAX_CACHED_LENGTH:
-            _remember(source, program)
+            if len(programs) >= _MAX_CACHED:
+                del programs[next(iter(programs))]
+            programs[source] = program
     return program
 
 
 def forget() -> None:
     """Forget all programs."""
-    _cache.clear()
+    state.current.programs.clear()
 
 
-def _remember(source: str, program: Program) -> None:
-    if len(_cache) >= _MAX_CACHED:
-        _cache.popitem(last=False)
-    _cache[source] = program
-
-
-def _program(source: str, filename: str) -> Program:
+def _code(source: str, filename: str) -> CodeType:
     try:
-        parts = tuple(split(source, filename))
+        return _compile(source, filename)
     except SyntaxError as error:
         _show_line(error, source)
         raise
-    awaits = bool(parts) and parts[0].co_flags | parts[-1].co_flags
-    return Program(filename, parts, bool(awaits & _CO_COROUTINE))
 
 
 def _show_line(error: SyntaxError, source: str) -> None:
@@ -116,17 +101,13 @@ def run(source: str, filename: str) -> Any:
 
     Top-level ``await`` works; the event loop is touched only where there is one.
     """
-    global _latest
-    _latest = filename
-    program = compiled(source, filename)
-    _latest = program.filename
-    NAMESPACE["__builtins__"] = builtins
-    if program.awaits:
-        return run_coroutine(_drive(program.parts))
-    value = None
-    for part in program.parts:
-        value = _evaluate(part)
-    return value
+    state.current.latest = filename
+    state.current.latest, code = compiled(source, filename)
+    if NAMESPACE.get("__builtins__") is not builtins:
+        NAMESPACE["__builtins__"] = builtins
+    # Not by ``eval``, which would put C code on the stack: a program could not be suspended above it.
+    value = FunctionType(code, NAMESPACE)()
+    return run_coroutine(value) if code.co_flags & _CO_COROUTINE else value
 
 
 def settle() -> None:
@@ -160,18 +141,4 @@ def wind_up() -> None:
 
 def latest_filename() -> str:
     """Return the name under which the latest snippet was compiled."""
-    return _latest
-
-
-def _evaluate(part: CodeType) -> Any:
-    """Evaluate code in the namespace, as ``eval`` does, but without C code on the stack: it could not be suspended."""
-    return FunctionType(part, NAMESPACE)()
-
-
-async def _drive(parts: tuple[CodeType, ...]) -> Any:
-    value = None
-    for part in parts:
-        value = _evaluate(part)
-        if part.co_flags & _CO_COROUTINE:
-            value = await value
-    return value
+    return state.current.latest

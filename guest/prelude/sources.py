@@ -1,19 +1,18 @@
 """The source text of snippets, kept so that tracebacks can show their lines, and the line a program is at."""
 
 import linecache
-from collections import OrderedDict
 from inspect import currentframe
 from itertools import count
 from types import FrameType
 from typing import Any
 
+from cloche_guest import state
 from cloche_guest.unsupported.reasons import put
 
 __all__ = ["forget", "getlines", "install", "is_snippet", "register", "snippet_frame", "snippet_line"]
 
 # A function defined long ago may still raise; older sources than this show no lines any more.
 _MAX_KEPT = 256
-_known: OrderedDict[str, str] = OrderedDict()
 _numbers = count(1)
 _getlines = linecache.getlines
 
@@ -24,23 +23,26 @@ def register(source: str, filename: str = "") -> str:
     No name gives ``<run 1>``, ``<run 2>`` and so on; a name used before for other text gets a number too.
     """
     name = filename or f"<run {next(_numbers)}>"
-    if _known.get(name, source) != source:
+    known = state.current.sources
+    if known.get(name, source) != source:
         name = f"{name} ({next(_numbers)})"
-    _known[name] = source
-    _known.move_to_end(name)
-    if len(_known) > _MAX_KEPT:
-        linecache.cache.pop(_known.popitem(last=False)[0], None)
+    known.pop(name, None)
+    known[name] = source
+    if len(known) > _MAX_KEPT:
+        oldest = next(iter(known))
+        del known[oldest]
+        linecache.cache.pop(oldest, None)
     return name
 
 
 def is_snippet(filename: str) -> bool:
     """Tell whether a code object's file name is that of a snippet still kept."""
-    return filename in _known
+    return filename in state.current.sources
 
 
 def getlines(filename: str, module_globals: dict[str, Any] | None = None) -> list[str]:
     """Do what ``linecache.getlines`` does, for snippets too; their lines are split here, as few are ever asked for."""
-    source = _known.get(filename)
+    source = state.current.sources.get(filename)
     if source is not None and filename not in linecache.cache:
         lines = source.splitlines(keepends=True)
         if lines and not lines[-1].endswith("\n"):
@@ -58,9 +60,9 @@ def install() -> None:
 def forget() -> None:
     """Forget all snippets, and begin to count anew."""
     global _numbers
-    for name in _known:
+    for name in state.current.sources:
         linecache.cache.pop(name, None)
-    _known.clear()
+    state.current.sources.clear()
     _numbers = count(1)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from _cloche import pack, unpack
-from cloche_guest import caps, files, streams, suspension
+from cloche_guest import caps, files, state, streams, suspension
 from cloche_guest.caps import CAPS
 from cloche_guest.entropy import reseed
 from cloche_guest.program import NAMESPACE, latest_filename, leaves_work, run, wind_up
@@ -18,9 +18,6 @@ _FINISHED = 0
 _RESEED = 10
 _NOTHING = encode([_FINISHED, None, None])
 _toolbox = Toolbox(NAMESPACE)
-_fresh = True
-_last_source: str | None = None
-"""The program after which no other follows, once it was run."""
 
 
 def step(request: bytes) -> bytes:
@@ -28,36 +25,33 @@ def step(request: bytes) -> bytes:
     try:
         message = unpack(request)
         operation, *operands = decode(request) if message is NotImplemented else message
-        if _fresh:
+        if state.current.fresh:
             _reseed_once(operation)
         response = _finished(_OPERATIONS[operation](*operands))
     except BaseException as error:
         report = describe(error, latest_filename())
         streams.flush()  # the program's own __str__ may have printed
         response = _failed(report)
-    if _last_source is not None and not suspension.is_suspended():
-        _wind_up(_last_source)
+    if state.current.last_source is not None and not suspension.is_suspended():
+        _wind_up(state.current.last_source)
     return response
 
 
 def forget() -> None:
     """Be as before the first request: the next one draws new random numbers."""
-    global _fresh
-    _fresh = True
+    state.current.fresh = True
 
 
 def _reseed_once(operation: int) -> None:
     """Draw new random numbers in a new isolate, unless the host is about to say which."""
-    global _fresh
-    _fresh = False
+    state.current.fresh = False
     if operation != _RESEED:
         reseed()
 
 
 def _wind_up(source: str) -> None:
     """End the program as a process ends. What it had to say is in the response: nothing here can change that."""
-    global _last_source
-    _last_source = None
+    state.current.last_source = None
     if leaves_work(source):
         try:
             wind_up()
@@ -92,13 +86,12 @@ def _failed(report: ErrorReport) -> bytes:
 
 
 def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
-    global _last_source
     if suspension.is_suspended():
         raise RuntimeError("a program is suspended: resume it before another one is run")
     streams.restore()
     if options:
         _apply(options)
-        _last_source = source if "last" in options else None
+        state.current.last_source = source if "last" in options else None
     try:
         return run(source, filename)
     finally:

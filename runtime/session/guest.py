@@ -41,12 +41,14 @@ Step = tuple[bytes, TapedAnswers, bytes]
 class GuestKnowledge(NamedTuple):
     """What the interpreter in the guest knows, so that it is sent only what is new.
 
-    ``awake`` is false in a restored or forked guest that still has the random state of the one it comes from.
+    ``awake`` is false in a restored or forked guest that still has the random state of the one it comes from. ``bare``
+    is true in one that is as the image left it, which has no tools.
     """
 
     caps: dict[str, int] | None = None
     tools: int | None = None
     awake: bool = True
+    bare: bool = False
     limits: Limits | None = None
     """Those that the caps are of, to find them unchanged at a glance."""
 
@@ -102,8 +104,7 @@ class SessionGuest:
         self._mark = environment.mark()
         self._journal = Journal() if keeps else None
         self.running: Running | None = None
-        self._known = GuestKnowledge()
-        self._learned = GuestKnowledge()
+        self._known = self._learned = GuestKnowledge(source.caps, bare=True)
         self._held: _SuspendedSteps | None = None
 
     @property
@@ -248,7 +249,9 @@ class SessionGuest:
         if caps != self._known.caps:
             options["limits"] = caps
         if version != self._known.tools:
-            options["tools"] = self.tools.specs()
+            specs = self.tools.specs()
+            if specs or not self._known.bare:
+                options["tools"] = specs
         self._learned = GuestKnowledge(caps, version, limits=limits)
         return options
 

@@ -59,7 +59,8 @@ class GuestImage:
 
     ``path`` is the module and ``digest`` its SHA-256 in hexadecimal. A manifest beside it with the suffix ``.json``,
     as the bake writes it, states ``sha256`` and ``size``: then only the size is compared at start, and the bytes are
-    hashed when they are compiled. Without a manifest they are hashed at once.
+    hashed when they are compiled. Without a manifest they are hashed at once. ``caps`` are those that its interpreter
+    applies from the start, if a manifest says so.
     """
 
     _images: ClassVar[dict[tuple[Path, int, int], "GuestImage"]] = {}
@@ -70,7 +71,9 @@ class GuestImage:
         self._cache = cache
         self._lock = threading.Lock()
         self._templates: dict[Engine, InstanceTemplate] = {}
-        self.digest = _digest(path)
+        manifest = _manifest(path)
+        self.digest = _digest(path, manifest)
+        self.caps: dict[str, int] | None = None if manifest is None else manifest.get("caps")
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "GuestImage":
@@ -137,11 +140,14 @@ def _stat(path: Path) -> Any:
         raise ImageError(f"there is no guest image at {path}: run make guest to build it") from None
 
 
-def _digest(path: Path) -> str:
-    if not path.with_suffix(".json").exists():
+def _manifest(path: Path) -> dict[str, Any] | None:
+    return read_manifest(path) if path.with_suffix(".json").exists() else None
+
+
+def _digest(path: Path, manifest: dict[str, Any] | None) -> str:
+    if manifest is None:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    manifest = read_manifest(path)
     digest, size = manifest["sha256"], manifest["size"]
     if _stat(path).st_size != size:
         raise ImageError(f"the guest image {path} does not have the {size} bytes of its manifest: run make guest again")

@@ -312,6 +312,11 @@ class ImageSource:
         return self.image.digest
 
     @property
+    def caps(self) -> dict[str, int] | None:
+        """The caps that the image's interpreter has; None if its manifest does not say."""
+        return self.image.caps
+
+    @property
     def metered(self) -> bool:
         """Whether its machines count fuel."""
         return self.engine.mode.counts_fuel

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cloche.runtime.limits import Limits
 from recipe import bake, link, stdlib, wasmfile
 from recipe.inputs import BUILD
 from recipe.wasmfile import Reader
@@ -49,6 +50,11 @@ def test_the_manifest_tells_the_truth(image: bytes) -> None:
     assert manifest["imports"] == [name for _, name in wasmfile.imports(image)]
 
 
+def test_the_image_knows_the_default_caps() -> None:
+    manifest = json.loads((bake.IMAGE / "cloche.json").read_text())
+    assert manifest["caps"] == Limits().guest_caps()
+
+
 def test_every_package_inside_has_its_licence_beside_the_image() -> None:
     manifest = json.loads((bake.IMAGE / "cloche.json").read_text())
     for package in manifest["packages"]:
@@ -56,7 +62,7 @@ def test_every_package_inside_has_its_licence_beside_the_image() -> None:
 
 
 def test_baking_twice_gives_the_same_bytes(image: bytes) -> None:
-    assert bake.bake(link.linked() / "guest.wasm", stdlib.everything()) == image
+    assert bake.bake(link.linked() / "guest.wasm", stdlib.everything())[0] == image
 
 
 def test_no_path_of_the_building_machine_is_in_the_image(image: bytes) -> None:

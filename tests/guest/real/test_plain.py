@@ -100,7 +100,7 @@ def test_a_cap_counts_the_whole_message(session: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", ["ask()", "ask(1, 2, 3, 4)", "ask(b'', (), {}, -1)", "pack(b'', 1, b'', -1)", "pack()", "split(1, 2)"]
+    "call", ["ask()", "ask(1, 2, 3, 4)", "ask(b'', (), {}, -1)", "pack(b'', 1, b'', -1)", "pack()", "compile(1, 2)"]
 )
 def test_wrong_use_is_an_ordinary_exception(session: Session, call: str) -> None:
     error = session.run(f"_cloche.{call}").error

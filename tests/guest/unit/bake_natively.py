@@ -37,6 +37,7 @@ def main() -> None:
     from cloche_guest import baking
 
     baking.main(sys.argv[1])
+    WRITTEN.clear()
     from cloche_guest.values import decode, encode
 
     snippets: list[str] = decode(requests)

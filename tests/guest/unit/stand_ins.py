@@ -4,31 +4,66 @@ Run under the name of a prelude module, so that its frames are left out of trace
 """
 
 import ast
-from types import CodeType
+import sys
+from inspect import CO_COROUTINE
+from types import CodeType, FunctionType
 from typing import Any
 
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
-def split(source: str, filename: str) -> list[CodeType]:
-    """Compile a program and, apart from it, its last expression."""
+def compiled(source: str, filename: str) -> CodeType:
+    """Compile a program into code whose value is that of its last expression."""
     tree: ast.Module = compile(source, filename, "exec", _FLAGS | ast.PyCF_ONLY_AST, True)
     if not tree.body or not isinstance(last := tree.body[-1], ast.Expr):
-        return [compile(tree, filename, "exec", _FLAGS, True)]
+        whole: CodeType = compile(tree, filename, "exec", _FLAGS, True)
+        return whole
     tree.body.pop()
     value = compile(ast.Expression(last.value), filename, "eval", _FLAGS, True)
-    return [compile(tree, filename, "exec", _FLAGS, True), value] if tree.body else [value]
+    return _joined(compile(tree, filename, "exec", _FLAGS, True), value)
+
+
+def _joined(body: CodeType, value: CodeType) -> CodeType:
+    """Return code that evaluates one after the other, and awaits each that awaits."""
+    awaits = (body.co_flags | value.co_flags) & CO_COROUTINE
+    shape: Any = _both_awaited if awaits else _both
+    inside = {"evaluate": _evaluate_awaited if awaits else _evaluate, "body": body, "value": value}
+    code: CodeType = shape.__code__
+    return code.replace(co_consts=tuple([inside.get(str(each), each) for each in code.co_consts]))
+
+
+def _both() -> Any:
+    run: Any = "evaluate"
+    run("body")
+    return run("value")
+
+
+async def _both_awaited() -> Any:
+    run: Any = "evaluate"
+    await run("body")
+    return await run("value")
+
+
+def _evaluate(code: CodeType) -> Any:
+    return FunctionType(code, sys._getframe(1).f_globals)()
+
+
+async def _evaluate_awaited(code: CodeType) -> Any:
+    result = FunctionType(code, sys._getframe(1).f_globals)()
+    return await result if code.co_flags & CO_COROUTINE else result
 
 
 STAND_INS: dict[str, Any] = {
     "ask": lambda *_: (),
     "pack": lambda *_: None,
     "unpack": lambda _: NotImplemented,
-    "split": split,
+    "compile": compiled,
     "immortalize": lambda _: None,
     "suspend": lambda _: None,
     "blocked_at": lambda: None,
     "settle": lambda _: None,
+    "cluster": lambda _: None,
+    "seed_later": lambda generator: generator.seed(),
     "reseed": lambda: None,
     "feed": lambda _: None,
 }

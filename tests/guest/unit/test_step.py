@@ -77,7 +77,7 @@ def test_numbers_that_the_program_chose_go_on(guest: "Guest", monkeypatch: pytes
     entropy: Any = importlib.import_module("cloche_guest.entropy")
     for name in ("seed", "setstate"):
         monkeypatch.setattr(random, name, vars(entropy)[f"_{name}_noted"])
-    monkeypatch.setattr(entropy, "_is_own", False)
+    monkeypatch.setattr(importlib.import_module("cloche_guest.state").current, "chosen_numbers", False)
     guest.run(f"import random\n{choice}")
     guest.ask(RESEED, None)
     assert guest.run("random.random()") == random.Random(5).random()
@@ -89,9 +89,9 @@ def test_numbers_that_the_program_chose_go_on(guest: "Guest", monkeypatch: pytes
 
 @pytest.fixture
 def fresh(guest: "Guest", monkeypatch: pytest.MonkeyPatch) -> "Guest":
-    import cloche_guest.step
+    import cloche_guest.state
 
-    monkeypatch.setattr(cloche_guest.step, "_fresh", True)
+    monkeypatch.setattr(cloche_guest.state.current, "fresh", True)
     random.seed(0)
     return guest
 

@@ -199,6 +199,7 @@ class FakeSource:
     """Makes fake machines, and remembers them."""
 
     digest = "0" * 64
+    caps: dict[str, int] | None = None
     min_memory = 4 * PAGE
 
     def __init__(self, metered: bool = True, fits: bool = True) -> None:

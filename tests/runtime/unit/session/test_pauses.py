@@ -31,6 +31,7 @@ SIZE = 1 << 16
 class WholePages(FakeSource):
     """Machines with a memory of a size that a snapshot may have."""
 
+    caps: dict[str, int] | None = None
     min_memory = SIZE
 
     def new(self, handlers: Handlers, memory_limit: int) -> FakeMachine:

@@ -76,6 +76,16 @@ def test_the_guest_is_told_only_what_is_new(source: FakeSource) -> None:
     assert told == [["limits", "tools"], [], ["tools"], ["limits"], ["limits"]]
 
 
+def test_what_the_image_knows_is_not_sent(source: FakeSource) -> None:
+    source.caps = Limits().guest_caps()
+    with Sandbox(source=source).session() as session:
+        session.run("pass").unwrap()
+        session.run("pass", limits=Limits(message=100)).unwrap()
+        session.set("a", 1)
+    assert [frame[3] for frame in source.machines[0].requests[:2]] == [{}, {"limits": Limits(message=100).guest_caps()}]
+    assert [frame[0] for frame in source.machines[0].requests[2:]] == [9, 4]
+
+
 def test_a_variable_before_the_first_run_brings_the_limits(source: FakeSource, box: Sandbox) -> None:
     with box.session() as session:
         session.set("a", 1)
