@@ -190,8 +190,9 @@ class Limits:
     """The limits of one run; an immutable value, checked when it is made.
 
     Sizes are bytes, given as an int or as text like ``"256 MiB"``. ``None`` means unlimited and is accepted only
-    by ``fuel``, ``time`` and ``calls``: each of them is safe to lift while another still ends the run. The other
-    limits protect the host's memory and cannot be lifted, only raised.
+    by ``fuel``, ``time`` and ``calls``. With ``time``, every run ends. Without it, fuel ends every program that
+    computes, but not one that sleeps or waits for a tool, which costs no fuel. The other limits protect the host's
+    memory and cannot be lifted, only raised.
 
     ``fuel``        Wasmtime's fuel, roughly one per WebAssembly instruction; default 5,000,000,000.
     ``memory``      bytes of the guest's linear memory, its interpreter (about 30 MB) included; default 256 MiB.

@@ -17,6 +17,7 @@ from cloche.runtime.session.guest import SessionGuest
 from cloche.runtime.session.pauses import SuspendedOrigin
 from cloche.runtime.session.session import Session
 from cloche.runtime.snapshots.snapshot import Snapshot
+from cloche.runtime.threads import require_native
 from cloche.runtime.wasm.machine import ImageSource
 
 __all__ = ["Sandbox"]
@@ -38,7 +39,8 @@ class Sandbox:
     With a seed and a clock that is not the real one, a run is a pure function of the program and of what the tools
     answer: the same output, value, fuel and snapshot, on any machine with the same image.
 
-    Raises ConfigurationError for settings that cannot work, ImageError where there is no image.
+    Raises ConfigurationError for settings that cannot work, or where gevent or eventlet has patched this process's
+    threads; ImageError where there is no image.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Sandbox:
         clock: Clock = "real",
         source: MachineSource | None = None,
     ) -> None:
+        require_native()
         self._tools = as_dispatcher(tools)
         self._limits = _checked(Limits() if limits is None else limits)
         self._seed = parse_seed(seed)
@@ -219,6 +222,8 @@ class Sandbox:
     def _new_guest(
         self, limits: Limits | None, rollback: bool, budget: SessionBudget | None
     ) -> tuple[Limits, SessionGuest]:
+        # Once more: the process may have been patched since.
+        require_native()
         limits = self._limits if limits is None else _checked(limits)
         self._check_memory(limits)
         environment = Environment(self._seed, self._clock)

@@ -109,7 +109,7 @@ CEILINGS = {
     "run with tools": Ceiling(18, 71),
     "tool call": Ceiling(12, 45),  # 9 modules; how often a thread looks differs by a few calls
     "quick tool call": Ceiling(10, 24),  # 9 modules
-    "snapshot": Ceiling(15, 230),
+    "snapshot": Ceiling(16, 230),
     "restore": Ceiling(18, 110),
     "agent step": Ceiling(45, 560),
     "agent run": Ceiling(58, 1_390),

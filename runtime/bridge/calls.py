@@ -20,7 +20,7 @@ from cloche.runtime.machine_api import now
 from cloche.runtime.result import ToolCallRecord, ToolFinished, ToolStarted
 from cloche.runtime.threads import Settled, Submitted, background_loops, start_awaiting, tool_threads
 from cloche.runtime.values import UnserializableError, ValueCodecError
-from cloche.runtime.wasm.signals import is_from_signal
+from cloche.runtime.wasm.signals import signal_behind
 
 if TYPE_CHECKING:
     import asyncio
@@ -111,8 +111,9 @@ def start_call(tools: Dispatcher, name: str, args: list[Any], kwargs: dict[str, 
     try:
         return tools.call(name, args, kwargs)
     except BaseException as error:
-        if is_from_signal(error):
-            raise
+        signalled = signal_behind(error)
+        if signalled is not None:
+            raise signalled from None
         return Settled(None, error)
 
 

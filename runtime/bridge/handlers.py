@@ -38,7 +38,7 @@ from cloche.runtime.errors import ClocheError, GuestCrashed, ProtocolError
 from cloche.runtime.machine_api import StopRun, now
 from cloche.runtime.result import ToolCallRecord
 from cloche.runtime.threads import Settled, Work, background_loops, guest_threads, start_awaiting
-from cloche.runtime.wasm.signals import is_from_signal
+from cloche.runtime.wasm.signals import signal_behind
 
 if TYPE_CHECKING:
     import asyncio
@@ -178,6 +178,9 @@ class PendingHandlers:
             waiting.check(call)
             self._check_room()
         except Exception as error:
+            signalled = signal_behind(error)
+            if signalled is not None:
+                calls.run.end(signalled)
             return calls.failed(record, error)
         return waits_reply(waiting.hold(call, frame, record))
 
@@ -262,7 +265,7 @@ class BridgeHandlers:
         try:
             reply = self._answer(frame)
         except Exception as error:
-            if isinstance(error, StopRun | ClocheError) or is_from_signal(error):
+            if isinstance(error, StopRun | ClocheError) or signal_behind(error):
                 raise
             # What nothing foresaw came of what the guest sent, and ends its run only.
             crash = GuestCrashed(f"the host could not answer its call: {type(error).__name__}")

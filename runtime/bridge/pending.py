@@ -11,7 +11,7 @@ from cloche.runtime.dispatch import AnsweredCall, AnsweringDispatcher, Dispatche
 from cloche.runtime.errors import GuestVisibleError, ProtocolError, SnapshotCorrupt
 from cloche.runtime.result import ToolCallRecord
 from cloche.runtime.threads import Settled
-from cloche.runtime.wasm.signals import is_from_signal
+from cloche.runtime.wasm.signals import signal_behind
 
 __all__ = [
     "Answer",
@@ -210,8 +210,9 @@ def settle_answer(tools: Dispatcher, held: PendingCall, answer: GiveValue | Rais
     try:
         return Settled(tools.answered(_answered_call(held), value, error), None)
     except BaseException as raised:
-        if is_from_signal(raised):
-            raise
+        signalled = signal_behind(raised)
+        if signalled is not None:
+            raise signalled from None
         return Settled(None, raised)
 
 

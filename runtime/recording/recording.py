@@ -20,6 +20,7 @@ from cloche.runtime.bridge.protocol import is_dict, is_list
 from cloche.runtime.bridge.transcript import RecordedRun, is_number, run_from
 from cloche.runtime.errors import RecordingError
 from cloche.runtime.values import MalformedValue, ValueCodecError, decode, encode
+from cloche.runtime.wasm.signals import deferred
 
 __all__ = ["FORMAT", "Recording", "json_of", "plain_of"]
 
@@ -138,20 +139,23 @@ class Recording:
 
     def to_bytes(self) -> bytes:
         """Return the document as msgpack."""
-        return encode(self._as_plain(), where="recording")
+        with deferred():
+            return encode(self._as_plain(), where="recording")
 
     def to_json(self) -> str:
         """Return the document as JSON, with the same content: messages are spelled out where JSON can hold them."""
-        return json_of(self._as_plain())
+        with deferred():
+            return json_of(self._as_plain())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Recording":
         """Return the recording of a document in either form. Raises RecordingError."""
-        try:
-            plain = plain_of(data) if data[:1] in (b"{", b" ", b"\n") else decode(data)
-            return cls._from_plain(plain)
-        except (MalformedValue, ValueError) as error:
-            raise RecordingError(f"this is not a recording: {error}") from None
+        with deferred():
+            try:
+                plain = plain_of(data) if data[:1] in (b"{", b" ", b"\n") else decode(data)
+                return cls._from_plain(plain)
+            except (MalformedValue, ValueError) as error:
+                raise RecordingError(f"this is not a recording: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the document to a file: JSON if its name ends in ``.json``, else msgpack. Raises OSError."""

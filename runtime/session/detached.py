@@ -4,6 +4,7 @@ import contextvars
 import threading
 from _thread import allocate_lock
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,12 @@ from cloche.runtime.machine_api import now
 from cloche.runtime.result import Event, Output, Result, Stream
 from cloche.runtime.session.execution import GRACE, Execution, Overtaken
 from cloche.runtime.threads import Work, guest_threads, longest_wait
+from cloche.runtime.wasm.signals import acquire, deferred
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Detached", "EventFeed"]
+__all__ = ["Detached", "EventFeed", "perform_async"]
 
 # How long to wait for a run that is about to start or to end, before looking again.
 _SHORT = 0.25
@@ -32,7 +34,7 @@ class Detached:
 
     def __init__(self, execution: Execution, loop: "asyncio.AbstractEventLoop | None" = None) -> None:
         """Prepare the run. With a ``loop`` it can be awaited there, else it can be waited for; once."""
-        self._execution = execution
+        self.execution = execution
         # Held until the run is settled.
         self._settling = allocate_lock()
         self._settling.acquire()
@@ -50,10 +52,10 @@ class Detached:
         """
         try:
             guest_threads.start(self._work)
-            while not self._settling.acquire(True, self._patience()):
+            while not acquire(self._settling, self._patience()):
                 self._leave_if_overdue()
         except BaseException:
-            self._give_up(Interrupted())
+            self.give_up(Interrupted())
             raise
         return self._outcome()
 
@@ -69,22 +71,24 @@ class Detached:
                 if not waiting.done():
                     self._leave_if_overdue()
         except asyncio.CancelledError:
-            self._give_up(Interrupted("the awaiting task was cancelled"))
+            self.give_up(Interrupted("the awaiting task was cancelled"))
             await asyncio.wait({waiting}, timeout=_SHORT)
             raise
         except BaseException:
-            self._give_up(Interrupted())
+            self.give_up(Interrupted())
             raise
         return self._outcome()
 
-    def _give_up(self, error: GuestError) -> None:
-        # Whether its thread has begun is not known: the exception may have come while it was started.
-        self._execution.cancel()
-        self._leave(error)
+    def give_up(self, error: GuestError) -> None:
+        """End the run and settle it, if it is not settled."""
+        with deferred():
+            # Whether its thread has begun is not known: the exception may have come while it was started.
+            self.execution.cancel()
+            self._leave(error)
 
     def _leave(self, error: GuestError) -> bool:
         """Settle the run without its thread, if it is not settled. Returns whether that was done here."""
-        result = self._execution.abandon(error)
+        result = self.execution.abandon(error)
         if result is None:
             return False
         guest_threads.abandon(self._work)
@@ -94,7 +98,7 @@ class Detached:
 
     def _perform(self) -> None:
         try:
-            self._result = self._context.run(self._execution.perform, stack_checked=True)
+            self._result = self._context.run(self.execution.perform, stack_checked=True)
         except Overtaken:
             self._overtaken = True
         except BaseException as error:
@@ -107,7 +111,7 @@ class Detached:
 
     def _settle(self) -> None:
         # The method and this object hold each other.
-        self._execution.leave = None
+        self.execution.leave = None
         self._settling.release()
         if self._loop is not None:
             # A loop that was closed meanwhile refuses: nothing waits there any more.
@@ -125,12 +129,30 @@ class Detached:
         return self._result
 
     def _leave_if_overdue(self) -> None:
-        if self._execution.is_overdue:
-            self._leave(self._execution.run.time_exceeded())
+        if self.execution.is_overdue:
+            self._leave(self.execution.run.time_exceeded())
 
     def _patience(self) -> float:
-        deadline = self._execution.run.stop.deadline
+        deadline = self.execution.run.stop.deadline
         return longest_wait() if deadline == inf else min(longest_wait(), max(_SHORT / 10, deadline + GRACE - now()))
+
+
+async def perform_async(
+    begin: "Callable[[asyncio.AbstractEventLoop], Execution]",
+) -> tuple[Execution, Result[Any]]:
+    """Begin a run, perform it on another thread, and await its result. Being cancelled ends the run first."""
+    import asyncio
+
+    loop, detached = asyncio.get_running_loop(), None
+    try:
+        with deferred():
+            detached = Detached(begin(loop), loop)
+        return detached.execution, await detached.wait_async()
+    except BaseException:
+        if detached is not None:
+            # A signal between two lines: the session must not stay taken by a run that never begins.
+            detached.give_up(Interrupted())
+        raise
 
 
 class EventFeed:

@@ -17,6 +17,7 @@ from cloche.runtime.result import Usage
 from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.rollback.journal import Journal
 from cloche.runtime.threads import guest_threads
+from cloche.runtime.wasm.signals import deferred
 from cloche.runtime.wasm.traps import Stopped
 
 __all__ = ["Holder", "Running", "SessionGuest", "Step"]
@@ -142,19 +143,25 @@ class SessionGuest:
 
     def at_rest(self, work: Callable[[], T]) -> T:
         """Return what ``work`` does with the guest while it does not run. Raises SessionBusy or SessionClosed."""
-        self.take()
-        try:
-            # A guest that was rolled back repeats what it has done, for which this thread's stack may be too small.
-            return work() if self.source.fits_here() else guest_threads.submit(work).result()
-        except SessionClosed as error:
-            self.ended = self.ended or error.reason
-            raise
-        finally:
-            self.release()
+        # Signals are deferred also while another thread does the work: it must be over before the guest is released.
+        with deferred():
+            self.take()
+            try:
+                # A guest that was rolled back repeats what it has done, for which this thread's stack may be too small.
+                return work() if self.source.fits_here() else guest_threads.submit(work).result()
+            except SessionClosed as error:
+                self.ended = self.ended or error.reason
+                raise
+            finally:
+                self.release()
 
     def end(self, reason: str) -> None:
         """From any thread: end it for good, interrupting a run that is in progress."""
         self.ended = self.ended or reason
+        with deferred():
+            self._end()
+
+    def _end(self) -> None:
         if self._busy.acquire(False):
             self.release()
         elif self.holder is not None:
@@ -325,4 +332,7 @@ class SessionGuest:
                 machine.restore(*self._origin)
         except (Stopped, ReplayMismatch, ClocheError, MemoryError) as error:
             machine.close()
+            if isinstance(error, Stopped) and error.reason is not None and not isinstance(error.reason, ClocheError):
+                # What a signal's handler raised meanwhile: nothing is wrong with what is to be repeated.
+                raise error.reason from None
             raise SessionClosed(f"it could not be brought back to its last good state: {error}") from error

@@ -2,7 +2,7 @@
 # A Suspended is a part of its session, and has it do what only a suspended program needs.
 # pyright: reportPrivateUsage=false
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
@@ -25,13 +25,14 @@ from cloche.runtime.limits import Limits, Spent, parse_count
 from cloche.runtime.result import Event, Finished, Result, Usage
 from cloche.runtime.session import requests
 from cloche.runtime.session.capture import make_twin, take_snapshot
-from cloche.runtime.session.detached import Detached, EventFeed
+from cloche.runtime.session.detached import Detached, EventFeed, perform_async
 from cloche.runtime.session.execution import Execution
 from cloche.runtime.session.guest import SessionGuest
 from cloche.runtime.session.pauses import Answers, SuspendedOrigin, checked_answers, run_as_plain, run_from_plain
 from cloche.runtime.session.requests import Request, Resume, RunProgram
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.threads import guest_threads
+from cloche.runtime.wasm.signals import deferred
 
 if TYPE_CHECKING:
     import asyncio
@@ -86,7 +87,9 @@ class Session:
 
         Raises SessionBusy, SessionClosed, and BlockedTools where too many tools are stuck.
         """
-        return self._perform(self._begin(RunProgram(code, stdin, self._single_run), limits, on_event))
+        program = RunProgram(code, stdin, self._single_run)
+        with deferred():
+            return self._perform(self._begin(program, limits, on_event))
 
     async def arun(
         self,
@@ -137,8 +140,10 @@ class Session:
         The other arguments and errors are those of :meth:`run`. What ``suspend`` raises ends the run and is raised.
         """
         pending = PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
-        execution = self._begin(RunProgram(code, stdin, self._single_run), limits, on_event, pending=pending)
-        return _outcome(execution, self._perform(execution))
+        program = RunProgram(code, stdin, self._single_run)
+        with deferred():
+            execution = self._begin(program, limits, on_event, pending=pending)
+            return _outcome(execution, self._perform(execution))
 
     async def astart(
         self,
@@ -151,14 +156,9 @@ class Session:
         step: bool = False,
     ) -> "Outcome":
         """Like :meth:`start`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
-        import asyncio
-
-        pending, loop = (
-            PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step),
-            asyncio.get_running_loop(),
-        )
-        execution = self._begin(RunProgram(code, stdin, self._single_run), limits, on_event, loop, pending)
-        return _outcome(execution, await Detached(execution, loop).wait_async())
+        pending = PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
+        program = RunProgram(code, stdin, self._single_run)
+        return _outcome(*await perform_async(lambda loop: self._begin(program, limits, on_event, loop, pending)))
 
     @property
     def suspended(self) -> "Suspended | None":
@@ -167,46 +167,46 @@ class Session:
 
     def set(self, name: str, value: Any) -> None:
         """Set a variable. Raises TypeError if the value cannot cross, or the GuestError that prevented it."""
-        self._exchange(requests.set_variable(name, value)).unwrap()
+        self._ask(requests.set_variable, name, value)
 
     async def aset(self, name: str, value: Any) -> None:
         """Like :meth:`set`."""
-        (await self._aexchange(requests.set_variable(name, value))).unwrap()
+        await self._aask(requests.set_variable, name, value)
 
     def get(self, name: str) -> Any:
         """Return a variable's value. Raises GuestException (NameError) if there is none, or UnserializableValue."""
-        return self._exchange(requests.get_variable(name)).unwrap()
+        return self._ask(requests.get_variable, name)
 
     async def aget(self, name: str) -> Any:
         """Like :meth:`get`."""
-        return (await self._aexchange(requests.get_variable(name))).unwrap()
+        return await self._aask(requests.get_variable, name)
 
     def put_file(self, path: GuestPath, data: bytes | str) -> None:
         """Write a file in the guest, making its folders. A relative path lies in /work; text is written as UTF-8.
 
         Raises GuestException (OSError) where there is no room.
         """
-        self._exchange(requests.put_file(fspath(path), data)).unwrap()
+        self._ask(requests.put_file, fspath(path), data)
 
     async def aput_file(self, path: GuestPath, data: bytes | str) -> None:
         """Like :meth:`put_file`."""
-        (await self._aexchange(requests.put_file(fspath(path), data))).unwrap()
+        await self._aask(requests.put_file, fspath(path), data)
 
     def get_file(self, path: GuestPath) -> bytes:
         """Return a file's content. Raises GuestException (FileNotFoundError or another OSError)."""
-        return requests.as_bytes(self._exchange(requests.get_file(fspath(path))).unwrap())
+        return requests.as_bytes(self._ask(requests.get_file, fspath(path)))
 
     async def aget_file(self, path: GuestPath) -> bytes:
         """Like :meth:`get_file`."""
-        return requests.as_bytes((await self._aexchange(requests.get_file(fspath(path)))).unwrap())
+        return requests.as_bytes(await self._aask(requests.get_file, fspath(path)))
 
     def list_files(self, path: GuestPath = "/work") -> list[str]:
         """Return the absolute paths of all files below a folder, sorted. Raises GuestException (FileNotFoundError)."""
-        return requests.as_paths(self._exchange(requests.list_files(fspath(path))).unwrap())
+        return requests.as_paths(self._ask(requests.list_files, fspath(path)))
 
     async def alist_files(self, path: GuestPath = "/work") -> list[str]:
         """Like :meth:`list_files`."""
-        return requests.as_paths((await self._aexchange(requests.list_files(fspath(path)))).unwrap())
+        return requests.as_paths(await self._aask(requests.list_files, fspath(path)))
 
     @property
     def spent(self) -> Spent:
@@ -337,16 +337,20 @@ class Session:
                 guest.release()
             raise
 
-    def _exchange(self, request: Request) -> Result[Any]:
-        return self._perform(self._begin(request))
+    def _ask(self, make: Callable[..., Request], *args: Any) -> Any:
+        with deferred():
+            return self._perform(self._begin(make(*args))).unwrap()
+
+    async def _aask(self, make: Callable[..., Request], *args: Any) -> Any:
+        with deferred():
+            request = make(*args)
+        return (await self._aexchange(request)).unwrap()
 
     async def _aexchange(
         self, request: Request, limits: Limits | None = None, listener: Listener | None = None
     ) -> Result[Any]:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        return await Detached(self._begin(request, limits, listener, loop), loop).wait_async()
+        _, result = await perform_async(lambda loop: self._begin(request, limits, listener, loop))
+        return result
 
     def _done(self, execution: Execution, error: BaseException | None) -> None:
         """Take the session back from a run that was settled; ``error`` is why its guest was lost."""
@@ -369,17 +373,14 @@ class Session:
     # The suspended program. Used by whoever has taken the session.
 
     def _resume(self, suspended: "Suspended", answers: dict[int, Answer], listener: Listener | None) -> "Outcome":
-        execution = self._begin_again(suspended, answers, listener, None)
-        return _outcome(execution, self._perform(execution))
+        with deferred():
+            execution = self._begin_again(suspended, answers, listener, None)
+            return _outcome(execution, self._perform(execution))
 
     async def _aresume(
         self, suspended: "Suspended", answers: dict[int, Answer], listener: Listener | None
     ) -> "Outcome":
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        execution = self._begin_again(suspended, answers, listener, loop)
-        return _outcome(execution, await Detached(execution, loop).wait_async())
+        return _outcome(*await perform_async(lambda loop: self._begin_again(suspended, answers, listener, loop)))
 
     def _begin_again(
         self,
@@ -401,7 +402,7 @@ class Session:
 
     def _cancel(self, suspended: "Suspended") -> None:
         guest = self._guest
-        with guest.taken():
+        with deferred(), guest.taken():
             self._check_suspended(suspended)
             self._suspended = self._origin = None
             guest.discard()
@@ -575,7 +576,8 @@ class Suspended:
         return ", ".join(map(str, self.calls))
 
     def _answers(self, asked: Answers) -> dict[int, Answer]:
-        return checked_answers(asked, self.held, self.run.limits)
+        with deferred():
+            return checked_answers(asked, self.held, self.run.limits)
 
 
 Outcome: TypeAlias = Result[Any] | Suspended

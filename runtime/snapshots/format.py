@@ -4,6 +4,9 @@
 
     magic 8 | format 2 | flags 2 | header's length 4 | body's length 8 | header | body | SHA-256 32 | [HMAC-SHA-256 32]
 
+The body is the memory's delta, and after it the long pieces of a suspended program: its output, the frames of its
+calls. In their places the header has tuples of their lengths, so that it stays small whatever a program has sent.
+
 All numbers are little-endian. The SHA-256 is of everything before it and finds accidents; the HMAC, with which a
 snapshot is sealed, is of everything before it and finds forgeries.
 """
@@ -11,7 +14,7 @@ snapshot is sealed, is of everything before it and finds forgeries.
 import hashlib
 import hmac
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, TypeGuard
 
@@ -20,7 +23,17 @@ from cloche.runtime.bridge.protocol import is_dict, is_list
 from cloche.runtime.errors import ConfigurationError, SnapshotCorrupt, SnapshotMismatch
 from cloche.runtime.limits import SessionBudget, Spent
 
-__all__ = ["FORMAT", "KnownFacts", "SnapshotFacts", "SnapshotParts", "check_seal", "join_parts", "parse_parts"]
+__all__ = [
+    "FORMAT",
+    "KnownFacts",
+    "SnapshotFacts",
+    "SnapshotParts",
+    "check_seal",
+    "join_parts",
+    "parse_parts",
+    "put_pieces_back",
+    "set_pieces_apart",
+]
 
 
 FORMAT = 1
@@ -30,6 +43,10 @@ _PREFACE = struct.Struct("<8sHHIQ")
 _SEALED = 1
 _HASH = 32
 _MIN_KEY = 16
+# Bytes of a header: the names of some ten thousand tools, and a row for each of as many calls.
+_MAX_HEADER = 4 << 20
+# Bytes up to which a piece stays in the header.
+_SHORT = 64
 
 
 class SnapshotParts(NamedTuple):
@@ -40,12 +57,69 @@ class SnapshotParts(NamedTuple):
     sealed: bool
 
 
-def join_parts(header: bytes, body: bytes, key: bytes | None = None) -> bytes:
-    """Return a snapshot's bytes, sealed if there is a key. Raises ConfigurationError for a key that is too short."""
-    flags = 0 if key is None else _SEALED
-    content = _PREFACE.pack(_MAGIC, FORMAT, flags, len(header), len(body)) + header + body
-    content += hashlib.sha256(content).digest()
-    return content if key is None else content + _seal(key, content)
+def join_parts(header: bytes, body: bytes, key: bytes | None = None, pieces: Sequence[bytes] = ()) -> bytes:
+    """Return a snapshot's bytes, sealed if there is a key; ``pieces`` are added to the body.
+
+    Raises ConfigurationError for a key that is too short, or a header that is too large.
+    """
+    if len(header) > _MAX_HEADER:
+        raise ConfigurationError("tools", f"their names take more than the {_MAX_HEADER} bytes of a snapshot's header")
+    flags, size = (0 if key is None else _SEALED), len(body) + sum(map(len, pieces))
+    # Joined once at the end: a body may have hundreds of megabytes.
+    parts = [_PREFACE.pack(_MAGIC, FORMAT, flags, len(header), size), header, body, *pieces]
+    parts.append(_digest(hashlib.sha256(), parts))
+    if key is not None:
+        parts.append(_seal(key, parts))
+    return b"".join(parts)
+
+
+def set_pieces_apart(value: Any, pieces: list[bytes]) -> Any:
+    """Return plain values with tuples of lengths in place of long bytes, which are added to ``pieces``."""
+    if type(value) is bytes and len(value) > _SHORT:
+        pieces.append(value)
+        return (len(value),)
+    if is_dict(value):
+        return {key: set_pieces_apart(each, pieces) for key, each in value.items()}
+    return [set_pieces_apart(each, pieces) for each in value] if is_list(value) else value
+
+
+def put_pieces_back(value: Any, body: bytes) -> tuple[Any, bytes]:
+    """Undo :func:`set_pieces_apart`: return the values with the pieces from the end of the body, and the rest of it.
+
+    Raises ValueError for pieces that are not there.
+    """
+    lengths: list[int] = []
+    _note_lengths(value, lengths)
+    at = len(body) - sum(lengths)
+    if at < 0:
+        raise ValueError("its pieces are not there")
+    pieces = iter(_cut(body, at, lengths))
+    return (_put_back(value, pieces), body[:at]) if lengths else (value, body)
+
+
+def _note_lengths(value: Any, lengths: list[int]) -> None:
+    if type(value) is tuple:
+        (length,) = value
+        if not _is_count(length):
+            raise ValueError("a piece without a length")
+        lengths.append(length)
+    elif is_dict(value) or is_list(value):
+        for each in value.values() if is_dict(value) else value:
+            _note_lengths(each, lengths)
+
+
+def _cut(body: bytes, at: int, lengths: list[int]) -> Iterator[bytes]:
+    for length in lengths:
+        yield body[at : at + length]
+        at += length
+
+
+def _put_back(value: Any, pieces: Iterator[bytes]) -> Any:
+    if type(value) is tuple:
+        return next(pieces)
+    if is_dict(value):
+        return {key: _put_back(each, pieces) for key, each in value.items()}
+    return [_put_back(each, pieces) for each in value] if is_list(value) else value
 
 
 def parse_parts(data: bytes) -> SnapshotParts:
@@ -66,7 +140,7 @@ def check_seal(data: bytes, sealed: bool, key: bytes | None) -> None:
         raise SnapshotMismatch("key", "no seal", "one made with the given key")
     if key is None and sealed:
         raise SnapshotMismatch("key", "a seal", "the key that it was sealed with")
-    if key is not None and not hmac.compare_digest(_seal(key, data[:-_HASH]), data[-_HASH:]):
+    if key is not None and not hmac.compare_digest(_seal(key, [memoryview(data)[:-_HASH]]), data[-_HASH:]):
         raise SnapshotMismatch("key", "a seal made with another key, or an edited one", "one made with the given key")
 
 
@@ -78,6 +152,8 @@ def _preface(data: bytes) -> tuple[int, int, int]:
     _, version, flags, header_size, body_size = _PREFACE.unpack_from(data)
     if version != FORMAT:
         raise SnapshotMismatch("format", f"version {version}", f"version {FORMAT}")
+    if header_size > _MAX_HEADER:
+        raise SnapshotCorrupt(f"it was made by something else: its header is larger than {_MAX_HEADER} bytes")
     if flags not in (0, _SEALED):
         raise SnapshotCorrupt("it was edited or damaged: its flags are unknown")
     return flags, header_size, body_size
@@ -90,10 +166,16 @@ def _check_length(actual: int, stated: int) -> None:
         raise SnapshotCorrupt(f"it was edited or damaged: {actual - stated} bytes follow its {stated}")
 
 
-def _seal(key: bytes, content: bytes) -> bytes:
+def _seal(key: bytes, content: Sequence[bytes | memoryview]) -> bytes:
     if type(key) is not bytes or len(key) < _MIN_KEY:
         raise ConfigurationError("key", f"a key must be at least {_MIN_KEY} random bytes: write os.urandom(32)")
-    return hmac.digest(key, content, "sha256")
+    return _digest(hmac.new(key, digestmod="sha256"), content)
+
+
+def _digest(digest: "hashlib._Hash | hmac.HMAC", content: Sequence[bytes | memoryview]) -> bytes:
+    for part in content:
+        digest.update(part)
+    return digest.digest()
 
 
 class KnownFacts(NamedTuple):

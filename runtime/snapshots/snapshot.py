@@ -1,6 +1,8 @@
 """A session as a value: immutable bytes, and what they say of themselves."""
 
 import os
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,16 @@ from cloche.runtime.limits import SessionBudget, Spent
 from cloche.runtime.machine_api import MachineSource
 from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.snapshots.delta import MalformedDelta, unpack
-from cloche.runtime.snapshots.format import SnapshotFacts, check_seal, join_parts, parse_parts
+from cloche.runtime.snapshots.format import (
+    SnapshotFacts,
+    check_seal,
+    join_parts,
+    parse_parts,
+    put_pieces_back,
+    set_pieces_apart,
+)
 from cloche.runtime.values import MalformedValue, decode, encode
+from cloche.runtime.wasm.signals import deferred
 
 __all__ = ["Snapshot", "checkpoint_of"]
 
@@ -31,19 +41,21 @@ class Snapshot:
     Two snapshots are equal if their bytes are.
     """
 
-    __slots__ = ("_body", "_data", "_facts", "_sealed")
+    __slots__ = ("_data", "_parts", "_read", "_sealed")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        header, self._body, self._sealed = parse_parts(data)
-        self._facts = _facts(header)
+        *self._parts, self._sealed = parse_parts(data)
+        self._read: tuple[SnapshotFacts, bytes] | None = None
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> "Snapshot":
         """Return the snapshot of these bytes.
 
         Raises SnapshotCorrupt where they are none, cut off or changed, SnapshotMismatch for another format. The seal
-        is checked where the snapshot is used, by the key that is given there, or with :meth:`check`.
+        is checked where the snapshot is used, by the key that is given there, or with :meth:`check`. What a snapshot
+        says of itself is read only after that, or when one of its properties is asked for; these raise SnapshotCorrupt
+        where it was forged.
         """
         return cls(bytes(data))
 
@@ -55,9 +67,12 @@ class Snapshot:
     @classmethod
     def make(cls, facts: SnapshotFacts, body: bytes, key: bytes | None = None) -> "Snapshot":
         """Return a snapshot of these parts, sealed if there is a key; for the layers below only."""
-        snapshot = cls.__new__(cls)
-        snapshot._data = join_parts(encode(facts.as_plain(), where="snapshot"), body, key)
-        snapshot._body, snapshot._sealed, snapshot._facts = body, key is not None, facts
+        snapshot, pieces = cls.__new__(cls), list[bytes]()
+        plain = facts.as_plain()
+        if facts.suspension is not None:
+            plain["suspension"] = set_pieces_apart(facts.suspension, pieces)
+        snapshot._data = join_parts(encode(plain, where="snapshot"), body, key, pieces)
+        snapshot._parts, snapshot._sealed, snapshot._read = [], key is not None, (facts, body)
         return snapshot
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -69,49 +84,50 @@ class Snapshot:
 
         A snapshot without a tenant fits only where no tenant is asked for.
         """
+        # The seal first: until it fits, not even the header is worth the work.
         check_seal(self._data, self.is_sealed, key)
-        if self._facts.tenant != tenant:
-            raise SnapshotMismatch("tenant", _whose(self._facts.tenant), _whose(tenant))
+        if self.facts.tenant != tenant:
+            raise SnapshotMismatch("tenant", _whose(self.facts.tenant), _whose(tenant))
 
     @property
     def facts(self) -> SnapshotFacts:
-        """Its header."""
-        return self._facts
+        """Its header. Raises SnapshotCorrupt, as all that is read from it does."""
+        return self._content()[0]
 
     @property
     def body(self) -> bytes:
-        """Its memory, packed."""
-        return self._body
+        """Its memory, packed. Raises SnapshotCorrupt."""
+        return self._content()[1]
 
     @property
     def image(self) -> str:
         """The SHA-256 of the guest image that it fits, in hexadecimal."""
-        return self._facts.image
+        return self.facts.image
 
     @property
     def tools(self) -> tuple[str, ...]:
         """The names of the tools that the session had, sorted. A restored one has those of its sandbox."""
-        return self._facts.tools
+        return self.facts.tools
 
     @property
     def memory(self) -> int:
         """Bytes of linear memory that a restored guest has."""
-        return self._facts.size
+        return self.facts.size
 
     @property
     def spent(self) -> Spent:
         """What the session had used in all its runs."""
-        return self._facts.spent
+        return self.facts.spent
 
     @property
     def budget(self) -> SessionBudget | None:
         """What it may use in all its runs, or None for no bound."""
-        return self._facts.budget
+        return self.facts.budget
 
     @property
     def tenant(self) -> str | None:
         """Whose it is, or None."""
-        return self._facts.tenant
+        return self.facts.tenant
 
     @property
     def is_sealed(self) -> bool:
@@ -121,7 +137,7 @@ class Snapshot:
     @property
     def is_suspended(self) -> bool:
         """Whether a program in it waits for tool calls."""
-        return self._facts.suspension is not None
+        return self.facts.suspension is not None
 
     @property
     def calls(self) -> tuple[SuspendedCall, ...]:
@@ -129,7 +145,12 @@ class Snapshot:
 
         What it says is as good as the snapshot: with a key, call :meth:`check` first. Raises SnapshotCorrupt.
         """
-        return suspended_calls(self._facts.suspension)
+        return suspended_calls(self.facts.suspension)
+
+    def _content(self) -> tuple[SnapshotFacts, bytes]:
+        if self._read is None:
+            self._read = _content_of(*self._parts)
+        return self._read
 
     def __bytes__(self) -> bytes:
         return self._data
@@ -147,7 +168,9 @@ class Snapshot:
         return Snapshot, (self._data,)
 
     def __repr__(self) -> str:
-        notes = [f"{self.spent.runs} runs", *["suspended"] * self.is_suspended, *["sealed"] * self.is_sealed]
+        notes = ["sealed"] * self.is_sealed
+        with suppress(SnapshotCorrupt):
+            notes = [f"{self.spent.runs} runs", *["suspended"] * self.is_suspended, *notes]
         return f"<Snapshot {bytes_text(len(self))}, {', '.join(notes)}>"
 
 
@@ -167,11 +190,15 @@ def checkpoint_of(snapshot: Snapshot, source: MachineSource) -> Checkpoint:
     return Checkpoint(pieces, facts.size, facts.stack_pointer)
 
 
-def _facts(header: bytes) -> SnapshotFacts:
-    try:
-        return SnapshotFacts.from_plain(decode(header))
-    except (MalformedValue, ValueError) as error:
-        raise SnapshotCorrupt(f"it was made by something else: {error}") from None
+def _content_of(header: bytes, body: bytes) -> tuple[SnapshotFacts, bytes]:
+    """Return the facts in a header, and the body without what belongs to them."""
+    with deferred():
+        try:
+            facts = SnapshotFacts.from_plain(decode(header))
+            suspension, body = put_pieces_back(facts.suspension, body)
+        except (MalformedValue, ValueError) as error:
+            raise SnapshotCorrupt(f"it was made by something else: {error}") from None
+    return facts if facts.suspension is None else replace(facts, suspension=suspension), body
 
 
 def _whose(tenant: str | None) -> str:

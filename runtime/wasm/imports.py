@@ -7,8 +7,7 @@ kept away by :mod:`cloche.runtime.wasm.signals`, and the recursion limit by the 
 """
 
 import ctypes
-from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol
 
 from cloche.runtime.errors import ProtocolError
 from cloche.runtime.machine_api import Handlers
@@ -36,9 +35,6 @@ MAX_FRAME = 64 * 1024 * 1024
 _MAX_ANSWER = (1 << 31) - 1
 _MAX_TIME = 1 << 63
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
 
 class Linear(Protocol):
     """The part of a guest's memory that the imports use; each raises ProtocolError outside the memory."""
@@ -64,17 +60,15 @@ class GuestImports:
     """Serves one guest's imports from its handlers.
 
     ``max_frame`` caps, in bytes, what the guest may pass or ask for at once. ``memory`` is set once the guest exists.
-    ``kept`` is an answer that the guest has not taken yet. ``in_handler`` is true while a handler runs: only then may
-    a signal's exception be raised where it arrives.
+    ``kept`` is an answer that the guest has not taken yet.
     """
 
-    __slots__ = ("_handlers", "_max_frame", "in_handler", "kept", "memory")
+    __slots__ = ("_handlers", "_max_frame", "kept", "memory")
 
     def __init__(self, handlers: Handlers, max_frame: int = MAX_FRAME) -> None:
         self._handlers = handlers
         self._max_frame = max_frame
         self.kept: bytes | None = None
-        self.in_handler = False
         self.memory: Linear = _NoMemory()
 
     def call(self, request: int, length: int, response: int, capacity: int) -> int:
@@ -86,11 +80,7 @@ class GuestImports:
         # Both before the handler acts: a bad buffer must not cost a side effect.
         frame = memory.read_for(request, length, response, capacity)
         self.kept = None
-        self.in_handler = True
-        try:
-            answer = self._handlers.call(frame)
-        finally:
-            self.in_handler = False
+        answer = self._handlers.call(frame)
         if len(answer) > capacity:
             return self._keep(answer)
         memory.write(response, answer)
@@ -108,13 +98,13 @@ class GuestImports:
         if stream not in (1, 2):
             raise ProtocolError(f"there is no output stream {stream}")
         self._check_length(length)
-        self._ask(self._handlers.write, stream, self.memory.read(pointer, length))
+        self._handlers.write(stream, self.memory.read(pointer, length))
 
     def clock(self, which: int) -> int:
         """Return a clock's nanoseconds: 0 since the epoch, 1 monotonic."""
         if which not in (0, 1):
             raise ProtocolError(f"there is no clock {which}")
-        now = self._ask(self._handlers.clock, which)
+        now = self._handlers.clock(which)
         if not -_MAX_TIME <= now < _MAX_TIME:
             raise ValueError(f"{now} nanoseconds do not fit a 64-bit clock")
         return now
@@ -123,17 +113,10 @@ class GuestImports:
         """Fill a span with random bytes."""
         self._check_length(length)
         self.memory.check(pointer, length)
-        data = self._ask(self._handlers.entropy, length)
+        data = self._handlers.entropy(length)
         if len(data) != length:
             raise ValueError(f"the entropy handler returned {len(data)} bytes instead of {length}")
         self.memory.write(pointer, data)
-
-    def _ask(self, handler: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        self.in_handler = True
-        try:
-            return handler(*args, **kwargs)
-        finally:
-            self.in_handler = False
 
     def _keep(self, answer: bytes) -> int:
         if len(answer) > _MAX_ANSWER:

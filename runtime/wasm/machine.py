@@ -109,14 +109,19 @@ class WasmMachine:
         if thread != signals.main.ident:
             return self._take_turn(request, stack_checked)
         self._control.on_main = True
-        deferral = signals.Deferral(self._control, self._host)
+        deferral = signals.main.deferral
+        if deferral is None or deferral.control is not None:
+            # Stepped by itself, or by a handler of another guest.
+            with signals.Deferral() as deferral:
+                deferral.control = self._control
+                return self._take_turn(request, stack_checked)
+        deferral.control = self._control
+        if deferral.raised is not None:
+            self._control.stop.set(deferral.raised)
         try:
-            response = self._take_turn(request, stack_checked)
-        except BaseException as error:
-            deferral.leave(error)
-            raise
-        deferral.leave()
-        return response
+            return self._take_turn(request, stack_checked)
+        finally:
+            deferral.control = None
 
     def allow(self, fuel: int | None, stop: StopSignal) -> None:
         """Do :meth:`set_fuel`, unless it is None, and end the guest as soon as it computes when this signal says so."""

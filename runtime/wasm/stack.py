@@ -9,7 +9,7 @@ from typing import Any
 
 from cloche.runtime.errors import ConfigurationError
 
-__all__ = ["HOST_ROOM", "fits", "require_room", "stack_room", "stack_size"]
+__all__ = ["HOST_ROOM", "fits", "in_greenlet", "require_room", "stack_room", "stack_size"]
 
 # What the host's own handlers may use below the deepest point of the guest.
 HOST_ROOM = 1 << 20
@@ -48,8 +48,19 @@ def stack_room() -> int:
     return room if 0 <= room <= bounds.size else 0
 
 
+def in_greenlet() -> bool:
+    """Return whether this is a greenlet other than the thread's own.
+
+    While another one runs, its stack is copied away, and the engine would not find the guest that it was running.
+    """
+    greenlet: Any = sys.modules.get("greenlet")
+    return greenlet is not None and greenlet.getcurrent().parent is not None
+
+
 def fits(wasm_stack: int) -> bool:
-    """Return whether the calling thread can run a guest with so many bytes of wasm stack."""
+    """Return whether the calling thread can run a guest with so many bytes of wasm stack, here."""
+    if "greenlet" in sys.modules and in_greenlet():
+        return False
     bounds = _bounds
     if _getcontext is None or bounds.low == 0:
         return stack_room() >= wasm_stack + HOST_ROOM
@@ -61,6 +72,8 @@ def fits(wasm_stack: int) -> bool:
 def require_room(wasm_stack: int) -> None:
     """Raise ConfigurationError unless the calling thread can run a guest with so many bytes of wasm stack."""
     if not fits(wasm_stack):
+        if in_greenlet():
+            raise ConfigurationError("greenlet", "a guest cannot run in a greenlet: call it from a thread of its own")
         raise ConfigurationError(
             "thread stack",
             f"this thread has {stack_room():,} bytes left and a guest needs {wasm_stack + HOST_ROOM:,}: start it after "

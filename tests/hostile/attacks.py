@@ -30,6 +30,9 @@ _LOGS = "tests/host_tools/unit/test_call_log.py"
 _WEB = "tests/host_tools/unit/builtin/test_web.py"
 _FUZZ = "tests/hostile/test_fuzz.py"
 _ERRORS = "tests/hostile/test_errors.py"
+_SAVING = "tests/hostile/test_saving.py"
+_SIGNALS = "tests/hostile/test_signals.py"
+_GREENLETS = "tests/hostile/test_greenlets.py"
 
 
 class Attack(NamedTuple):
@@ -268,6 +271,26 @@ CLASSES: dict[str, tuple[Attack, ...]] = {
             ),
         ),
         Attack(
+            "state-6",
+            "A program that waits with many large calls; every limit at its maximum",
+            "It can be saved, restored and resumed: the calls stand in the snapshot's body",
+            (
+                f"{_SAVING}::test_calls_that_wait_are_saved_with_all_they_were_given",
+                f"{_SAVING}::test_what_one_run_can_have_wait_is_bounded_or_can_be_saved",
+                f"{_SAVING}::test_at_every_limits_maximum",
+                f"{_SAVING}::test_as_many_calls_as_may_wait_at_the_most",
+            ),
+        ),
+        Attack(
+            "state-7",
+            "A snapshot whose header takes seconds to read",
+            "The seal is looked at first; a header is at most 4 MiB",
+            (
+                f"{_SAVING}::test_a_hostile_header_costs_nothing_before_the_seal_is_looked_at",
+                f"{_SAVING}::test_a_hostile_header_of_an_unsealed_snapshot_is_refused",
+            ),
+        ),
+        Attack(
             "state-2",
             "A snapshot whose memory is nonsense",
             "Harms only its own session",
@@ -308,6 +331,29 @@ CLASSES: dict[str, tuple[Attack, ...]] = {
             (
                 "tests/runtime/unit/wasm/test_interrupts.py::test_ctrl_c_ends_a_computing_guest",
                 f"{_BLOCKING}::test_ctrl_c_reaches_the_caller_at_once",
+            ),
+        ),
+        Attack(
+            "signal-2",
+            "The same at each line of what a session does, and at random moments",
+            "Raised exactly once; all of the run or nothing; the session can be used",
+            (
+                f"{_SIGNALS}::test_at_lines_of_all_that_a_session_does",
+                f"{_SIGNALS}::test_without_rollback_the_session_ends_or_can_be_used",
+                f"{_SIGNALS}::test_while_a_guest_that_was_lost_repeats_what_it_has_done",
+                f"{_SIGNALS}::test_from_a_thread_whose_stack_is_too_small",
+                f"{_SIGNALS}::test_at_random_moments",
+            ),
+        ),
+        Attack(
+            "thread-2",
+            "Threads patched by gevent or eventlet; greenlets that switch while a tool runs",
+            "ConfigurationError; a guest never runs on a stack that is copied away",
+            (
+                f"{_GREENLETS}::test_where_threads_are_patched_the_sandbox_is_refused",
+                f"{_GREENLETS}::test_with_threads_left_alone_greenlets_may_run_programs",
+                f"{_GREENLETS}::test_a_guest_never_runs_on_a_greenlets_stack",
+                f"{_GREENLETS}::test_two_guests_whose_tools_switch_back_and_forth",
             ),
         ),
         Attack(

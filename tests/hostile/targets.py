@@ -239,12 +239,14 @@ class Snapshots(Target):
         memory[100:104] = b"abcd"
         memory[9000:9004] = b"abcd"
         self._body = pack(memoryview(memory), self._source.pristine(), [(0, 1 << 16)])
-        super().__init__([encode(facts.as_plain()) for facts in _facts()])
+        wholes = [bytes(Snapshot.make(facts, self._body)) for facts in _facts()]
+        self._bodies = sorted({_parts_of(whole)[1] for whole in wholes})
+        super().__init__([_parts_of(whole)[0] for whole in wholes])
 
     def make(self, mutator: Mutator, noise: random.Random, huge: bool) -> bytes:
         """Return a header or a memory that was changed, with a sound checksum; seldom a changed whole."""
         kind = noise.random()
-        header, body = b"".join(self._seed(noise)), self._body
+        header, body = b"".join(self._seed(noise)), noise.choice(self._bodies)
         if kind < 0.75:
             header = super().make(mutator, noise, huge)
         elif kind < 0.95:
@@ -254,8 +256,7 @@ class Snapshots(Target):
 
     def learn(self, case: bytes) -> None:
         """Take its header as one more to start from."""
-        size = int.from_bytes(case[12:16], "little")
-        super().learn(case[24 : 24 + size])
+        super().learn(_parts_of(case)[0])
 
     def read(self, case: bytes) -> str:
         try:
@@ -268,10 +269,17 @@ class Snapshots(Target):
             session = Session(guest, LIMITS.replace(memory=1 << 20), origin)
             calls = snapshot.calls
             assert session.suspended is None or len(session.suspended.calls) == len(calls)
-            assert str(session.suspended) and repr(calls) and guest.environment.now(0) + guest.environment.now(1) >= 0
+            assert len(f"{session.suspended} {calls}") > 0
+            assert guest.environment.now(0) + guest.environment.now(1) >= 0
         except SnapshotError as error:
             return outcome_of(error)
         return f"restored, {len(calls)} calls wait"
+
+
+def _parts_of(whole: bytes) -> tuple[bytes, bytes]:
+    """Return a snapshot's header and body, as far as they are there."""
+    end = 24 + int.from_bytes(whole[12:16], "little")
+    return whole[24:end], whole[end:-32]
 
 
 def _facts() -> list[SnapshotFacts]:
@@ -284,7 +292,7 @@ def _facts() -> list[SnapshotFacts]:
     run = RunState(LIMITS, None, PendingCalls(tools, allowed=True))
     host = BridgeHandlers(tools, Environment(None, FuelClock()), Tape())
     host.begin(run, None)
-    for frame in ([0, "ask", ["Sure?"], {}], [1, 3, "ask", [], {"x": 2}]):
+    for frame in ([0, "ask", ["Sure?"], {}], [1, 3, "ask", [], {"x": 2}], [0, "ask", ["?" * 200], {}]):
         host.call(encode(frame))
     host.write(1, b"printed")
     return [

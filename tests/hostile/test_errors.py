@@ -2,12 +2,13 @@
 
 import copy
 import pickle
+import threading
 import traceback
 from typing import Any
 
 import pytest
 
-from cloche import FuelClock, FuelExhausted, GuestCrashed, GuestException, Limits, Sandbox, Snapshot
+from cloche import FuelClock, FuelExhausted, GuestCrashed, GuestException, Interrupted, Limits, Sandbox, Snapshot
 from cloche.runtime.bridge import handlers
 from cloche.runtime.values import encode
 
@@ -68,6 +69,18 @@ def test_a_program_that_waits_for_a_moment_after_the_end_of_time_ends_by_its_fue
     with Sandbox(clock=0.0, limits=Limits(fuel=500_000_000, time=None)).session() as session:
         assert isinstance(session.run(code).error, FuelExhausted)
         assert session.run("import time\ntime.time()").unwrap() == 0
+
+
+def test_a_sleep_costs_no_fuel_so_that_only_time_or_the_caller_ends_it() -> None:
+    with Sandbox(limits=Limits(fuel=500_000_000, time=None)).session() as session:
+        session.run("import time")
+        timer = threading.Timer(0.3, session.interrupt)
+        timer.start()
+        result = session.run("time.sleep(1e6)")
+        timer.join()
+    assert isinstance(result.error, Interrupted)
+    assert result.usage.fuel is not None
+    assert result.usage.fuel < 10_000_000
 
 
 def test_a_handler_that_fails_is_the_guests_error(monkeypatch: pytest.MonkeyPatch) -> None:

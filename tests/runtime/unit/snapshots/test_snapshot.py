@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cloche.runtime.bridge.environment import EnvironmentState
 from cloche.runtime.errors import ConfigurationError, SnapshotCorrupt, SnapshotError, SnapshotMismatch
 from cloche.runtime.limits import SessionBudget, Spent
+from cloche.runtime.snapshots import snapshot as snapshot_module
 from cloche.runtime.snapshots.format import KnownFacts, SnapshotFacts, join_parts
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.values import encode
@@ -153,6 +154,7 @@ def test_a_weak_key_is_refused(key: Any) -> None:
         ("budget", {"what": 1}),
         ("world", [1, 0, None, 0, 0]),
         ("world", None),
+        ("world", [None, 0, "", 0, 0]),
         ("told", [{"files": "x"}, None]),
         ("told", [None]),
         ("tenant", 4),
@@ -162,14 +164,50 @@ def test_a_weak_key_is_refused(key: Any) -> None:
 )
 def test_a_forged_header_is_refused(name: str, value: Any) -> None:
     plain = FACTS.as_plain() | {name: value}
+    forged = Snapshot.from_bytes(join_parts(encode(plain), b""))
     with pytest.raises(SnapshotCorrupt, match=name):
-        Snapshot.from_bytes(join_parts(encode(plain), b""))
+        forged.check()
+    assert repr(forged).startswith("<Snapshot ")
 
 
 @pytest.mark.parametrize("header", [b"", b"\xc1", encode(None), encode({}), encode(FACTS.as_plain() | {"more": 1})])
 def test_something_else_than_a_header_is_refused(header: bytes) -> None:
     with pytest.raises(SnapshotCorrupt, match="made by something else"):
-        Snapshot.from_bytes(join_parts(header, b""))
+        Snapshot.from_bytes(join_parts(header, b"")).check()
+
+
+def test_long_pieces_of_a_suspended_program_stand_behind_the_memory() -> None:
+    whole = {"calls": [[1, b"a" * 100, {"x": b"b" * 70}], [2, b"short"]], "out": b"c" * 1000, "no": None}
+    made = Snapshot.make(SnapshotFacts(**_fields(suspension=whole)), b"memory", KEY)
+    again = Snapshot.from_bytes(bytes(made))
+    assert (again.facts.suspension, again.body) == (whole, b"memory")
+    assert (made.facts, made.body) == (again.facts, again.body)
+    header = int.from_bytes(bytes(made)[12:16], "little")
+    assert header < len(encode(FACTS.as_plain())) + 100
+
+
+@pytest.mark.parametrize("piece", [(7,), (-1,), (1, 2), (), ("x",), (1 << 70,), (True,), (None,)])
+def test_a_forged_piece_is_refused(piece: Any) -> None:
+    plain = FACTS.as_plain() | {"suspension": {"out": piece}}
+    with pytest.raises(SnapshotCorrupt, match="made by something else"):
+        _ = Snapshot.from_bytes(join_parts(encode(plain), b"memory")).facts
+
+
+def test_until_the_seal_fits_not_even_the_header_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(header: bytes) -> Any:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr(snapshot_module, "decode", read)
+    for data in (bytes(SEALED), bytes(PLAIN), join_parts(b"\x90" * 1_000_000, b"")):
+        with pytest.raises(SnapshotMismatch, match="key"):
+            Snapshot.from_bytes(data).check(key=KEY[::-1], tenant="acme")
+
+
+def test_a_header_has_a_bound() -> None:
+    with pytest.raises(ConfigurationError):
+        Snapshot.make(SnapshotFacts(**_fields(tools=tuple(f"tool_{n:050}" for n in range(100_000)))), b"")
+    with pytest.raises(SnapshotCorrupt, match="its header is larger"):
+        Snapshot.from_bytes(b"\x93cloche\n\x01\0\0\0" + (5 << 20).to_bytes(4, "little") + bytes(5 << 20))
 
 
 def _fields(**changes: Any) -> dict[str, Any]:
