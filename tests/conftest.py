@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.host_tools.unit.external.hub_server import HubServer
+
+# How fast examples are made and run says something about the machine only: these tests pass on an overloaded one.
+settings.register_profile("cloche", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cloche")
 
 # A shell's background jobs ignore SIGINT, and so would every process that a test starts, Ctrl-C or not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

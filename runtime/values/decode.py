@@ -39,6 +39,8 @@ _KEYED: Final = frozenset((str, bytes, float, bool, type(None)))
 """Types of which only a few can share a hash, or whose hash is keyed per process."""
 
 _FEW: Final = 24
+_MAX_SHARING: Final = 8
+"""How many different fractions of one message may share a hash of their two numbers."""
 
 
 def check_spread(keys: Iterable[object]) -> None:
@@ -78,6 +80,7 @@ class _GuardedDecoder:
         self._room = room
         self._new_shapes = 0
         self._open_marks = 0
+        self._fractions: dict[int, list[tuple[int, int]]] = {}
         self._build: dict[int, Callable[[list[Any]], Any]] = {
             codes.TUPLE: tuple,
             codes.SET: self._set,
@@ -104,7 +107,10 @@ class _GuardedDecoder:
         reader = KEYED.get(code) or UNKEYED.get(code)
         if reader is None:
             raise MalformedValue(f"an extension of unknown code {code}")
-        return reader(data)
+        value = reader(data)
+        if code == codes.FRACTION:
+            self._check_parts((value.numerator, value.denominator))
+        return value
 
     def on_array(self, items: list[Any]) -> Any:
         """A list, or what the mark at its head says."""
@@ -124,6 +130,15 @@ class _GuardedDecoder:
         if Timestamp in map(type, mapping) or Timestamp in map(type, mapping.values()):
             raise MalformedValue("a timestamp extension")
         return mapping
+
+    def _check_parts(self, parts: tuple[int, int]) -> None:
+        # From Python 3.12 on, each hash of a fraction is kept in a table of the whole process, by its two numbers, in
+        # which they could be made to collide without end. Honest ones do where the numerators are -1 and -2.
+        sharing = self._fractions.setdefault(hash(parts), [])
+        if parts not in sharing:
+            sharing.append(parts)
+            if len(sharing) > _MAX_SHARING:
+                raise MalformedValue("fractions made to collide")
 
     def _set(self, items: list[Any]) -> set[Any]:
         check_spread(items)

@@ -43,7 +43,9 @@ def session() -> Iterator[Session]:
         yield session
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(value=PLAIN)
 def test_both_codecs_agree(session: Session, value: Any) -> None:
     session.set("value", value)
@@ -79,7 +81,9 @@ def test_damaged_bytes_are_no_value(session: Session, data: bytes) -> None:
     assert session.run(f"_cloche.unpack({data!r}) is NotImplemented").unwrap() is True
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.binary(max_size=60))
 def test_any_bytes_are_read_alike_or_left_to_the_other_codec(session: Session, data: bytes) -> None:
     program = (

@@ -124,7 +124,7 @@ def test_bad_requests_are_answered(guest: "Guest", request_values: list[Any]) ->
     assert error["kind"] == "exception"
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.binary(max_size=40))
 def test_any_bytes_are_answered(guest: "Guest", data: bytes) -> None:
     from cloche_guest.step import step

@@ -198,7 +198,9 @@ def test_a_program_that_breaks_the_prelude(box: Sandbox) -> None:
         street.check()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=5))
 def test_random_frames_end_in_an_answer_or_a_typed_error(box: Sandbox, frames: list[bytes]) -> None:
     with box.session() as session:

@@ -75,21 +75,27 @@ def shape(value: Any) -> Any:
     return type(value), repr(value)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(values)
 def test_a_variable_comes_back(session: Session, value: Any) -> None:
     session.set("value", value)
     assert shape(session.get("value")) == shape(value)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(values)
 def test_a_value_passes_through_a_tool(session: Session, value: Any) -> None:
     session.set("value", value)
     assert shape(session.run("same(value)").unwrap()) == shape(value)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(values)
 def test_guest_and_host_agree_on_the_text_of_a_value(session: Session, value: Any) -> None:
     session.set("value", value)

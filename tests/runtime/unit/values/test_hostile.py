@@ -194,6 +194,15 @@ def test_keys_made_to_collide(kind: str) -> None:
     refused(packb([MARKS[codes.FROZENSET], *keys]))
 
 
+def test_fractions_whose_numbers_collide_are_refused_wherever_they_stand() -> None:
+    """From Python 3.12 on, hashing these by and by fills a table of the whole process with one hash."""
+    colliding = [ext(codes.FRACTION, struct.pack(">H", len(big(k * M61))) + big(k * M61) + b"\1") for k in range(1, 20)]
+    refused(b"\xdc" + struct.pack(">H", len(colliding)) + b"".join(colliding))
+    honest = [Fraction(top, bottom) for top in (-2, -1, 1, 2) for bottom in range(1, 2_000, 2)] * 2
+    assert decode(encode(honest)) == honest
+    assert decode(encode(set(honest))) == set(honest)
+
+
 def test_a_budget_is_kept() -> None:
     flood = b"\xdd" + struct.pack(">I", 3 << 20) + b"\x80" * (3 << 20)
     with pytest.raises(MalformedValue, match="more than the receiver allows"):

@@ -3,7 +3,7 @@
 import gc
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloche.runtime.errors import ProtocolError
@@ -237,7 +237,7 @@ def test_memory_that_the_guest_grew_itself(make: Maker, handlers: FakeHandlers) 
 u32 = st.integers(0, (1 << 32) - 1) | st.integers(SIZE - 20, SIZE + 20) | st.integers(0, 100)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(u32, u32, u32, u32, st.binary(max_size=200))
 def test_no_numbers_reach_outside_the_memory(a: int, b: int, c: int, d: int, reply: bytes) -> None:
     content = bytearray(SIZE)
