@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from cloche import ConfigurationError, Sandbox, tool
-from cloche.runtime import threads
 from cloche.runtime.wasm import stack
 
 greenlet = pytest.importorskip("greenlet")
@@ -122,6 +122,6 @@ def test_the_error_names_who_patched_the_threads(monkeypatch: pytest.MonkeyPatch
         return 1
 
     monkeypatch.setattr(get_ident, "__module__", "eventlet.green.thread")
-    monkeypatch.setattr(threads.threading, "get_ident", get_ident)
+    monkeypatch.setattr(threading, "get_ident", get_ident)
     with pytest.raises(ConfigurationError, match="patched by eventlet"):
         Sandbox()

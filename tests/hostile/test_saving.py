@@ -82,7 +82,8 @@ def test_at_every_limits_maximum(name: str) -> None:
         waiting(session, 3, 100_000, printed=10_000)
         assert saved_and_resumed(box, session, 3) == 3
     if row.liftable:
-        box = Sandbox(tools=[ask], limits=Limits(**{name: None}))
+        lifted: dict[str, Any] = {name: None}
+        box = Sandbox(tools=[ask], limits=Limits(**lifted))
         with box.session() as session:
             waiting(session, 1, 10)
             assert saved_and_resumed(box, session, 1) == 1
