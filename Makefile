@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test again guest bench lint types docs package fuzz clean help
+.PHONY: demo test again guest bench lint types docs package fuzz soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -45,6 +45,12 @@ $(READY): pyproject.toml
 
 fuzz: guest ## ten million forged messages for the host's readers, half an hour; FLAGS="--cases 100000" for fewer
 	$(BIN)/python -m tests.hostile.fuzz $(FLAGS)
+
+soak: guest ## a million mixed runs in one process, about half an hour; FLAGS="--runs 20000" for fewer
+	$(BIN)/python -m tests.hostile.soak $(FLAGS)
+
+kills: guest ## a thousand processes killed while they save, and losses of power, some ten minutes
+	$(BIN)/python -m tests.hostile.kills $(FLAGS)
 
 clean: ## remove the environments and the installed image (the build cache stays)
 	rm -rf .venv .venv-* dist site runtime/image/*.wasm runtime/image/*.json runtime/image/licenses

@@ -30,6 +30,8 @@ _LOGS = "tests/host_tools/unit/test_call_log.py"
 _WEB = "tests/host_tools/unit/builtin/test_web.py"
 _FUZZ = "tests/hostile/test_fuzz.py"
 _ERRORS = "tests/hostile/test_errors.py"
+_KILLS = "tests/hostile/test_kills.py"
+_SOAK = "tests/hostile/test_soak.py"
 _SAVING = "tests/hostile/test_saving.py"
 _SIGNALS = "tests/hostile/test_signals.py"
 _GREENLETS = "tests/hostile/test_greenlets.py"
@@ -253,6 +255,12 @@ CLASSES: dict[str, tuple[Attack, ...]] = {
             ),
         ),
         Attack(
+            "use-5",
+            "A million runs of every kind in one process",
+            "Memory, files, threads and latency stay as they are",
+            (f"{_SOAK}::test_runs_of_all_kinds_leave_no_files_and_no_threads",),
+        ),
+        Attack(
             "use-4",
             "Buffers that the host keeps: output, records, messages, tracebacks, values",
             "Bounded by Limits, each with its error",
@@ -314,6 +322,15 @@ CLASSES: dict[str, tuple[Attack, ...]] = {
                 "tests/runtime/real/snapshots/test_crash.py::test_killed_at_any_moment",
                 "tests/runtime/real/suspension/test_kills.py::"
                 "test_two_hundred_cycles_and_no_acknowledged_state_is_lost",
+            ),
+        ),
+        Attack(
+            "state-8",
+            "Processes killed while they save under a lock; a loss of power that drops what was not synced",
+            "What was acknowledged is there, once; the lock is free",
+            (
+                f"{_KILLS}::test_processes_that_are_killed_lose_and_double_nothing",
+                f"{_KILLS}::test_a_loss_of_power_loses_nothing_that_was_acknowledged",
             ),
         ),
         Attack(

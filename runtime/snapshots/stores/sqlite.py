@@ -77,6 +77,7 @@ class SQLiteStore:
     def _transaction(self) -> Generator[sqlite3.Connection, None, None]:
         # A connection for each: it belongs to one thread, and opening one costs a fraction of what a commit does.
         with closing(sqlite3.connect(self.path, timeout=_PATIENCE)) as connection:
-            connection.execute("PRAGMA synchronous = FULL")
+            # EXTRA, not FULL: the journal's removal is what commits, and has to be on the disk too.
+            connection.execute("PRAGMA synchronous = EXTRA")
             with connection:
                 yield connection
