@@ -76,8 +76,8 @@ def test_what_one_run_can_have_wait_is_bounded_or_can_be_saved() -> None:
 @pytest.mark.parametrize("name", LIMITS)
 def test_at_every_limits_maximum(name: str) -> None:
     row = LIMITS[name]
-    changes: dict[str, Any] = {name: row.maximum}
-    box = Sandbox(tools=[ask], limits=Limits(**{"time": 300, "fuel": None} | changes))
+    settings: dict[str, Any] = {"time": 300, "fuel": None, name: row.maximum}
+    box = Sandbox(tools=[ask], limits=Limits(**settings))
     with box.session() as session:
         waiting(session, 3, 100_000, printed=10_000)
         assert saved_and_resumed(box, session, 3) == 3
