@@ -215,7 +215,7 @@ class _Machine:
 class _Source:
     """Makes them, of an image of two pages."""
 
-    digest, metered, min_memory = "ab" * 32, True, 1 << 16
+    digest, metered, min_memory, caps = "ab" * 32, True, 1 << 16, None
 
     def __init__(self) -> None:
         self._pristine = memoryview(bytes(1 << 16))

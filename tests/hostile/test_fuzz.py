@@ -13,9 +13,9 @@ def test_no_reader_raises_an_untyped_error(name: str) -> None:
     fuzzer = Fuzzer(name, SEED)
     fuzzer.read_corpus()
     fuzzer.run(CASES // len(TARGETS))
-    assert [error for _, error in fuzzer.findings] == []
+    assert [error for _, error in fuzzer.found.findings] == []
     # Cases that all end at the first check would prove nothing.
-    assert len(fuzzer.outcomes) >= 5
+    assert len(fuzzer.found.outcomes) >= 5
 
 
 @pytest.mark.parametrize("name", TARGETS)
