@@ -4,7 +4,7 @@ from collections.abc import Generator
 from typing import Any
 
 from cloche.agent.base import MultiStepAgent
-from cloche.agent.errors import StepProblem
+from cloche.agent.errors import ReplyUnparsable, StepProblem
 from cloche.agent.loop.call_tools import CallTools
 from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
@@ -79,9 +79,18 @@ class ToolCallingAgent(MultiStepAgent):
         self.state = {}
 
     def _answers(self, step: ActionStep, reply: Reply) -> bool:
-        """Return whether a reply without a call is the answer: it is if it is text behind a result, and complete."""
-        before = self.memory.actions[-1:]
-        return bool(step.output) and not reply.cut_off and any(one.outcomes and one.error is None for one in before)
+        """Return whether a reply without a call is the answer, which it is if it is complete, and behind a result.
+
+        So is a text behind another one that was refused: asking a third time brings no call either. But it has to be
+        prose, and no call that could not be read.
+        """
+        before = self.memory.steps[-1:]
+        if not step.output or reply.cut_off or not before or not isinstance(before[0], ActionStep):
+            return False
+        if any(outcome.outcome == "returned" for outcome in before[0].outcomes):
+            return True
+        is_prose = not any(mark in step.output for mark in ("{", "<", *self.tools))
+        return is_prose and before[0].error is not None and before[0].error.type == ReplyUnparsable.__name__
 
     def _schemas(self) -> tuple[dict[str, Any], ...]:
         return tuple(_schema(name, tool) for name, tool in self.tools.items())

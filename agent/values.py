@@ -1,12 +1,13 @@
 """Values as plain data and as text of bounded length, whatever a program or a tool made of them."""
 
 import math
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 from pydantic_core import from_json, to_json
 
-__all__ = ["error_text", "plain", "safe_repr", "safe_str", "shorten"]
+__all__ = ["Mask", "error_text", "masker", "plain", "safe_repr", "safe_str", "shorten"]
 
 _MAX_DEPTH = 50
 _MAX_PLAIN = 2_000
@@ -63,6 +64,48 @@ def plain(value: Any) -> Any:
 
 def _plain_text(value: Any) -> str:
     return safe_repr(value, _MAX_PLAIN)[: 2 * _MAX_PLAIN]
+
+
+Mask = Callable[[str], str] | Iterable["str | re.Pattern[str]"] | None
+"""What hides secrets in text: a function from text to text, or secrets and patterns, each replaced by ``***``."""
+
+
+def masker(mask: Mask) -> Callable[[Any], Any]:
+    """Return a function that hides secrets in plain data: in each text of it, keys of dicts included.
+
+    A single text is not a mask, as it would be taken for a list of letters: TypeError.
+    """
+    if mask is None:
+        return lambda value: value
+    if isinstance(mask, str):
+        raise TypeError(f"mask must be a function, or a list of secrets and patterns, such as [{mask!r}]")
+    hide = mask if callable(mask) else _hiding(list(mask))
+    return lambda value: _masked(value, hide)
+
+
+def _hiding(secrets: "list[str | re.Pattern[str]]") -> Callable[[str], str]:
+    # The longest first: one may begin with another.
+    texts = sorted((one for one in secrets if isinstance(one, str) and one), key=len, reverse=True)
+    patterns = [re.compile("|".join(map(re.escape, texts)))] if texts else []
+    patterns += [one for one in secrets if not isinstance(one, str)]
+
+    def hide(text: str) -> str:
+        for pattern in patterns:
+            text = pattern.sub("***", text)
+        return text
+
+    return hide
+
+
+def _masked(value: Any, hide: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, dict):
+        items: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return {_masked(key, hide): _masked(item, hide) for key, item in items.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(item, hide) for item in cast("list[Any]", value)]
+    return value
 
 
 _BRACKETS: dict[type[Any], tuple[str, str]] = {

@@ -1,9 +1,10 @@
 """Runs as files of JSON lines."""
 
+import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,33 +13,48 @@ from cloche.agent.events import (
     AgentEvent,
     CodeFinished,
     ModelFinished,
+    ModelStarted,
     PlanMade,
     Printed,
     RunEnded,
+    RunStarted,
     StepEnded,
     TextDelta,
     ToolCallEnded,
     ToolCallStarted,
 )
-from cloche.agent.messages import TokenUsage
+from cloche.agent.messages import Image, Message, TokenUsage
 from cloche.agent.observations import outcomes_of
-from cloche.agent.values import error_text, plain, safe_repr, shorten
+from cloche.agent.values import Mask, error_text, masker, plain, safe_repr, shorten
+from cloche.runtime._imports import installed_version
 
-__all__ = ["RunRecorder"]
+__all__ = ["RunRecorder", "is_call_of"]
 
 _MAX_TEXT = 20_000
+_MAX_PROMPT = 200_000
 
 
 class RunRecorder:
     """An observer that appends each event of a run to a file: one JSON object per line, as ``cloche trace`` reads it.
 
     Each has ``event``, ``time`` (seconds since the epoch), ``agent``, ``run`` and what the event holds; texts are cut
-    to 20,000 characters. Prompts are not written. Safe to use by several agents and threads at once. Runs of managed
-    agents are written too; their ``parent`` is the run they worked for.
+    to 20,000 characters. Runs of managed agents are written too; their ``parent`` is the run they worked for. Safe to
+    use by several agents and threads at once.
+
+    What the model was asked is written too: ``model_started`` names messages and tool schemas by their hashes, and a
+    ``content`` line before it has each that the recorder has not written yet, messages cut to 200,000 characters and
+    without the data of images. ``run_started`` has Cloche's version.
+
+    ``prompts``  whether they are written. Default True.
+    ``mask``     hides secrets in every text: a function from text to text, or a list of secrets and compiled patterns,
+                 each of which becomes ``***``. It is applied before anything is hashed or written. Default: nothing.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, prompts: bool = True, mask: Mask = None) -> None:
         self._path = Path(path)
+        self._prompts = prompts
+        self._masked = masker(mask)
+        self._written: set[str] = set()
         self._lock = threading.Lock()
 
     def __call__(self, event: AgentEvent) -> None:
@@ -46,10 +62,55 @@ class RunRecorder:
         if type(event) in _PIECES:
             return
         head = {"event": _name(event), "time": time.time(), "agent": event.agent, "run": event.run_id}
-        shape: Callable[[Any], dict[str, Any]] = _SHAPES.get(type(event), _fields)
-        line = json.dumps(head | shape(event), ensure_ascii=False, default=safe_repr)
+        contents = list(self._contents(event)) if isinstance(event, ModelStarted) and self._prompts else []
+        if isinstance(event, ModelStarted):
+            told = {"purpose": event.purpose, "messages": event.messages}
+            shaped = told | ({"content": [hash for hash, _ in contents]} if contents else {})
+        else:
+            shape: Callable[[Any], dict[str, Any]] = _SHAPES.get(type(event), _fields)
+            shaped = self._masked(shape(event))
         with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+            for hash, content in contents:
+                if hash not in self._written:
+                    self._written.add(hash)
+                    file.write(_line({"event": "content", "hash": hash, **content}))
+            file.write(_line(head | shaped))
+
+    def _contents(self, event: ModelStarted) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each message and the tool schemas of a request with its hash."""
+        if event.request is None:
+            return
+        parts = [*map(_message, event.request.messages)]
+        if event.request.tools:
+            parts.append({"tools": list(event.request.tools)})
+        for part in parts:
+            content = self._masked(plain(part))
+            yield hashlib.sha256(_line(content).encode()).hexdigest()[:32], content
+
+
+def is_call_of(agent: str, request: str, tool: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Return whether a tool call is the one by which a manager had ``agent`` work on ``request``."""
+    return tool == agent and bool(agent) and kwargs.get("task", next(iter(args), None)) == request
+
+
+def _line(value: dict[str, Any]) -> str:
+    return f"{json.dumps(value, ensure_ascii=False, default=safe_repr)}\n"
+
+
+def _message(message: Message) -> dict[str, Any]:
+    """Return a message as it is written: without the data of images, which would be most of the file."""
+    images = [_image(part) for part in message.content if isinstance(part, Image)]
+    calls = [{"name": call.name, "arguments": call.arguments or call.raw} for call in message.tool_calls]
+    return {
+        "role": message.role,
+        "text": shorten(message.text, _MAX_PROMPT),
+        **({"images": images} if images else {}),
+        **({"tool_calls": calls} if calls else {}),
+    }
+
+
+def _image(image: Image) -> str:
+    return image.url or f"{image.media_type}, {3 * len(image.data) // 4:,} bytes"
 
 
 def _name(event: AgentEvent) -> str:
@@ -110,6 +171,10 @@ def _tool(event: ToolCallEnded) -> dict[str, Any]:
     }
 
 
+def _started(event: RunStarted) -> dict[str, Any]:
+    return {**_fields(event), "cloche": installed_version()}
+
+
 def _ended(event: RunEnded) -> dict[str, Any]:
     result = event.result
     return {
@@ -132,6 +197,7 @@ def _fields(event: AgentEvent) -> dict[str, Any]:
 _PIECES = frozenset({TextDelta, Printed, ToolCallStarted})
 _SHAPES: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
     ModelFinished: _model,
+    RunStarted: _started,
     PlanMade: lambda event: {"plan": shorten(event.step.plan, _MAX_TEXT)},
     CodeFinished: _code,
     ToolCallEnded: _tool,

@@ -2,12 +2,14 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+import cloche
 from cloche.agent import (
     CodeAgent,
     ModelUnavailable,
@@ -53,7 +55,7 @@ def record(path: Path) -> list[dict[str, Any]]:
 
 def test_a_record_has_a_line_for_each_event(tmp_path: Path) -> None:
     lines = record(tmp_path / "run.jsonl")
-    events = [line["event"] for line in lines]
+    events = [line["event"] for line in lines if line["event"] != "content"]
     assert events[:4] == ["run_started", "model_started", "model_finished", "plan_made"]
     assert events.count("run_started") == events.count("run_ended") == 2
     tools = [line for line in lines if line["event"] == "tool_call_ended"]
@@ -157,14 +159,21 @@ def test_spans_hang_together_and_carry_the_conventional_names() -> None:
     by_id = {span.context.span_id: span for span in spans}
     above = {span.name: by_id[span.parent.span_id].name if span.parent else "" for span in spans}
     assert above["invoke_agent top"] == ""
-    assert above["invoke_agent low"] == "run python"
+    assert above["invoke_agent low"] == "execute_tool low"
+    assert above["execute_tool low"] == "run python"
     assert above["execute_tool shout"] == "run python"
     assert above["run python"].startswith("step")
     top = next(span for span in spans if span.name == "invoke_agent top")
     assert top.attributes["gen_ai.agent.name"] == "top"
     assert top.attributes["openinference.span.kind"] == "AGENT"
     assert top.attributes["cloche.cost_usd"] == 1.0
-    chat = next(span for span in spans if span.name == "chat")
+    chat = next(span for span in spans if span.name == "chat ScriptedModel")
+    assert (chat.attributes["gen_ai.agent.name"], chat.attributes["gen_ai.request.model"]) == ("top", "ScriptedModel")
+    assert chat.attributes["llm.input_messages.0.message.role"] == "system"
+    assert "You solve tasks" in chat.attributes["llm.input_messages.0.message.content"]
+    asked = json.loads(chat.attributes["gen_ai.input.messages"])
+    assert [message["role"] for message in asked] == ["system", "user", "user"]
+    assert chat.instrumentation_scope.version == cloche.__version__
     assert chat.attributes["gen_ai.usage.input_tokens"] > 0
     assert chat.attributes["gen_ai.operation.name"] == "chat"
     run = next(span for span in spans if span.name == "run python")
@@ -177,4 +186,108 @@ def test_content_can_be_left_out_and_no_span_stays_open() -> None:
     spans = spans_of(ToolCallingAgent([shout], ScriptedModel(lines)), content=False)
     assert "secret" not in str([dict(span.attributes) for span in spans.values()]).lower()
     names = sorted(name.rsplit(" ", 1)[0] for name in spans)
-    assert names == ["chat", "chat", "execute_tool shout", "invoke_agent", "step 1", "step 2"]
+    model = "chat ScriptedModel"
+    assert names == [model, model, "execute_tool shout", "invoke_agent", "step 1", "step 2"]
+
+
+def test_secrets_are_masked_in_records_and_in_spans(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    secrets: list[Any] = ["hunter2", re.compile(r"sk-\w+")]
+    lines: list[Line] = [
+        ToolRequest(id="1", name="shout", arguments={"text": "hunter2 sk-abc"}),
+        ModelUnavailable("hunter2 failed"),
+    ]
+    agent = ToolCallingAgent([shout], ScriptedModel(lines), instructions="The key is sk-abc.")
+    agent.settings.observers = [RunRecorder(path, mask=secrets)]
+    agent.run("The password is hunter2.", return_full_result=True)
+    written = path.read_text(encoding="utf-8")
+    assert "hunter2" not in written
+    assert "sk-abc" not in written
+    assert "The password is ***." in written
+    spans = spans_of(ToolCallingAgent([shout], ScriptedModel(lines)), mask=secrets)
+    shown = str([(dict(span.attributes), span.status.description) for span in spans.values()])
+    assert "hunter2" not in shown
+    assert "sk-abc" not in shown
+    with pytest.raises(TypeError, match="a list of secrets"):
+        RunRecorder(path, mask="hunter2")
+
+
+def test_what_was_asked_is_in_the_record_once(tmp_path: Path) -> None:
+    lines = record(tmp_path / "run.jsonl")
+    contents = [line for line in lines if line["event"] == "content"]
+    assert len({line["hash"] for line in contents}) == len(contents)
+    systems = [line["text"] for line in contents if line.get("role") == "system"]
+    assert len(systems) == 2
+    assert all("You solve tasks" in text for text in systems)
+    started = [line for line in lines if line["event"] == "run_started"]
+    assert all(line["cloche"] == cloche.__version__ and line["model"] == "ScriptedModel" for line in started)
+    (top,) = read_record(tmp_path / "run.jsonl")
+    asked = [entry.prompt for entry in top.entries if entry.kind == "model"]
+    # The plan's question is asked once; then each step adds what was said, and what came of it.
+    assert [[content["role"] for content in prompt] for prompt in asked[:3]] == [
+        ["system", "user", "user"],
+        ["system", "user", "assistant", "user"],
+        ["system", "user", "assistant", "user", "assistant", "user"],
+    ]
+
+
+def test_tool_schemas_are_in_the_record_and_prompts_may_be_left_out(tmp_path: Path) -> None:
+    def contents(path: Path, **options: Any) -> list[dict[str, Any]]:
+        call = ToolRequest(id="1", name="final_answer", arguments={"answer": 1})
+        agent = ToolCallingAgent([shout], ScriptedModel([call]), observers=[RunRecorder(path, **options)])
+        assert agent.run("t") == 1
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [line for line in lines if line["event"] == "content"]
+
+    (tools,) = [line["tools"] for line in contents(tmp_path / "one.jsonl") if "tools" in line]
+    assert [tool["name"] for tool in tools] == ["shout", "final_answer"]
+    assert contents(tmp_path / "two.jsonl", prompts=False) == []
+
+
+def test_the_page_has_totals_links_folds_and_each_thing_once(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    record(path)
+    one = as_html(read_record(path))
+    assert "<nav" not in one
+    assert "success, 3 steps" in one
+    bars = re.findall(r'<a class="(?:model|code|tool)" href="#([\w-]+)"', one)
+    assert bars
+    assert all(one.count(f'id="{bar}"') == 1 for bar in bars)
+    # The program stands in its box, and in the prompts that show it to the model again, which are folded.
+    unfolded = re.sub(r'<details class="prompt">.*?</details>', "", one, flags=re.DOTALL)
+    assert unfolded.count("print(x)") == 1
+    assert (
+        unfolded.index("<code>low('say hi')</code>") < unfolded.index("<h2>low") < unfolded.index("ZeroDivisionError")
+    )
+    assert "<code>shout('hi')</code>" in unfolded
+    record(path)
+    two = as_html(read_record(path))
+    assert two.count('<li><a href="#run') == 2
+
+
+def test_an_error_without_a_program_and_long_texts_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    lines = ["no program", code("for i in range(200): print('row', i)"), code("final_answer(1)")]
+    with CodeAgent([], ScriptedModel(lines), observers=[RunRecorder(path)]) as agent:
+        agent.run("t")
+    runs = read_record(path)
+    page = as_html(runs)
+    assert "there is no code in the reply" in page
+    assert '<details class="long"><summary><pre>Printed:\nrow 0' in page
+    assert "row 199" in page
+    assert "row 199" in as_text(runs)
+    assert "there is no code in the reply" in as_text(runs)
+
+
+def test_runs_of_one_agent_stand_below_their_own_calls(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    low = CodeAgent([], ScriptedModel([code("final_answer(1)")] * 2), name="low", description="d")
+    both = code("import asyncio\nawait asyncio.gather(low('first'), low(task='second'))")
+    model = ScriptedModel([both, code("final_answer(2)")])
+    with CodeAgent([], model, managed_agents=[low], observers=[RunRecorder(path)]) as agent:
+        agent.run("t")
+    (top,) = read_record(path)
+    calls = [entry for entry in top.entries if entry.kind == "tool"]
+    assert sorted(run.request for call in calls for run in call.runs) == ["first", "second"]
+    assert all(run.request in str(call.fields["arguments"]) for call in calls for run in call.runs)
+    assert top.strays == []

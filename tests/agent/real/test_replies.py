@@ -119,6 +119,15 @@ def test_text_without_any_result_is_asked_for_again() -> None:
     assert "no tool call" in agent.memory.actions[0].observation
 
 
+def test_text_that_is_given_twice_is_the_answer_unless_it_looks_like_a_call() -> None:
+    agent = ToolCallingAgent([note], ScriptedModel(["It is a.", "It is a, I am sure."]))
+    assert agent.run("t") == "It is a, I am sure."
+    broken = '{"name": "note", "arguments": '
+    answer = ToolRequest(id="1", name="final_answer", arguments={"answer": "b"})
+    agent = ToolCallingAgent([note], ScriptedModel([broken, broken, "I call note.", answer]))
+    assert agent.run("t") == "b"
+
+
 def test_a_bad_call_beside_a_good_one_is_told() -> None:
     text = '{"name": "note", "arguments": {"text": "a"}} {"name": "note", "arguments": {"text": }}'
     lines: list[Any] = [text, ToolRequest(id="1", name="final_answer", arguments={"answer": "b"})]
