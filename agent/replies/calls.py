@@ -146,7 +146,7 @@ def _calls(value: Any, schemas: Schemas) -> Iterator[ToolRequest]:
             yield from _calls(item, schemas)
     elif isinstance(value, dict):
         item = cast("dict[str, Any]", value)
-        for key in ("tool_calls", "function_call", "tool_call"):
+        for key in ("tool_calls", "function_call", "tool_call", "tool_uses", "functionCall"):
             if isinstance(item.get(key), list | dict):
                 yield from _calls(item[key], schemas)
                 return
@@ -268,6 +268,9 @@ _MARKED = re.compile(
     rf"(?:{_SEPARATOR}|<\|tool_call_argument_begin\|>)?\s*(?:```(?:json)?)?\s*(?=[{{\[])"
     # Mistral: [TOOL_CALLS]name{...} or [TOOL_CALLS]name[ARGS]{...}.
     rf"|\[TOOL_CALLS\]\s*({_NAME})\s*(?:\[CALL_ID\]{_NAME})?\s*(?:\[ARGS\])?\s*(?=\{{)"
+    # gpt-oss: to=functions.name <|constrain|>json<|message|>{...}; Qwen's agent: two lines with flowers.
+    rf"|\bto=functions\.({_NAME})[^{{\n]{{0,80}}<\|message\|>\s*(?=\{{)"
+    rf"|✿FUNCTION✿:\s*({_NAME})\s*✿ARGS✿:\s*(?=\{{)"
     # Llama and Qwen: <function=name>{...}.
     rf"|<function=[\"']?({_NAME})[\"']?>\s*(?=\{{)"
     # ReAct: Action: name, then Action Input: {...}.

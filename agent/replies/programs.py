@@ -42,10 +42,10 @@ _ALIASES = (
     ("<|python_tag|>", "<|eom_id|>"),
     ("<|python_start|>", "<|python_end|>"),
 )
-_ENDS = ("<end_code>", "<end_action>", "<|im_end|>", "<|eot_id|>")
+_ENDS = ("<end_code>", "</end_code>", "<end_action>", "<|im_end|>", "<|eot_id|>")
 
 # A fence begins a line, behind a list's or a quotation's mark; or it follows text and names Python.
-_FENCE = r"(?:^(?P<indent>[ \t]*(?:(?:[-*+>]|\d+[.)])[ \t]+)?)|(?<=[ \t:]))(?P<ticks>`{3,}|~{3,})(?P<info>[^\n`]*)$"
+_FENCE = r"(?:^(?P<indent>[ \t]*(?:(?:[-*+>]|\d+[.)])[ \t]+)?)|(?<=[ \t:>\]]))(?P<ticks>`{3,}|~{3,})(?P<info>[^\n`]*)$"
 _FENCE_LINE = re.compile(r"^[ \t>]*(?P<ticks>`{3,}|~{3,})(?P<info>[^\n`]*)$", re.MULTILINE)
 _INLINE_FENCE = r"(?P<one>`{3,})(?:python|py)[ \t]+(?=\S)"
 _OBSERVATION = r"^Observations?:"
