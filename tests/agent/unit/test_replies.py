@@ -1,6 +1,7 @@
 """Reasoning, programs and tool calls in what models write."""
 
 import contextlib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,13 +17,17 @@ from cloche.agent.replies.calls import arguments_of, find_tool_calls, literal_an
 from cloche.agent.replies.programs import find_code, read_reply
 from cloche.agent.replies.reasoning import without_reasoning
 
+from .replies import families
 from .replies.calls import CALLS, SCHEMAS
 from .replies.programs import PROGRAMS
 
 TAGS = ("<code>", "</code>")
+# Those of any model, then each family's own.
+ALL_PROGRAMS = [*PROGRAMS, *(row for rows in families.PROGRAMS.values() for row in rows)]
+ALL_CALLS = [*CALLS, *(row for rows in families.CALLS.values() for row in rows)]
 
 
-@pytest.mark.parametrize(("text", "code"), PROGRAMS)
+@pytest.mark.parametrize(("text", "code"), ALL_PROGRAMS)
 def test_code_is_found_however_models_mark_it(text: str, code: str | None) -> None:
     if code is None:
         with pytest.raises(ReplyUnparsable, match="final_answer"):
@@ -53,7 +58,7 @@ def test_any_text_gives_tool_calls_or_a_typed_error(text: str) -> None:
         assert all(call.arguments is not None for call in find_tool_calls(text))
 
 
-@pytest.mark.parametrize(("text", "calls"), CALLS)
+@pytest.mark.parametrize(("text", "calls"), ALL_CALLS)
 def test_tool_calls_are_found_in_text(text: str, calls: list[tuple[str, dict[str, Any] | None]] | None) -> None:
     if calls is None:
         with pytest.raises(ReplyUnparsable, match="final_answer"):
@@ -195,3 +200,13 @@ def test_a_literal_answer_is_unwrapped_where_text_was_asked_for(text: str, answe
 def test_a_native_call_of_final_answer_is_unwrapped_too() -> None:
     call = ToolRequest(id="1", name="final_answer", arguments={"answer": 42})
     assert literal_answer(Message(role="assistant", tool_calls=(call,)), None) == 42
+
+
+def test_the_comparison_counts_these_replies() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "comparison.md").read_text(encoding="utf-8")
+    counts = {name: len(families.PROGRAMS[name]) + len(families.CALLS[name]) for name in families.PROGRAMS}
+    counts |= {"any": len(PROGRAMS) + len(CALLS), "**all**": len(ALL_PROGRAMS) + len(ALL_CALLS)}
+    assert counts["**all**"] >= 150
+    for name, count in counts.items():
+        bold = "**" if name == "**all**" else ""
+        assert f"| {name} | {bold}{count}{bold} | {bold}{count}{bold} |" in page

@@ -1,21 +1,19 @@
-"""Counts how many of these replies smolagents' own parsers read rightly: ``python tests/agent/unit/replies/against_smolagents.py``.
+"""Counts how many of these replies smolagents' own parsers read rightly: run this file where smolagents is installed.
 
-It runs where smolagents is installed, with or without Cloche, and prints the table of docs/comparison.md; Cloche's column
-is what the tests of these replies hold. A program counts as right if smolagents finds it in the whole reply, or in what a
-server returns that stops at its stop texts; blank lines and trailing blanks make no difference. So do ids and the
-order of arguments of calls, of which it reads one for each reply.
+It prints the table of docs/comparison.md, and needs no Cloche: its column is what the tests of these replies hold. A
+program counts as right if smolagents finds it in the whole reply, or in what a server returns that stops at its stop
+texts; blank lines and trailing blanks make no difference. So do ids of calls, of which it reads one for each reply.
 """
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[4]))
 
-import calls
-import families
-import programs
+from tests.agent.unit.replies import calls, families, programs
 
 TAGS = ("<code>", "</code>")
 STOP = ("Observation:", "Calling tools:", TAGS[1])
@@ -23,12 +21,12 @@ STOP = ("Observation:", "Calling tools:", TAGS[1])
 
 def main() -> None:
     """Print the table."""
-    from smolagents import __version__  # type: ignore[import-not-found]
-    from smolagents.models import get_tool_call_from_text  # type: ignore[import-not-found]
-    from smolagents.utils import parse_code_blobs  # type: ignore[import-not-found]
+    from smolagents import __version__
+    from smolagents.models import get_tool_call_from_text
+    from smolagents.utils import parse_code_blobs
 
     def program(text: str) -> list[str | None]:
-        return [_or_none(lambda: parse_code_blobs(said, TAGS)) for said in _as_received(text)]
+        return [_or_none(partial(parse_code_blobs, said, TAGS)) for said in _as_received(text)]
 
     def call(text: str) -> list[Any]:
         def found() -> list[tuple[str, Any]]:
@@ -51,7 +49,7 @@ def main() -> None:
 
 
 def _as_received(text: str) -> Iterator[str]:
-    """Yield a reply whole, and as a server returns it that applies stop texts; smolagents adds the end that is missing."""
+    """Yield a reply whole, and as a server returns it that applies stop texts; smolagents adds an end if it is missing."""
     ends = [end for mark in STOP if (end := text.find(mark)) >= 0]
     for said in dict.fromkeys((text, text[: min(ends)] if ends else text)):
         yield said if said.strip().endswith(TAGS[1]) or not said else f"{said}{TAGS[1]}"
