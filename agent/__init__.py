@@ -7,11 +7,14 @@
 Each name is imported from its module when it is first used; litellm only when a LiteLLMModel is asked.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloche.runtime._imports import lazy_names
 
 if TYPE_CHECKING:
+    REMOVE_PARAMETER: Any
+    """As the value of a model's option: requests do not have the option at all."""
+
     from cloche.agent.base import MultiStepAgent
     from cloche.agent.code_agent import CodeAgent
     from cloche.agent.errors import (
@@ -35,11 +38,34 @@ if TYPE_CHECKING:
         ToolCallsExceeded,
     )
     from cloche.agent.events import AgentEvent, RunEnded, RunResult, StepEnded, TextDelta
+    from cloche.agent.executor import (
+        BlaxelExecutor,
+        CodeOutput,
+        DockerExecutor,
+        E2BExecutor,
+        LocalPythonExecutor,
+        ModalExecutor,
+        PythonExecutor,
+    )
     from cloche.agent.memory import AgentMemory
     from cloche.agent.messages import Image, Message, TokenUsage, ToolRequest
-    from cloche.agent.models.base import AsyncModel, Delta, Model, ModelRequest, Reply
+    from cloche.agent.models.base import AsyncModel, Delta, ModelRequest, Reply
+    from cloche.agent.models.chat import (
+        ChatMessage,
+    )
     from cloche.agent.models.fallback import FallbackModel
     from cloche.agent.models.litellm import LiteLLMModel
+    from cloche.agent.models.named import (
+        AmazonBedrockModel,
+        AzureOpenAIModel,
+        HfApiModel,
+        InferenceClientModel,
+        LiteLLMRouterModel,
+        MLXModel,
+        Model,
+        OpenAIModel,
+        VLLMModel,
+    )
     from cloche.agent.models.scripted import RecordingModel, ReplayModel, ScriptedModel
     from cloche.agent.models.transformers import TransformersModel
     from cloche.agent.monitoring.records import RunRecorder
@@ -77,14 +103,35 @@ _HOMES = {
     "memory": ("AgentMemory",),
     "messages": ("Image", "Message", "TokenUsage", "ToolRequest"),
     "models.fallback": ("FallbackModel",),
-    "models.litellm": ("LiteLLMModel",),
-    "models.base": ("AsyncModel", "Delta", "Model", "ModelRequest", "Reply"),
+    "models.litellm": ("REMOVE_PARAMETER", "LiteLLMModel"),
+    "models.base": ("AsyncModel", "Delta", "ModelRequest", "Reply"),
     "models.scripted": ("RecordingModel", "ReplayModel", "ScriptedModel"),
     "models.transformers": ("TransformersModel",),
     "monitoring.records": ("RunRecorder",),
     "monitoring.spans": ("Tracing",),
     "monitoring.terminal": ("TerminalLog",),
     "prompting": ("PromptTemplates",),
+    "executor": (
+        "BlaxelExecutor",
+        "CodeOutput",
+        "DockerExecutor",
+        "E2BExecutor",
+        "LocalPythonExecutor",
+        "ModalExecutor",
+        "PythonExecutor",
+    ),
+    "models.chat": ("ChatMessage",),
+    "models.named": (
+        "AmazonBedrockModel",
+        "AzureOpenAIModel",
+        "HfApiModel",
+        "InferenceClientModel",
+        "LiteLLMRouterModel",
+        "MLXModel",
+        "Model",
+        "OpenAIModel",
+        "VLLMModel",
+    ),
     "settings": ("RunBudget",),
     "steps": ("ActionStep", "FinalAnswerStep", "PlanningStep", "SystemPromptStep", "TaskStep"),
     "tool_agent": ("ToolCallingAgent",),
@@ -98,17 +145,30 @@ __all__ = [
     "AgentInterrupted",
     "AgentMemory",
     "AgentSuspended",
+    "AmazonBedrockModel",
     "AsyncModel",
+    "AzureOpenAIModel",
+    "BlaxelExecutor",
     "BudgetExceeded",
     "BudgetUnmeasured",
+    "ChatMessage",
     "CodeAgent",
+    "CodeOutput",
     "CostExceeded",
     "Delta",
+    "DockerExecutor",
+    "E2BExecutor",
     "FallbackModel",
     "FinalAnswerStep",
+    "HfApiModel",
     "Image",
+    "InferenceClientModel",
     "LiteLLMModel",
+    "LiteLLMRouterModel",
+    "LocalPythonExecutor",
+    "MLXModel",
     "Message",
+    "ModalExecutor",
     "Model",
     "ModelError",
     "ModelRateLimited",
@@ -118,8 +178,10 @@ __all__ = [
     "ModelTimeout",
     "ModelUnavailable",
     "MultiStepAgent",
+    "OpenAIModel",
     "PlanningStep",
     "PromptTemplates",
+    "PythonExecutor",
     "RecordingModel",
     "ReplayModel",
     "Reply",
@@ -143,6 +205,7 @@ __all__ = [
     "ToolRequest",
     "Tracing",
     "TransformersModel",
+    "VLLMModel",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

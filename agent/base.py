@@ -1,6 +1,16 @@
 """What every agent is: tools, prompts and memory, and the ways to run it: to the end, by steps, streamed, awaited."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +19,20 @@ from typing import Any, Literal, Self, TypedDict, Unpack, cast, overload
 from cloche.agent.callbacks import CallbackTable
 from cloche.agent.errors import AgentBusy
 from cloche.agent.events import AgentEvent, RunEnded, RunResult, StepEnded
-from cloche.agent.loop.effects import adrive, drive
+from cloche.agent.keywords import GivenOptions, settings_of
+from cloche.agent.loop.effects import CallFunction, adrive, drive
 from cloche.agent.loop.loop import run_loop
 from cloche.agent.loop.run import CallReplies, CallReplyOptions, Run
 from cloche.agent.memory import AgentMemory
-from cloche.agent.messages import Image
+from cloche.agent.messages import Image, Message
 from cloche.agent.models.base import Model
-from cloche.agent.prompting import load_prompts, stubs
+from cloche.agent.models.named import as_model
+from cloche.agent.prompting import PromptTemplates, stubs
 from cloche.agent.saving import agent_from_dict, agent_to_dict, load_folder, save_folder
-from cloche.agent.settings import AgentOptions, GivenOptions, Ledger, ManagedAgent, Observer, settings_of
+from cloche.agent.settings import AgentOptions, Ledger, Observer
 from cloche.agent.steps import ActionStep, FinalAnswerStep, TaskStep
-from cloche.agent.toolset import FINAL_ANSWER, final_answer_tool, guard_of, managed_tool, refusal_of
+from cloche.agent.templates import TemplateNames, ToolText, prompts_of
+from cloche.agent.toolset import FINAL_ANSWER, Team, base_tools, final_answer_tool, guard_of, refusal_of
 from cloche.host_tools import Tool, ToolLike, ToolRegistry
 from cloche.host_tools.policy.guarded import GuardedTools
 from cloche.host_tools.registry import registry_of
@@ -67,20 +80,22 @@ class MultiStepAgent:
     own_keywords: tuple[str, ...] = ()
     memory: AgentMemory
 
-    def __init__(self, tools: Tools = (), model: Model | None = None, **options: Unpack[GivenOptions]) -> None:
-        if model is None:
-            raise ConfigurationError("model", "an agent needs one, such as LiteLLMModel('openai/gpt-5-mini')")
-        self.model = model
+    def __init__(self, tools: Tools = (), model: Model | str | None = None, **options: Unpack[GivenOptions]) -> None:
+        self.model = as_model(model)
+        base = options.pop("add_base_tools", False)
         self.settings = settings_of(options, ("tools", "model", *self.own_keywords))
-        self.prompts = load_prompts(self.kind, self.settings.prompts)
+        self.prompts = prompts_of(self.kind, self.settings.prompts)
+        self._has_own_prompts = self.settings.prompts is not None
         self.callbacks = CallbackTable(self.settings.step_callbacks)
         self.memory = AgentMemory()
-        self.managed_agents = cast("dict[str, MultiStepAgent]", _by_name(self.settings.managed_agents))
+        self._team = Team(lambda: self._run, self._team_changed)
+        self._team.join(self.settings.managed_agents)
         self._run: Run | None = None
         self._events_by_step: Iterator[AgentEvent] = iter(())
         self._prompt_version: tuple[Any, ...] = ()
         self._own_final_answer: Tool | None = None
-        self.tools = self._registry(tools)
+        self._answers_by_hand: list[Any] = []
+        self.tools = self._registry(tools, base_tools(self.kind) if base else {})
 
     @property
     def name(self) -> str:
@@ -91,6 +106,26 @@ class MultiStepAgent:
     def description(self) -> str:
         """What the agent is good for; empty if it was not given."""
         return self.settings.description
+
+    @property
+    def managed_agents(self) -> "MutableMapping[str, MultiStepAgent]":
+        """The agents that this one may call, by name. Adding and removing them counts from the next step."""
+        return cast("MutableMapping[str, MultiStepAgent]", self._team)
+
+    @property
+    def prompt_templates(self) -> TemplateNames:
+        """The templates by name, to read and to set: ``agent.prompt_templates["system_prompt"] += "..."``."""
+
+        def replace(prompts: PromptTemplates) -> None:
+            self.prompts, self._prompt_version, self._has_own_prompts = prompts, (), True
+
+        return TemplateNames(lambda: self.prompts, replace)
+
+    @property
+    def system_prompt(self) -> str:
+        """The system prompt as the model gets it now."""
+        self.refresh_prompt()
+        return self.memory.system.prompt
 
     @property
     def current_run(self) -> Run | None:
@@ -144,7 +179,13 @@ class MultiStepAgent:
     def prompt_values(self) -> dict[str, Any]:
         """Return what the system prompt's template may use."""
         agents, instructions = sorted(self.managed_agents), self.settings.instructions
-        return {"tools": self.tool_stubs(), "names": list(self.tools), "agents": agents, "instructions": instructions}
+        values: dict[str, Any] = {"tools": self.tool_stubs(), "names": list(self.tools)}
+        values |= {"agents": agents, "instructions": instructions}
+        if not self._has_own_prompts:
+            return values
+        # What templates of smolagents' kind use.
+        values["tools"] = ToolText.of(self.tool_stubs(), self.tools, self.managed_agents)
+        return {**values, "managed_agents": dict(self.managed_agents), "custom_instructions": instructions}
 
     def tool_stubs(self) -> str:
         """Return the tools as the model reads them."""
@@ -200,12 +241,15 @@ class MultiStepAgent:
         Raises ModelError, BudgetExceeded (but after max_steps the model is asked once for an answer), AgentInterrupted,
         AgentBusy, or what an observer, a step callback or an additional argument causes.
         """
-        events = self._events(_RunRequest(task, streamed=stream, **options))
-        return events if stream else _outcome(_last(events), return_full_result)
+        streamed = stream or self.settings.stream_outputs
+        events = self._events(_RunRequest(task, streamed=streamed, **options))
+        return events if stream else _outcome(_last(events), return_full_result or self.settings.return_full_result)
 
     async def arun(self, task: str, *, return_full_result: bool = False, **options: Unpack[RunOptions]) -> Any:
         """Like :meth:`run`, awaiting. Being cancelled ends the run, in the middle of a program too."""
-        return _outcome(await _alast(self._aevents(_RunRequest(task, **options))), return_full_result)
+        request = _RunRequest(task, streamed=self.settings.stream_outputs, **options)
+        full = return_full_result or self.settings.return_full_result
+        return _outcome(await _alast(self._aevents(request)), full)
 
     async def astream(self, task: str, **options: Unpack[RunOptions]) -> AsyncGenerator[AgentEvent, None]:
         """Yield a run's events as they happen, RunEnded last. Leaving the iteration ends the run."""
@@ -237,11 +281,20 @@ class MultiStepAgent:
         """Begin a run that only :meth:`step` advances."""
         self._events_by_step = self._events(_RunRequest(task, **options))
 
-    def step(self) -> ActionStep | FinalAnswerStep:
+    @overload
+    def step(self) -> ActionStep | FinalAnswerStep: ...
+    @overload
+    def step(self, memory_step: ActionStep, /) -> Any: ...
+    def step(self, *memory_step: ActionStep) -> Any:
         """Do one step of the run that :meth:`start` began and return it; the FinalAnswerStep is the run's end.
+
+        Given an ActionStep of your own, it does that step on the memory as it is, fills it in, and returns the final
+        answer, or None if there is none yet. The step is not added to the memory, and no callbacks are called.
 
         Raises what :meth:`run` raises, and ConfigurationError where no run is left.
         """
+        if memory_step:
+            return self._step_by_hand(*memory_step)
         for event in self._events_by_step:
             if isinstance(event, StepEnded) and not event.step.is_final:
                 return event.step
@@ -249,6 +302,11 @@ class MultiStepAgent:
                 self._events_by_step = iter(())
                 return FinalAnswerStep(answer=event.result.unwrap())
         raise ConfigurationError("step", "no run is under way: call agent.start(task) first")
+
+    def write_memory_to_messages(self, *, summary_mode: bool = False) -> list[Message]:
+        """Return the messages that the model is shown."""
+        self.refresh_prompt()
+        return self.memory.messages(summary=summary_mode)
 
     def interrupt(self) -> bool:
         """Stop the run under way, which raises AgentInterrupted. Returns whether there was one. From any thread."""
@@ -282,6 +340,7 @@ class MultiStepAgent:
     def copy(self) -> Self:
         """Return an agent like this one, with a memory, session and registry of its own."""
         options: Any = {name: getattr(self.settings, name) for name in AgentOptions.__annotations__}
+        options |= {"managed_agents": list(self._team.values()), "prompts": self.prompts}
         twin = type(self)(self.given_tools(), self.model, **options, **self.own_settings())
         twin._guard = self._guard
         return twin
@@ -367,6 +426,29 @@ class MultiStepAgent:
         finally:
             self._end(run)
 
+    def _step_by_hand(self, step: ActionStep) -> Any:
+        if self._run is not None:
+            raise AgentBusy
+        run = self._run = self._new_run(_RunRequest(None, reset=False))
+        run.step = step.number
+        try:
+            for _ in drive(self._acts(run, step)):
+                pass
+        finally:
+            self._end(run)
+        step.is_final = bool(run.answers)
+        return run.answers[0] if run.answers else None
+
+    def _acts(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
+        started = time.perf_counter()
+        yield CallFunction(lambda: self.prepare(run))
+        self.refresh_prompt()
+        yield from self.act(run, step)
+        step.seconds += time.perf_counter() - started
+
+    def _team_changed(self) -> None:
+        """Agents were added or removed."""
+
     def _begin(self, request: _RunRequest) -> tuple[Run, str]:
         if self._run is not None:
             raise AgentBusy
@@ -409,14 +491,13 @@ class MultiStepAgent:
     def _stop_working(self) -> None:
         """End what a step is doing right now; called from any thread when the run is interrupted."""
 
-    def _registry(self, tools: Tools) -> ToolRegistry:
+    def _registry(self, tools: Tools, more: Mapping[str, Tool]) -> ToolRegistry:
         registry = tools.copy() if isinstance(tools, ToolRegistry) else registry_of(tools)
         self._guard = guard_of(tools) if isinstance(tools, GuardedTools) else guard_of(registry)
+        for name in more.keys() - registry.keys():
+            registry[name] = more[name] if self._guard is None else self._guard.adopt(name, more[name], replaces=False)
         self._own_final_answer = registry.get(FINAL_ANSWER)
-        for name, agent in self.managed_agents.items():
-            if name in registry:
-                raise ConfigurationError("managed_agents", f"a tool is called {name!r} already: rename one of them")
-            registry[name] = managed_tool(lambda: self._run, agent)
+        self._team.register(registry)
         registry[FINAL_ANSWER] = self._final_answer(self._own_final_answer)
         registry.adopt = self._adopt
         return registry
@@ -438,19 +519,9 @@ class MultiStepAgent:
         refusal = refusal_of(answer, list(self.settings.final_answer_checks), self.memory, self)
         if refusal is not None:
             raise refusal
-        if self._run is not None:
-            self._run.answers.append(answer)
-
-
-def _by_name(agents: Sequence[ManagedAgent]) -> dict[str, ManagedAgent]:
-    for agent in agents:
-        if not agent.name or not agent.description:
-            problem = f"{agent!r} needs a name and a description: its manager knows nothing else of it"
-            raise ConfigurationError("managed_agents", problem)
-    named = {agent.name: agent for agent in agents}
-    if len(named) < len(agents):
-        raise ConfigurationError("managed_agents", "two of them have the same name")
-    return named
+        # Outside of a run, code of a python_executor may have called it.
+        answers = self._answers_by_hand if self._run is None else self._run.answers
+        answers.append(answer)
 
 
 def _listing(variables: dict[str, Any]) -> str:

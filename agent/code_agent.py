@@ -3,15 +3,18 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from cloche.agent.base import MultiStepAgent, Tools
 from cloche.agent.errors import AgentSuspended, StepProblem
 from cloche.agent.events import CodeFinished, CodeStarted
-from cloche.agent.guest import RECLAIM, Reclaimed, setup_text
+from cloche.agent.executor import PythonExecutor, SessionState
+from cloche.agent.guest import RECLAIM, Reclaimed, prepare_session
+from cloche.agent.keywords import CodeKeywords, GivenOptions
 from cloche.agent.loop.effects import CallFunction
 from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
@@ -20,7 +23,7 @@ from cloche.agent.models.base import Model, ModelRequest
 from cloche.agent.observations import CUT_OFF, error_of, observation_of, outcomes_of
 from cloche.agent.replies.programs import CodeTags, read_reply
 from cloche.agent.replies.reasoning import without_reasoning
-from cloche.agent.settings import GivenOptions, default_limits
+from cloche.agent.settings import default_limits
 from cloche.agent.steps import ActionStep, GuestUsage, StepError
 from cloche.agent.toolset import FINAL_ANSWER
 from cloche.host_tools import ToolRegistry
@@ -61,20 +64,22 @@ class CodeAgent(MultiStepAgent):
     """
 
     kind = "code"
-    own_keywords = ("limits", "imports", "tags", "sandbox")
+    own_keywords = ("limits", "imports", "tags", "sandbox", "additional_authorized_imports", "code_block_tags")
 
     def __init__(
         self,
         tools: Tools = (),
-        model: Model | None = None,
+        model: Model | str | None = None,
         *,
         limits: Limits | None = None,
         imports: Sequence[str] | None = None,
-        tags: CodeTags = ("<code>", "</code>"),
+        tags: CodeTags | None = None,
         sandbox: MakeSandbox | None = None,
-        **options: Unpack[GivenOptions],
+        **options: Unpack[CodeKeywords],
     ) -> None:
-        super().__init__(tools, model, **options)
+        wanted, tags = options.pop("additional_authorized_imports", None), tags or _tags(options)
+        self._limits_given = limits is not None
+        super().__init__(tools, model, **cast("GivenOptions", options))
         self.limits = default_limits(manages=bool(self.managed_agents)) if limits is None else limits
         self.imports = None if imports is None or "*" in imports else tuple(imports)
         self.tags = _checked(tags)
@@ -83,6 +88,7 @@ class CodeAgent(MultiStepAgent):
         self._variables: dict[str, Any] = {}
         self._saved: Snapshot | None = None
         self._steps_by_run: dict[str, int] = {}
+        _warn_of_missing(wanted or (), sandbox or _sandbox)
 
     @property
     def session(self) -> Session:
@@ -90,6 +96,16 @@ class CodeAgent(MultiStepAgent):
         if self._session is None:
             self._session = self._new_session()
         return self._session
+
+    @property
+    def python_executor(self) -> PythonExecutor:
+        """Runs code by hand in the agent's session: ``agent.python_executor("x = 1")``."""
+        return PythonExecutor(lambda: self.session, self.tools, self._answers_by_hand)
+
+    @property
+    def state(self) -> SessionState:
+        """The variables of the agent's session by name."""
+        return self.python_executor.state
 
     def act(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
         """Have the model write a program, run it, and keep the outcome."""
@@ -146,6 +162,9 @@ class CodeAgent(MultiStepAgent):
         return {
             **super().prompt_values(),
             "imports": self.imports,
+            "authorized_imports": "everything of the standard library" if self.imports is None else list(self.imports),
+            "code_block_opening_tag": self.tags[0],
+            "code_block_closing_tag": self.tags[1],
             "packages": (),
             "limits": limits_text(self.limits),
             "shown": self.settings.observation_limit,
@@ -276,10 +295,11 @@ class CodeAgent(MultiStepAgent):
         make = self._make_sandbox or _sandbox
         if self._saved is not None:
             return make(self.tools, self.limits).restore(self._saved)
-        session = make(self.tools, self.limits).session()
-        session.set("_allowed_imports", None if self.imports is None else list(self.imports))
-        session.run(setup_text()).unwrap()
-        return session
+        return prepare_session(make(self.tools, self.limits).session(), self.imports)
+
+    def _team_changed(self) -> None:
+        if not self._limits_given and hasattr(self, "limits"):
+            self.limits = default_limits(manages=bool(self.managed_agents))
 
     def _drop_session(self) -> None:
         self._saved = None
@@ -305,6 +325,42 @@ def limits_text(limits: Limits) -> str:
 
 def _sandbox(tools: ToolRegistry, limits: Limits) -> Sandbox:
     return Sandbox(tools, limits=limits)
+
+
+_MARKDOWN = ("```python", "```")
+
+
+def _tags(options: CodeKeywords) -> CodeTags:
+    given = options.pop("code_block_tags", None)
+    if isinstance(given, str):
+        if given != "markdown":
+            raise ConfigurationError("code_block_tags", f"{given!r}: give two strings, or 'markdown'")
+        return _MARKDOWN
+    return given or ("<code>", "</code>")
+
+
+_FIND = """
+import importlib.util
+def missing(name):
+    try:
+        return importlib.util.find_spec(name) is None
+    except ImportError:
+        return True
+[name for name in wanted if missing(name)]
+"""
+
+
+def _warn_of_missing(wanted: Iterable[str], make: MakeSandbox) -> None:
+    """Warn of modules that programs will not be able to import. Only a guest knows what it holds."""
+    names = [name.removesuffix(".*") for name in wanted if name != "*"]
+    if not names:
+        return
+    with make(ToolRegistry(), Limits()).session() as session:
+        session.set("wanted", names)
+        missing = session.run(_FIND).unwrap()
+    if missing:
+        listed = ", ".join(map(str, missing))
+        warnings.warn(f"not in the sandbox, so that importing it fails there: {listed}", stacklevel=3)
 
 
 def _checked(tags: CodeTags) -> CodeTags:

@@ -112,6 +112,19 @@ class AgentMemory(BaseModel):
             shown.clear()
         return [*system, *messages_of(steps, shown)]
 
+    @property
+    def system_prompt(self) -> SystemPromptStep:
+        """The system prompt's step, by smolagents' name."""
+        return self.system
+
+    def get_full_steps(self) -> list[dict[str, Any]]:
+        """Return the steps as plain data, without the system prompt."""
+        return [step.model_dump() for step in self.steps]
+
+    def get_succinct_steps(self) -> list[dict[str, Any]]:
+        """Return the steps as plain data, without what each model call was given and used."""
+        return [step.model_dump(exclude={"usage", "guest", "images"}) for step in self.steps]
+
     def return_full_code(self) -> str:
         """Return the code of all steps as one program."""
         return "\n\n".join(step.code for step in self.actions if step.code)

@@ -1,9 +1,8 @@
 """How an agent behaves, and what a run of it may spend."""
 
-import difflib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
@@ -25,14 +24,12 @@ from cloche.runtime.limits import Limits
 __all__ = [
     "AgentOptions",
     "Callbacks",
-    "GivenOptions",
     "Ledger",
     "ManagedAgent",
     "Observer",
     "RunBudget",
     "Settings",
     "default_limits",
-    "settings_of",
 ]
 
 
@@ -164,37 +161,13 @@ class AgentOptions(TypedDict, total=False):
     final_answer_checks: Sequence[Callable[..., Any]]
     output_type: Any
     budget: RunBudget
-    prompts: PromptTemplates | str | Path | None
+    prompts: PromptTemplates | Mapping[str, Any] | str | Path | None
     observers: Sequence[Observer]
     verbosity: int
     observation_limit: int
     provide_run_summary: bool
-
-
-class GivenOptions(AgentOptions, total=False):
-    """The same, and smolagents' names for some of them."""
-
-    verbosity_level: int
-    max_print_outputs_length: int
-    prompt_templates: PromptTemplates | str | Path | None
-
-
-_OTHER_NAMES = {
-    "verbosity_level": "verbosity",
-    "max_print_outputs_length": "observation_limit",
-    "prompt_templates": "prompts",
-}
-
-
-def settings_of(options: Mapping[str, Any], others: Iterable[str] = ()) -> "Settings":
-    """Return the settings of an agent's keywords. Raises TypeError for an unknown one, naming the nearest of all."""
-    named = {_OTHER_NAMES.get(name, name): value for name, value in options.items()}
-    known = [*AgentOptions.__annotations__, *others]
-    for name in named:
-        if name not in AgentOptions.__annotations__:
-            near = difflib.get_close_matches(name, known, 1)
-            raise TypeError(f"there is no keyword {name!r}{f': did you mean {near[0]!r}?' if near else ''}")
-    return Settings(**named)
+    return_full_result: bool
+    stream_outputs: bool
 
 
 @dataclass(slots=True)
@@ -216,6 +189,8 @@ class Settings:
     ``verbosity``               -1 errors only and 0 nothing on the terminal (default 0), 1 each step, 2 everything.
     ``observation_limit``       characters of one observation that the model is shown; default 20,000.
     ``provide_run_summary``     whether a managed agent's answer comes with a summary of its work.
+    ``return_full_result``      whether ``run`` returns a RunResult where it is not said otherwise.
+    ``stream_outputs``          whether observers and terminal see the model's text as it is written, in ``run`` too.
     """
 
     name: str = ""
@@ -228,11 +203,13 @@ class Settings:
     final_answer_checks: Sequence[Callable[..., Any]] = ()
     output_type: Any = None
     budget: RunBudget = field(default_factory=RunBudget)
-    prompts: PromptTemplates | str | Path | None = None
+    prompts: PromptTemplates | Mapping[str, Any] | str | Path | None = None
     observers: Sequence[Observer] = ()
     verbosity: int = 0
     observation_limit: int = 20_000
     provide_run_summary: bool = False
+    return_full_result: bool = False
+    stream_outputs: bool = False
 
     def __post_init__(self) -> None:
         kind = type(self.budget)

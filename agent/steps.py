@@ -3,7 +3,7 @@
 import time
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, PlainSerializer
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from cloche.agent.messages import Image, TokenUsage, ToolRequest
 from cloche.agent.values import plain
@@ -25,19 +25,47 @@ Loose = Annotated[Any, PlainSerializer(plain)]
 """Any value; what JSON cannot hold is written as text."""
 
 
+def _loaded(images: Any) -> Any:
+    """Return images of any kind (PIL's, bytes, paths, URLs) as ours; None for none, as smolagents has it."""
+    return [image if isinstance(image, dict) else Image.load(image) for image in images or ()]
+
+
+Images = Annotated[list[Image], BeforeValidator(_loaded)]
+
+
 class SystemPromptStep(BaseModel):
     """The system prompt."""
 
     kind: Literal["system_prompt"] = "system_prompt"
     prompt: str = ""
 
+    @property
+    def system_prompt(self) -> str:
+        """The prompt, by smolagents' name."""
+        return self.prompt
+
+    @system_prompt.setter
+    def system_prompt(self, text: str) -> None:
+        self.prompt = text
+
 
 class TaskStep(BaseModel):
-    """What the agent was asked to do."""
+    """What the agent was asked to do. smolagents' name for ``images``, ``task_images``, works too."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     kind: Literal["task"] = "task"
     task: str
-    images: list[Image] = Field(default_factory=list[Image])
+    images: Images = Field(default_factory=list[Image], validation_alias=AliasChoices("images", "task_images"))
+
+    @property
+    def task_images(self) -> list[Image] | None:
+        """The images, None if there are none."""
+        return self.images or None
+
+    @task_images.setter
+    def task_images(self, images: Any) -> None:
+        self.images = _loaded(images)
 
 
 class PlanningStep(BaseModel):
@@ -59,6 +87,9 @@ class StepError(BaseModel):
     message: str
     line: int | None = None
     state: Literal["kept", "rolled_back", "unchanged"] = "unchanged"
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}"
 
 
 class GuestUsage(BaseModel):
@@ -88,18 +119,22 @@ class ActionStep(BaseModel):
     (CodeAgent), ``requests`` the tool calls (ToolCallingAgent). ``observation`` and ``images`` are what the model sees
     next; a step callback may change both. ``waits`` says that its program is suspended, in the agent's session, until
     its calls are answered. ``cut_off`` says that the reply reached the maximum length of one. ``value`` is the
-    program's last value. ``started`` is seconds since the epoch, ``seconds`` the whole step's time.
+    program's last value. ``started`` is seconds since the epoch, ``seconds`` the whole step's time. smolagents' names
+    (``step_number``, ``observations``, ``observations_images``, ``model_output``, ``code_action``, ...) read and set
+    the same.
     """
 
+    model_config = ConfigDict(populate_by_name=True)
+
     kind: Literal["action"] = "action"
-    number: int
+    number: int = Field(validation_alias=AliasChoices("number", "step_number"))
     output: str = ""
     reasoning: str = ""
     code: str = ""
     requests: list[ToolRequest] = Field(default_factory=list[ToolRequest])
     outcomes: list[ToolOutcome] = Field(default_factory=list[ToolOutcome])
-    observation: str = ""
-    images: list[Image] = Field(default_factory=list[Image])
+    observation: str = Field(default="", validation_alias=AliasChoices("observation", "observations"))
+    images: Images = Field(default_factory=list[Image], validation_alias=AliasChoices("images", "observations_images"))
     value: Loose = None
     error: StepError | None = None
     usage: TokenUsage | None = None
@@ -110,12 +145,83 @@ class ActionStep(BaseModel):
     waits: bool = False
     cut_off: bool = False
 
+    @property
+    def step_number(self) -> int:
+        """The number."""
+        return self.number
+
+    @step_number.setter
+    def step_number(self, number: int) -> None:
+        self.number = number
+
+    @property
+    def observations(self) -> str | None:
+        """The observation, None if there is none."""
+        return self.observation or None
+
+    @observations.setter
+    def observations(self, text: str | None) -> None:
+        self.observation = text or ""
+
+    @property
+    def observations_images(self) -> list[Image] | None:
+        """The images, None if there are none; set as PIL images, bytes, paths or URLs."""
+        return self.images or None
+
+    @observations_images.setter
+    def observations_images(self, images: Any) -> None:
+        self.images = _loaded(images)
+
+    @property
+    def model_output(self) -> str | None:
+        """The model's text."""
+        return self.output or None
+
+    @model_output.setter
+    def model_output(self, text: str | None) -> None:
+        self.output = text or ""
+
+    @property
+    def code_action(self) -> str | None:
+        """The program."""
+        return self.code or None
+
+    @property
+    def action_output(self) -> Any:
+        """The program's last value."""
+        return self.value
+
+    @property
+    def tool_calls(self) -> list[ToolRequest] | None:
+        """The tool calls that the model asked for."""
+        return self.requests or None
+
+    @property
+    def token_usage(self) -> TokenUsage | None:
+        """What the model call used."""
+        return self.usage
+
+    @property
+    def duration(self) -> float:
+        """Seconds that the step took."""
+        return self.seconds
+
+    @property
+    def is_final_answer(self) -> bool:
+        """Whether it gave the answer."""
+        return self.is_final
+
 
 class FinalAnswerStep(BaseModel):
     """The run's answer."""
 
     kind: Literal["final_answer"] = "final_answer"
     answer: Loose = None
+
+    @property
+    def output(self) -> Any:
+        """The answer, by smolagents' name."""
+        return self.answer
 
 
 MemoryStep = Annotated[TaskStep | PlanningStep | ActionStep | FinalAnswerStep, Field(discriminator="kind")]

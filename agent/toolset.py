@@ -1,14 +1,15 @@
 """The tools that an agent has beside those it was given: final_answer, and the agents it manages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 from cloche.agent.callbacks import call_with_what_it_takes
 from cloche.agent.settings import ManagedAgent
-from cloche.host_tools import FunctionTool, Tool, ToolRejected
+from cloche.host_tools import FunctionTool, Tool, ToolRegistry, ToolRejected
 from cloche.host_tools.policy.guarded import GuardedTools, WrappedTool
+from cloche.runtime.errors import ConfigurationError
 
-__all__ = ["FINAL_ANSWER", "final_answer_tool", "guard_of", "managed_tool", "refusal_of"]
+__all__ = ["FINAL_ANSWER", "Team", "base_tools", "final_answer_tool", "guard_of", "managed_tool", "refusal_of"]
 
 FINAL_ANSWER = "final_answer"
 _DOC = """End the task with this answer.
@@ -81,3 +82,77 @@ def _returns(agent: ManagedAgent) -> Any:
     if agent.settings.provide_run_summary:
         return str
     return Any if agent.settings.output_type is None else agent.settings.output_type
+
+
+class Team(MutableMapping[str, ManagedAgent]):
+    """The agents that an agent manages, by their names. Each is a tool in ``tools`` as long as it is in here.
+
+    ``changed`` is called after each change. Raises ConfigurationError for an agent without name or description, for
+    another name than its own, or one that a tool has.
+    """
+
+    def __init__(self, current_run: Callable[[], Any], changed: Callable[[], None]) -> None:
+        self.tools: ToolRegistry | None = None
+        self._agents: dict[str, ManagedAgent] = {}
+        self._current_run = current_run
+        self._changed = changed
+
+    def join(self, agents: Sequence[ManagedAgent]) -> None:
+        """Take agents in. Raises ConfigurationError where two have one name."""
+        for agent in agents:
+            if agent.name in self._agents:
+                raise ConfigurationError("managed_agents", "two of them have the same name")
+            self[agent.name] = agent
+
+    def register(self, tools: ToolRegistry) -> None:
+        """Make the agents tools of a registry, now and from now on."""
+        for name, agent in self._agents.items():
+            self._check_free(name, tools)
+            tools[name] = managed_tool(self._current_run, agent)
+        self.tools = tools
+
+    def __getitem__(self, name: str) -> ManagedAgent:
+        return self._agents[name]
+
+    def __setitem__(self, name: str, agent: ManagedAgent) -> None:
+        if not agent.name or not agent.description:
+            problem = f"{agent!r} needs a name and a description: its manager knows nothing else of it"
+            raise ConfigurationError("managed_agents", problem)
+        if name != agent.name:
+            raise ConfigurationError("managed_agents", f"{agent!r} goes by its own name, {agent.name!r}, not {name!r}")
+        if self.tools is not None:
+            if name not in self._agents:
+                self._check_free(name, self.tools)
+            self.tools[name] = managed_tool(self._current_run, agent)
+        self._agents[name] = agent
+        self._changed()
+
+    def __delitem__(self, name: str) -> None:
+        del self._agents[name]
+        if self.tools is not None:
+            self.tools.pop(name, None)
+        self._changed()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._agents))
+
+    def __len__(self) -> int:
+        return len(self._agents)
+
+    def __repr__(self) -> str:
+        return f"Team({', '.join(self._agents)})"
+
+    def _check_free(self, name: str, tools: ToolRegistry) -> None:
+        if name in tools:
+            raise ConfigurationError("managed_agents", f"a tool is called {name!r} already: rename one of them")
+
+
+def base_tools(kind: str) -> dict[str, Tool]:
+    """Return what ``add_base_tools`` adds. Raises ConfigurationError where their extras are not installed."""
+    # Imported here: few agents need them.
+    from cloche.host_tools.builtin import PythonInterpreterTool, VisitWebpageTool, WebSearchTool
+
+    found: list[Tool] = [WebSearchTool(), VisitWebpageTool()]
+    if kind != "code":
+        found.append(PythonInterpreterTool())
+    return {tool.name: tool for tool in found}

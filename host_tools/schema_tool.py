@@ -45,7 +45,7 @@ class SchemaTool(Tool):
         returns: Any = Any,
     ) -> None:
         self.name = name
-        self.description = self._tool_documentation = description.strip()[:_MAX_DESCRIPTION]
+        self.description = description.strip()[:_MAX_DESCRIPTION]
         self._given_schema = dict(schema)
         self._given_call = call
         self._properties = list(_fields(schema))
@@ -62,7 +62,7 @@ class SchemaTool(Tool):
 
     def forward(self, /, *args: Any, **kwargs: Any) -> Any:
         """Make the call."""
-        names = [parameter.name for parameter in self.inputs]
+        names = [parameter.name for parameter in self._tool_signature.parameters]
         given = dict(zip(names, args, strict=False)) | kwargs
         return self._given_call({key: self._wire_value(key, value) for key, value in self._sent(given)})
 

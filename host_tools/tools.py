@@ -12,6 +12,7 @@ from cloche.host_tools.arguments import Arguments
 from cloche.host_tools.describe import arguments_schema, help_text, tool_spec
 from cloche.host_tools.display import annotation_text
 from cloche.host_tools.errors import ToolDefinitionError
+from cloche.host_tools.inputs import with_inputs
 from cloche.host_tools.names import check_name
 from cloche.host_tools.signature import Docstring, Parameter, Signature, parse_docstring, read_signature
 from cloche.runtime.dispatch import ToolSpec
@@ -23,8 +24,10 @@ class Tool:
     """A tool: what a program in the sandbox may call.
 
     Subclass it for a tool with state: set ``name``, say what it does in the docstring (or in ``description``),
-    and write ``forward`` with annotated parameters, as a method or coroutine function. ``setup``, if written,
-    runs once, before the first call. For a plain function use :func:`cloche.host_tools.tool`.
+    and write ``forward`` with annotated parameters, as a method or coroutine function. Or describe them as smolagents
+    does: ``inputs = {"city": {"type": "string", "description": "..."}}`` and ``output_type = "string"``; ``forward``
+    then needs no annotations. ``setup``, if written, runs once, before the first call. For a plain function use
+    :func:`cloche.host_tools.tool`.
 
     Calling the object from Python runs ``forward`` as it is; arguments are checked where a program calls it.
     Raises ToolDefinitionError when the class is made, if ``forward`` cannot be a tool.
@@ -53,6 +56,7 @@ class Tool:
     _tool_signature: Signature
     _tool_arguments: Arguments
     _tool_docstring: Docstring = Docstring()
+    _tool_lead: str = ""
     _tool_documentation: str = ""
     _tool_lock: threading.Lock
     _tool_is_set_up: bool
@@ -63,16 +67,31 @@ class Tool:
         super().__init_subclass__(**options)
         own = dict(vars(cls))
         lead = parse_docstring(cls.__doc__)
-        if "forward" in own:
-            # Bound to anything at all, its signature is without `self`, whatever kind of method it is.
-            cls._tool_read(cls, own["forward"].__get__(object(), cls), lead, typed=True)
-            cls.blocking = own.get("blocking", not cls.is_async)
+        inherited = cls.description if cls.description != cls._tool_lead else None
+        if "forward" in own or ({"inputs", "output_type"} & own.keys() and cls.forward is not Tool.forward):
+            cls._tool_read_class(own, lead)
+        if inherited is not None and "forward" not in own:
+            cls.description = inherited
         if "description" in own:
-            cls.description = cls._tool_documentation = own["description"]
-        elif lead.full:
-            cls.description, cls._tool_documentation = lead.lead, lead.full
+            cls.description = inspect.cleandoc(str(own["description"]))
+        elif lead.full and "forward" not in own:
+            cls.description, cls._tool_lead, cls._tool_documentation = lead.lead, lead.lead, lead.full
         if inspect.iscoroutinefunction(cls.setup):
             raise ToolDefinitionError(f"tool {cls.__name__!r}", "setup must be a plain `def`: no event loop runs yet")
+
+    @classmethod
+    def _tool_read_class(cls, own: dict[str, Any], lead: Docstring) -> None:
+        described: Any = getattr(cls, "inputs", None)
+        described = None if isinstance(described, property) else described
+        # Bound to anything at all, its signature is without `self`, whatever kind of method it is.
+        forward = inspect.getattr_static(cls, "forward").__get__(object(), cls)
+        cls._tool_read(cls, forward, lead, typed=described is None)
+        returns = getattr(cls, "output_type", "")
+        if described is not None or returns:
+            name = cls.name or cls.__name__
+            cls._tool_signature = with_inputs(cls._tool_signature, described, returns, name)
+            cls._tool_arguments = Arguments(cls._tool_signature.parameters, name)
+        cls.blocking = own.get("blocking", not cls.is_async) if "forward" in own else cls.blocking
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Refuse classes without ``forward``, and prepare for ``setup``."""
@@ -137,7 +156,7 @@ class Tool:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the arguments: an object with one property for each."""
-        return arguments_schema(self.inputs)
+        return arguments_schema(self._tool_signature.parameters)
 
     def spec(self, name: str = "") -> ToolSpec:
         """Return what the guest needs to know of the tool, under another name if one is given.
@@ -145,9 +164,11 @@ class Tool:
         Defaults that cannot cross the bridge, paths among them, are shown as None; what the program leaves out
         is always filled in on the host.
         """
-        doc = help_text(
-            self._tool_documentation or self.description, self._tool_signature, self._tool_docstring.arguments
-        )
+        documentation, explained = self._tool_documentation, self._tool_docstring.arguments
+        if not documentation or self.description != self._tool_lead:
+            # A description that was set takes the place of the whole docstring.
+            documentation, explained = self.description, {}
+        doc = help_text(documentation, self._tool_signature, explained)
         return tool_spec(name or self.name, self._tool_signature, doc, is_async=self.is_async)
 
     @staticmethod
@@ -167,6 +188,11 @@ class Tool:
         make = _late("cloche.host_tools.external.spaces.tool").space_tool
         return make(space_id, name, description, api_name, **options)  # type: ignore[no-any-return]
 
+    @staticmethod
+    def from_langchain(tool: Any) -> "Tool":
+        """Return a LangChain tool as a Tool; see :func:`cloche.host_tools.external.from_langchain`."""
+        return _late("cloche.host_tools.frameworks").from_langchain(tool)  # type: ignore[no-any-return]
+
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Write the tool's code to a repository on the Hub and return the commit's id.
 
@@ -180,7 +206,8 @@ class Tool:
         name = target.name or getattr(target, "__name__", "tool")
         own = parse_docstring(function.__doc__)
         merged = Docstring(lead.full or own.full, lead.lead or own.lead, {**own.arguments, **lead.arguments})
-        target._tool_docstring, target._tool_documentation, target.description = merged, merged.full, merged.lead
+        target._tool_docstring, target._tool_documentation = merged, merged.full
+        target.description = target._tool_lead = merged.lead
         target._tool_signature = read_signature(function, name, merged, typed=typed)
         target._tool_arguments = Arguments(target._tool_signature.parameters, name)
         target.is_async = _is_coroutine_function(function, name)
@@ -249,7 +276,7 @@ class FunctionTool(Tool, Generic[P, R_co]):
         self.blocking = (not self.is_async) if blocking is None else blocking
         self.suspend, self.approval = suspend, approval
         if description is not None:
-            self.description = self._tool_documentation = inspect.cleandoc(description)
+            self.description = inspect.cleandoc(description)
         self._tool_run = function
         functools.update_wrapper(cast("Any", self), function, updated=())
 

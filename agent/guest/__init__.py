@@ -1,12 +1,14 @@
 """The program that an agent runs in its guest before the model's: read as text, never imported here."""
 
 import functools
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Self
 
-__all__ = ["RECLAIM", "Reclaimed", "setup_text"]
+from cloche.runtime.session.session import Session
+
+__all__ = ["RECLAIM", "Reclaimed", "prepare_session", "setup_text"]
 
 RECLAIM = "_reclaim_tools()"
 """Gives the names of tools back to the tools; :class:`Reclaimed` reads what comes of it."""
@@ -16,6 +18,16 @@ RECLAIM = "_reclaim_tools()"
 def setup_text() -> str:
     """Return the program that a new session runs first; it wants ``_allowed_imports`` to be set."""
     return files("cloche.agent.guest").joinpath("setup.py").read_text(encoding="utf-8")
+
+
+def prepare_session(session: Session, imports: Iterable[str] | None) -> Session:
+    """Run the set-up in a new session, whose tools have a ``final_answer``, and return it.
+
+    ``imports`` are the modules that programs may import; None for all that the guest holds.
+    """
+    session.set("_allowed_imports", None if imports is None else list(imports))
+    session.run(setup_text()).unwrap()
+    return session
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,33 @@ from cloche.agent.errors import (
 )
 from cloche.agent.messages import TokenUsage
 from cloche.agent.models.base import Delta, ModelRequest, Piece, Reply
+from cloche.agent.models.chat import ChatModel
 from cloche.agent.models.wire import StreamParts, completion_arguments, reply_of
 from cloche.runtime._imports import need
 from cloche.runtime.errors import ConfigurationError
 
-__all__ = ["Attempts", "LiteLLMModel", "Pace", "Price", "Secret", "litellm_module", "model_error", "priced"]
+__all__ = [
+    "REMOVE_PARAMETER",
+    "Attempts",
+    "LiteLLMModel",
+    "Pace",
+    "Price",
+    "Secret",
+    "litellm_module",
+    "model_error",
+    "priced",
+]
+
+
+class _Removed:
+    """The type of REMOVE_PARAMETER."""
+
+    def __repr__(self) -> str:
+        return "REMOVE_PARAMETER"
+
+
+REMOVE_PARAMETER: Any = _Removed()
+"""As the value of a model's option, ``stop=REMOVE_PARAMETER``: requests do not have the option at all."""
 
 
 @functools.cache
@@ -227,7 +249,7 @@ def _retry_after(error: Any) -> float | None:
 T = TypeVar("T")
 
 
-class LiteLLMModel:
+class LiteLLMModel(ChatModel):
     """A model by its LiteLLM name, such as ``"openai/gpt-5-mini"``, ``"anthropic/..."`` or ``"ollama_chat/qwen3"``.
 
     ``api_base``, ``api_key``   default: what LiteLLM finds in the environment. The key is shown nowhere.
@@ -235,10 +257,13 @@ class LiteLLMModel:
     ``retries``                 how often a request that may still succeed is repeated; default 3, with growing waits.
     ``requests_per_minute``     how many requests are started per minute; default: no limit.
     ``price``                   US dollars for a million tokens of (prompt, reply), where LiteLLM does not know it.
-    ``model_id``                smolagents' word for the name.
+    ``model_id``, ``model_name``  other words for the name.
     ``router``                  a ``litellm.Router`` to send requests through.
 
-    Other keywords (``temperature``, ``max_tokens``, ...) go into each request. Safe to use from several threads.
+    Other keywords (``temperature``, ``max_tokens``, ...) go into each request, and ``stop=REMOVE_PARAMETER`` leaves one
+    out of it. Called with messages, ``model([{"role": "user", "content": "Hi"}])``, it gives a ChatMessage.
+
+    Safe to use from several threads.
     Raises ModelError from its methods; ConfigurationError where litellm is not installed.
     """
 
@@ -247,6 +272,7 @@ class LiteLLMModel:
         name: str = "",
         *,
         model_id: str = "",
+        model_name: str = "",
         api_base: str | None = None,
         api_key: str | None = None,
         timeout: float = 120.0,
@@ -256,7 +282,7 @@ class LiteLLMModel:
         router: Any = None,
         **options: Any,
     ) -> None:
-        self.name = name or model_id
+        self.name = name or model_id or model_name
         if not self.name:
             raise ConfigurationError("name", "name the model, such as 'openai/gpt-5-mini'")
         self.options = options
@@ -326,7 +352,7 @@ class LiteLLMModel:
                 yield Delta(restart=True)
 
     def __repr__(self) -> str:
-        return f"LiteLLMModel({self.name!r})"
+        return f"{type(self).__name__}({self.name!r})"
 
     def _persist(self, ask: Callable[[], T]) -> T:
         attempts = Attempts(self.retries)
@@ -367,7 +393,7 @@ class LiteLLMModel:
         yield self._priced(parts.reply())
 
     def _send(self, request: ModelRequest, *, stream: bool) -> Any:
-        target = self._router or litellm_module()
+        target = self._target()
         try:
             return target.completion(**self._arguments(request, stream))
         except Exception as error:
@@ -376,13 +402,16 @@ class LiteLLMModel:
         return target.completion(**self._arguments(request, stream))
 
     async def _asend(self, request: ModelRequest, *, stream: bool) -> Any:
-        target = self._router or litellm_module()
+        target = self._target()
         try:
             return await target.acompletion(**self._arguments(request, stream))
         except Exception as error:
             if not self._is_refused_choice(error, request):
                 raise
         return await target.acompletion(**self._arguments(request, stream))
+
+    def _target(self) -> Any:
+        return self._router or litellm_module()
 
     def _is_refused_choice(self, error: Exception, request: ModelRequest) -> bool:
         """Return whether a server refuses to be made to call a tool; it is not asked to again."""
@@ -395,7 +424,7 @@ class LiteLLMModel:
     def _arguments(self, request: ModelRequest, stream: bool) -> dict[str, Any]:
         if not self._may_require:
             request = replace(request, must_call=False)
-        return completion_arguments(request, stream) | {
+        arguments = completion_arguments(request, stream) | {
             "model": self.name,
             "timeout": self.timeout,
             # Ours are the only retries: LiteLLM's and its clients' would multiply them.
@@ -405,6 +434,7 @@ class LiteLLMModel:
             **({"api_key": self._key.reveal()} if self._key else {}),
             **self.options,
         }
+        return {name: value for name, value in arguments.items() if value is not REMOVE_PARAMETER}
 
     def _reply(self, response: Any) -> Reply:
         return self._priced(reply_of(response))

@@ -7,6 +7,7 @@ from typing import Any
 from cloche.agent.errors import ModelRefused
 from cloche.agent.messages import Image, TokenUsage
 from cloche.agent.models.base import Delta, ModelRequest, Piece, Reply, trimmed
+from cloche.agent.models.chat import ChatModel
 from cloche.agent.models.wire import assistant, completion_arguments
 from cloche.runtime._imports import need
 from cloche.runtime.errors import ConfigurationError
@@ -14,14 +15,21 @@ from cloche.runtime.errors import ConfigurationError
 __all__ = ["TransformersModel"]
 
 
-class TransformersModel:
+_GENERATION = frozenset(
+    {"do_sample", "min_p", "num_beams", "repetition_penalty", "temperature", "top_k", "top_p", "typical_p"}
+)
+
+
+class TransformersModel(ChatModel):
     """A causal language model of transformers, for text without images.
 
     ``name``        a folder, or a repository of the Hub, whose weights are loaded when it is first asked.
     ``max_tokens``  of one reply. Default 2,048.
     ``model``, ``tokenizer``  take the place of what would be loaded.
     ``trust_remote_code``  whether a repository's own Python may run, with all rights of this process. Default False.
-    ``options``     go to ``AutoModelForCausalLM.from_pretrained``: ``device_map``, ``dtype`` and the like.
+    ``options``     ``temperature``, ``top_p`` and the like go into each request; the others (``device_map``, ``dtype``,
+                    ...) to ``AutoModelForCausalLM.from_pretrained``.
+    ``model_id``, ``max_new_tokens``  other words for ``name`` and ``max_tokens``.
 
     One request at a time: others wait. Tool calls are read from the text. Raises ConfigurationError where transformers
     is not installed, when it is first asked.
@@ -29,9 +37,11 @@ class TransformersModel:
 
     def __init__(
         self,
-        name: str,
+        name: str = "",
         *,
+        model_id: str = "",
         max_tokens: int = 2_048,
+        max_new_tokens: int | None = None,
         model: Any = None,
         tokenizer: Any = None,
         trust_remote_code: bool = False,
@@ -39,11 +49,14 @@ class TransformersModel:
     ) -> None:
         if (model is None) != (tokenizer is None):
             raise ConfigurationError("model", "a model needs its tokenizer: pass both, or neither")
-        self.name = name
-        self._max_tokens = max_tokens
+        self.name = name or model_id
+        if not self.name:
+            raise ConfigurationError("name", "name a folder or a repository, such as 'Qwen/Qwen3-0.6B'")
+        self._max_tokens = max_tokens if max_new_tokens is None else max_new_tokens
         self._parts = None if model is None else (model, tokenizer)
         self._trust = trust_remote_code
-        self._options = options
+        self._generation = {key: value for key, value in options.items() if key in _GENERATION}
+        self._options = {key: value for key, value in options.items() if key not in _GENERATION}
         self._lock = threading.Lock()
 
     @property
@@ -81,7 +94,8 @@ class TransformersModel:
             return_tensors="pt",
         ).to(model.device)
         asked = len(inputs["input_ids"][0])
-        produced = model.generate(**inputs, max_new_tokens=self._max_tokens, **_stopping(tokenizer, request.stop))[0]
+        settings = {"max_new_tokens": self._max_tokens, **self._generation, **_stopping(tokenizer, request.stop)}
+        produced = model.generate(**inputs, **settings)[0]
         text = str(tokenizer.decode(produced[asked:], skip_special_tokens=True))
         return text, TokenUsage(input_tokens=asked, output_tokens=len(produced) - asked)
 

@@ -6,6 +6,16 @@ from cloche.runtime._imports import lazy_names
 
 if TYPE_CHECKING:
     from cloche.host_tools.builtin.files import SharedFiles
+    from cloche.host_tools.builtin.named import (
+        DuckDuckGoSearchTool,
+        FinalAnswerTool,
+        GoogleSearchTool,
+        PythonInterpreterTool,
+        UserInputTool,
+        VisitWebpageTool,
+        WebSearchTool,
+        WikipediaSearchTool,
+    )
     from cloche.host_tools.builtin.notes import Memo, RedisNotes, SQLiteNotes
     from cloche.host_tools.builtin.retrieval import Retriever
     from cloche.host_tools.builtin.sql import SqlQuery
@@ -14,20 +24,38 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AskUser",
+    "DuckDuckGoSearchTool",
     "FinalAnswer",
+    "FinalAnswerTool",
+    "GoogleSearchTool",
     "HttpFetch",
     "Memo",
+    "PythonInterpreterTool",
     "ReadPage",
     "RedisNotes",
     "Retriever",
     "SQLiteNotes",
     "SharedFiles",
     "SqlQuery",
+    "UserInputTool",
+    "VisitWebpageTool",
     "WebSearch",
+    "WebSearchTool",
+    "WikipediaSearchTool",
 ]
 
 _HOMES = {
     "files": ("SharedFiles",),
+    "named": (
+        "DuckDuckGoSearchTool",
+        "FinalAnswerTool",
+        "GoogleSearchTool",
+        "PythonInterpreterTool",
+        "UserInputTool",
+        "VisitWebpageTool",
+        "WebSearchTool",
+        "WikipediaSearchTool",
+    ),
     "notes": ("Memo", "RedisNotes", "SQLiteNotes"),
     "retrieval": ("Retriever",),
     "sql": ("SqlQuery",),

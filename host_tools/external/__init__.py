@@ -10,12 +10,13 @@ from cloche.runtime._imports import lazy_names
 if TYPE_CHECKING:
     from cloche.host_tools.external.hub.sealed import SealedTool
     from cloche.host_tools.external.hub.tools import load_tool, push_tool
-    from cloche.host_tools.external.mcp import ToolCollection
+    from cloche.host_tools.external.mcp import MCPClient, ToolCollection
     from cloche.host_tools.external.spaces.tool import SpaceTool, space_tool
     from cloche.host_tools.frameworks import from_langchain, from_smolagents
     from cloche.host_tools.schema_tool import SchemaTool
 
 __all__ = [
+    "MCPClient",
     "SchemaTool",
     "SealedTool",
     "SpaceTool",
@@ -34,7 +35,7 @@ __getattr__, __dir__ = lazy_names(
         "cloche.host_tools.schema_tool": ("SchemaTool",),
         "hub.sealed": ("SealedTool",),
         "hub.tools": ("load_tool", "push_tool"),
-        "mcp": ("ToolCollection",),
+        "mcp": ("MCPClient", "ToolCollection"),
         "spaces.tool": ("SpaceTool", "space_tool"),
     },
 )

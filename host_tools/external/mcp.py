@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from cloche.host_tools.errors import ToolFailed
@@ -27,7 +27,7 @@ from cloche.runtime.errors import ConfigurationError
 if TYPE_CHECKING:
     from cloche.runtime.sandbox import Sandbox
 
-__all__ = ["McpConnection", "ToolCollection", "value_of"]
+__all__ = ["MCPClient", "McpConnection", "ToolCollection", "value_of"]
 
 
 _MAX_ERROR = 4_000
@@ -259,6 +259,8 @@ class ToolCollection(ToolRegistry):
         only: Callable[[str], bool] | None = None,
         timeout: float = 30.0,
         follow: bool = True,
+        trust_remote_code: bool = False,
+        structured_output: bool = True,
     ) -> Generator[Self, None, None]:
         """Connect to an MCP server and give its tools; they end with the block.
 
@@ -267,6 +269,9 @@ class ToolCollection(ToolRegistry):
         ``prefix``; ``only`` chooses by the server's own names. ``timeout`` (seconds) is for connecting and for each
         call. With ``follow`` the collection changes when the server's tools do; pass the collection itself to a
         sandbox then, not the list.
+
+        ``trust_remote_code`` and ``structured_output`` are smolagents' words and change nothing: no code of the
+        server's runs here, and structured results are always taken as such.
 
         What a server says of its tools goes into prompts as it is: connect to servers that you trust.
         Raises ConfigurationError where the extra ``cloche[mcp]`` is not installed, ConnectionError if the server
@@ -290,6 +295,48 @@ class ToolCollection(ToolRegistry):
     def _show(self, tools: dict[str, Tool]) -> None:
         with self._lock:
             self._replace(tools)
+
+
+class MCPClient:
+    """Connections to one or several MCP servers, and the list of their tools: what smolagents has under this name.
+
+    ``with MCPClient(server) as tools:`` gives the list. Made without a block, it is connected until
+    :meth:`disconnect`. The servers are written as for :meth:`ToolCollection.from_mcp`, which also says what is raised.
+    """
+
+    def __init__(
+        self, server_parameters: Any, adapter_kwargs: Mapping[str, Any] | None = None, structured_output: bool = True
+    ) -> None:
+        several = isinstance(server_parameters, list)
+        self._servers: list[Any] = server_parameters if several else [server_parameters]
+        seconds = (adapter_kwargs or {}).get("connect_timeout", 30.0)
+        self._options: dict[str, Any] = {"timeout": float(seconds), "follow": False}
+        self._stack = ExitStack()
+        self._tools: list[Tool] = []
+        self.connect()
+
+    def connect(self) -> None:
+        """Connect to all servers. If one cannot be reached, none is connected."""
+        with ExitStack() as opening:
+            found = [
+                opening.enter_context(ToolCollection.from_mcp(server, **self._options)) for server in self._servers
+            ]
+            self._tools = [tool for collection in found for tool in collection.tools]
+            self._stack = opening.pop_all()
+
+    def get_tools(self) -> list[Tool]:
+        """Return the tools of all servers."""
+        return list(self._tools)
+
+    def disconnect(self, *_: Any) -> None:
+        """End the connections. Safe to call twice; calls of the tools then fail."""
+        self._stack.close()
+
+    def __enter__(self) -> list[Tool]:
+        return self.get_tools()
+
+    def __exit__(self, *_: object) -> None:
+        self.disconnect()
 
 
 def _tools(

@@ -63,6 +63,7 @@ class WrappedTool(Tool):
         self._tool_signature = inner._tool_signature  # pyright: ignore[reportPrivateUsage]
         self._tool_arguments = inner._tool_arguments  # pyright: ignore[reportPrivateUsage]
         self._tool_docstring = inner._tool_docstring  # pyright: ignore[reportPrivateUsage]
+        self._tool_lead = inner._tool_lead  # pyright: ignore[reportPrivateUsage]
         self._tool_documentation = inner._tool_documentation  # pyright: ignore[reportPrivateUsage]
         self.guard = guard
 
