@@ -1,4 +1,4 @@
-"""Async tools and managed agents in programs, with and without ``await``: a plain call blocks, an awaited one does not."""
+"""Async tools and managed agents in programs, with ``await`` and without: a plain call blocks."""
 
 import asyncio
 from typing import Any
@@ -79,9 +79,8 @@ def test_a_call_whose_result_is_dropped_is_made() -> None:
 
 
 def test_a_call_that_was_never_made_says_so() -> None:
-    model = ScriptedModel(
-        ["<code>\nimport asyncio\nx = look('a')\nx = None\n</code>", "<code>\nfinal_answer(1)\n</code>"]
-    )
+    programs = ["import asyncio\nx = look('a')\nx = None", "final_answer(1)"]
+    model = ScriptedModel([f"<code>\n{program}\n</code>" for program in programs])
     with CodeAgent([tool(Desk().look)], model) as agent:
         agent.run("t")
         assert "look() was never called" in agent.memory.actions[0].observation
@@ -95,7 +94,7 @@ def test_errors_come_out_where_the_call_is() -> None:
 def test_tools_that_are_added_later_are_called_either_way() -> None:
     model = ScriptedModel(["<code>\nprint(1)\n</code>", "<code>\nfinal_answer(look('a') + await look('b'))\n</code>"])
     with CodeAgent([], model) as agent:
-        agent.callbacks.register(object, lambda step: agent.tools.add(tool(DESK.look)))
+        agent.callbacks.register(object, lambda _: agent.tools.update(look=DESK.look))
         assert agent.run("t") == "AB"
 
 
