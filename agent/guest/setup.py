@@ -93,7 +93,7 @@ def _set_up() -> None:
 
         return method
 
-    for name in ("str", "repr", "len", "iter", "bool", "int", "float", "format", "hash"):
+    for name in ("str", "repr", "len", "iter", "bool", "int", "float", "format"):
         setattr(Waiting, f"__{name}__", forwarded(getattr(builtins, name)))
     for name in ("eq", "ne", "lt", "le", "gt", "ge", "contains", "getitem", "index"):
         setattr(Waiting, f"__{name}__", forwarded(getattr(operator, f"__{name}__")))
@@ -101,6 +101,8 @@ def _set_up() -> None:
         function = getattr(operator, f"__{name}__")
         setattr(Waiting, f"__{name}__", forwarded(function))
         setattr(Waiting, f"__r{name}__", forwarded(function, swapped=True))
+    # As a coroutine's: asyncio.gather keeps what it was given in a dict.
+    Waiting.__hash__ = object.__hash__  # type: ignore[method-assign]
 
     def either(background: Any) -> Any:
         """Return the function of an async tool: awaited it runs beside others, called plainly it blocks."""
