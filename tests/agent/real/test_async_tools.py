@@ -94,7 +94,7 @@ def test_errors_come_out_where_the_call_is() -> None:
 def test_tools_that_are_added_later_are_called_either_way() -> None:
     model = ScriptedModel(["<code>\nprint(1)\n</code>", "<code>\nfinal_answer(look('a') + await look('b'))\n</code>"])
     with CodeAgent([], model) as agent:
-        agent.callbacks.register(object, lambda _: agent.tools.update(look=DESK.look))
+        agent.callbacks.register(object, lambda _: agent.tools.update(look=tool(DESK.look)))
         assert agent.run("t") == "AB"
 
 
