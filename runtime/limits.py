@@ -148,22 +148,27 @@ LIMITS = {
 """Every limit by name: the constructor, the caps of the guest and the flags of the command line follow this table."""
 
 
-Metering = Literal["fuel", "epoch", "none"]
+Metering = Literal["fuel", "engine", "epoch", "none"]
 """How an engine bounds computing; :data:`METERINGS` says what each can do."""
 
 
 class MeteringMode(NamedTuple):
-    """What a metering can do: count a run's fuel, and interrupt a program that computes, as time limits need it."""
+    """What a metering can do: count a run's fuel, and interrupt a program that computes, as time limits need it.
+
+    ``charges`` says that it does both by code of our own in the guest, and not by the engine's.
+    """
 
     counts_fuel: bool
     interrupts: bool
+    charges: bool
     about: str
 
 
 METERINGS: dict[Metering, MeteringMode] = {
-    "fuel": MeteringMode(True, True, "every instruction is counted: repeatable, and the default"),
-    "epoch": MeteringMode(False, True, "only time is bounded: faster, and the limit of fuel is not applied"),
-    "none": MeteringMode(False, False, "for benchmarks only: neither fuel nor time end a program that computes"),
+    "fuel": MeteringMode(True, True, True, "what is computed is counted: repeatable, and the default"),
+    "engine": MeteringMode(True, True, False, "the same by Wasmtime's own fuel and epochs: slower, and in other units"),
+    "epoch": MeteringMode(False, True, False, "only time is bounded, by Wasmtime's epochs; the limit of fuel is not applied"),
+    "none": MeteringMode(False, False, False, "for benchmarks only: neither fuel nor time end a program that computes"),
 }
 """Every metering by name: the engine, the machines and the flags of the command line follow this table."""
 

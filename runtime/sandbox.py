@@ -28,7 +28,8 @@ class Sandbox:
 
     ``tools``     a Dispatcher, or whatever the tool layer turns into one, such as a list of functions; default none.
     ``limits``    default ``Limits()``; each run may be given others.
-    ``metering``  ``"fuel"`` (default, repeatable), ``"epoch"`` (faster; fuel is not counted and its limit not applied),
+    ``metering``  ``"fuel"`` (default, repeatable), ``"engine"`` (the same by Wasmtime's own fuel and epochs: slower,
+                  and in its units), ``"epoch"`` (Wasmtime's epochs; fuel is not counted and its limit not applied),
                   or ``"none"`` (for benchmarks only: neither fuel nor time end a program that computes).
     ``seed``      an int, text or bytes: every guest then sees the same "random" numbers. Default: real entropy.
     ``clock``     ``"real"`` (default), or seconds since the epoch: time then stands still except while the guest

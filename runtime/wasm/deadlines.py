@@ -1,7 +1,8 @@
 """How a running guest is ended from outside: by its deadline or an interrupt.
 
-:class:`Control` holds one guest's signal to stop and, once it was ended, the reason. The engine's
-epoch is what makes a computing guest look at it: every guest calls back at each bump of its engine's epoch.
+:class:`Control` holds one guest's signal to stop and, once it was ended, the reason. A computing guest looks at it when
+its meter asks it to (:mod:`cloche.runtime.wasm.charging`), or, with the engine's own metering, when the engine's epoch
+is bumped: every guest calls back then.
 
 So instead of ticking at a fixed rate, :class:`Watch`, one thread per engine, sleeps until the earliest deadline among
 the running guests, and sleeps on while nothing runs. A bump that comes while a guest is looking already is lost on it:
@@ -18,22 +19,24 @@ from collections.abc import Callable
 
 from cloche.runtime.machine_api import StopRun, StopSignal, now
 from cloche.runtime.wasm import native
+from cloche.runtime.wasm.meter import Meter
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
-__all__ = ["HEARTBEAT", "Control", "RunningGuest", "Watch", "arm", "here"]
+__all__ = ["HEARTBEAT", "Control", "RunningGuest", "Watch", "arm", "here", "must_end"]
 
 
 class Control:
     """What may end one guest, and what has: its signal and, once it was ended from outside, the reason.
 
-    ``on_main`` is true while the guest runs on the main thread.
+    ``on_main`` is true while the guest runs on the main thread. ``meter`` is the guest's, if it has one of ours.
     """
 
-    __slots__ = ("__weakref__", "on_main", "stop", "stopped")
+    __slots__ = ("__weakref__", "meter", "on_main", "stop", "stopped")
 
     def __init__(self, stop: StopSignal | None = None) -> None:
         self.stop = StopSignal() if stop is None else stop
         self.on_main = False
+        self.meter: Meter | None = None
         self.stopped: Stopped | None = None
 
     def halt(self, error: BaseException) -> Stopped:
@@ -119,6 +122,12 @@ class Watch:
         if self._bound(control, now()) < self._next_look:
             self._rouse()
 
+    def ask_all(self) -> None:
+        """Have all running guests with a meter look at their signals. From any thread."""
+        for control in list(self._running):
+            if control.meter is not None:
+                control.meter.ask()
+
     def running(self) -> int:
         """Return how many guests are running."""
         return len(self._running)
@@ -140,7 +149,11 @@ class Watch:
 
     def _tick(self, moment: float) -> float:
         running = list(self._running)
-        if any(control.on_main or control.stop.is_due(moment) for control in running):
+        look = [control for control in running if control.on_main or control.stop.is_due(moment)]
+        for control in look:
+            if control.meter is not None:
+                control.meter.end() if control.stop.is_due(moment) else control.meter.ask()
+        if any(control.meter is None for control in look):
             self._bump()
         self._next_look = min((self._bound(control, moment) for control in running), default=moment + HEARTBEAT)
         return min(self._next_look - moment, _LINGER)
@@ -177,6 +190,17 @@ def arm(store: int, context: int) -> None:
     """Let a store call back at every bump of its engine's epoch."""
     native.set_epoch_callback(store, _on_epoch, None, None)
     native.set_epoch_deadline(context, _NEXT_BUMP)
+
+
+def must_end(control: Control) -> bool:
+    """Say whether a guest must end whose charge called the host: for lack of fuel, or for its signal."""
+    meter = control.meter
+    if meter is not None:
+        # Before the look, so that whoever asks meanwhile asks for another one.
+        meter.answer()
+        if meter.is_spent:
+            return True
+    return not _may_continue()
 
 
 @native.epoch_callback

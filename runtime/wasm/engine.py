@@ -12,6 +12,7 @@ from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import METERINGS, Metering, MeteringMode
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.deadlines import Watch
+from cloche.runtime.wasm.meter import CHARGES_VERSION
 
 __all__ = ["MAX_WASM_STACK", "MIN_WASMTIME", "WASMTIME_VERSION", "Engine", "check_version"]
 
@@ -33,7 +34,6 @@ _OFF = (
     "wasm_tail_call",
     "wasm_function_references",
     "wasm_gc",
-    "wasm_multi_memory",
     "wasm_memory64",
     "wasm_relaxed_simd",
     "wasm_exceptions",
@@ -100,14 +100,18 @@ class Engine:
             return cls._shared[metering]
 
     def bump(self) -> None:
-        """Advance the epoch, so that every computing guest looks whether it must end. From any thread."""
-        native.increment_epoch(self.address)
+        """Have every computing guest look whether it must end. From any thread."""
+        if self.mode.charges:
+            self.watch.ask_all()
+        else:
+            native.increment_epoch(self.address)
 
     def settings(self) -> dict[str, object]:
         """Return everything that compiled code depends on besides the module, as JSON-able values."""
         return {
             "wasmtime": WASMTIME_VERSION,
             "metering": self.metering,
+            "charges": CHARGES_VERSION if self.mode.charges else 0,
             "machine": platform.machine(),
             "system": platform.system(),
             "memory": [_RESERVATION, _GUARD],
@@ -125,8 +129,10 @@ def _configure(mode: MeteringMode, max_wasm_stack: int) -> wasmtime.Config:
         setattr(config, name, False)
     for name in _ON:
         setattr(config, name, True)
-    config.consume_fuel = mode.counts_fuel
-    config.epoch_interruption = mode.interrupts
+    # The meter is a second memory, which only the charges address.
+    config.wasm_multi_memory = mode.charges
+    config.consume_fuel = mode.counts_fuel and not mode.charges
+    config.epoch_interruption = mode.interrupts and not mode.charges
     _configure_code(config)
     _configure_stack(config, max_wasm_stack)
     return config

@@ -112,6 +112,11 @@ class GuestImage:
         content = self.path.read_bytes()
         if hashlib.sha256(content).hexdigest() != self.digest:
             raise ImageError(f"the guest image {self.path} does not fit its manifest: build it again with make guest")
+        if engine.mode.charges:
+            # Here, as most processes find the image compiled.
+            from cloche.runtime.wasm.charging import charged
+
+            content = charged(content)
         try:
             return wasmtime.Module(engine.wasmtime, content)
         except wasmtime.WasmtimeError as error:

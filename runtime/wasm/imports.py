@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from cloche.runtime.errors import ProtocolError
 from cloche.runtime.machine_api import Handlers
 from cloche.runtime.wasm import native
-from cloche.runtime.wasm.deadlines import Control, RunningGuest, here
+from cloche.runtime.wasm.deadlines import Control, RunningGuest, here, must_end
+from cloche.runtime.wasm.meter import LOOK
 
 __all__ = ["CALLBACKS", "EXPORTS", "IMPORTS", "MAX_FRAME", "GuestImports", "Linear", "ServedGuest"]
 
@@ -212,8 +213,11 @@ def _on_write(_env: int | None, _caller: int, values: int, _count: int) -> int:
 @native.import_callback
 def _on_clock(_env: int | None, _caller: int, values: int, _count: int) -> int:
     try:
-        now = _host().clock(_Arguments.from_address(values)[0])
-        ctypes.c_int64.from_address(values).value = now
+        which = _Arguments.from_address(values)[0]
+        guest = here.guest
+        if which == LOOK and guest is not None and guest.control.meter is not None:
+            return native.trap_new(b"stopped", 7) if must_end(guest.control) else 0
+        ctypes.c_int64.from_address(values).value = _host().clock(which)
         return 0
     except BaseException as error:
         return _halt(error)

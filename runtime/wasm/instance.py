@@ -20,19 +20,16 @@ from cloche.runtime.wasm.deadlines import Control, arm, here
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.imports import CALLBACKS, EXPORTS, IMPORTS, GuestImports, ServedGuest
 from cloche.runtime.wasm.memory import Memory
+from cloche.runtime.wasm.meter import FUEL_FULL, METER, Meter
 from cloche.runtime.wasm.recycling import InstancePool, OwnPages
-from cloche.runtime.wasm.traps import Stopped, kind_of, trap_text
+from cloche.runtime.wasm.traps import StopKind, Stopped, kind_of, trap_text
 
-__all__ = ["FUEL_FULL", "Instance", "InstanceTemplate", "StoreLimits"]
-
-
-# More fuel than any guest can use in a lifetime; the engine counts in signed 64 bits.
-FUEL_FULL = 1 << 62
+__all__ = ["Instance", "InstanceTemplate", "StoreLimits"]
 
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """What one store may hold: bytes of memory, elements over all tables, and tables. One memory, one instance.
+    """What one store may hold: bytes of memory, elements over all tables, and tables. One instance.
 
     Wasmtime takes a negative number for "no limit", so the machine checks each of them first.
     """
@@ -44,11 +41,13 @@ class StoreLimits:
 
 # The first two are found by their place in here, functions by their name.
 _EXPORTS = (b"memory", b"__stack_pointer", *map(str.encode, EXPORTS))
+_METER = METER.encode()
 # The scratch words of a guest: one raw value of 16 bytes, the trap, a 64-bit number, the instance, the exports.
 _TRAP, _NUMBER, _INSTANCE = 2, 3, 4
 _EXPORTS_AT = _INSTANCE + native.INSTANCE_SIZE // 8
 _EXPORT_WORDS = native.EXTERN_SIZE // 8
-_WORDS = ctypes.c_uint64 * (_EXPORTS_AT + len(_EXPORTS) * _EXPORT_WORDS)
+# And one place more, for the meter.
+_WORDS = ctypes.c_uint64 * (_EXPORTS_AT + (len(_EXPORTS) + 1) * _EXPORT_WORDS)
 _LOW_32 = 0xFFFF_FFFF
 # For a guest that is never run.
 _UNUSED = StoreLimits(1 << 32, (1 << 32) - 1, 4)
@@ -117,13 +116,14 @@ class InstanceTemplate:
 class Instance(ServedGuest):
     """One instance in one store. Used by one thread at a time; :meth:`close` frees it."""
 
-    __slots__ = ("_at", "_context", "_engine", "_inbox", "_step", "_store", "_words", "memory", "pages")
+    __slots__ = ("_at", "_context", "_engine", "_inbox", "_step", "_store", "_words", "memory", "meter", "pages")
 
     def __init__(
         self, template: InstanceTemplate, control: Control, host: GuestImports | None, limits: StoreLimits
     ) -> None:
         super().__init__(control, host)
         self._store = 0
+        self.meter: Meter | None = None
         self._engine = template.engine
         self._words = _WORDS()
         self._at = ctypes.addressof(self._words)
@@ -132,6 +132,9 @@ class Instance(ServedGuest):
         self._prepare(limits)
         self._instantiate(template)
         self.memory = self._find_memory()
+        if template.engine.mode.charges:
+            self.meter = self._find_meter()
+            control.meter = self.meter
         self.pages = OwnPages()
         if host is not None:
             host.memory = self.memory
@@ -156,12 +159,17 @@ class Instance(ServedGuest):
 
     def set_fuel(self, amount: int) -> None:
         """Set the fuel left. Only with metering by fuel."""
+        if self.meter is not None:
+            self.meter.left = amount
+            return
         error = native.fuel_set(self._context, amount)
         if error:
             _require(error)
 
     def fuel_left(self) -> int:
         """Return the fuel left. Only with metering by fuel."""
+        if self.meter is not None:
+            return self.meter.left
         error = native.fuel_get(self._context, self._at + 8 * _NUMBER)
         if error:
             _require(error)
@@ -183,6 +191,7 @@ class Instance(ServedGuest):
     def serve(self, control: Control, host: GuestImports, limits: StoreLimits) -> None:
         """Serve another machine, with its limits."""
         self.control, self.host = control, host
+        control.meter = self.meter
         self._limit(limits)
         host.memory = self.memory
 
@@ -221,6 +230,11 @@ class Instance(ServedGuest):
 
     def _ended(self, error: int | None) -> Stopped:
         stopped = self._drain(error)
+        if self.meter is not None and self.control.stopped is None:
+            if self.meter.is_spent:
+                return Stopped(StopKind.FUEL)
+            if self.meter.was_ended and stopped.kind is StopKind.UNREACHABLE:
+                return self.control.due() or Stopped(StopKind.TIME)
         return self.control.stopped or stopped
 
     def _drain(self, error: int | None) -> Stopped:
@@ -232,13 +246,15 @@ class Instance(ServedGuest):
         return Stopped(kind_of(owned.trap_code), trap_text(owned.message), owned.trap_code)
 
     def _limit(self, limits: StoreLimits) -> None:
-        native.set_limits(self._store, limits.memory, limits.table_elements, 1, limits.tables, 1)
-        if self._engine.mode.counts_fuel:
+        mode = self._engine.mode
+        native.set_limits(self._store, limits.memory, limits.table_elements, 1, limits.tables, 1 + mode.charges)
+        # A meter that is not there yet begins full.
+        if self.meter is not None or (mode.counts_fuel and not mode.charges):
             self.set_fuel(FUEL_FULL)
 
     def _prepare(self, limits: StoreLimits) -> None:
         self._limit(limits)
-        if self._engine.mode.interrupts:
+        if self._engine.mode.interrupts and not self._engine.mode.charges:
             arm(self._store, self._context)
 
     def _instantiate(self, template: InstanceTemplate) -> None:
@@ -254,6 +270,12 @@ class Instance(ServedGuest):
             if not native.find_export(self._context, self._at + 8 * _INSTANCE, name, len(name), place):
                 raise ImageError(f"the guest image does not export {name.decode()}")
         self._inbox, self._step = self._function(b"cloche_inbox"), self._function(b"cloche_step")
+
+    def _find_meter(self) -> Meter:
+        place = self._at + 8 * (_EXPORTS_AT + len(_EXPORTS) * _EXPORT_WORDS)
+        if not native.find_export(self._context, self._at + 8 * _INSTANCE, _METER, len(_METER), place):
+            raise ImageError(f"the guest image does not export {METER}")
+        return Meter(native.memory_data(self._context, place + native.EXTERN_VALUE))
 
     def _function(self, name: bytes) -> int:
         return self._export(_EXPORTS.index(name))

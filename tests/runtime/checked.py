@@ -14,14 +14,15 @@ import wasmtime
 
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm import native
-from cloche.runtime.wasm.deadlines import Control, arm, here
+from cloche.runtime.wasm.deadlines import Control, arm, here, must_end
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.image import GuestImage
 from cloche.runtime.wasm.imports import IMPORTS, GuestImports
-from cloche.runtime.wasm.instance import FUEL_FULL, Instance, InstanceTemplate, StoreLimits
+from cloche.runtime.wasm.instance import Instance, InstanceTemplate, StoreLimits
 from cloche.runtime.wasm.memory import Memory
+from cloche.runtime.wasm.meter import FUEL_FULL, LOOK, METER, Meter
 from cloche.runtime.wasm.recycling import OwnPages
-from cloche.runtime.wasm.traps import Stopped, kind_of, trap_text
+from cloche.runtime.wasm.traps import StopKind, Stopped, kind_of, trap_text
 
 __all__ = ["CheckedImage"]
 
@@ -59,13 +60,18 @@ class _CheckedGuest(Instance):
     def __init__(self, template: _CheckedTemplate, control: Control, host: GuestImports, limits: StoreLimits) -> None:
         self.control, self.host = control, host
         self.pages = OwnPages()
+        self.meter = None
         self._wasm_store = wasmtime.Store(template.engine.wasmtime)
         self._prepare_store(template.engine, limits)
         linker = wasmtime.Linker(template.engine.wasmtime)
         for name, (parameters, results) in IMPORTS.items():
-            linker.define_func("cloche", name, _type(parameters, results), _guarded(control, getattr(host, name)))
+            linker.define_func("cloche", name, _type(parameters, results), _guarded(control, getattr(host, name), name))
         self._exports = self._start(linker, template.module)
         self.memory = host.memory = _memory(self._wasm_store, self._exported("memory", wasmtime.Memory))
+        if template.engine.mode.charges:
+            untyped: Any = self._exported(METER, wasmtime.Memory)
+            place: Any = untyped.data_ptr(self._wasm_store)
+            self.meter = control.meter = Meter(ctypes.addressof(place.contents))
 
     def inbox(self, size: int) -> int:
         """Call ``cloche_inbox``. Raises Stopped."""
@@ -77,11 +83,14 @@ class _CheckedGuest(Instance):
 
     def set_fuel(self, amount: int) -> None:
         """Set the fuel left. Only with metering by fuel."""
-        self._wasm_store.set_fuel(amount)
+        if self.meter is None:
+            self._wasm_store.set_fuel(amount)
+        else:
+            self.meter.left = amount
 
     def fuel_left(self) -> int:
         """Return the fuel left. Only with metering by fuel."""
-        return self._wasm_store.get_fuel()
+        return self._wasm_store.get_fuel() if self.meter is None else self.meter.left
 
     def stack_pointer(self) -> int:
         """Return the guest's own stack pointer, an address in its memory."""
@@ -100,11 +109,12 @@ class _CheckedGuest(Instance):
         self._wasm_store.close()
 
     def _prepare_store(self, engine: Engine, limits: StoreLimits) -> None:
-        self._wasm_store.set_limits(limits.memory, limits.table_elements, 1, limits.tables, 1)
-        if engine.mode.interrupts:
+        charges = engine.mode.charges
+        self._wasm_store.set_limits(limits.memory, limits.table_elements, 1, limits.tables, 1 + charges)
+        if engine.mode.interrupts and not charges:
             store: Any = self._wasm_store
             arm(native.address(store.ptr()), native.address(store._context()))
-        if engine.mode.counts_fuel:
+        if engine.mode.counts_fuel and not charges:
             self.set_fuel(FUEL_FULL)
 
     def _start(self, linker: wasmtime.Linker, module: wasmtime.Module) -> Any:
@@ -129,9 +139,17 @@ class _CheckedGuest(Instance):
             result: int = function(self._wasm_store, argument)
             return result
         except (wasmtime.WasmtimeError, wasmtime.Trap, _Marker) as error:
-            raise self.control.stopped or _stopped(error) from None
+            raise self._reason(error) from None
         finally:
             here.guest = before
+
+    def _reason(self, error: Exception) -> Stopped:
+        if self.control.stopped is None and self.meter is not None:
+            if self.meter.is_spent:
+                return Stopped(StopKind.FUEL)
+            if self.meter.was_ended:
+                return self.control.due() or Stopped(StopKind.TIME)
+        return self.control.stopped or _stopped(error)
 
 
 def _stopped(error: Exception) -> Stopped:
@@ -144,8 +162,12 @@ def _type(parameters: tuple[str, ...], results: tuple[str, ...]) -> wasmtime.Fun
     return wasmtime.FuncType([types[each]() for each in parameters], [types[each]() for each in results])
 
 
-def _guarded(control: Control, serve: Callable[..., int | None]) -> Callable[..., int | None]:
+def _guarded(control: Control, serve: Callable[..., int | None], name: str) -> Callable[..., int | None]:
     def guarded(*arguments: int) -> int | None:
+        if name == "clock" and arguments == (LOOK,) and control.meter is not None:
+            if must_end(control):
+                raise _Marker
+            return 0
         try:
             return serve(*(argument & _LOW_32 for argument in arguments))
         except BaseException as error:

@@ -10,6 +10,7 @@ import pytest
 import wasmtime
 
 from cloche.runtime.errors import ImageError
+from cloche.runtime.limits import METERINGS
 from cloche.runtime.wasm import cache as cache_module
 from cloche.runtime.wasm.cache import CompiledCache, cache_home, cache_key, private_folder
 from cloche.runtime.wasm.engine import MIN_WASMTIME, Engine, check_version
@@ -46,9 +47,9 @@ def entry(cache: CompiledCache) -> Path:
 
 def runs(module: wasmtime.Module, engine: Engine) -> bool:
     store = wasmtime.Store(engine.wasmtime)
-    if engine.metering == "fuel":
+    if engine.metering == "engine":
         store.set_fuel(1_000)
-    store.set_epoch_deadline(1_000)
+        store.set_epoch_deadline(1_000)
     function = wasmtime.Instance(store, module, []).exports(store)["f"]
     assert isinstance(function, wasmtime.Func)
     return bool(function(store) == 42)
@@ -66,8 +67,8 @@ def test_another_image_or_engine_is_another_entry(cache: CompiledCache, engine: 
     cache.module(engine, "digest", compiler)
     cache.module(engine, "other", compiler)
     assert compiler.count == 2
-    keys = {cache_key(digest, Engine.shared(kind)) for digest in "ab" for kind in ("fuel", "epoch", "none")}
-    assert len(keys) == 6
+    keys = {cache_key(digest, Engine.shared(kind)) for digest in "ab" for kind in METERINGS}
+    assert len(keys) == 2 * len(METERINGS)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "grow", "empty"])

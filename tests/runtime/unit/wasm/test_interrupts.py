@@ -22,7 +22,7 @@ from .toy import FakeHandlers, Maker, Toy, answer, deed
 PATIENCE = 20.0
 
 
-@pytest.fixture(params=["fuel", "epoch"])
+@pytest.fixture(params=["fuel", "engine", "epoch"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     return Engine.shared(request.param)
 
@@ -47,11 +47,12 @@ def in_thread(machine: WasmMachine, request: bytes) -> tuple[threading.Thread, l
     return thread, caught
 
 
-def test_a_deadline_ends_an_endless_loop(machine: WasmMachine) -> None:
+@pytest.mark.parametrize("loop", [Toy.LOOP, Toy.TIGHT_LOOP])
+def test_a_deadline_ends_an_endless_loop(machine: WasmMachine, loop: Toy) -> None:
     started = time.monotonic()
     machine.allow(None, StopSignal.within(0.05))
     with pytest.raises(Stopped) as caught:
-        machine.step(deed(Toy.LOOP))
+        machine.step(deed(loop))
     assert caught.value.kind is StopKind.TIME
     assert machine.stopped is caught.value
     assert 0.05 <= time.monotonic() - started < PATIENCE
@@ -126,6 +127,13 @@ class SlowLook:
         self._may_continue = deadlines._may_continue  # pyright: ignore[reportPrivateUsage]
         monkeypatch.setattr(deadlines, "_may_continue", self)
 
+    def await_look(self, machine: WasmMachine) -> None:
+        """Have the guest look, once it runs, and wait until it does."""
+        give_up = time.monotonic() + PATIENCE
+        while not self.looked.wait(0.01):
+            assert time.monotonic() < give_up
+            machine.engine.bump()
+
     def __call__(self) -> bool:
         seen = self._may_continue()
         self.looked.set()
@@ -137,8 +145,7 @@ def test_a_deadline_that_passes_while_the_guest_looks(machine: WasmMachine, monk
     slow = SlowLook(monkeypatch)
     machine.allow(None, StopSignal.within(0.1))
     thread, caught = in_thread(machine, deed(Toy.LOOP))
-    machine.engine.bump()
-    assert slow.looked.wait(PATIENCE)
+    slow.await_look(machine)
     time.sleep(0.15)
     slow.go_on.set()
     thread.join(PATIENCE)
@@ -149,8 +156,7 @@ def test_a_deadline_that_passes_while_the_guest_looks(machine: WasmMachine, monk
 def test_an_interrupt_that_comes_while_the_guest_looks(machine: WasmMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = SlowLook(monkeypatch)
     thread, caught = in_thread(machine, deed(Toy.LOOP))
-    machine.engine.bump()
-    assert slow.looked.wait(PATIENCE)
+    slow.await_look(machine)
     interrupt(machine, RuntimeError("now"))
     slow.go_on.set()
     thread.join(PATIENCE)

@@ -37,6 +37,7 @@ class Toy(IntEnum):
     FILL = 19
     CALL_TAKE = 20
     TABLE_GROW = 21
+    TIGHT_LOOP = 22
 
 
 class Maker(Protocol):

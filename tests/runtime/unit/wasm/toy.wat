@@ -37,6 +37,8 @@
       (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
     (local.get $sum))
 
+  (func $nothing)
+
   (func (export "cloche_step") (param $n i32) (result i64)
     (local $deed i32)
     (local.set $deed (i32.load8_u (i32.const 65536)))
@@ -57,7 +59,8 @@
     (if (i32.eq (local.get $deed) (i32.const 5)) (then
       (call $entropy (call $arg (i32.const 0)) (call $arg (i32.const 1)))
       (return (call $number (i64.load (call $arg (i32.const 0)))))))
-    (if (i32.eq (local.get $deed) (i32.const 6)) (then (loop $ever (br $ever))))
+    (if (i32.eq (local.get $deed) (i32.const 6)) (then (loop $ever (call $nothing) (br $ever))))
+    (if (i32.eq (local.get $deed) (i32.const 22)) (then (loop $ever (br $ever))))
     (if (i32.eq (local.get $deed) (i32.const 7)) (then (drop (call $recurse (i32.const 0)))))
     (if (i32.eq (local.get $deed) (i32.const 8)) (then (unreachable)))
     (if (i32.eq (local.get $deed) (i32.const 9)) (then (drop (i32.load (i32.const -4)))))

@@ -1,0 +1,87 @@
+"""The host's end of a guest's meter: the three numbers that :mod:`cloche.runtime.wasm.charging` describes."""
+
+import ctypes
+import threading
+
+__all__ = ["CHARGES_VERSION", "FUEL_FULL", "LOOK", "METER", "Meter"]
+
+METER = "cloche_meter"
+"""The name under which the second memory is exported."""
+LOOK = 99
+"""What a charge passes to ``clock`` when it wants the host to look whether the guest must end."""
+CHARGES_VERSION = 1
+"""To be raised with every change of what is put in: compiled code of before must not be used."""
+FUEL_FULL = 1 << 62
+"""More fuel than any guest can use in a lifetime; it is counted in signed 64 bits."""
+
+_Numbers = ctypes.c_int64 * 3
+_LEFT, _LOOK, _END = range(3)
+_EVERYTHING = (1 << 63) - 1
+
+
+class Meter:
+    """One guest's meter, at ``address``. What a guest has left is read and set by the thread that has the guest.
+
+    :meth:`ask` and :meth:`end` come from any thread, and do nothing unless the guest is between :meth:`enter` and
+    :meth:`leave`: only then its memory is certainly there, and no later request of its machine can be hit.
+    """
+
+    __slots__ = ("_lock", "_numbers", "_running")
+
+    def __init__(self, address: int) -> None:
+        self._numbers = _Numbers.from_address(address)
+        self._lock = threading.Lock()
+        self._running = False
+        self.left = FUEL_FULL
+
+    @property
+    def left(self) -> int:
+        """The fuel left. The last charge may have taken more than there was."""
+        return max(0, self._numbers[_LEFT])
+
+    @left.setter
+    def left(self, amount: int) -> None:
+        self._numbers[_LEFT] = amount
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether a charge found too little fuel."""
+        return self._numbers[_LEFT] < 0
+
+    @property
+    def was_ended(self) -> bool:
+        """Whether :meth:`end` was heard by the guest, or will be."""
+        return self._numbers[_END] != 0
+
+    def enter(self) -> None:
+        """Say that the guest is about to compute."""
+        self._numbers[_LOOK] = self._numbers[_END] = 0
+        self._running = True
+
+    def leave(self) -> None:
+        """Say that it does not any more: nothing is written from other threads once this has returned."""
+        with self._lock:
+            self._running = False
+
+    def ask(self) -> None:
+        """Have the guest call its host as soon as it computes outside of loops that call nothing."""
+        self._write(_LOOK)
+
+    def end(self) -> None:
+        """Have the guest call its host, or trap, as soon as it computes."""
+        self._write(_LOOK, _END)
+
+    def answer(self) -> None:
+        """Say that the host looks now: on the guest's thread, before it does."""
+        self._numbers[_LOOK] = 0
+
+    def _write(self, *places: int) -> None:
+        # A guest that is being left needs no sign; and whoever holds this may be interrupted by a signal's handler that
+        # runs another guest, so that nothing may wait for it.
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._running:
+                    for place in places:
+                        self._numbers[place] = _EVERYTHING
+            finally:
+                self._lock.release()

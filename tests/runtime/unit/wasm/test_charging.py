@@ -1,0 +1,112 @@
+"""Charges in the code: what is put in, what is refused, and that the second reader would notice if one was missing."""
+
+import pytest
+import wasmtime
+from tests.runtime.charges import Unmetered, check
+
+from cloche.runtime.errors import ImageError
+from cloche.runtime.wasm.charging import charged
+from cloche.runtime.wasm.meter import METER
+from cloche.runtime.wasm.traps import StopKind, Stopped
+
+from .toy import Maker, Toy, deed
+
+LOOKS = b"\x41\xe3\x00\x10"
+"""i32.const 99, call: how a charge calls the host."""
+HEAD = '(module (import "cloche" "clock" (func $clock (param i32) (result i64))) (memory (export "memory") 1)'
+
+
+def module(text: str) -> bytes:
+    return bytes(wasmtime.wat2wasm(f"{HEAD} {text})"))
+
+
+def test_the_toy_is_charged_everywhere(toy_wasm: bytes) -> None:
+    report = check(charged(toy_wasm))
+    assert report.loops == 2
+    assert (report.leaf_loops, report.spans) == (1, 2)
+    # The two exports, and the function that calls itself.
+    assert report.entries == 3
+
+
+def test_charges_are_the_same_each_time(toy_wasm: bytes) -> None:
+    assert charged(toy_wasm) == charged(toy_wasm)
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_a_missing_charge_is_noticed(toy_wasm: bytes, which: int) -> None:
+    code = charged(toy_wasm)
+    at = -1
+    for _ in range(which + 1):
+        at = code.index(LOOKS, at + 1)
+    # The call becomes four instructions that do nothing, and the value that was dropped a constant.
+    spoilt = code[:at] + b"\x01\x01\x01\x42" + code[at + 4 :]
+    with pytest.raises(Unmetered):
+        check(spoilt)
+
+
+UNMETERED = {
+    "a loop": '(func (export "f") (loop (br 0)))',
+    "a circle of calls": '(func $a (export "f") (call $b)) (func $b (call $a))',
+    "a call of itself": '(func $a (export "f") (call $a))',
+    "a circle through the table": """(type $t (func)) (table 1 funcref) (elem (i32.const 0) $a)
+        (func $a (call_indirect (type $t) (i32.const 0)))""",
+    "a span": '(func (export "f") (param i32) (memory.fill (i32.const 0) (i32.const 0) (local.get 0)))',
+}
+
+
+@pytest.mark.parametrize("name", UNMETERED)
+def test_code_without_charges_is_noticed(name: str) -> None:
+    plain = module(UNMETERED[name])
+    check(charged(plain))
+    with pytest.raises(Unmetered):
+        check(bytes(wasmtime.wat2wasm(f'{HEAD} (memory (export "{METER}") 1) {UNMETERED[name]})')))
+
+
+def test_code_that_reaches_the_meter_is_noticed() -> None:
+    text = f'''{HEAD} (memory $m (export "{METER}") 1) (func (i64.store $m (i32.const 0) (i64.const 1))))'''
+    with pytest.raises(Unmetered, match="another memory"):
+        check(bytes(wasmtime.wat2wasm(text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f'(memory (export "{METER}") 1)', "which is the host's"),
+        ("(tag $t) (func (throw $t))", "cannot be metered"),
+        ("(func (result i32) (i32.atomic.load (i32.const 0)))", "cannot be metered"),
+        ("(func (drop (i32x4.relaxed_trunc_f32x4_s (v128.const i32x4 0 0 0 0))))", "cannot be metered"),
+        ("(table 1 funcref) (elem declare func 0)", "unusual way"),
+    ],
+)
+def test_what_is_not_understood_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        charged(module(text))
+
+
+@pytest.mark.parametrize("code", [b"", b"\0asm\1\0\0\0", b"\0asm\1\0\0\0\x0a\xff"])
+def test_what_is_no_module_is_refused(code: bytes) -> None:
+    with pytest.raises(ImageError):
+        charged(code)
+
+
+def test_a_span_is_charged_by_its_length(make: Maker) -> None:
+    used: list[int] = []
+    for size in (64, 64 << 10):
+        machine = make()
+        machine.set_fuel(1 << 30)
+        machine.step(deed(Toy.FILL, 0, 1, size))
+        used.append((1 << 30) - machine.fuel_left())
+    assert used[1] - used[0] == (64 << 10) // 64 - 1
+
+
+@pytest.mark.parametrize("loop", [Toy.LOOP, Toy.TIGHT_LOOP, Toy.RECURSE])
+def test_two_guests_end_at_the_same_charge(make: Maker, loop: Toy) -> None:
+    left: list[int] = []
+    for _ in range(2):
+        machine = make()
+        machine.set_fuel(5_000)
+        with pytest.raises(Stopped) as caught:
+            machine.step(deed(loop))
+        assert caught.value.kind is StopKind.FUEL
+        left.append(machine.fuel_left())
+    assert left == [0, 0]
