@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from cloche.agent.memory import AgentMemory
     from cloche.agent.messages import Image, Message, TokenUsage, ToolRequest
     from cloche.agent.models.base import AsyncModel, Delta, ModelRequest, Reply
+    from cloche.agent.models.caching import CachingModel
     from cloche.agent.models.chat import (
         ChatMessage,
     )
@@ -102,6 +103,7 @@ _HOMES = {
     "events": ("AgentEvent", "RunEnded", "RunResult", "StepEnded", "TextDelta"),
     "memory": ("AgentMemory",),
     "messages": ("Image", "Message", "TokenUsage", "ToolRequest"),
+    "models.caching": ("CachingModel",),
     "models.fallback": ("FallbackModel",),
     "models.litellm": ("REMOVE_PARAMETER", "LiteLLMModel"),
     "models.base": ("AsyncModel", "Delta", "ModelRequest", "Reply"),
@@ -151,6 +153,7 @@ __all__ = [
     "BlaxelExecutor",
     "BudgetExceeded",
     "BudgetUnmeasured",
+    "CachingModel",
     "ChatMessage",
     "CodeAgent",
     "CodeOutput",

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field, PrivateAttr
 
-from cloche.agent.messages import Message, Text, TokenUsage
+from cloche.agent.messages import TASK, Message, Text, TokenUsage
 from cloche.agent.steps import (
     ActionStep,
     FinalAnswerStep,
@@ -55,7 +55,7 @@ def _made_of(step: ActionStep) -> Any:
 def _messages(step: MemoryStep) -> list[Message]:
     match step:
         case TaskStep():
-            return [Message.of("user", f"New task:\n{step.task}", *step.images)]
+            return [Message.of("user", f"{TASK}{step.task}", *step.images)]
         case PlanningStep():
             return [Message.of("assistant", step.plan), Message.of("user", "Now carry out this plan.")]
         case ActionStep():

@@ -6,7 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Image", "Message", "Part", "Role", "Text", "TokenUsage", "ToolRequest"]
+__all__ = ["TASK", "Image", "Message", "Part", "Role", "Text", "TokenUsage", "ToolRequest"]
+
+TASK = "New task:\n"
+"""What a task's message begins with."""
 
 Role = Literal["system", "user", "assistant", "tool"]
 

@@ -1,5 +1,6 @@
 """Models that need no provider: scripted answers, and recorded ones."""
 
+import hashlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cloche.agent.errors import ModelRefused
-from cloche.agent.messages import Message, TokenUsage, ToolRequest
+from cloche.agent.messages import TASK, Message, TokenUsage, ToolRequest
 from cloche.agent.models.base import (
     AsyncModel,
     Delta,
@@ -18,6 +19,7 @@ from cloche.agent.models.base import (
     stream_in_thread,
     trimmed,
 )
+from cloche.agent.values import shorten
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.threads import acall_on_thread
 
@@ -90,7 +92,7 @@ def _message(line: str | ToolRequest | list[ToolRequest], request: ModelRequest)
 class RecordingModel:
     """Passes everything on to another model and appends each answer to a file of JSON lines.
 
-    :class:`ReplayModel` reads it back. Prompts are not written, answers are.
+    :class:`ReplayModel` reads it back. Prompts are not written, answers are, each with the hash of the task it was for.
     """
 
     def __init__(self, model: Model, path: str | Path) -> None:
@@ -105,18 +107,18 @@ class RecordingModel:
 
     def generate(self, request: ModelRequest, /) -> Reply:
         """Ask the other model, note its answer and return it."""
-        return self._note(self._model.generate(request))
+        return self._note(request, self._model.generate(request))
 
     def stream(self, request: ModelRequest, /) -> Iterator[Piece]:
         """Stream the other model's answer and note its end."""
-        return (self._noted(piece) for piece in self._model.stream(request))
+        return (self._noted(request, piece) for piece in self._model.stream(request))
 
     async def agenerate(self, request: ModelRequest, /) -> Reply:
         """Like :meth:`generate`."""
         model = self._model
         if isinstance(model, AsyncModel):
-            return self._note(await model.agenerate(request))
-        return self._note(await acall_on_thread(lambda: model.generate(request)))
+            return self._note(request, await model.agenerate(request))
+        return self._note(request, await acall_on_thread(lambda: model.generate(request)))
 
     async def astream(self, request: ModelRequest, /) -> AsyncIterator[Piece]:
         """Like :meth:`stream`."""
@@ -124,13 +126,13 @@ class RecordingModel:
         make: Callable[[], Iterator[Piece]] = lambda: model.stream(request)  # noqa: E731
         pieces = model.astream(request) if isinstance(model, AsyncModel) else stream_in_thread(make)
         async for piece in pieces:
-            yield self._noted(piece)
+            yield self._noted(request, piece)
 
-    def _noted(self, piece: Piece) -> Piece:
-        return self._note(piece) if isinstance(piece, Reply) else piece
+    def _noted(self, request: ModelRequest, piece: Piece) -> Piece:
+        return self._note(request, piece) if isinstance(piece, Reply) else piece
 
-    def _note(self, reply: Reply) -> Reply:
-        line = reply.model_dump_json(exclude_none=True)
+    def _note(self, request: ModelRequest, reply: Reply) -> Reply:
+        line = _Recorded(task_hash=_task_hash(request), **dict(reply)).model_dump_json(exclude_none=True)
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
         return reply
@@ -140,11 +142,39 @@ class ReplayModel(ScriptedModel):
     """Gives the recorded answers in the recorded order, without network.
 
     ``path`` is a file that :class:`RecordingModel` wrote: one Reply in JSON per line.
-    Raises ConfigurationError, naming the line, for a file that is none; ModelRefused when the answers have run out.
+    Raises ConfigurationError, naming the line, for a file that is none; ModelRefused when the answers have run out, and
+    for a request of another task than the one that the next answer was for.
     """
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(list(_read(Path(path))))
+        self._name = Path(path).name
+
+    def _next(self, request: ModelRequest) -> Line:
+        line = super()._next(request)
+        if not isinstance(line, _Recorded):
+            return line
+        if line.task_hash and line.task_hash != _task_hash(request):
+            asked = shorten(_task(request), 200)
+            raise ModelRefused(f"{self._name} was recorded for another task than this one: {asked!r}")
+        return Reply(**{name: getattr(line, name) for name in Reply.model_fields})
+
+
+class _Recorded(Reply):
+    """An answer as it is recorded; files of earlier versions have no hash."""
+
+    task_hash: str = ""
+
+
+def _task_hash(request: ModelRequest) -> str:
+    return hashlib.sha256(_task(request).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _task(request: ModelRequest) -> str:
+    """Return the text of the latest task, or else of the first thing that was asked."""
+    asked = [message.text for message in request.messages if message.role == "user"]
+    tasks = [text for text in asked if text.startswith(TASK)]
+    return tasks[-1] if tasks else next(iter(asked), "")
 
 
 def _read(path: Path) -> Iterator[Reply]:
@@ -155,7 +185,7 @@ def _read(path: Path) -> Iterator[Reply]:
 
 def _reply(path: Path, number: int, line: str) -> Reply:
     try:
-        return Reply.model_validate_json(line)
+        return _Recorded.model_validate_json(line)
     except ValidationError as error:
         first = error.errors()[0]["msg"]
         raise ConfigurationError("path", f"line {number} of {path.name} is no recorded answer ({first})") from error

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from cloche.host_tools.call_log import CallLog
 from cloche.host_tools.policy.account import Account
+from cloche.host_tools.policy.cache import ResultCache
 from cloche.host_tools.policy.execution import (
     AwaitedExecution,
     CallExecution,
@@ -165,6 +166,7 @@ class GuardedTools:
         self._log = log
         self._additions = [] if additions is None else [additions]
         self._whole = Scope()
+        self._cache = ResultCache()
         if additions is not None and inspect.iscoroutinefunction(additions.approve):
             raise ConfigurationError("additions", "approve must be a plain function: a tool is added without awaiting")
         _check_names(self._policies, self.tools)
@@ -218,6 +220,7 @@ class GuardedTools:
         """Return the same policies, log and counts for one other tool."""
         other = GuardedTools(ToolRegistry({name: tool}, shadow_builtins=True), default=self._default, log=self._log)
         other._policies, other._whole, other._additions = self._policies, self._whole, self._additions
+        other._cache = self._cache
         return other
 
     def specs(self) -> list[ToolSpec]:
@@ -290,7 +293,7 @@ class GuardedTools:
         if tool is None:
             raise UnknownTool(name)
         scope = current_scope.get() or self._whole
-        return GuardedCall(name, tool, self._policies_for(name, scope), scope)
+        return GuardedCall(name, tool, self._policies_for(name, scope), scope, cache=self._cache)
 
     def _policies_for(self, name: str, scope: Scope) -> list[Policy]:
         own = self._policies.get(name, self._default)

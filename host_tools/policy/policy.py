@@ -207,6 +207,9 @@ class Policy:
     ``redact``     names of arguments, and of keys anywhere in arguments and values, whose content is kept out of
                    the record.
     ``mask``       takes what the tool returned and returns what the guest gets instead.
+    ``cache``      seconds for which what the tool returned is given again to calls with the same arguments, whoever
+                   makes them: for tools that depend on nothing else. Such a call is judged, counted and recorded like
+                   any other, with 0 attempts. Errors are not kept, nor are calls that waited for approval.
 
     Raises ConfigurationError for numbers that are not positive.
     """
@@ -220,6 +223,7 @@ class Policy:
     retry: Retry | None = None
     redact: Collection[str] = ()
     mask: Callable[[Any], Any] | None = None
+    cache: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.redact, str):
@@ -228,6 +232,8 @@ class Policy:
             raise ConfigurationError("calls", f"{self.calls} is less than 0")
         if self.timeout is not None:
             _positive("timeout", self.timeout)
+        if self.cache is not None:
+            _positive("cache", self.cache)
 
     @property
     def waits(self) -> bool:

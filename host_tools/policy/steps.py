@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.policy.account import Account
+from cloche.host_tools.policy.cache import ResultCache
 from cloche.host_tools.policy.execution import CallExecution
 from cloche.host_tools.policy.policy import (
     Approval,
@@ -79,7 +80,8 @@ def _decision(answer: Any) -> Approval:
 class GuardedCall(NamedTuple):
     """A tool under the name it was called by, with the policies that hold for this call.
 
-    ``waited`` is the call as it was sent, if it waited for approval and was approved.
+    ``waited`` is the call as it was sent, if it waited for approval and was approved. ``cache`` has what tools
+    returned.
     """
 
     name: str
@@ -87,6 +89,7 @@ class GuardedCall(NamedTuple):
     policies: Sequence[Policy]
     scope: Scope
     waited: AnsweredCall | None = None
+    cache: ResultCache | None = None
 
 
 async def call_guarded(
@@ -100,7 +103,7 @@ async def call_guarded(
         args, kwargs = accepted(guarded, args, kwargs, account)
         await _allow(guarded, account)
         account.begin()
-        value = masked(guarded, await _run(guarded, args, kwargs, way, account))
+        value = masked(guarded, await _returned(guarded, args, kwargs, way, account))
     except BaseException as error:
         account.end(outcome_of(error), error=error)
         raise
@@ -185,6 +188,24 @@ def _meter(guarded: GuardedCall) -> None:
         if wait > 0:
             rate = f"{meter.calls} calls in {meter.seconds:g} s"
             raise ToolDenied(guarded.name, f"at most {rate} are allowed; try again in {wait:.3g} s")
+
+
+async def _returned(
+    guarded: GuardedCall, args: list[Any], kwargs: dict[str, Any], way: CallExecution, account: Account
+) -> Any:
+    """Return what the tool returned for these arguments a while ago, if a policy says so, or what it returns now."""
+    seconds = min((policy.cache for policy in guarded.policies if policy.cache is not None), default=None)
+    cache = guarded.cache
+    if seconds is None or cache is None or guarded.waited is not None:
+        return await _run(guarded, args, kwargs, way, account)
+    key = cache.key(guarded.name, guarded.tool, guarded.tool.named(args, kwargs))
+    kept = None if key is None else cache.get(key, seconds)
+    if kept is not None:
+        return kept.value
+    value = await _run(guarded, args, kwargs, way, account)
+    if key is not None:
+        cache.keep(key, guarded.tool, value)
+    return value
 
 
 async def _run(

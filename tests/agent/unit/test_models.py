@@ -9,6 +9,7 @@ import pytest
 
 from cloche.agent import (
     AsyncModel,
+    CachingModel,
     Delta,
     FallbackModel,
     Model,
@@ -103,6 +104,83 @@ def test_a_recorded_run_is_replayed_word_for_word(tmp_path: Path) -> None:
     said += [asyncio.run(recording.agenerate(REQUEST)), asyncio.run(pieces(recording))[-1]]
     replay = ReplayModel(path)
     assert [replay.generate(REQUEST) for _ in range(4)] == said
+
+
+def test_a_recording_of_another_task_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+
+    def asked(task: str) -> ModelRequest:
+        return ModelRequest((Message.of("system", "s"), Message.of("user", f"New task:\n{task}")))
+
+    RecordingModel(ScriptedModel(["a"]), path).generate(asked("What is 2 + 2?"))
+    assert "2 + 2" not in path.read_text(encoding="utf-8")
+    assert ReplayModel(path).generate(asked("What is 2 + 2?")).message.text == "a"
+    with pytest.raises(ModelRefused, match=r"run\.jsonl was recorded for another task than this one: .*3 \+ 3"):
+        ReplayModel(path).generate(asked("What is 3 + 3?"))
+    # Prompts may change: what counts is the task.
+    other = ModelRequest((Message.of("system", "other"), *asked("What is 2 + 2?").messages[1:]))
+    assert ReplayModel(path).generate(other).message.text == "a"
+
+
+def test_a_recording_without_tasks_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(f"{Reply(message=Message.of('assistant', 'old')).model_dump_json()}\n", encoding="utf-8")
+    assert ReplayModel(path).generate(REQUEST).message.text == "old"
+
+
+ALL_WAYS = pytest.mark.parametrize(
+    "ask",
+    [
+        lambda model, request: model.generate(request),
+        lambda model, request: list(model.stream(request))[-1],
+        lambda model, request: asyncio.run(model.agenerate(request)),
+        lambda model, request: asyncio.run(_last_of(model, request)),
+    ],
+    ids=["generate", "stream", "agenerate", "astream"],
+)
+
+
+async def _last_of(model: Any, request: ModelRequest) -> Any:
+    return [piece async for piece in model.astream(request)][-1]
+
+
+@ALL_WAYS
+def test_the_same_request_is_answered_from_the_store(ask: Any, tmp_path: Path) -> None:
+    store = tmp_path / "replies.sqlite"
+    inner = ScriptedModel(["one", "two", "three"], cost=0.5)
+    with CachingModel(inner, store) as model:
+        first, again = ask(model, REQUEST), ask(model, REQUEST)
+        assert (first.message, again.message) == (first.message, first.message)
+        assert (first.usage.cost, again.usage.cost) == (0.5, 0.0)
+        assert again.usage.total == first.usage.total
+        assert ask(model, ModelRequest(REQUEST.messages, stop=("other",))).message.text == "two"
+        assert (model.hits, model.misses, len(inner.requests)) == (1, 2, 2)
+    # In another process, or another day.
+    with CachingModel(ScriptedModel([]), store) as later:
+        assert ask(later, REQUEST).message == first.message
+    with CachingModel(OnlyBlocking(), store) as other:
+        assert ask(other, REQUEST).message.text == "blocked"
+
+
+def test_ids_of_calls_make_no_other_request_and_errors_are_not_kept() -> None:
+    def asked(id: str) -> ModelRequest:
+        call = ToolRequest(id=id, name="f", arguments={"x": 1})
+        said = Message(role="assistant", tool_calls=(call,))
+        return ModelRequest((said, Message(role="tool", content=(), tool_call_id=id)))
+
+    cut = Reply(message=Message.of("assistant", "cut"), cut_off=True)
+    with CachingModel(ScriptedModel([ModelUnavailable("down"), cut, "up"]), ":memory:") as model:
+        with pytest.raises(ModelUnavailable):
+            model.generate(asked("a"))
+        assert [model.generate(asked(id)).message.text for id in "abc"] == ["cut", "up", "up"]
+
+
+def test_an_agents_second_run_is_answered_from_the_store() -> None:
+    lines = ['{"name": "f", "arguments": {"x": 1}}', '{"name": "final_answer", "arguments": {"answer": 1}}']
+    with CachingModel(ScriptedModel(lines), ":memory:") as model:
+        for _ in range(2):
+            assert ToolCallingAgent({"f": lambda x: x}, model).run("t") == 1
+        assert (model.hits, model.misses) == (2, 2)
 
 
 def test_a_model_without_async_methods_is_recorded_too(tmp_path: Path) -> None:

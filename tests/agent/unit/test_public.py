@@ -21,6 +21,7 @@ PUBLIC = [
     "BlaxelExecutor",
     "BudgetExceeded",
     "BudgetUnmeasured",
+    "CachingModel",
     "ChatMessage",
     "CodeAgent",
     "CodeOutput",

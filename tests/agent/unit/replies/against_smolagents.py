@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _as_received(text: str) -> Iterator[str]:
-    """Yield a reply whole, and as a server returns it that applies stop texts; smolagents adds an end if it is missing."""
+    """Yield a reply whole, and as a server with stop texts returns it; smolagents adds the end that is missing."""
     ends = [end for mark in STOP if (end := text.find(mark)) >= 0]
     for said in dict.fromkeys((text, text[: min(ends)] if ends else text)):
         yield said if said.strip().endswith(TAGS[1]) or not said else f"{said}{TAGS[1]}"

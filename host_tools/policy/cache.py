@@ -1,0 +1,66 @@
+"""What tools returned, kept for a while: a call with the same arguments is then not made again."""
+
+import copy
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, NamedTuple
+
+from cloche.host_tools.tools import Tool
+from cloche.runtime.values import ValueCodecError, encode
+
+__all__ = ["Kept", "ResultCache"]
+
+_MAX_KEPT = 1_000
+_MAX_KEY = 1 << 20
+
+Key = tuple[str, int, bytes]
+
+
+class Kept(NamedTuple):
+    """A value, when it was returned on the monotonic clock, and the tool, whose id would else be given to another."""
+
+    value: Any
+    since: float
+    tool: Tool
+
+
+class ResultCache:
+    """The values of up to 1,000 calls, the ones used last. Safe to use from several threads.
+
+    Values are copied on their way in and out, so that changing one changes no other. What cannot be copied, and calls
+    whose arguments cannot cross into a guest or are larger than 1 MiB, are not kept.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Key, Kept] = OrderedDict()
+
+    def key(self, name: str, tool: Tool, arguments: Mapping[str, Any]) -> Key | None:
+        """Return what tells the call from others; None for one that cannot be kept."""
+        try:
+            return name, id(tool), encode(dict(arguments), limit=_MAX_KEY)
+        except (ValueCodecError, TypeError, ValueError):
+            return None
+
+    def get(self, key: Key, seconds: float) -> Kept | None:
+        """Return what is kept and not older than ``seconds``."""
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None or monotonic() - kept.since > seconds:
+                return None
+            self._kept.move_to_end(key)
+        return kept._replace(value=copy.deepcopy(kept.value))
+
+    def keep(self, key: Key, tool: Tool, value: Any) -> None:
+        """Keep a value, in place of the one used longest ago if there are too many."""
+        try:
+            own = copy.deepcopy(value)
+        except Exception:  # whatever an object's own copying raises
+            return
+        with self._lock:
+            self._kept[key] = Kept(own, monotonic(), tool)
+            self._kept.move_to_end(key)
+            while len(self._kept) > _MAX_KEPT:
+                self._kept.popitem(last=False)
