@@ -274,7 +274,7 @@ class CodeAgent(MultiStepAgent):
             step.observation = result.stdout.rstrip()
             return
         step.error = error_of(result)
-        text = observation_of(result, self.tools, self.settings.observation_limit, reclaimed.last)
+        text = observation_of(result, self.tools, self.settings.observation_limit)
         cut = f"\n\nNote: {CUT_OFF}." if step.cut_off else ""
         step.observation = f"{self._with_steps(text, step)}{reclaimed.note}{cut}"
 

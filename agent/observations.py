@@ -10,7 +10,7 @@ from typing import Any, Literal
 from cloche.agent.steps import StepError, ToolOutcome
 from cloche.agent.values import error_text, plain, safe_repr, shorten
 from cloche.runtime.errors import GuestError, GuestException, UnserializableValue
-from cloche.runtime.result import Result, ToolCallRecord
+from cloche.runtime.result import Result, ToolCallRecord, ValueRepr
 
 __all__ = ["CUT_OFF", "error_of", "near", "observation_of", "outcomes_of", "shown"]
 
@@ -28,15 +28,13 @@ _ADVICE = re.compile(r",? or raise (?:Limits|SessionBudget)\([^)]*\)")
 _NEVER_RUN = ("SyntaxError", "IndentationError", "TabError")
 
 
-def observation_of(result: Result[Any], names: Iterable[str], limit: int, last: str = "") -> str:
-    """Return what the model is shown: what was printed, then the value or the error; each cut to ``limit``.
-
-    ``last`` is the repr of a last value that could not leave the guest.
-    """
+def observation_of(result: Result[Any], names: Iterable[str], limit: int) -> str:
+    """Return what the model is shown: what was printed, then the value or the error; each cut to ``limit``."""
+    last = str(result.value) if isinstance(result.value, ValueRepr) else ""
     parts = [f"Printed:\n{shorten(result.stdout.rstrip(), limit)}"] if result.stdout.strip() else []
     if result.stderr.strip():
         parts.append(f"Printed to stderr:\n{shorten(result.stderr.rstrip(), limit)}")
-    parts.append(_ending(result, names, limit, last))
+    parts.append(_ending(result, names, limit))
     if hint := _await_hint(f"{result.stdout}{last}"):
         parts.append(hint)
     return "\n\n".join(filter(None, parts)) or "The program ran and printed nothing."
@@ -71,13 +69,11 @@ def near(name: str, names: Iterable[str]) -> str:
     return f"there are: {', '.join(known[:30])}" if known else "there are none"
 
 
-def _ending(result: Result[Any], names: Iterable[str], limit: int, last: str) -> str:
+def _ending(result: Result[Any], names: Iterable[str], limit: int) -> str:
     error = result.error
     if error is None:
         return "" if result.value is None else f"Value: {safe_repr(result.value, limit)}"
     if isinstance(error, UnserializableValue):
-        if last:
-            return f"Value: {shorten(last, limit)}"
         return f"The program ran. Its last value cannot be shown: {shorten(error.message, limit)}"
     parts = [_error_text(error, limit), *_hints(error, names), *_about_state(result, error)]
     return "\n".join(parts)

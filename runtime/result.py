@@ -2,9 +2,9 @@
 
 import reprlib
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
-from cloche.runtime.errors import GuestError, GuestException, bytes_text, count_text
+from cloche.runtime.errors import GuestError, GuestException, UnserializableValue, bytes_text, count_text
 
 __all__ = [
     "CallOutcome",
@@ -17,6 +17,7 @@ __all__ = [
     "ToolFinished",
     "ToolStarted",
     "Usage",
+    "ValueRepr",
 ]
 
 
@@ -89,12 +90,35 @@ class ToolCallRecord:
         return f"<ToolCallRecord {self.name} {self.outcome}>"
 
 
+class ValueRepr(str):
+    """The repr of a last value that cannot leave the guest: text of at most as many characters as an error's message.
+
+    ``reason`` says why it cannot, with the place in it where that is a part.
+    """
+
+    __slots__ = ("reason",)
+    reason: str
+
+    def __new__(cls, text: str, reason: str) -> Self:
+        """Return ``text`` with the reason."""
+        shown = super().__new__(cls, text)
+        shown.reason = reason
+        return shown
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (str(self), self.reason)
+
+
 # Not frozen, which would take longer to make than all of a short run's output.
 @dataclass(eq=False, repr=False)
 class Result(Generic[T]):
     """The outcome of one run.
 
-    ``value``        the program's last expression, or None; None also after an error.
+    ``value``        the program's last expression, or None; None also after an error. Of one that cannot leave the
+                     guest, such as a function, it is a :class:`ValueRepr`.
     ``error``        a GuestError if the program failed or was ended, else None.
     ``stdout``, ``stderr``  what the program printed, up to the moment it ended; invalid UTF-8 is replaced.
     ``usage``        what the run used.
@@ -120,9 +144,11 @@ class Result(Generic[T]):
         return self.error is None
 
     def unwrap(self) -> T:
-        """Return the value, or raise the error."""
+        """Return the value, or raise the error; UnserializableValue for a value that could not leave the guest."""
         if self.error is not None:
             raise self.error
+        if isinstance(self.value, ValueRepr):
+            raise UnserializableValue(self.value.reason)
         return self.value
 
     def __repr__(self) -> str:
@@ -152,6 +178,10 @@ class _BoundedRepr(reprlib.Repr):
             self.maxdict
         ) = 20
 
+    def repr_ValueRepr(self, x: ValueRepr, level: int) -> str:
+        """Return the text."""
+        return _middle(x)
+
     def repr_int(self, x: int, level: int) -> str:
         """Return a large int's size: Python refuses to write down thousands of digits."""
         return _brief(x)
@@ -169,6 +199,8 @@ def _middle(text: str) -> str:
 
 def _brief(value: object) -> str:
     # Never the whole value: a repr of a long list is as large as the list.
+    if isinstance(value, ValueRepr):
+        return _middle(value)
     if isinstance(value, str | bytes):
         return repr(value) if len(value) <= 40 else f"{value[:40]!r}... ({len(value)} long)"
     if value is None or isinstance(value, bool | float):

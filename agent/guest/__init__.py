@@ -32,22 +32,18 @@ def prepare_session(session: Session, imports: Iterable[str] | None) -> Session:
 
 @dataclass(frozen=True, slots=True)
 class Reclaimed:
-    """The ``names`` of tools that a program had taken, and the repr of its ``last`` value if that could not cross."""
+    """The ``names`` of tools that a program had taken."""
 
     names: tuple[str, ...] = ()
-    last: str = ""
 
     @classmethod
     def of(cls, result: Any, tools: Container[str]) -> Self:
         """Read what running RECLAIM gave. Nothing in it is trusted, as a program may have changed what was run."""
         value: Any = result.value
-        if not isinstance(value, list) or not value or not isinstance(value[0], list):
+        if not isinstance(value, list):
             return cls()
-        names: list[Any] = value[0]  # pyright: ignore[reportUnknownVariableType]
-        last: list[Any] = value[1:]  # pyright: ignore[reportUnknownVariableType]
-        if not all(isinstance(one, str) for one in [*names, *last]):
-            return cls()
-        return cls(tuple(name for name in names if name in tools), last[0] if last else "")
+        names: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return cls(tuple(name for name in names if isinstance(name, str) and name in tools))
 
     @property
     def note(self) -> str:

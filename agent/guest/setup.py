@@ -154,21 +154,9 @@ def _set_up() -> None:
     step: Any = sys.modules["cloche_guest.step"]
     toolbox = step._toolbox
     final = ending(variables["final_answer"])
-    last: list[str] = []
 
-    def written(explain: Any) -> Any:
-        def explained(value: Any) -> Any:
-            # The last value cannot cross: the model is shown how it writes itself.
-            try:
-                last[:] = [repr(value)[:20_000]]
-            except Exception:
-                last.clear()
-            return explain(value)
-
-        return explained
-
-    def reclaim() -> list[Any]:
-        """Give the tools their names back; return those that were something else, and the last value's repr, if any."""
+    def reclaim() -> list[str]:
+        """Give the tools their names back; return those that were something else."""
         taken: list[str] = []
         for name, proxy in toolbox._defined.items():
             tool = final if name == "final_answer" else proxy
@@ -176,9 +164,7 @@ def _set_up() -> None:
             if now is not tool and not is_proxy(now):
                 taken.append(name)
             variables[name] = tool
-        shown = list(last)
-        last.clear()
-        return [sorted(taken), *shown]
+        return sorted(taken)
 
     tools.make_proxy = made
     for name, proxy in toolbox._defined.items():
@@ -187,7 +173,6 @@ def _set_up() -> None:
     allowed = variables.pop("_allowed_imports")
     variables["final_answer"] = final
     # Among the builtins a program does not come across it, nor takes its name by chance.
-    step._precise = written(step._precise)
     builtins._reclaim_tools = reclaim  # type: ignore[attr-defined]
     if allowed is not None:
         builtins.__import__ = restricted(builtins.__import__, allowed)

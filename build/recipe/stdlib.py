@@ -14,6 +14,8 @@ from recipe.workspace import digest_files, digest_of, fresh, step
 
 ROOT = BUILD.parent
 PRELUDE, VALUES = ROOT / "guest" / "prelude", ROOT / "runtime" / "values"
+# In place of packages of the standard library that are left out.
+LIBRARY = ROOT / "guest" / "library"
 # What makes no sense in a guest without processes, threads, sockets, a screen, or pip.
 LEFT_OUT = frozenset(
     [
@@ -29,7 +31,6 @@ LEFT_OUT = frozenset(
         "idlelib",
         "lib2to3",
         "multiprocessing",
-        "pydoc_data",
         "site-packages",
         "test",
         "tkinter",
@@ -97,7 +98,8 @@ def _msgpack() -> Files:
 def standard() -> Files:
     """The sources of the standard library that the guest has, and msgpack's."""
     sysconfig = {f"lib/{SYSCONFIG}.py": (HERE / "inside" / "sysconfigdata.py").read_bytes()}
-    return _python_files(sources.unpacked("cpython") / "Lib", "lib/") | _msgpack() | sysconfig
+    own = {f"lib/{path.relative_to(LIBRARY).as_posix()}": path.read_bytes() for path in sorted(LIBRARY.rglob("*.py"))}
+    return _python_files(sources.unpacked("cpython") / "Lib", "lib/") | own | _msgpack() | sysconfig
 
 
 def _mount(host: StageHost, files: Mapping[str, bytes | Packed]) -> None:

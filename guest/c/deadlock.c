@@ -13,8 +13,8 @@ static int raise_deadlock(void *unused) {
     (void)unused;
     raising = false;
     PyErr_SetString(PyExc_RuntimeError,
-                    "deadlock: the lock is held already, and threads are not available in this sandbox: "
-                    "nothing can release it");
+                    "deadlock: the lock is held already, and nothing else runs in this sandbox meanwhile "
+                    "that could release it");
     return -1;
 }
 

@@ -194,3 +194,10 @@ size_t wcsftime(wchar_t *restrict text, size_t room, const wchar_t *restrict for
     if (room) text[out.length] = 0;
     return out.full ? 0 : out.length;
 }
+
+/* Of the same moment glibc says "GMT" here and "UTC" where it is local time. */
+struct tm *gmtime_r(const time_t *restrict moment, struct tm *restrict to) {
+    if (!localtime_r(moment, to)) return NULL;
+    to->tm_zone = "GMT";
+    return to;
+}

@@ -22,11 +22,12 @@ def install() -> None:
     put(hashlib, algorithms_available=set(names), __all__=(*hashlib.__all__, "pbkdf2_hmac", "scrypt"))
 
 
-def new(name: Any, data: Any = b"", **options: Any) -> Any:
+def new(name: Any, *data: Any, **options: Any) -> Any:
     """Do what ``hashlib.new`` does, for ``ripemd160`` too."""
     if isinstance(name, str) and name.lower() in ("ripemd160", "rmd160"):
-        return ripemd160(data)
-    return _new(name, data, **options)
+        options.pop("usedforsecurity", None)
+        return ripemd160(*data, **options)
+    return _new(name, *data, **options)
 
 
 def pbkdf2_hmac(hash_name: Any, password: Any, salt: Any, iterations: int, dklen: int | None = None) -> bytes:
@@ -74,6 +75,8 @@ def scrypt(password: Any, *, salt: Any, n: int, r: int, p: int, maxmem: int = 0,
         raise ValueError("n must be a power of 2.")
     if r < 1 or p < 1 or dklen < 1:
         raise ValueError("r, p and dklen must be greater than 0.")
+    if maxmem < 0:
+        raise ValueError("maxmem must be positive")
     if 128 * r * (n + p + 2) > (maxmem or 32 << 20):
         raise ValueError("Invalid parameter combination for n, r, p, maxmem.")
     size = 128 * r

@@ -35,10 +35,11 @@ class BridgeLoop(asyncio.BaseEventLoop):
     """The guest's event loop. Everything asyncio offers works that needs no file descriptor, thread or process.
 
     When every task waits for something that can never happen, the main task gets a RuntimeError saying so.
-    Closing it cancels the tool calls that are still running.
+    Closing it cancels the tool calls that are still running. A selector is taken and not used, as there is nothing to
+    select from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, selector: object = None) -> None:
         super().__init__()
         self._selector = self  # what BaseEventLoop asks for events
         self._pending: dict[int, asyncio.Future[Any]] = {}

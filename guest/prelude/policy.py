@@ -45,12 +45,12 @@ class BridgePolicy(asyncio.AbstractEventLoopPolicy):  # pyright: ignore[reportGe
         return BridgeLoop()
 
     def get_child_watcher(self) -> NoReturn:
-        """Raise OSError: there are no processes to watch."""
-        raise OSError(NO_PROCESSES)
+        """Raise NotImplementedError, as any policy without one: there are no processes to watch."""
+        raise NotImplementedError(NO_PROCESSES)
 
     def set_child_watcher(self, watcher: Any) -> NoReturn:
-        """Raise OSError: there are no processes to watch."""
-        raise OSError(NO_PROCESSES)
+        """Raise NotImplementedError, as any policy without one: there are no processes to watch."""
+        raise NotImplementedError(NO_PROCESSES)
 
 
 _policy = BridgePolicy()

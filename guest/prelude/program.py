@@ -4,6 +4,7 @@ import _sitebuiltins
 import atexit
 import builtins
 import gc
+import re
 import sys
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NoReturn
@@ -12,7 +13,6 @@ from _cloche import compile as _compile
 from cloche_guest import state
 from cloche_guest.policy import run_coroutine
 from cloche_guest.sources import register
-from cloche_guest.tool_errors import CannotSuspendHere, ToolError
 from cloche_guest.unsupported.reasons import put
 
 __all__ = [
@@ -35,7 +35,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 _MAX_CACHED = 32
 _MAX_CACHED_LENGTH = 8_192
 # What is called when an object is let go of: its own finalizer, the rest of a generator, a callback, a log's buffer.
-_WORDS = ("__del__", "yield", "weakref", "logging")
+_ENDINGS = re.compile("__del__|yield|weakref|logging")
 
 
 class _Settled:
@@ -49,7 +49,6 @@ def install(home: str = "/work") -> None:
     MAIN.__file__ = f"{home}/main.py"
     sys.argv = [MAIN.__file__]
     put(builtins, exit=_exit, quit=_exit, help=vars(_sitebuiltins)["_Helper"]())
-    put(builtins, ToolError=ToolError, CannotSuspendHere=CannotSuspendHere)
 
 
 def _exit(code: object = None) -> NoReturn:
@@ -120,7 +119,7 @@ def leaves_work(source: str) -> bool:
 
     To wind up costs more than most programs, so those that do nothing of the kind are spared it.
     """
-    return _handlers() != _Settled.handlers or any(word in source for word in _WORDS)
+    return _handlers() != _Settled.handlers or _ENDINGS.search(source) is not None
 
 
 def _handlers() -> int:

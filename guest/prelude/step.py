@@ -9,12 +9,14 @@ from cloche_guest.caps import CAPS
 from cloche_guest.entropy import reseed
 from cloche_guest.program import NAMESPACE, latest_filename, leaves_work, run, wind_up
 from cloche_guest.tools import Toolbox
-from cloche_guest.tracebacks import ErrorReport, describe, refuse
+from cloche_guest.tracebacks import ErrorReport, describe, refuse, shorten
+from cloche_guest.unsupported import threads
 from cloche_guest.values import ValueCodecError, decode, encode
 
 __all__ = ["forget", "step"]
 
 _FINISHED = 0
+_RUN = 1
 _RESEED = 10
 _NOTHING = encode([_FINISHED, None, None])
 _toolbox = Toolbox(NAMESPACE)
@@ -27,7 +29,7 @@ def step(request: bytes) -> bytes:
         operation, *operands = decode(request) if message is NotImplemented else message
         if state.current.fresh:
             _reseed_once(operation)
-        response = _finished(_OPERATIONS[operation](*operands))
+        response = _finished(_OPERATIONS[operation](*operands), operation == _RUN)
     except BaseException as error:
         report = describe(error, latest_filename())
         streams.flush()  # the program's own __str__ may have printed
@@ -60,7 +62,7 @@ def _wind_up(source: str) -> None:
             streams.flush()
 
 
-def _finished(value: Any) -> bytes:
+def _finished(value: Any, is_last: bool) -> bytes:
     if value is None:
         return _NOTHING
     packed = pack(b"\x93\x00", value, b"\xc0", CAPS.result)
@@ -69,7 +71,12 @@ def _finished(value: Any) -> bytes:
     try:
         return encode([_FINISHED, value, None], limit=CAPS.result)
     except ValueCodecError as error:
-        return _failed(refuse(_precise(value) or error))
+        reason = _precise(value) or error
+        report, is_refused = refuse(reason), isinstance(reason, TypeError)
+        # Its frames hold the value, whose end belongs to this run.
+        del reason
+        # A program that ends with such a value has done nothing wrong: what it is can be seen.
+        return _failed(report, _shown(value) if is_last and is_refused else None)
 
 
 def _precise(value: Any) -> Exception | None:
@@ -81,8 +88,18 @@ def _precise(value: Any) -> Exception | None:
     return None
 
 
-def _failed(report: ErrorReport) -> bytes:
-    return encode([_FINISHED, None, report])
+def _shown(value: Any) -> str | None:
+    """Return the repr of a value, cut short; None if it has none."""
+    try:
+        return shorten(repr(value), CAPS.message)
+    except BaseException:
+        return None
+    finally:
+        streams.flush()  # the program's own __repr__ may have printed
+
+
+def _failed(report: ErrorReport, shown: str | None = None) -> bytes:
+    return encode([_FINISHED, shown, report])
 
 
 def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
@@ -93,7 +110,9 @@ def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
         _apply(options)
         state.current.last_source = source if "last" in options else None
     try:
-        return run(source, filename)
+        value = run(source, filename)
+        threads.finish()
+        return value
     finally:
         streams.finish()
 
@@ -122,7 +141,7 @@ def _get(name: str) -> Any:
 
 
 _OPERATIONS: dict[int, Callable[..., Any]] = {
-    1: _run,
+    _RUN: _run,
     2: _resume,
     3: _toolbox.define,
     4: NAMESPACE.update,

@@ -19,10 +19,14 @@ __all__ = ["ERR", "IN", "OUT", "ByteOutput", "NoInput", "TextOutput", "feed", "f
 _BUFFER = 8_192
 # One huge text is sent in pieces, so that the guest never holds a second full copy of it.
 _PIECE = 65_536
+# What programs print that look at the type of a stream.
+_NATIVE = ("_io", "TextIOWrapper")
 
 
 class TextOutput(io.TextIOBase):
     """A text stream whose pieces go to the host: at every newline, at 8 KiB, on flush, and when the other is used."""
+
+    __module__, __qualname__ = _NATIVE
 
     # Declared by the base class as read-only properties; these are fixed for good.
     encoding = "utf-8"
@@ -136,6 +140,8 @@ class ByteOutput(io.BufferedIOBase):
 class NoInput(io.TextIOBase):
     """sys.stdin of a program that was given no input: always at its end."""
 
+    __module__, __qualname__ = _NATIVE
+
     encoding = "utf-8"
     errors = "strict"
     name = "<stdin>"
@@ -186,6 +192,7 @@ _of_sys = vars(sys).get
 
 def install() -> None:
     """Make ``input`` read from ``sys.stdin``, whatever that is, and say why there is nothing to read."""
+    put(_input, __name__="input", __qualname__="input", __module__="builtins")
     put(builtins, input=_input)
 
 
@@ -243,13 +250,21 @@ def _flush_quietly(streams: Iterator[Any]) -> None:
             continue  # it is closed, has no flush(), or failed before: as at a program's end, nothing is to be done
 
 
-def _input(prompt: object = "", /) -> str:
-    """Read a line from ``sys.stdin`` and return it without its end, after printing the prompt.
+def _input(*prompt: object) -> str:
+    """Read a string from standard input.  The trailing newline is stripped.
 
-    Raises EOFError at the end of the input.
+    The prompt string, if given, is printed to standard output without a
+    trailing newline before reading input.
     """
-    sys.stderr.flush()
-    print(prompt, end="", flush=True)
+    if len(prompt) > 1:
+        raise TypeError(f"input expected at most 1 argument, got {len(prompt)}")
+    for name in ("stdin", "stdout", "stderr"):
+        if _of_sys(name) is None:
+            raise RuntimeError(f"input(): lost sys.{name}")
+    _flush_quietly(iter([sys.stderr]))
+    if prompt:
+        print(*prompt, end="")
+    _flush_quietly(iter([sys.stdout]))
     line: object = sys.stdin.readline()
     if not isinstance(line, str):
         raise TypeError("object.readline() returned non-string")

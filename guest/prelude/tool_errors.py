@@ -12,7 +12,7 @@ class ToolError(Exception):
     traceback work. The message is the host's, word for word.
     """
 
-    __module__ = "builtins"
+    __module__ = "__main__"
 
 
 class CannotSuspendHere(RuntimeError):
@@ -21,7 +21,7 @@ class CannotSuspendHere(RuntimeError):
     The message says where, and how to write it instead. Nothing was called.
     """
 
-    __module__ = "builtins"
+    __module__ = "__main__"
 
 
 # StopIteration cannot be set on a future, and inside a generator it would end the caller's loop in silence.

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, cast
 from cloche_guest import calls
 from cloche_guest.calls import is_proxy, remember
 from cloche_guest.loop import call_in_background
+from cloche_guest.tool_errors import CannotSuspendHere, ToolError
 
 __all__ = ["ToolSpec", "Toolbox", "make_proxy", "signature_function"]
 
@@ -22,8 +23,11 @@ ToolSpec = TypedDict(
 """What the host tells about a tool: kinds are ``inspect._ParameterKind`` values, annotations are text or empty."""
 
 
+_ERRORS = {"ToolError": ToolError, "CannotSuspendHere": CannotSuspendHere}
+
+
 class Toolbox:
-    """Keeps one namespace's tools in step with the host's set."""
+    """Keeps one namespace's tools in step with the host's set, and has beside them the errors that calls raise."""
 
     def __init__(self, namespace: MutableMapping[str, Any]) -> None:
         self._namespace = namespace
@@ -36,6 +40,9 @@ class Toolbox:
         """
         fresh = {spec["name"]: make_proxy(spec) for spec in specs}
         self._remove_stale()
+        if fresh:
+            for name, kind in _ERRORS.items():
+                self._namespace.setdefault(name, kind)
         for name, proxy in fresh.items():
             if name not in self._namespace or is_proxy(self._namespace[name]):
                 self._namespace[name] = proxy

@@ -13,7 +13,7 @@ from cloche_guest.caps import CAPS
 from cloche_guest.sources import is_snippet
 from cloche_guest.unsupported.reasons import put
 
-__all__ = ["ErrorReport", "describe", "install", "line_in", "refuse", "tidy", "written"]
+__all__ = ["ErrorReport", "describe", "install", "line_in", "refuse", "shorten", "tidy", "written"]
 
 _PRELUDE = __name__.partition(".")[0]
 # Chains and groups may be endless; what is not visited keeps its traceback as it is.
@@ -44,7 +44,7 @@ def describe(error: BaseException, filename: str) -> ErrorReport:
     """Describe an exception of the snippet compiled as ``filename``; never raises, whatever the exception is like."""
     try:
         tidy(error)
-        return _report("exception", error, _shorten(written(error), CAPS.traceback), line_in(error, filename))
+        return _report("exception", error, shorten(written(error), CAPS.traceback), line_in(error, filename))
     except BaseException:  # a __str__ that raises, no memory left: say what is surely sayable
         return _report("exception", error, "", None)
 
@@ -152,7 +152,7 @@ def _report(kind: str, error: BaseException, traceback: str, line: int | None) -
 
 def _message(error: BaseException) -> str:
     try:
-        return _shorten(str(error), CAPS.message)
+        return shorten(str(error), CAPS.message)
     except BaseException as second:  # the program's own __str__ may do anything
         return f"<no message: str() of the exception raised {_short(_name_of(type(second)))}>"
 
@@ -167,7 +167,7 @@ def _plain(text: str) -> str:
     return str.encode(text, "utf-8", "backslashreplace").decode()
 
 
-def _shorten(text: str, limit: int) -> str:
+def shorten(text: str, limit: int) -> str:
     """Keep the beginning and the end: in a traceback the end matters most."""
     size = str.__len__(text)
     if size <= limit:

@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple, TypeGuard
 
 from cloche.runtime.errors import ProtocolError
+from cloche.runtime.result import ValueRepr
 from cloche.runtime.values import MalformedValue, decode, encode, encode_after
 
 __all__ = [
@@ -76,7 +77,7 @@ class FailureReport(NamedTuple):
 
 
 class FinishedResponse(NamedTuple):
-    """The guest answered a request."""
+    """The guest answered a request. A value that cannot leave the guest is a ValueRepr."""
 
     value: Any
     failure: FailureReport | None
@@ -149,6 +150,7 @@ _TEXT: frozenset[Any] = frozenset({str})
 _KINDS = frozenset({"exception", "unserializable", "too_large"})
 _FAILURE_KEYS = frozenset({"kind", "type", "module", "message", "traceback", "line"})
 _CALL_HEAD = b"\x94\x00"
+_MAX_REASON = 1_000
 
 
 def run_request(code: str, filename: str, options: dict[str, Any]) -> bytes:
@@ -184,6 +186,9 @@ def parse_response(data: bytes) -> Response:
     match frame:
         case [0, None, error] if is_dict(error):
             return FinishedResponse(None, _failure(error))
+        case [0, str(), error] if is_dict(error) and (failure := _failure(error)).kind == "unserializable":
+            # The value as it writes itself, and why it stays in the guest.
+            return FinishedResponse(ValueRepr(frame[1], failure.message[:_MAX_REASON]), None)
         case [1, calls] if is_list(calls):
             return WaitingResponse(dict(map(_waiting, calls)))
         case _:

@@ -63,6 +63,9 @@ class RunProgram(Request):
             raise ConfigurationError("stdin", f"a {type(stdin).__name__} is not text to read: pass a str")
         self.code = self._code = code
         self._extra: dict[str, Any] | None = None
+        if last:
+            # To tell the guest costs a short program 5 % of its fuel, and nothing can come of one without these.
+            last = "import" in code or "yield" in code or "__del__" in code
         if last or stdin is not None:
             self._extra = {"last": True} if last else {}
             if stdin is not None:

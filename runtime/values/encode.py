@@ -1,6 +1,5 @@
 """A Python value to bytes: one call of msgpack's packer, with a hook for what it does not know."""
 
-import sys
 from collections.abc import Collection
 from gc import get_referents
 from typing import Any, Final
@@ -56,9 +55,6 @@ _KEPT: Final = 1 << 16
 _MAX_BLOB: Final = (1 << 32) - 1
 
 _SCALARS: Final = frozenset((type(None), bool, int, float, str, bytes))
-
-_COUNTS_FIRST: Final = sys.platform != "wasi"
-"""In the guest, memory and fuel are limited anyway, and each microsecond counts double."""
 
 
 def encode(value: object, *, where: str = "value", limit: int | None = None) -> bytes:
@@ -120,7 +116,7 @@ class _Packing:
 
     def run(self, value: object, room: int) -> bytes:
         """The message, of at most `room` items."""
-        self._room = room - count_items(value, room) if _COUNTS_FIRST and type(value) not in _SCALARS else room
+        self._room = room if type(value) in _SCALARS else room - count_items(value, room)
         data: bytes = self._pack(value)
         if self._hashable:
             self._check_keys(value)
@@ -141,8 +137,7 @@ class _Packing:
         """A new container: count what plain ones it holds, and note if it was hashable before but will not be."""
         if type(value) is tuple or type(value) is set or type(value) is frozenset:
             return  # counted with what holds it
-        if _COUNTS_FIRST:
-            self._room -= count_items(content, self._room)
+        self._room -= count_items(content, self._room)
         self._hashable = self._hashable or (type(value).__hash__ is not None and is_unhashable(content))
 
     def _check_keys(self, value: object) -> None:

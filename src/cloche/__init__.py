@@ -98,7 +98,17 @@ if TYPE_CHECKING:
     from cloche.runtime.recording.recorder import Recorder
     from cloche.runtime.recording.recording import Recording
     from cloche.runtime.recording.replay import Replay, replay
-    from cloche.runtime.result import Event, Finished, Output, Result, ToolCallRecord, ToolFinished, ToolStarted, Usage
+    from cloche.runtime.result import (
+        Event,
+        Finished,
+        Output,
+        Result,
+        ToolCallRecord,
+        ToolFinished,
+        ToolStarted,
+        Usage,
+        ValueRepr,
+    )
     from cloche.runtime.sandbox import Sandbox
     from cloche.runtime.session.session import Session, Suspended
     from cloche.runtime.snapshots.snapshot import Snapshot
@@ -202,6 +212,7 @@ __all__ = [
     "Usage",
     "UserInputTool",
     "VLLMModel",
+    "ValueRepr",
     "VisitWebpageTool",
     "WebSearchTool",
     "WikipediaSearchTool",
@@ -268,6 +279,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "ToolFinished",
         "ToolStarted",
         "Usage",
+        "ValueRepr",
     ),
     "cloche.runtime.sandbox": ("Sandbox",),
     "cloche.runtime.session.session": ("Session", "Suspended"),

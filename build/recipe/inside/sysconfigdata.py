@@ -9,6 +9,7 @@ build_time_vars = {
     "SOABI": "cpython-313-wasm32-wasi",
     "TZPATH": "/usr/share/zoneinfo",
     "VERSION": "3.13",
+    "WITH_DOC_STRINGS": 1,
     "abs_builddir": "/",
     "exec_prefix": "/",
     "prefix": "/",

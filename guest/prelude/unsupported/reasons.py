@@ -14,8 +14,8 @@ __all__ = [
     "NO_NETWORK",
     "NO_PROCESSES",
     "NO_TERMINAL",
-    "NO_THREADS",
     "NO_USERS",
+    "THREADS_IN_TURN",
     "Absent",
     "install",
     "put",
@@ -26,15 +26,14 @@ NO_NETWORK = "there is no network in this sandbox: the program reaches the outsi
 NO_PROCESSES = (
     "processes are not available in this sandbox: there is no operating system below it, only this interpreter"
 )
-NO_THREADS = (
-    "threads are not available in this sandbox: use asyncio, or run the work inline "
-    "(concurrent.futures.ThreadPoolExecutor does so)"
+THREADS_IN_TURN = (
+    "threads run one inside another in this sandbox, each when another one waits: "
+    "use asyncio where they have to take turns"
 )
 NO_INPUT = "there is no standard input in this sandbox: pass the value in as a variable or ask through a tool"
 _NO_NATIVE = "native libraries cannot be loaded in this sandbox"
 NO_TERMINAL = "there is no terminal or display in this sandbox"
 NO_USERS = "there are no users or groups in this sandbox"
-_NO_HELP_TEXTS = "help on topics and keywords is not part of this image; help on modules, classes and functions works"
 _OTHER_SYSTEM = "it belongs to another operating system"
 _NO_TESTS = "Python's own tests and demos are not part of this image"
 _NOT_COMPILED = (
@@ -53,7 +52,6 @@ BLOCKED = {
     "fcntl": NO_PROCESSES,
     "idlelib": NO_TERMINAL,
     "mmap": "files cannot be mapped in this sandbox: they lie in the interpreter's own memory already, read them",
-    "multiprocessing": NO_PROCESSES,
     "pip": "packages cannot be installed at run time in this sandbox: they are placed in its image",
     "pty": NO_TERMINAL,
     "readline": NO_TERMINAL,
@@ -83,7 +81,6 @@ ABSENT = {
     "openpyxl": _NOT_INSTALLED.format("csv, or zipfile with xml.etree.ElementTree,"),
     "pandas": _NOT_COMPILED,
     "pwd": NO_USERS,
-    "pydoc_data": _NO_HELP_TEXTS,
     "pytest": _NOT_INSTALLED.format("unittest"),
     "pytz": _NOT_INSTALLED.format("zoneinfo"),
     "requests": NO_NETWORK,

@@ -1,6 +1,7 @@
 """The module ``select`` of a system without file descriptors to wait for; ``selectors`` and ``asyncio`` import it."""
 
 import time
+from functools import partial
 from typing import Any
 
 from cloche_guest.unsupported.reasons import NO_NETWORK
@@ -11,7 +12,7 @@ __all__ = ["error", "select"]
 error = OSError
 
 
-def select(
+def _select(
     rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None, /
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """Wait ``timeout`` seconds for nothing at all; raises OSError if there is something to watch, or no end."""
@@ -19,3 +20,7 @@ def select(
         raise OSError(NO_NETWORK)
     time.sleep(timeout)
     return [], [], []
+
+
+# No function of Python: selectors has it as an attribute of a class, where that would become a method.
+select = partial(_select)

@@ -80,6 +80,14 @@ class socket:
         """Return -1, as a closed socket does."""
         return -1
 
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise OSError. The methods are there for tests, which replace them or make doubles of the class."""
+        raise OSError(NO_NETWORK)
+
+    _accept = bind = connect = connect_ex = detach = getblocking = getpeername = getsockname = getsockopt = _refuse
+    gettimeout = listen = recv = recv_into = recvfrom = recvfrom_into = recvmsg = recvmsg_into = send = _refuse
+    sendall = sendmsg = sendto = setblocking = setsockopt = settimeout = shutdown = _refuse
+
 
 SocketType = socket
 

@@ -6,6 +6,8 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Callable
+from types import ModuleType
 from typing import NoReturn, cast
 
 from cloche_guest.unsupported.reasons import NO_PROCESSES, NO_TERMINAL, NO_USERS, put
@@ -23,21 +25,31 @@ _USER = 1000
 _ESHUTDOWN = 108
 _IGNORED = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
 _raise_signal = signal.raise_signal
+_clock_info: Callable[[str], object] = time.get_clock_info  # type: ignore[assignment]  # it checks the names itself
 
 
 def install() -> None:
     """Complete ``os``, ``signal``, ``time``, ``shutil`` and ``threading`` with what other systems have."""
-    put(os, _exit=_exit, abort=_abort, system=_no_system, kill=_kill, getppid=_no_parent, getlogin=_no_login)
-    put(os, getuid=_user, geteuid=_user, getgid=_user, getegid=_user, getgroups=_groups, getloadavg=_load)
-    put(os, get_terminal_size=_no_terminal)
-    put(signal, raise_signal=raise_signal, alarm=_alarm, setitimer=_no_alarm, pause=_no_alarm)
-    put(time, tzset=_tzset, thread_time=time.process_time, thread_time_ns=time.process_time_ns)
-    put(shutil, disk_usage=_no_disk)
+    _add(os, _exit=_exit, abort=_abort, system=_no_system, kill=_kill, getppid=_no_parent, getlogin=_no_login)
+    _add(os, getuid=_user, geteuid=_user, getgid=_user, getegid=_user, getgroups=_groups, getloadavg=_load)
+    _add(os, get_terminal_size=_no_terminal)
+    _add(signal, raise_signal=raise_signal, alarm=_alarm, setitimer=_no_alarm, pause=_no_alarm)
+    put(signal, ITIMER_REAL=0, ITIMER_VIRTUAL=1, ITIMER_PROF=2, ItimerError=OSError)
+    put(time, thread_time=time.process_time, thread_time_ns=time.process_time_ns)
+    _add(time, tzset=_tzset, get_clock_info=_get_clock_info)
+    _add(shutil, disk_usage=_no_disk)
     put(threading, get_native_id=os.getpid)
     # WASI has no such error, and CPython takes that of a broken pipe for it.
     put(errno, ESHUTDOWN=_ESHUTDOWN)
     # A dict, which its declaration hides.
     cast(dict[int, str], errno.errorcode).update({errno.EPIPE: "EPIPE", _ESHUTDOWN: "ESHUTDOWN"})
+
+
+def _add(owner: ModuleType, **functions: Callable[..., object]) -> None:
+    """Put functions into a module as its own."""
+    put(owner, **functions)
+    for name, function in functions.items():
+        put(function, __module__=owner.__name__, __name__=name, __qualname__=name)
 
 
 def raise_signal(signalnum: int, /) -> None:
@@ -114,6 +126,11 @@ def _tzset() -> None:
     """Do nothing where ``TZ`` says UTC; else it is an error."""
     if os.environ.get("TZ", "") not in _UTC:
         raise OSError(errno.ENOSYS, _NO_ZONES)
+
+
+def _get_clock_info(name: str, /) -> object:
+    """Do what ``time.get_clock_info`` does, for ``thread_time`` too."""
+    return _clock_info("process_time" if name == "thread_time" else name)
 
 
 def _no_disk(path: object) -> NoReturn:

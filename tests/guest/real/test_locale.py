@@ -47,7 +47,8 @@ def test_a_long_text_is_not_cut(session: Session) -> None:
 
 
 def test_zones_and_early_years(session: Session) -> None:
-    assert session.run("time.strftime('%Z %z', time.gmtime(0))").unwrap() == "UTC +0000"
+    assert session.run("time.strftime('%Z %z', time.gmtime(0))").unwrap() == "GMT +0000"
+    assert session.run("time.strftime('%Z %z', time.localtime(0))").unwrap() == "UTC +0000"
     assert session.run("datetime.date(5, 1, 1).strftime('%Y %y %j')").unwrap() == "5 05 001"
     aware = "datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=-3.5)))"
     assert session.run(f"{aware}.strftime('%z %:z %Z')").unwrap() == "-0330 -03:30 UTC-03:30"

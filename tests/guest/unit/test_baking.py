@@ -87,15 +87,14 @@ def test_refusals_are_in_place(bake: Bake) -> None:
         "import ctypes",
         "input()",
         "import subprocess\nsubprocess.run('ls')",
-        "import threading\nthreading.Thread().start()",
     ]
     *responses, _ = bake(*attempts)
     kinds = [error["type"] for _, _, error in responses]
-    assert kinds == ["ModuleNotFoundError", "ModuleNotFoundError", "EOFError", "OSError", "RuntimeError"]
+    assert kinds == ["ModuleNotFoundError", "ModuleNotFoundError", "EOFError", "OSError"]
 
 
 def test_builtins_that_site_adds(bake: Bake) -> None:
-    exited, quit_, helped, _ = bake("exit()", "quit(3)", "callable(help) and issubclass(ToolError, Exception)")
+    exited, quit_, helped, _ = bake("exit()", "quit(3)", "callable(help)")
     assert (exited[2]["type"], exited[2]["message"], quit_[2]["message"]) == ("SystemExit", "None", "3")
     assert value(helped) is True
 

@@ -1,5 +1,6 @@
 """Values from the host into the guest and back, and made in the guest: they arrive as what they were."""
 
+import copy
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from cloche.runtime.errors import UnserializableValue
+from cloche.runtime.limits import Limits
+from cloche.runtime.result import ValueRepr
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session.session import Session
 
@@ -160,9 +163,41 @@ def test_a_value_made_in_the_guest(session: Session, code: str) -> None:
     ],
 )
 def test_what_cannot_cross_is_named_with_its_place(session: Session, code: str, where: str) -> None:
-    error = session.run(code).error
-    assert isinstance(error, UnserializableValue)
-    assert where in error.message
+    result = session.run(code)
+    assert result.error is None
+    assert isinstance(result.value, ValueRepr)
+    with pytest.raises(UnserializableValue) as refused:
+        result.unwrap()
+    assert where in refused.value.message
+    assert refused.value.message == result.value.reason
+
+
+REPRS = {
+    "import collections; collections.deque([1, 2])": "deque([1, 2])",
+    "import array; array.array('i', [1])": "array('i', [1])",
+    "type('A', (), {'__repr__': lambda s: 'an A'})()": "an A",
+    "print": "<built-in function print>",
+    "[1, print]": "[1, <built-in function print>]",
+    "import re; re.compile('a')": "re.compile('a')",
+}
+
+
+@pytest.mark.parametrize("code", REPRS)
+def test_a_last_value_that_cannot_cross_can_be_seen(session: Session, code: str) -> None:
+    result = session.run(code)
+    assert (result.error, str(result.value)) == (None, REPRS[code])
+    assert str(result) == f"value: {REPRS[code]}"
+    assert copy.copy(result.value).reason == result.value.reason
+
+
+def test_the_repr_of_a_value_is_bounded_and_may_fail(session: Session) -> None:
+    long = session.run("type('A', (), {'__repr__': lambda s: 'x' * 10**6})()")
+    assert long.error is None
+    assert len(long.value) <= Limits().message
+    broken = session.run("type('A', (), {'__repr__': lambda s: 1 / 0})()")
+    assert isinstance(broken.error, UnserializableValue)
+    told = session.run("type('A', (), {'__repr__': lambda s: print('here') or 'A'})()")
+    assert (str(told.value), told.stdout) == ("A", "here\n")
 
 
 @dataclass

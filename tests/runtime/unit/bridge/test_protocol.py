@@ -61,6 +61,7 @@ RESPONSES: list[tuple[list[Any], Any]] = [
     ([0, {"a": (1, 2)}, None], FinishedResponse({"a": (1, 2)}, None)),
     ([0, None, REPORT], FinishedResponse(None, FailureReport("exception", "E", "m", "t", "b", 3))),
     ([0, None, REPORT | {"line": None}], FinishedResponse(None, FailureReport("exception", "E", "m", "t", "b", None))),
+    ([0, "f", REPORT | {"kind": "unserializable"}], FinishedResponse("f", None)),
     ([1, []], WaitingResponse({})),
     ([1, [[5, None], [7, 3]]], WaitingResponse({5: None, 7: 3})),
 ]

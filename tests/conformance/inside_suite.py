@@ -1,0 +1,131 @@
+"""Runs tests of CPython inside the guest. Read as text by ``suite.py``, and run once before sessions are forked."""
+
+import sys
+import tarfile
+import time
+import traceback
+import unittest
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+_HOME = "/tmp/suite"
+_MAX_SHOWN = 600
+# These import it for a few tests, and could do without it in all others.
+_WITH_INTERNALS = ("test.test_class", "test.test_compile")
+Outcomes = dict[str, tuple[str, str]]
+
+
+class Outcome(unittest.TestResult):
+    """What became of each test: ``passed``, ``skipped``, ``failed`` or ``error``, and the text that says why."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outcomes: Outcomes = {}
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        self.outcomes.setdefault(_name(test), ("passed", ""))
+
+    def addExpectedFailure(self, test: unittest.TestCase, err: Any) -> None:
+        self.addSuccess(test)
+
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:
+        self.outcomes.setdefault(_name(test), ("skipped", reason))
+
+    def addFailure(self, test: unittest.TestCase, err: Any) -> None:
+        self._note("failed", test, err)
+
+    def addError(self, test: unittest.TestCase, err: Any) -> None:
+        self._note("error", test, err)
+
+    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:
+        self.outcomes[_name(test)] = ("failed", "unexpected success")
+
+    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:
+        if err is not None:
+            self._note("failed", test, err)
+
+    def _note(self, kind: str, test: unittest.TestCase, err: Any) -> None:
+        # As text at once: what a traceback holds on to would change what later tests see.
+        error, place = err[1], _place(err[2])
+        text = "".join(traceback.format_exception_only(error))
+        self.outcomes[_name(test)] = (kind, f"{place}{text}"[:_MAX_SHOWN])
+
+
+def _place(entry: Any) -> str:
+    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in traceback.extract_tb(entry)]
+    return f"[{' '.join(place for place in places[-3:])}] "
+
+
+def _name(test: Any) -> str:
+    name: str = test.id()
+    return name
+
+
+def unpack() -> None:
+    """Unpack the archive of tests that the host put in place, and make their helpers say what this system is."""
+    with tarfile.open("/tmp/suite.tar") as archive:
+        archive.extractall(_HOME, filter="data")
+    sys.path.append(_HOME)
+    support: Any = __import__("test.support", fromlist=["support"])
+    # It has more than WASI has. What it lacks is said by the functions that are not there.
+    support.is_wasi = False
+    support.verbose = False
+    support.has_socket_support = True
+    support.use_resources = ["cpu", "decimal", "walltime"]
+
+
+class _Internals(ModuleType):
+    """Stands for a module of CPython's own that only its tests have: a test that calls it is skipped."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def skip(*args: Any, **options: Any) -> None:
+            raise unittest.SkipTest(f"needs {self.__name__}")
+
+        return skip
+
+
+def _tests(suite: Any) -> Iterator[Any]:
+    for each in suite:
+        if isinstance(each, unittest.BaseTestSuite):
+            yield from _tests(each)
+        else:
+            yield each
+
+
+def _load(module: str) -> tuple[unittest.TestSuite, Outcomes]:
+    loader = unittest.TestLoader()
+    if module in _WITH_INTERNALS:
+        sys.modules["_testinternalcapi"] = _Internals("_testinternalcapi")
+    try:
+        __import__(module)
+        return loader.loadTestsFromModule(sys.modules[module]), {}
+    except unittest.SkipTest as reason:
+        return unittest.TestSuite(), {module: ("skipped", str(reason))}
+    except Exception as reason:
+        return unittest.TestSuite(), {module: ("unimportable", f"{type(reason).__name__}: {reason}"[:_MAX_SHOWN])}
+
+
+def names(module: str) -> list[str]:
+    """Return the names of a module's tests, as those of its outcomes are."""
+    return sorted({_name(test) for test in _tests(_load(module)[0])})
+
+
+def run(module: str, wanted: Callable[[str], bool] = lambda name: True) -> tuple[Outcomes, float]:
+    """Run a module's tests, or those that are wanted, and return what became of them, and the seconds it took."""
+    result, since = Outcome(), time.monotonic()
+    suite, outcomes = _load(module)
+    if wanted("") is False:
+        suite = unittest.TestSuite(test for test in _tests(suite) if wanted(_name(test)))
+    output = sys.stdout, sys.stderr
+    try:
+        suite.run(result)
+    finally:
+        sys.stdout, sys.stderr = output
+    return {**outcomes, **result.outcomes}, time.monotonic() - since
+
+
+unpack()

@@ -1,0 +1,131 @@
+"""What the tests and the generated programs showed, as docs/conformance.md: counts, and a reason for each failure."""
+
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from .differential import Difference
+from .suite import ModuleOutcome
+
+__all__ = ["Conformance", "Judged", "judge", "written"]
+
+Verdict = Literal["passed", "not applicable", "explained", "unexplained"]
+_TABLES = tomllib.loads(Path(__file__).with_name("remaining.toml").read_text(encoding="utf-8"))
+_REFUSALS: list[str] = _TABLES["refusals"]
+_REMAINING: list[dict[str, list[str]]] = _TABLES["remaining"]
+_NOWHERE: list[str] = _TABLES["not_applicable"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One test: what became of it, and why, where it did not pass."""
+
+    name: str
+    verdict: Verdict
+    reason: str = ""
+
+
+def judge(module: ModuleOutcome) -> Iterator[Judged]:
+    """Yield each test of a module with its verdict."""
+    for name, (kind, text) in sorted(module.tests.items()):
+        if kind == "passed":
+            yield Judged(name, "passed")
+        elif kind == "skipped" or any(map(text.__contains__, _REFUSALS)) or _matches(name, _NOWHERE):
+            yield Judged(name, "not applicable", text)
+        else:
+            why = next((each["why"] for each in _REMAINING if _matches(name, each["tests"])), "")
+            yield Judged(name, "explained" if why else "unexplained", str(why or text))
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+@dataclass
+class Conformance:
+    """All that was found out in one go."""
+
+    python: str
+    tests: list[tuple[str, Judged]] = field(default_factory=list)
+    programs: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    crashed: int = 0
+
+    def add(self, module: ModuleOutcome) -> None:
+        """Take in what became of a module's tests."""
+        package = module.name.removeprefix("test.").partition(".")[0]
+        self.tests += [(package, judged) for judged in judge(module)]
+        self.crashed += sum(kind == "crashed" for kind, _ in module.tests.values())
+
+    def unexplained(self) -> list[str]:
+        """Return, as text, each test and each program that differs for no reason that is known."""
+        tests = [f"{judged.name}: {judged.reason}" for _, judged in self.tests if judged.verdict == "unexplained"]
+        unknown = [each for each in self.differences if not each.reason]
+        return tests + [f"{each.program}\nCPython: {each.native}\nguest: {each.guest}" for each in unknown]
+
+
+def written(found: Conformance) -> str:
+    """Return the page."""
+    verdicts = Counter(judged.verdict for _, judged in found.tests)
+    applicable = sum(verdicts.values()) - verdicts["not applicable"]
+    share = 100 * verdicts["passed"] / max(1, applicable)
+    lines = [
+        "# Conformance",
+        "",
+        "Written by `make conformance`, which runs CPython's own tests in the guest, and generated programs there",
+        f"and in CPython {found.python}. Not applicable are tests that CPython skips by itself, as on a system without",
+        "threads, processes or sockets, and those that end with an error by which the guest says what it has not:",
+        "see [what works in the guest](limits/guest.md).",
+        "",
+        "| | |",
+        "|---|--:|",
+        f"| applicable tests | {applicable:,} |",
+        f"| passed | {verdicts['passed']:,} ({share:.2f} %) |",
+        f"| failed, with a reason below | {verdicts['explained']:,} |",
+        f"| failed, without | {verdicts['unexplained']:,} |",
+        f"| ended their guest | {found.crashed:,} |",
+        f"| not applicable | {verdicts['not applicable']:,} |",
+        f"| generated programs | {found.programs:,} |",
+        f"| that show something else, with a reason below | {sum(bool(each.reason) for each in found.differences):,} |",
+        f"| that show something else, without | {sum(not each.reason for each in found.differences):,} |",
+        "",
+        *_reasons(found),
+        *_by_module(found),
+    ]
+    return "\n".join(lines)
+
+
+def _reasons(found: Conformance) -> Iterator[str]:
+    yield from ("## What remains, and why", "", "| reason | tests |", "|---|---|")
+    names: dict[str, list[str]] = {}
+    for _, judged in found.tests:
+        if judged.verdict in ("explained", "unexplained"):
+            names.setdefault(judged.reason, []).append(judged.name)
+    for reason, tests in names.items():
+        shown = ", ".join(f"`{name.removeprefix('test.')}`" for name in tests)
+        yield f"| {_cell(reason)} | {shown} |"
+    for reason, count in Counter(each.reason for each in found.differences).items():
+        yield f"| {_cell(reason) or 'not known'} | {count} generated programs |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())[:300]
+
+
+def _by_module(found: Conformance) -> Iterator[str]:
+    yield from ("## By module", "", "| module | applicable | passed | not applicable |", "|---|--:|--:|--:|")
+    counts: dict[str, Counter[Verdict]] = {}
+    for package, judged in found.tests:
+        counts.setdefault(package, Counter())[judged.verdict] += 1
+    for package, verdicts in sorted(counts.items()):
+        away = verdicts["not applicable"]
+        applicable = sum(verdicts.values()) - away
+        if applicable:
+            yield f"| `{package}` | {applicable:,} | {verdicts['passed']:,} | {away:,} |"
+    nowhere = [package for package, verdicts in sorted(counts.items()) if set(verdicts) == {"not applicable"}]
+    yield from ("", f"No test of these is applicable: {', '.join(f'`{each}`' for each in nowhere)}.", "")
