@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test again guest bench lint types docs package fuzz soak kills clean help
+.PHONY: demo test again guest conformance bench lint types docs package fuzz soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -19,6 +19,9 @@ again: guest ## the tests that failed last time, one after the other
 
 guest: $(READY) ## the guest image, from pinned sources
 	@$(RECIPE) all
+
+conformance: guest ## CPython's own tests and generated programs in the guest; writes docs/conformance.md
+	PYTHONPATH=.:src:build $(BIN)/python -m tests.conformance
 
 bench: guest ## what isolation costs here, with ratios
 	$(BIN)/cloche bench --bars

@@ -135,8 +135,8 @@ def test_tools_whose_schemas_the_model_is_given_are_not_listed_again() -> None:
 
 def test_what_the_prompt_says_of_the_guests_numbers_is_true() -> None:
     with CodeAgent([], ScriptedModel(["<code>\nimport sys\nfinal_answer(sys.maxsize)\n</code>"])) as agent:
-        assert agent.run("t") == 2**31 - 1
-    assert "sys.maxsize is 2**31 - 1" in agent.memory.system.prompt
+        assert agent.run("t") == 2**63 - 1
+    assert "sys.maxsize is 2**63 - 1" in agent.memory.system.prompt
 
 
 def test_a_plan_does_not_list_again_what_the_prompt_has() -> None:
