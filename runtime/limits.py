@@ -167,7 +167,7 @@ class MeteringMode(NamedTuple):
 METERINGS: dict[Metering, MeteringMode] = {
     "fuel": MeteringMode(True, True, True, "what is computed is counted: repeatable, and the default"),
     "engine": MeteringMode(True, True, False, "the same by Wasmtime's own fuel and epochs: slower, and in other units"),
-    "epoch": MeteringMode(False, True, False, "only time is bounded, by Wasmtime's epochs; the limit of fuel is not applied"),
+    "epoch": MeteringMode(False, True, False, "only time is bounded, by epochs: the limit of fuel is not applied"),
     "none": MeteringMode(False, False, False, "for benchmarks only: neither fuel nor time end a program that computes"),
 }
 """Every metering by name: the engine, the machines and the flags of the command line follow this table."""

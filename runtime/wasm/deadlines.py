@@ -104,6 +104,11 @@ class Watch:
 
     def enter(self, control: Control) -> None:
         """Watch a guest from now on. Call just before it computes."""
+        meter = control.meter
+        if meter is not None:
+            # Not methods of the meter, here and below: this is part of every run.
+            meter.numbers[1] = meter.numbers[2] = 0
+            meter.is_running = True
         self._running.add(control)
         # Not atomic, and need not be: a lost count is one of two runs at the same moment.
         self._entered += 1
@@ -116,6 +121,11 @@ class Watch:
     def leave(self, control: Control) -> None:
         """Watch it no longer."""
         self._running.discard(control)
+        meter = control.meter
+        if meter is not None:
+            # Nothing is written from other threads once this is done: the guest's memory may go.
+            with meter.lock:
+                meter.is_running = False
 
     def look(self, control: Control) -> None:
         """Take a running guest's new or changed signal into account."""

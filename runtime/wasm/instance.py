@@ -160,7 +160,7 @@ class Instance(ServedGuest):
     def set_fuel(self, amount: int) -> None:
         """Set the fuel left. Only with metering by fuel."""
         if self.meter is not None:
-            self.meter.left = amount
+            self.meter.numbers[0] = amount
             return
         error = native.fuel_set(self._context, amount)
         if error:
@@ -169,7 +169,8 @@ class Instance(ServedGuest):
     def fuel_left(self) -> int:
         """Return the fuel left. Only with metering by fuel."""
         if self.meter is not None:
-            return self.meter.left
+            # The last charge may have taken more than there was.
+            return max(0, self.meter.numbers[0])
         error = native.fuel_get(self._context, self._at + 8 * _NUMBER)
         if error:
             _require(error)

@@ -227,9 +227,6 @@ class WasmMachine:
         overdue = control.due()
         if overdue is not None:
             raise overdue
-        meter = control.meter
-        if meter is not None:
-            meter.enter()
         watch.enter(control)
         try:
             size = len(request)
@@ -241,8 +238,6 @@ class WasmMachine:
             return self._memory.read(packed >> 32, length)
         finally:
             watch.leave(control)
-            if meter is not None:
-                meter.leave()
             self._host.kept = None
 
     def _inbox(self, size: int) -> int:

@@ -20,48 +20,29 @@ _EVERYTHING = (1 << 63) - 1
 
 
 class Meter:
-    """One guest's meter, at ``address``. What a guest has left is read and set by the thread that has the guest.
+    """One guest's meter, at ``address``. ``numbers`` are the three; the first is for the thread that has the guest.
 
-    :meth:`ask` and :meth:`end` come from any thread, and do nothing unless the guest is between :meth:`enter` and
-    :meth:`leave`: only then its memory is certainly there, and no later request of its machine can be hit.
+    :meth:`ask` and :meth:`end` come from any thread, and do nothing unless the guest ``is_running``, which ends under the
+    ``lock``: only then its memory is certainly there, and no later request of its machine can be hit.
     """
 
-    __slots__ = ("_lock", "_numbers", "_running")
+    __slots__ = ("is_running", "lock", "numbers")
 
     def __init__(self, address: int) -> None:
-        self._numbers = _Numbers.from_address(address)
-        self._lock = threading.Lock()
-        self._running = False
-        self.left = FUEL_FULL
-
-    @property
-    def left(self) -> int:
-        """The fuel left. The last charge may have taken more than there was."""
-        return max(0, self._numbers[_LEFT])
-
-    @left.setter
-    def left(self, amount: int) -> None:
-        self._numbers[_LEFT] = amount
+        self.numbers = _Numbers.from_address(address)
+        self.lock = threading.Lock()
+        self.is_running = False
+        self.numbers[_LEFT] = FUEL_FULL
 
     @property
     def is_spent(self) -> bool:
         """Whether a charge found too little fuel."""
-        return self._numbers[_LEFT] < 0
+        return self.numbers[_LEFT] < 0
 
     @property
     def was_ended(self) -> bool:
         """Whether :meth:`end` was heard by the guest, or will be."""
-        return self._numbers[_END] != 0
-
-    def enter(self) -> None:
-        """Say that the guest is about to compute."""
-        self._numbers[_LOOK] = self._numbers[_END] = 0
-        self._running = True
-
-    def leave(self) -> None:
-        """Say that it does not any more: nothing is written from other threads once this has returned."""
-        with self._lock:
-            self._running = False
+        return self.numbers[_END] != 0
 
     def ask(self) -> None:
         """Have the guest call its host as soon as it computes outside of loops that call nothing."""
@@ -73,15 +54,15 @@ class Meter:
 
     def answer(self) -> None:
         """Say that the host looks now: on the guest's thread, before it does."""
-        self._numbers[_LOOK] = 0
+        self.numbers[_LOOK] = 0
 
     def _write(self, *places: int) -> None:
         # A guest that is being left needs no sign; and whoever holds this may be interrupted by a signal's handler that
         # runs another guest, so that nothing may wait for it.
-        if self._lock.acquire(blocking=False):
+        if self.lock.acquire(blocking=False):
             try:
-                if self._running:
+                if self.is_running:
                     for place in places:
-                        self._numbers[place] = _EVERYTHING
+                        self.numbers[place] = _EVERYTHING
             finally:
-                self._lock.release()
+                self.lock.release()

@@ -86,11 +86,11 @@ class _CheckedGuest(Instance):
         if self.meter is None:
             self._wasm_store.set_fuel(amount)
         else:
-            self.meter.left = amount
+            self.meter.numbers[0] = amount
 
     def fuel_left(self) -> int:
         """Return the fuel left. Only with metering by fuel."""
-        return self._wasm_store.get_fuel() if self.meter is None else self.meter.left
+        return self._wasm_store.get_fuel() if self.meter is None else max(0, self.meter.numbers[0])
 
     def stack_pointer(self) -> int:
         """Return the guest's own stack pointer, an address in its memory."""

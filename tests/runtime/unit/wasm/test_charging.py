@@ -1,12 +1,14 @@
 """Charges in the code: what is put in, what is refused, and that the second reader would notice if one was missing."""
 
+import ctypes
+
 import pytest
 import wasmtime
 from tests.runtime.charges import Unmetered, check
 
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm.charging import charged
-from cloche.runtime.wasm.meter import METER
+from cloche.runtime.wasm.meter import METER, Meter
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
 from .toy import Maker, Toy, deed
@@ -110,3 +112,24 @@ def test_two_guests_end_at_the_same_charge(make: Maker, loop: Toy) -> None:
         assert caught.value.kind is StopKind.FUEL
         left.append(machine.fuel_left())
     assert left == [0, 0]
+
+
+def test_a_guest_that_does_not_run_is_left_alone() -> None:
+    numbers = (ctypes.c_int64 * 3)()
+    meter = Meter(ctypes.addressof(numbers))
+    meter.ask()
+    meter.end()
+    assert list(numbers)[1:] == [0, 0]
+    meter.is_running = True
+    meter.ask()
+    assert numbers[1] > 1 << 62 > numbers[2] == 0
+    meter.answer()
+    meter.end()
+    assert min(numbers[1], numbers[2]) > 1 << 62
+    assert meter.was_ended
+    meter.is_running = False
+    meter.answer()
+    with meter.lock:
+        # Held by a thread that is leaving: nothing waits for it.
+        meter.end()
+    assert numbers[1] == 0
