@@ -22,8 +22,8 @@ _EVERYTHING = (1 << 63) - 1
 class Meter:
     """One guest's meter, at ``address``. ``numbers`` are the three; the first is for the thread that has the guest.
 
-    :meth:`ask` and :meth:`end` come from any thread, and do nothing unless the guest ``is_running``, which ends under the
-    ``lock``: only then its memory is certainly there, and no later request of its machine can be hit.
+    :meth:`ask` and :meth:`end` come from any thread. They do nothing unless the guest ``is_running``, which ends under
+    the ``lock``: only then its memory is certainly there, and no later request of its machine can be hit.
     """
 
     __slots__ = ("is_running", "lock", "numbers")
