@@ -199,7 +199,7 @@ class Limits:
     computes, but not one that sleeps or waits for a tool, which costs no fuel. The other limits protect the host's
     memory and cannot be lifted, only raised.
 
-    ``fuel``        Wasmtime's fuel, roughly one per WebAssembly instruction; default 40,000,000,000,
+    ``fuel``        Wasmtime's fuel, roughly one per WebAssembly instruction; default 100,000,000,000,
                     which a fast machine computes in about ten seconds.
     ``memory``      bytes of the guest's linear memory, its interpreter (about 30 MB) included; default 256 MiB.
     ``time``        seconds of wall time, tool calls, sleeps and output included; default 10.
@@ -233,7 +233,7 @@ class Limits:
     def __init__(
         self,
         *,
-        fuel: int | None = 40_000_000_000,
+        fuel: int | None = 100_000_000_000,
         memory: int | str = 256 * _MIB,
         time: float | None = 10.0,
         output: int | str = _MIB,
