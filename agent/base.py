@@ -34,6 +34,7 @@ from cloche.agent.steps import ActionStep, FinalAnswerStep, TaskStep
 from cloche.agent.templates import TemplateNames, ToolText, prompts_of
 from cloche.agent.toolset import FINAL_ANSWER, Team, base_tools, final_answer_tool, guard_of, refusal_of
 from cloche.host_tools import Tool, ToolLike, ToolRegistry
+from cloche.host_tools.handles import Handles
 from cloche.host_tools.policy.guarded import GuardedTools
 from cloche.host_tools.registry import registry_of
 from cloche.runtime.errors import ConfigurationError
@@ -151,6 +152,17 @@ class MultiStepAgent:
     def reset(self) -> None:
         """Forget all steps and variables, so that the next run starts afresh."""
         self.memory.reset()
+        if self.tools.handles is not None and self.tools.handles.objects:
+            self.tools.handles.clear()
+
+    def shown(self, value: Any) -> Any:
+        """Return what programs get for a value: handles for what in it cannot leave the host."""
+        return value if self.tools.handles is None else self.tools.handles.shown(value)
+
+    def image_of(self, handle: str) -> Image | None:
+        """Return the image with this handle, if there is one."""
+        found = None if self.tools.handles is None else self.tools.handles.get(handle)
+        return None if found is None else Image.load(found)
 
     def close(self) -> None:
         """Free what the agent holds. Safe to call twice."""
@@ -478,6 +490,9 @@ class MultiStepAgent:
         if clash := sorted(variables.keys() & set(self.tools)):
             problem = f"{clash[0]!r} is the name of a tool, which programs could then not call: rename it"
             raise ConfigurationError("additional_args", problem)
+        if request.parent is not None:
+            # What a manager hands on may be anything that its tools gave it.
+            variables = {name: self.shown(value) for name, value in variables.items()}
         self.set_variables(variables)
         task = f"{request.task}{_listing(variables)}"
         self.memory.steps.append(TaskStep(task=task, images=[Image.load(image) for image in request.images]))
@@ -500,6 +515,7 @@ class MultiStepAgent:
         self._team.register(registry)
         registry[FINAL_ANSWER] = self._final_answer(self._own_final_answer)
         registry.adopt = self._adopt
+        registry.handles = Handles()
         return registry
 
     def _final_answer(self, own: Tool | None) -> Tool:

@@ -27,6 +27,7 @@ from cloche.agent.settings import default_limits
 from cloche.agent.steps import ActionStep, GuestUsage, StepError
 from cloche.agent.toolset import FINAL_ANSWER
 from cloche.host_tools import ToolRegistry
+from cloche.host_tools.handles import is_image
 from cloche.runtime.errors import ConfigurationError, GuestException
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
@@ -45,6 +46,8 @@ _RETRY_SECONDS = 0.01
 _RUN = re.compile(r'File "<run (\d+)>"')
 # The program of the session's first run is the agent's own.
 _OWN_FRAME = re.compile(r'^ *File "<run 1>", .*\n(?:    .*\n)*', re.MULTILINE)
+_IMAGE = re.compile(r"\bimg-[0-9a-f]{8}\b")
+_MAX_IMAGES = 4
 _SNAPSHOT = "session.snapshot"
 _SAVED_LIMITS = ("fuel", "memory", "time", "output", "calls", "result", "argument", "files", "file_bytes")
 
@@ -202,9 +205,10 @@ class CodeAgent(MultiStepAgent):
         """Have variables set in the guest when the run begins. Raises TypeError if one of them cannot cross."""
         # All are checked before any is set, and none is left for the next run if one cannot be.
         self._variables = {}
-        for name, value in variables.items():
+        given = {name: self.shown(value) if is_image(value) else value for name, value in variables.items()}
+        for name, value in given.items():
             encode(value, where=name)
-        self._variables = dict(variables)
+        self._variables = given
 
     def _stop_working(self) -> None:
         session, run = self._session, self._run
@@ -272,11 +276,21 @@ class CodeAgent(MultiStepAgent):
         step.value = result.value
         if run.answers:
             step.observation = result.stdout.rstrip()
+            if "img-" in step.observation:
+                self._show_images(step)
             return
         step.error = error_of(result)
         text = observation_of(result, self.tools, self.settings.observation_limit)
         cut = f"\n\nNote: {CUT_OFF}." if step.cut_off else ""
         step.observation = f"{self._with_steps(text, step)}{reclaimed.note}{cut}"
+        if "img-" in step.observation:
+            self._show_images(step)
+
+    def _show_images(self, step: ActionStep) -> None:
+        """Show the model the images that it printed, or that are the last value."""
+        handles = dict.fromkeys(_IMAGE.findall(step.observation))
+        found = [image for handle in handles if (image := self.image_of(handle)) is not None]
+        step.images.extend(found[-_MAX_IMAGES:])
 
     def _with_steps(self, text: str, step: ActionStep) -> str:
         """Name the steps in a traceback by their numbers, and leave the agent's own frames out."""

@@ -17,6 +17,7 @@ from cloche.agent.steps import ActionStep, StepError, ToolOutcome
 from cloche.agent.toolset import FINAL_ANSWER
 from cloche.agent.values import plain, shorten
 from cloche.host_tools import Tool
+from cloche.host_tools.handles import HostImage, HostObject
 from cloche.runtime.dispatch import UnknownTool
 from cloche.runtime.errors import GuestVisibleError
 from cloche.runtime.result import ToolCallRecord
@@ -134,6 +135,12 @@ class ToolCallingAgent(MultiStepAgent):
             return f"Error: there is no tool called {error.name!r}; {near(error.name, self.tools)}"
         if error is not None:
             return shorten(f"Error: {_kind(error)}: {error}", limit)
+        if isinstance(value, HostImage):
+            found = self.image_of(value.handle)
+            step.images.extend([found] if found else [])
+            return f"{value}, shown below; where a tool wants it, pass {value.handle!r}"
+        if isinstance(value, HostObject):
+            return f"<{value.kind} {value.handle}>; where a tool wants it, pass {value.handle!r}"
         if isinstance(value, Image):
             step.images.append(value)
             return "The tool returned an image, shown below."

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self, cast, runtime_checkable
 
 from cloche.host_tools.errors import ToolDefinitionError
 from cloche.host_tools.frameworks import adapted
+from cloche.host_tools.handles import PLAIN, Handles
 from cloche.host_tools.names import check_name
 from cloche.host_tools.tools import FunctionTool, Tool
 from cloche.runtime.dispatch import AnsweredCall, ToolSpec, UnknownTool
@@ -118,8 +119,9 @@ class ToolRegistry(MutableMapping[str, Tool]):
     It may be changed at any time and from any thread; each change is atomic and the next run sees it. A call
     that has begun keeps the tool it began with. Iteration covers the tools of the moment it started.
     ``adopt``, if set, gets each tool that is registered from then on and returns the one that is registered in its
-    place; what it raises refuses the tool. ``shadow_builtins`` allows names of Python's builtins. It is a
-    :class:`cloche.runtime.dispatch.Dispatcher`, ``Suspending`` and ``Answering``.
+    place; what it raises refuses the tool. ``handles``, if set, lets objects that cannot cross stay on the host:
+    programs get handles of them, and tools the objects again. ``shadow_builtins`` allows names of Python's builtins.
+    It is a :class:`cloche.runtime.dispatch.Dispatcher`, ``Suspending`` and ``Answering``.
 
     Raises ToolDefinitionError for a name or function that cannot be a tool; the registry is then as before.
     """
@@ -128,6 +130,7 @@ class ToolRegistry(MutableMapping[str, Tool]):
         self, tools: Iterable[ToolLike] | Mapping[str, ToolLike] = (), *, shadow_builtins: bool = False
     ) -> None:
         self.adopt: Callable[[str, Tool], Tool] | None = None
+        self.handles: Handles | None = None
         self._shadow_builtins = shadow_builtins
         self._lock = threading.Lock()
         self._table = _Table({}, next(_versions))
@@ -206,13 +209,20 @@ class ToolRegistry(MutableMapping[str, Tool]):
         tool = self._table.tools.get(name)  # and not _find: a call is counted in microseconds
         if tool is None:
             raise UnknownTool(name)
+        handles = self.handles
+        if handles is not None and handles.objects:
+            args, kwargs = handles.resolved(args), handles.resolved(kwargs)
         holder = [""]
         token = _call_in_hand.set(holder)
         try:
             value = tool.invoke(args, kwargs, name)
         finally:
             _call_in_hand.reset(token)
-        return _awaited(value, holder) if tool.is_async else value
+        if handles is None:
+            return _awaited(value, holder) if tool.is_async else value
+        if tool.is_async:
+            return handles.shown_later(_awaited(value, holder))
+        return value if type(value) in PLAIN else handles.shown(value)
 
     def any_suspends(self) -> bool:
         """Return whether any tool suspends or needs approval."""
@@ -230,12 +240,18 @@ class ToolRegistry(MutableMapping[str, Tool]):
 
     def check(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         """Raise UnknownTool, or ToolRejected for arguments that do not fit, without running the tool."""
+        if self.handles is not None:
+            args, kwargs = self.handles.resolved(args), self.handles.resolved(kwargs)
         self._find(name).accept(args, kwargs, name)
 
     def approved(self, call: AnsweredCall) -> Any:
         """Do what :meth:`call` does, for a call that waited and was approved."""
-        tool = self._find(call.name)
-        return made_as(call.key, lambda: approved(tool, call), awaited=tool.is_async)
+        tool, handles = self._find(call.name), self.handles
+        if handles is None:
+            return made_as(call.key, lambda: approved(tool, call), awaited=tool.is_async)
+        given = call._replace(args=handles.resolved(call.args), kwargs=handles.resolved(call.kwargs))
+        value = made_as(call.key, lambda: approved(tool, given), awaited=tool.is_async)
+        return handles.shown_later(value) if tool.is_async else handles.shown(value)
 
     def answered(self, call: AnsweredCall, value: Any, error: BaseException | None) -> Any:
         """Return the value or raise the error, unless the tool has something to say about its answers."""

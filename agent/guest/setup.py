@@ -7,6 +7,7 @@ policy guides a model and keeps its programs repeatable. It is no wall: the sand
 
 def _set_up() -> None:
     import builtins
+    import dataclasses
     import functools
     import opcode
     import operator
@@ -15,6 +16,7 @@ def _set_up() -> None:
 
     from cloche_guest import calls, tools
     from cloche_guest.calls import is_proxy
+    from cloche_guest.values import records
 
     awaits, drops = opcode.opmap["GET_AWAITABLE"], opcode.opmap["POP_TOP"]
     is_coroutine_code = 0x80
@@ -81,7 +83,7 @@ def _set_up() -> None:
                 print(f"{self._name}() was never called, as its result was not used", file=sys.stderr)
 
     def settled(value: Any) -> Any:
-        return value._value() if isinstance(value, Waiting) else value
+        return value._value() if isinstance(value, Waiting) else value  # pyright: ignore[reportPrivateUsage]
 
     async def known(value: Any) -> Any:
         return value
@@ -112,7 +114,7 @@ def _set_up() -> None:
         @functools.wraps(background)
         def call(*args: Any, **kwargs: Any) -> Any:
             shape(*args, **kwargs)
-            frame = sys._getframe(1)
+            frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
             use = use_of(frame)
             if use == awaits:
                 return background(*args, **kwargs)
@@ -166,6 +168,47 @@ def _set_up() -> None:
             variables[name] = tool
         return sorted(taken)
 
+    @dataclasses.dataclass(repr=False)
+    class HostObject:
+        """An object that stays on the host: functions take it, and it cannot be looked into."""
+
+        handle: str
+        kind: str
+
+        def __repr__(self) -> str:
+            return f"<{self.kind} {self.handle}: pass it to a function>"
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(f"a {self.kind} of the host has no {name!r} here: pass it to a function that takes it")
+
+    @dataclasses.dataclass(repr=False)
+    class HostImage:
+        """An image: ``data`` is a PNG, ``width`` and ``height`` are pixels. Printed, it is shown to the model."""
+
+        handle: str
+        kind: str
+
+        def __repr__(self) -> str:
+            return f"<image {self.handle} {self.width}x{self.height}>"
+
+        @property
+        def size(self) -> tuple[int, int]:
+            return (self.width, self.height)
+
+        def __bytes__(self) -> bytes:
+            return bytes(self.data)
+
+        def save(self, path: Any, format: str = "PNG") -> None:
+            with open(path, "wb") as file:
+                file.write(self.data)
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(f"an image has no {name!r} here: pass it to a function, or read its data")
+
+    # What comes from the host under these names gets these classes; only their own two fields go back.
+    shapes = vars(records)["_shapes"]
+    shapes["HostObject", ("handle", "kind")] = HostObject
+    shapes["HostImage", ("handle", "kind", "width", "height", "data")] = HostImage
     tools.make_proxy = made
     for name, proxy in toolbox._defined.items():
         if proxy.__code__.co_flags & is_coroutine_code:
