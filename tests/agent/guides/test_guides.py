@@ -15,13 +15,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
-for extra in ("litellm", "ddgs", "httpx", "markdownify", "sqlalchemy", "PIL", "huggingface_hub", "mcp", "anyio"):
-    pytest.importorskip(extra, reason=f"a sample needs {extra}")
+from tests.agent.real.chat_server import Answer, ChatServer, chat_server
 
 from cloche.agent.models.litellm import LiteLLMModel
 
-from ..real.chat_server import Answer, ChatServer, chat_server
+for extra in ("litellm", "ddgs", "httpx", "markdownify", "sqlalchemy", "PIL", "huggingface_hub", "mcp", "anyio"):
+    pytest.importorskip(extra, reason=f"a sample needs {extra}")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
