@@ -23,10 +23,16 @@ _PIECE = 65_536
 _NATIVE = ("_io", "TextIOWrapper")
 
 
+def _written(stream: Any) -> str:
+    return f"<_io.TextIOWrapper name={stream.name!r} mode={stream.mode!r} encoding={stream.encoding!r}>"
+
+
 class TextOutput(io.TextIOBase):
     """A text stream whose pieces go to the host: at every newline, at 8 KiB, on flush, and when the other is used."""
 
     __module__, __qualname__ = _NATIVE
+
+    __repr__ = _written
 
     # Declared by the base class as read-only properties; these are fixed for good.
     encoding = "utf-8"
@@ -141,6 +147,7 @@ class NoInput(io.TextIOBase):
     """sys.stdin of a program that was given no input: always at its end."""
 
     __module__, __qualname__ = _NATIVE
+    __repr__ = _written
 
     encoding = "utf-8"
     errors = "strict"
@@ -182,6 +189,7 @@ class _State:
     """Whether there is input."""
 
 
+TextOutput.__name__ = NoInput.__name__ = _NATIVE[1]
 OUT = TextOutput(1, "<stdout>")
 ERR = TextOutput(2, "<stderr>")
 OUT.other, ERR.other = ERR, OUT
