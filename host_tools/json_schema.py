@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from types import GenericAlias
 from typing import Any, Literal, Union
 
-__all__ = ["annotation_of", "as_dict", "as_list", "takes_null"]
+from cloche.host_tools.display import annotation_text
+
+__all__ = ["annotation_of", "as_dict", "as_list", "described_fields", "takes_null"]
 
 
 _DICTS = frozenset({dict})
@@ -24,6 +26,8 @@ def as_list(value: Any) -> list[Any]:
 # A schema may refer to itself, and no model needs to see more of it than this.
 _MAX_DEPTH = 6
 _MAX_CHOICES = 100
+_MAX_FIELD_LINES = 50
+_MAX_TOLD = 200
 _PLAIN: dict[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool, "null": None}
 
 
@@ -40,6 +44,28 @@ def annotation_of(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Any:
     if members:
         return _union([annotation_of(member, root, depth + 1) for member in members])
     return _typed(known, root, depth)
+
+
+def described_fields(schema: Any, root: Mapping[str, Any], indent: str = "", depth: int = 0) -> list[str]:
+    """Return lines that say which keys the dicts of a schema have: its own, or its items'; at most 50, none without."""
+    known = as_dict(schema)
+    while "$ref" in known and depth <= _MAX_DEPTH:
+        known, depth = as_dict(_resolved(str(known["$ref"]), root)), depth + 1
+    if known.get("type") == "array":
+        lines = described_fields(known.get("items"), root, indent, depth + 1) if depth <= _MAX_DEPTH else []
+        return [f"{indent}a list, each {lines[0].strip()}", *lines[1:]] if lines else []
+    properties = as_dict(known.get("properties"))
+    if not properties or depth > _MAX_DEPTH:
+        return []
+    lines = [f"{indent}a dict with:"]
+    for key, inner in properties.items():
+        if len(lines) >= _MAX_FIELD_LINES:
+            break
+        within = described_fields(inner, root, f"{indent}    ", depth + 2)
+        text = within[0].strip() if within else annotation_text(annotation_of(inner, root, depth + 1))
+        told = " ".join(str(as_dict(inner).get("description") or "").split())[:_MAX_TOLD]
+        lines += [f"{indent}    {key}: {text}{f'  # {told}' if told else ''}", *within[1:]]
+    return lines[:_MAX_FIELD_LINES]
 
 
 def takes_null(schema: Any, root: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 from cloche.host_tools.errors import ToolFailed
 from cloche.host_tools.external.hub.repo import HubOptions
 from cloche.host_tools.external.hub.tools import collection_tools
-from cloche.host_tools.json_schema import annotation_of, as_dict
+from cloche.host_tools.json_schema import annotation_of, as_dict, described_fields
 from cloche.host_tools.names import safe_tool_name
 from cloche.host_tools.registry import ToolRegistry
 from cloche.host_tools.schema_tool import SchemaTool
@@ -113,6 +113,8 @@ class McpConnection:
         try:
             return future.result(self._timeout + _GRACE)
         except self._sdk.MCPError as error:
+            if self._is_lost(error):
+                raise ToolFailed("ConnectionError", "the tool's server cannot be reached any more") from error
             raise ToolFailed("RuntimeError", f"{name}() failed: {str(error)[:4_000]}") from error
         except (FutureTimeout, TimeoutError) as error:
             future.cancel()
@@ -120,6 +122,11 @@ class McpConnection:
         except Exception as error:
             # Which exceptions a lost connection raises is the transport's own affair.
             raise ToolFailed("ConnectionError", "the tool's server cannot be reached any more") from error
+
+    @staticmethod
+    def _is_lost(error: Any) -> bool:
+        """Return whether the SDK says with an error of the protocol's that there is no connection."""
+        return "connection closed" in str(error).lower()
 
     def close(self) -> None:
         """Disconnect and end the server, if this connection started it. Safe to call twice."""
@@ -137,15 +144,15 @@ class McpConnection:
             raise ConnectionError(f"the MCP server cannot be reached: {_reason(error)}") from error
 
     def _keep(self, ready: "Future[list[Any]]") -> None:
-        asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._connected(ready))
+            # It cancels what is still under way before it closes the loop: calls, watchers, the transport's own tasks.
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._connected(ready))
         except BaseException as error:
             if not ready.done():
                 ready.set_exception(error)
         finally:
             self._client = None
-            self._loop.close()
 
     async def _connected(self, ready: "Future[list[Any]]") -> None:
         async with AsyncExitStack() as stack:
@@ -355,7 +362,16 @@ def _tool(connection: McpConnection, described: Any, name: str) -> Tool:
         return value_of(connection.call(described.name, arguments), name)
 
     description = described.description or described.title or described.name
+    if fields := _fields(described.output_schema):
+        description = f"{description}\n\nReturns {fields}"
     return SchemaTool(name, description, described.input_schema, call, returns=_returns(described.output_schema))
+
+
+def _fields(schema: dict[str, Any] | None) -> str:
+    """Return what the result's dicts have in them, where the server says so."""
+    result = as_dict(as_dict(schema).get("properties"))
+    inner = result["result"] if result.keys() == {"result"} else schema
+    return "\n".join(described_fields(inner, schema or {}))
 
 
 def _returns(schema: dict[str, Any] | None) -> Any:

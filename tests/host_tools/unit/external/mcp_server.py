@@ -1,5 +1,6 @@
 """A real MCP server for the tests, made with the official SDK: ``python mcp_server.py [http]``."""
 
+import asyncio
 import base64
 import os
 import sys
@@ -61,6 +62,12 @@ def builtin_name() -> str:
 def leave() -> None:
     """End the server."""
     os._exit(1)
+
+
+@server.tool()
+async def wait() -> None:
+    """Never answer."""
+    await asyncio.Event().wait()
 
 
 @server.tool()

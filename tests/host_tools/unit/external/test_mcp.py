@@ -85,6 +85,7 @@ def test_names_signatures_and_descriptions(stdio: ToolCollection) -> None:
     spec = stdio["get_weather"].spec()
     assert spec["params"] == [["city", 1, False, None, "str"], ["unit", 1, True, None, "str | None"]]
     assert spec["doc"].startswith("Tell the weather of a city.")
+    assert "Returns a dict with:\n    city: str\n    degrees: float" in spec["doc"]
     assert stdio["add"].spec()["returns"] == "int"
     assert [parameter.default for parameter in stdio["add"].inputs] == [inspect.Parameter.empty, 10]
     assert len(stdio.tools) == len(stdio)
@@ -134,10 +135,34 @@ def test_calls_from_many_threads(stdio: ToolCollection) -> None:
 
 
 def test_a_server_that_dies_is_told_and_the_host_goes_on(stdio: ToolCollection) -> None:
-    with pytest.raises(ToolFailed):
-        call(stdio, "leave")
-    with pytest.raises(ToolFailed):
-        call(stdio, "add", 1)
+    for name, *args in (("leave",), ("add", 1)):
+        with pytest.raises(ToolFailed, match="cannot be reached any more") as caught:
+            call(stdio, name, *args)
+        assert caught.value.guest_type == "ConnectionError"
+
+
+def test_nothing_is_left_of_a_call_that_is_under_way_when_the_connection_is_closed() -> None:
+    program = f"""if True:
+        import sys, threading
+        from cloche.host_tools.external import ToolCollection
+        with ToolCollection.from_mcp({STDIO!r}) as tools:
+            begun = threading.Event()
+            def call():
+                begun.set()
+                try:
+                    tools.call("wait", [], {{}})
+                except Exception as error:
+                    print(error)
+            thread = threading.Thread(target=call)
+            thread.start()
+            begun.wait()
+            tools.call("add", [1], {{}})
+        thread.join()
+    """
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, check=True)
+    assert "cannot be reached" in done.stdout
+    told = [line for line in done.stderr.splitlines() if "Executing <" not in line]
+    assert told == []
 
 
 def test_calls_after_the_end() -> None:
