@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test again guest conformance bench lint types docs package fuzz soak kills clean help
+.PHONY: demo test again guest conformance bench lint types docs package fuzz hostile soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -54,6 +54,9 @@ soak: guest ## a million mixed runs in one process, about half an hour; FLAGS="-
 
 kills: guest ## a thousand processes killed while they save, and losses of power, some ten minutes
 	$(BIN)/python -m tests.hostile.kills $(FLAGS)
+
+hostile: guest ## generated worst cases of the host's own work: when their runs end, what memory they take; a quarter of an hour
+	$(BIN)/python -m tests.hostile.costs $(FLAGS)
 
 clean: ## remove the environments and the installed image (the build cache stays)
 	rm -rf .venv .venv-* dist site runtime/image/*.wasm runtime/image/*.json runtime/image/licenses

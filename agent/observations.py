@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from cloche.agent.steps import StepError, ToolOutcome
-from cloche.agent.values import error_text, plain, safe_repr, shorten
+from cloche.agent.values import error_text, plain_in_short, safe_repr, shorten
 from cloche.runtime.errors import GuestError, GuestException, UnserializableValue
 from cloche.runtime.result import Result, ToolCallRecord, ValueRepr
 
@@ -158,7 +158,7 @@ def _outcome(record: ToolCallRecord, limit: int) -> ToolOutcome:
     return ToolOutcome.model_construct(
         id="",
         name=record.name,
-        arguments=plain({"args": record.args, "kwargs": record.kwargs}),
+        arguments=plain_in_short({"args": record.args, "kwargs": record.kwargs}, limit),
         outcome=record.outcome,
         observation=shorten(text, limit),
         seconds=record.seconds,

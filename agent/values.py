@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from pydantic_core import from_json, to_json
 
-__all__ = ["Mask", "error_text", "masker", "plain", "safe_repr", "safe_str", "shorten"]
+__all__ = ["Mask", "error_text", "masker", "plain", "plain_in_short", "safe_repr", "safe_str", "shorten"]
 
 _MAX_DEPTH = 50
 _MAX_PLAIN = 2_000
@@ -60,6 +60,45 @@ def plain(value: Any) -> Any:
         return from_json(to_json(value, fallback=_plain_text, inf_nan_mode="strings", bytes_mode="base64"))
     except Exception:  # a value that refers to itself, an int too long to read back, or one whose own methods raise
         return _plain_text(value)
+
+
+def plain_in_short(value: Any, limit: int) -> Any:
+    """Return :func:`plain` of a value whose JSON has about ``limit`` characters or fewer, else its shortened repr.
+
+    Of a dict each value is shortened by itself. How large a value is, is found out before anything is made of it.
+    """
+    if _is_within(value, limit):
+        return plain(value)
+    if type(value) in _DICTS and len(value) <= _MAX_KEYS:
+        return {safe_str(key, _MAX_KEYS): plain_in_short(item, limit // 2) for key, item in value.items()}
+    return safe_repr(value, limit)
+
+
+def _is_within(value: Any, limit: int) -> bool:
+    left, stack = limit, [value]
+    while stack:
+        item = stack.pop()
+        left -= _MIN_TEXT
+        if isinstance(item, str | bytes | bytearray):
+            left -= len(item)
+        elif type(item) is int:
+            left -= item.bit_length() // 4
+        elif isinstance(item, dict | list | tuple | set | frozenset):
+            parts = cast("dict[Any, Any] | list[Any]", item)
+            if len(parts) > left:
+                return False
+            stack.extend(parts)
+            if isinstance(parts, dict):
+                stack.extend(parts.values())
+        if left < 0:
+            return False
+    return True
+
+
+_DICTS = frozenset({dict})
+_MAX_KEYS = 200
+_MIN_TEXT = 2
+"""Characters of JSON that a value takes at least, its comma included."""
 
 
 def _plain_text(value: Any) -> str:

@@ -199,6 +199,7 @@ def _step(step: int | str) -> str:
 # Of what is remembered of calls: how many, and of how many values. A program can invent any number of both.
 _MAX_KEPT = 128
 _MAX_VALUES = 16
+_MAX_ARGUMENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +232,10 @@ class Arguments:
 
         Raises ToolRejected, naming ``tool``, for arguments that do not fit, or what a custom validator raises.
         """
+        if len(args) + len(kwargs) > _MAX_ARGUMENTS:
+            raise ToolRejected(
+                "TypeError", f"{tool}(): takes at most {_MAX_ARGUMENTS:,} arguments, send them as a list"
+            )
         # Classes and names cannot be mistaken for each other, so one flat tuple says it all.
         shape = (*map(type, args), *kwargs, *map(type, kwargs.values())) if kwargs else tuple(map(type, args))
         if shape in self.good:

@@ -6,17 +6,19 @@ guest's own classes as plain dicts and text; and pydantic for all else.
 
 import dataclasses
 import types
-from collections.abc import Callable, Collection, Container
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from inspect import signature
-from itertools import chain
+from itertools import chain, islice
 from pathlib import PurePath
 from typing import Annotated, Any, Union, cast, get_args, get_origin
 from uuid import UUID
 
 from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, SchemaValidator, core_schema
+
+from cloche.runtime.work import current_work, long_work, look, take
 
 __all__ = ["Converter", "exact_types", "has_guest_classes", "is_exact", "without_guest_classes"]
 
@@ -65,6 +67,22 @@ def _is_simple(annotation: Any) -> bool:
     return isinstance(annotation, type) and annotation in _SIMPLE
 
 
+_SLOT, _ENTRY, _DICT, _OBJECT = 8, 96, 240, 600
+"""Bytes that a copy takes for an item of a list, an entry of a dict, a dict or list itself, a model."""
+_MANY = 1_000
+
+
+def _with_looks(items: Collection[Any]) -> Iterable[Any]:
+    return _looked(items) if len(items) > _MANY else items
+
+
+def _looked(items: Collection[Any]) -> Iterator[Any]:
+    rest = iter(items)
+    while some := list(islice(rest, _MANY)):
+        look()
+        yield from some
+
+
 _LISTS = frozenset({list, tuple})
 _DICTS = frozenset({dict})
 _CONTAINERS_SENT: frozenset[Any] = _LISTS | _DICTS
@@ -81,11 +99,13 @@ def has_guest_classes(value: Any) -> bool:
     # would take seconds.
     level: Collection[Any] = [value]
     while level:
+        look()
         kinds = set(map(type, level))
         if any(map(_is_guest_class, kinds)):
             return True
         inner: list[Any] = []
         for kind in kinds & _CONTAINERS_SENT:
+            look()
             same: Any = level if len(kinds) == 1 else [item for item in level if type(item) is kind]
             inner.extend(chain.from_iterable((item.values() for item in same) if kind is dict else same))
         level = inner
@@ -93,14 +113,24 @@ def has_guest_classes(value: Any) -> bool:
 
 
 def without_guest_classes(value: Any) -> Any:
-    """Return the value with dicts for records and text for paths, however deep. Containers are copied."""
-    if type(value) in _DICTS:
-        return {key: without_guest_classes(item) for key, item in value.items()}
-    if type(value) in _LISTS:
-        return type(value)(map(without_guest_classes, value))
+    """Return the value with dicts for records and text for paths, however deep. Containers are copied.
+
+    Raises WorkEnded when the run that sent the value is over.
+    """
+    kind = type(value)
+    if kind in _CONTAINERS_SENT:
+        return _copied(value)
     if _is_record(value):
+        take(_DICT + _ENTRY * len(dataclasses.fields(value)))
         return {field.name: without_guest_classes(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return str(value) if isinstance(value, PurePath) else value
+
+
+def _copied(value: Any) -> Any:
+    is_dict = type(value) in _DICTS
+    take(_DICT + (_ENTRY if is_dict else _SLOT) * len(value))
+    items = map(without_guest_classes, _with_looks(value.values() if is_dict else value))
+    return dict(zip(value, items, strict=True)) if is_dict else type(value)(items)
 
 
 def _is_guest_class(kind: type[Any]) -> bool:
@@ -146,19 +176,33 @@ class Converter:
         """Return, for a value that is not exact, the one for the tool.
 
         Raises ``pydantic.ValidationError``, or what a custom validator raises; validators run twice on a value
-        with records or paths in it.
+        with records or paths in it. Raises WorkEnded when the run that sent a long message is over, or its copy takes
+        too much memory.
         """
+        if current_work.get() is None:
+            return self._checked(value, self._validate)
+        with long_work:
+            return self._checked(value, self._validate_in_pieces)
+
+    def _checked(self, value: Any, validate: Callable[[Any], Any]) -> Any:
         try:
-            return self._validate(value)
+            return validate(value)
         except ValidationError:
+            # That of a list may be about its iterator, which has looked and ended the work; so it is looked again.
+            look()
             if not has_guest_classes(value):
                 raise
-        return self._validate(without_guest_classes(value))
+        return validate(without_guest_classes(value))
 
     @cached_property
     def _validate(self) -> Callable[[Any], Any]:
         # The adapter's own method only adds a layer of keyword arguments, half a microsecond per value.
         return self.adapter.validator.validate_python
+
+    @cached_property
+    def _validate_in_pieces(self) -> Callable[[Any], Any]:
+        schema = cast("CoreSchema", _in_pieces(self.adapter.core_schema))
+        return SchemaValidator(schema).validate_python
 
 
 class _FirstErrorOnly:
@@ -189,3 +233,66 @@ def _stop_early(schema: Any) -> Any:
 
 def _each(schema: Any) -> Any:
     return _stop_early(schema) if type(schema) in _SCHEMAS else [_stop_early(part) for part in schema]
+
+
+def _in_pieces(schema: Any) -> Any:
+    """Return a copy of a schema that looks, at each container and model, whether the run is over.
+
+    Pydantic checks a list of a million items in one go, for a second. It takes an iterator as well as a list, and that
+    one can look between items.
+    """
+    if type(schema) not in _SCHEMAS:
+        return schema
+    changed: dict[str, Any] = {key: _part_in_pieces(key, part) for key, part in schema.items()}
+    kind = changed.get("type")
+    if kind in _ITERATED and not changed.get("strict"):
+        return _before(_open_items, changed)
+    if kind == "dict":
+        # Not the mapping, which has no iterator that pydantic takes, but each of its values.
+        changed["values_schema"] = _before(_seen, changed.get("values_schema", core_schema.any_schema()))
+    if kind in _COUNTED:
+        return _before(_counted, changed)
+    return changed
+
+
+def _part_in_pieces(key: str, part: Any) -> Any:
+    if key in _SCHEMA_KEYS:
+        return _in_pieces(part)
+    if key in _SCHEMA_LISTS and type(part) is list:
+        return [(_in_pieces(item[0]), *item[1:]) if type(item) is tuple else _in_pieces(item) for item in part]
+    if key == "fields" and type(part) in _SCHEMAS:
+        return {name: _in_pieces(field) for name, field in part.items()}
+    if key == "choices" and type(part) in _SCHEMAS:
+        return {name: _in_pieces(choice) for name, choice in part.items()}
+    return part
+
+
+_SCHEMA_KEYS = frozenset({"items_schema", "keys_schema", "values_schema", "schema", "lax_schema", "strict_schema"})
+_SCHEMA_LISTS = frozenset({"items_schema", "choices", "steps", "definitions", "fields"})
+_ITERATED = frozenset({"list", "tuple", "set", "frozenset"})
+_COUNTED = frozenset({"dict", "model", "dataclass", "typed-dict"})
+_ITERABLES = frozenset({list, tuple, set, frozenset})
+
+
+def _before(function: Callable[[Any], Any], schema: dict[str, Any]) -> Any:
+    # What is referred to by name is the whole of it.
+    outer = {"ref": schema.pop("ref")} if "ref" in schema else {}
+    inner = core_schema.no_info_before_validator_function(function, cast("CoreSchema", schema))
+    return {**inner, **outer}
+
+
+def _open_items(value: Any) -> Any:
+    if type(value) not in _ITERABLES:
+        return value
+    take(_DICT + _SLOT * len(value))
+    return _with_looks(value)
+
+
+def _seen(value: Any) -> Any:
+    look()
+    return value
+
+
+def _counted(value: Any) -> Any:
+    take(_OBJECT + (_ENTRY * len(value) if type(value) in _DICTS else 0))
+    return value

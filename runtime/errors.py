@@ -13,6 +13,7 @@
     |   |   +-- OutputExceeded     bytes on one stream: stream, used, limit
     |   |   +-- CallsExceeded      tool calls in one run
     |   |   +-- ResultTooLarge     bytes of the encoded value
+    |   |   +-- HostMemoryExceeded bytes of the host's memory, outside of the sandbox
     |   +-- StackOverflow          the WebAssembly stack ran out
     |   +-- GuestCrashed           a trap that no limit explains: reason
     |   +-- ProtocolError          a forged or damaged frame: detail
@@ -50,6 +51,7 @@ __all__ = [
     "GuestError",
     "GuestException",
     "GuestVisibleError",
+    "HostMemoryExceeded",
     "ImageError",
     "Interrupted",
     "LimitExceeded",
@@ -215,6 +217,20 @@ class ResultTooLarge(LimitExceeded):
         return (
             f"the value takes more than {bytes_text(self.limit)}, the limit for one result: "
             "return a summary or write a file, or raise Limits(result=...)"
+        )
+
+
+class HostMemoryExceeded(LimitExceeded):
+    """The run would have taken more of the host's memory than it may, outside of its own linear memory. Unit: bytes.
+
+    Counted are the values that it sends, as they are on this side: arguments of calls, those that wait included,
+    answers that it has not taken, its output and its own value. ``used`` is how much it was when counting stopped.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"the values that the program sends take {bytes_text(self.used)} or more of the host's memory and the "
+            f"limit is {bytes_text(self.limit)}: send fewer and flatter ones, or raise Limits(host_memory=...)"
         )
 
 

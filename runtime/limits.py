@@ -144,6 +144,7 @@ LIMITS = {
     "message": LimitRow("count", "characters of an exception's message", 64, _MAX_BYTES, in_guest="message"),
     "traceback": LimitRow("count", "characters of a traceback", 64, _MAX_BYTES, in_guest="traceback"),
     "pending": LimitRow("count", "tool calls waiting at once", 1, 10_000),
+    "host_memory": LimitRow("size", "host memory of what the run sends and prints, decoded", _MIB, _MAX_BYTES),
 }
 """Every limit by name: the constructor, the caps of the guest and the flags of the command line follow this table."""
 
@@ -188,6 +189,7 @@ class LimitChanges(TypedDict, total=False):
     message: int
     traceback: int
     pending: int
+    host_memory: int | str
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -205,14 +207,16 @@ class Limits:
     ``time``        seconds of wall time, tool calls, sleeps and output included; default 10.
     ``output``      bytes on stdout, and as many on stderr; default 1 MiB.
     ``calls``       tool calls in one run; default 1,000.
-    ``result``      encoded bytes of the run's value, and of what one tool answers; default 4 MiB. A hostile guest
-                    can make the host's copy up to 64 times larger than that.
+    ``result``      encoded bytes of the run's value, and of what one tool answers; default 4 MiB.
     ``argument``    encoded bytes of one tool call's arguments; default 4 MiB.
     ``files``       files and folders the program may add; default 10,000.
     ``file_bytes``  bytes in those files; default 64 MiB.
     ``message``     characters of an exception's message; default 16,384.
     ``traceback``   characters of a traceback; default 65,536.
     ``pending``     tool calls waiting at once in the background; default 256.
+    ``host_memory`` bytes of the host's memory, beside the linear one, for what the run sends and prints: arguments,
+                    values, waiting calls and output together, as they are once decoded; default 64 MiB. A nested
+                    value takes many times its encoded bytes. Records of calls that are over give way to new ones.
 
     Raises ConfigurationError naming the field and what to write.
     """
@@ -229,6 +233,7 @@ class Limits:
     message: int
     traceback: int
     pending: int
+    host_memory: int
 
     def __init__(
         self,
@@ -245,6 +250,7 @@ class Limits:
         message: int = 16_384,
         traceback: int = 65_536,
         pending: int = 256,
+        host_memory: int | str = 64 * _MIB,
     ) -> None:
         given = {
             "fuel": fuel,
@@ -259,6 +265,7 @@ class Limits:
             "message": message,
             "traceback": traceback,
             "pending": pending,
+            "host_memory": host_memory,
         }
         for name, row in LIMITS.items():
             object.__setattr__(self, name, row.parsed(name, given[name]))

@@ -1,15 +1,19 @@
 """What a run leaves behind, and the events that report it while it happens."""
 
 import reprlib
+from contextlib import suppress
 from dataclasses import dataclass, field
+from gc import get_referents
 from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from cloche.runtime.errors import GuestError, GuestException, UnserializableValue, bytes_text, count_text
 
 __all__ = [
+    "CALL_COST",
     "CallOutcome",
     "Event",
     "Finished",
+    "OmittedError",
     "Output",
     "Result",
     "Stream",
@@ -18,10 +22,14 @@ __all__ = [
     "ToolStarted",
     "Usage",
     "ValueRepr",
+    "message_of",
 ]
 
 
 T = TypeVar("T")
+
+CALL_COST = 640
+"""Bytes that a call's record takes, with the arguments and the value of a small one."""
 
 CallOutcome = Literal["running", "returned", "raised", "cancelled", "abandoned"]
 """How a tool call ended: ``abandoned`` means the run ended first and the tool is no longer waited for."""
@@ -60,8 +68,11 @@ class ToolCallRecord:
 
     ``args`` and ``kwargs`` are the very objects that the tool was given, so what it changed in them shows here.
     ``value`` is what it returned; ``error`` the exception it raised, or why the call was refused, with the host's
-    full traceback on it. ``seconds`` is None while the call is running.
+    traceback on it: its lines, but not the variables of its functions. ``seconds`` is None while the call is running.
     """
+
+    charge = CALL_COST
+    """What it is counted for in the run's host memory, in bytes."""
 
     name: str
     args: list[Any]
@@ -73,7 +84,8 @@ class ToolCallRecord:
     error: BaseException | None = field(default=None, init=False)
     seconds: float | None = field(default=None, init=False)
     trimmed: bool = field(default=False, init=False)
-    """Whether arguments and value were left out because the run's records had grown too large (64 MiB)."""
+    """Whether arguments, value and what hangs on the error were left out, as the run took too much of the host's
+    memory: see ``Limits(host_memory=...)``."""
 
     def end(self, outcome: CallOutcome, seconds: float) -> None:
         """Note how the call ended, once: what a tool does after its run ended is not written over the record."""
@@ -82,9 +94,26 @@ class ToolCallRecord:
             self.seconds = seconds
 
     def trim(self) -> None:
-        """Drop the arguments and the value, so that a run's records cannot fill the host's memory."""
+        """Drop the arguments, the value and what hangs on the error: nothing large is left alive by this record."""
         self.args, self.kwargs, self.value = [], {}, None
+        if self.error is not None:
+            self.error = _alone(self.error)
         self.trimmed = True
+        self.charge = CALL_COST
+
+    def fail(self, error: BaseException) -> None:
+        """Note what the call raised. The variables of the functions that it came through are let go.
+
+        They would keep alive whatever the tool was given, for as long as the record is there.
+        """
+        self.error = error
+        for each in _with_causes(error):
+            traceback = each.__traceback__
+            while traceback is not None:
+                # One that still runs, further up, refuses.
+                with suppress(RuntimeError):
+                    traceback.tb_frame.clear()
+                traceback = traceback.tb_next
 
     def __repr__(self) -> str:
         return f"<ToolCallRecord {self.name} {self.outcome}>"
@@ -110,6 +139,72 @@ class ValueRepr(str):
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
         return type(self), (str(self), self.reason)
+
+
+class OmittedError(Exception):
+    """Stands in a trimmed record for an error that holds much: ``type_name`` and the beginning of its ``message``."""
+
+    def __init__(self, type_name: str, message: str) -> None:
+        super().__init__(type_name, message)
+        self.type_name = type_name
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}"
+
+
+def message_of(error: BaseException) -> str:
+    """Return an error's text; in short where it would spell a large value, empty where its class fails to say it."""
+    try:
+        if all(map(_is_short, error.args)):
+            return str(error)
+        return ", ".join(map(_SHOWN.repr, error.args))
+    except Exception:
+        return ""
+
+
+def _is_short(value: object) -> bool:
+    """Return whether a value is spelt at once: it has few parts, as far as can be seen from outside."""
+    parts = [value]
+    for _ in range(_LEVELS):
+        containers: Any = [part for part in parts if type(part) in _CONTAINERS]
+        if not containers or sum(map(len, containers)) > _MANY:
+            return not containers
+        parts = get_referents(*containers)
+    return False
+
+
+_CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
+_LEVELS = 32
+_MANY = 5_000
+_MAX_CAUSES = 32
+_MAX_KEPT = 1_000
+_PLAIN = frozenset({bool, float, type(None)})
+
+
+def _with_causes(error: BaseException) -> list[BaseException]:
+    """Return an error with those that it came from, and those in its group."""
+    found = [error]
+    for each in found:
+        inside = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        for other in (each.__cause__, each.__context__, *inside):
+            if other is not None and other not in found and len(found) < _MAX_CAUSES:
+                found.append(other)
+    return found
+
+
+def _alone(error: BaseException) -> BaseException:
+    """Return the error without traceback and causes, or what stands for one that holds more than a few short things."""
+    if all(map(_is_small, (*error.args, *vars(error).values()))):
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        return error
+    return OmittedError(type(error).__name__, message_of(error)[:_MAX_KEPT])
+
+
+def _is_small(value: object) -> bool:
+    if isinstance(value, str | bytes):
+        return len(value) <= _MAX_KEPT
+    return type(value) in _PLAIN or (type(value) is int and value.bit_length() <= _MAX_KEPT)
 
 
 # Not frozen, which would take longer to make than all of a short run's output.

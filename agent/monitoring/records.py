@@ -25,7 +25,7 @@ from cloche.agent.events import (
 )
 from cloche.agent.messages import Image, Message, TokenUsage
 from cloche.agent.observations import outcomes_of
-from cloche.agent.values import Mask, error_text, masker, plain, safe_repr, shorten
+from cloche.agent.values import Mask, error_text, masker, plain, plain_in_short, safe_repr, shorten
 from cloche.runtime._imports import installed_version
 
 __all__ = ["RunRecorder", "is_call_of"]
@@ -144,7 +144,7 @@ def _code(event: CodeFinished) -> dict[str, Any]:
 
 def _short(value: Any) -> Any:
     """Return the value as JSON, or its shortened text where it is long."""
-    made = plain(value)
+    made = plain_in_short(value, 4 * _MAX_TEXT)
     text = made if isinstance(made, str) else json.dumps(made, ensure_ascii=False)
     return made if len(text) <= _MAX_TEXT else shorten(text, _MAX_TEXT)
 

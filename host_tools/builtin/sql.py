@@ -52,7 +52,7 @@ class SqlQuery(Tool):
         takes what it takes.
 
         ``rows`` and ``size`` (bytes) cap what one query returns, and in SQLite ``size`` each value in between. ``time``
-        (seconds) ends read-only queries in SQLite and PostgreSQL.
+        (seconds) ends read-only queries; in MySQL by a second connection.
         With ``describe`` the tool's help names the tables and their columns.
 
         Close it, or use it as a context manager, to close the connections to a database that was given as a URL.
@@ -197,6 +197,16 @@ class _MysqlReader(_ServerReader):
     def _begin(self, connection: Any) -> None:
         connection.rollback()
         connection.exec_driver_sql("START TRANSACTION READ ONLY")
+
+    def _timed(self, connection: Any) -> AbstractContextManager[None]:
+        # Not the server's own limits: MySQL and MariaDB have different ones, and a hint in the statement lifts them.
+        number = int(connection.exec_driver_sql("SELECT CONNECTION_ID()").scalar())
+        return _cancelled(lambda: self._kill(number), monotonic() + self._time)
+
+    def _kill(self, number: int) -> None:
+        # A user may end his own statements, from a second connection.
+        with self._connect() as connection:
+            connection.exec_driver_sql(f"KILL QUERY {number}")
 
 
 class _PostgresReader(_ServerReader):

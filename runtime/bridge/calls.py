@@ -12,12 +12,13 @@ from contextvars import copy_context
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from cloche.runtime.bridge.host_memory import SHORT
 from cloche.runtime.bridge.protocol import EMPTY_REPLY, Start, error_reply, value_reply
 from cloche.runtime.bridge.run_state import MAX_WAIT, RunState
 from cloche.runtime.dispatch import Dispatcher, UnknownTool
 from cloche.runtime.errors import CallsExceeded, GuestVisibleError
 from cloche.runtime.machine_api import now
-from cloche.runtime.result import ToolCallRecord, ToolFinished, ToolStarted
+from cloche.runtime.result import CALL_COST, ToolCallRecord, ToolFinished, ToolStarted, message_of
 from cloche.runtime.threads import Settled, Submitted, background_loops, start_awaiting, tool_threads
 from cloche.runtime.values import UnserializableError, ValueCodecError
 from cloche.runtime.wasm.signals import signal_behind
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["BackgroundCalls", "ToolCalls", "error_text", "start_call"]
 
 
-_MAX_RECORDED = 64 << 20
-"""Encoded bytes of arguments and values that one run's records may keep alive on the host."""
 _MAX_NAME = 200
 
 
@@ -39,10 +38,10 @@ class ToolCalls:
     def __init__(self, tools: Dispatcher, run: RunState) -> None:
         self.tools = tools
         self.run = run
-        self._recorded = 0
+        self._memory = run.memory
 
-    def begin(self, name: str, args: list[Any], kwargs: dict[str, Any], size: int, started: float) -> ToolCallRecord:
-        """Count a call and open its record. Ends the run when it is one call too many."""
+    def begin(self, name: str, args: list[Any], kwargs: dict[str, Any], cost: int, started: float) -> ToolCallRecord:
+        """Count a call and open its record; its arguments take ``cost`` bytes. Ends the run if it is one too many."""
         run = self.run
         run.calls_made += 1
         max_calls = run.limits.calls
@@ -50,9 +49,14 @@ class ToolCalls:
             run.end(CallsExceeded(run.calls_made, max_calls))
         record = ToolCallRecord(name, args, kwargs, started)
         run.calls.append(record)
-        self._recorded += size
-        if self._recorded > _MAX_RECORDED:
-            record.trim()
+        memory = self._memory
+        if cost:
+            record.charge = cost = CALL_COST + cost
+            memory.used += cost
+        else:
+            memory.used += CALL_COST
+        if memory.used > memory.limit:
+            memory.relieve(0)
         if run.listener is not None:
             run.emit(ToolStarted(record))
         return record
@@ -67,7 +71,7 @@ class ToolCalls:
     def returned(self, record: ToolCallRecord, value: Any, id: int | None = None) -> bytes:
         """Like :meth:`finish`, for a call that returned a value."""
         try:
-            reply = value_reply(value, id=id, limit=self.run.limits.result)
+            reply = value_reply(value, id=id, limit=self.run.limits.result, look=self._memory.look)
         except Exception as error:
             # Not only the codec's errors: a value's own methods run while it is encoded.
             return self.failed(record, error, id)
@@ -75,25 +79,20 @@ class ToolCalls:
         # As ``end`` and ``_tell`` do, without the calls.
         if record.outcome == "running":
             record.outcome, record.seconds = "returned", now() - record.started
-        self._recorded += len(reply)
-        if self._recorded > _MAX_RECORDED or self.run.listener is not None:
-            self._tell(record)
+        if len(reply) > SHORT:
+            self._memory.add_value(record, value, len(reply))
+        if self.run.listener is not None:
+            self.run.emit(ToolFinished(record))
         return reply
 
     def failed(self, record: ToolCallRecord, error: BaseException, id: int | None = None) -> bytes:
         """Like :meth:`finish`, for a call that raised, or was refused."""
-        record.error = error
+        record.fail(error)
         record.end("raised", now() - record.started)
         reply = error_reply(*error_text(error, record.name, self.run.limits.message), id=id)
-        self._recorded += len(reply)
-        self._tell(record)
-        return reply
-
-    def _tell(self, record: ToolCallRecord) -> None:
-        if self._recorded > _MAX_RECORDED:
-            record.trim()
         if self.run.listener is not None:
             self.run.emit(ToolFinished(record))
+        return reply
 
     def drop(self, record: ToolCallRecord) -> None:
         """Close the record of a call that is no longer waited for."""
@@ -140,10 +139,7 @@ def _message_of_os(error: OSError) -> str:
 def _message(error: BaseException) -> str:
     if isinstance(error, OSError):
         return _message_of_os(error)
-    try:
-        return str(error)
-    except Exception:
-        return ""
+    return message_of(error)
 
 
 _MAX_THREADS = 32
@@ -175,12 +171,12 @@ class BackgroundCalls:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def start(self, call: Start, size: int) -> bytes:
+    def start(self, call: Start, cost: int) -> bytes:
         """Begin a call and return the reply to START."""
         refusal = self._refusal(call)
         if refusal is not None:
             return refusal
-        record = self._calls.begin(call.name, call.args, call.kwargs, size, now())
+        record = self._calls.begin(call.name, call.args, call.kwargs, cost, now())
         try:
             is_async = self._calls.tools.is_async(call.name)
         except UnknownTool as error:
@@ -206,7 +202,9 @@ class BackgroundCalls:
         """Wait for all calls and return their items for WAIT's reply. Ends the run at its deadline."""
         items: list[bytes] = []
         while self._tasks:
-            items += self.wait(None)
+            news = self.wait(None)
+            self._run.memory.add(sum(map(len, news)))
+            items += news
         return items
 
     def cancel(self, id: int) -> None:
@@ -244,12 +242,14 @@ class BackgroundCalls:
             self._run.post((task, future.result()))
 
     def _collect(self) -> list[bytes]:
-        finished, items = self._run.finished, list[bytes]()
-        while finished:
+        finished, items, size = self._run.finished, list[bytes](), 0
+        # What is left is told the next time that the program waits: no reply is made of all that many calls return.
+        while finished and size <= self._run.limits.result:
             task: _Task
             task, settled = finished.popleft()
             if self._is_awaited(task):
                 items.append(self._finish(task, settled))
+                size += len(items[-1])
         return items
 
     def _has_news(self) -> bool:

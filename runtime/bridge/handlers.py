@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from contextvars import Context, copy_context
+from contextvars import Context, Token, copy_context
 from typing import TYPE_CHECKING, Any
 
 from cloche.runtime.bridge.calls import BackgroundCalls, ToolCalls, start_call
 from cloche.runtime.bridge.environment import Environment
+from cloche.runtime.bridge.host_memory import SHORT
 from cloche.runtime.bridge.pending import (
     Answer,
     MakeCall,
@@ -17,10 +18,12 @@ from cloche.runtime.bridge.pending import (
     settle_answer,
 )
 from cloche.runtime.bridge.protocol import (
+    AS_IT_IS,
     EMPTY_REPLY,
     Call,
     CallFrame,
     Cancel,
+    Reading,
     Sleep,
     Start,
     Wait,
@@ -38,7 +41,9 @@ from cloche.runtime.errors import ClocheError, GuestCrashed, ProtocolError
 from cloche.runtime.machine_api import StopRun, now
 from cloche.runtime.result import ToolCallRecord
 from cloche.runtime.threads import Settled, Work, background_loops, guest_threads, start_awaiting
+from cloche.runtime.values import MalformedValue
 from cloche.runtime.wasm.signals import signal_behind
+from cloche.runtime.work import HostWork, WorkEnded, current_work
 
 if TYPE_CHECKING:
     import asyncio
@@ -164,7 +169,7 @@ class PendingHandlers:
         self._waiting = waiting
         self._calls = calls
 
-    def hold(self, call: Call | Start, frame: bytes) -> bytes | None:
+    def hold(self, call: Call | Start, frame: bytes, cost: int) -> bytes | None:
         """Return the reply to a call that waits, or that was refused; None for one that is to be made now."""
         waiting, calls = self._waiting, self._calls
         try:
@@ -173,7 +178,8 @@ class PendingHandlers:
         except BaseException as error:
             # The caller's own rule: nothing of the guest's.
             calls.run.end(error)
-        record = calls.begin(call.name, call.args, call.kwargs, len(frame), now())
+        # The frame is kept, too.
+        record = calls.begin(call.name, call.args, call.kwargs, cost + len(frame), now())
         try:
             waiting.check(call)
             self._check_room()
@@ -207,6 +213,7 @@ class PendingHandlers:
             raise RuntimeError(f"{limit} tool calls are pending and that is the limit: await some before starting more")
 
 
+_LONG = 32_768
 _FRAME_OVERHEAD = 4096
 """Bytes of a call frame besides its arguments, at most: the guest's own cap is on the arguments alone."""
 
@@ -224,6 +231,7 @@ class BridgeHandlers:
         "_suspending",
         "_tape",
         "_tools",
+        "_work",
         "_world",
     )
 
@@ -241,6 +249,7 @@ class BridgeHandlers:
         self._background: BackgroundCalls | None = None
         self._context: Context | None = None
         self._held = None if run.waiting is None else PendingHandlers(run.waiting, self._tool_calls())
+        self._work: Token[HostWork | None] | None = None
 
     def drain(self) -> None:
         """Wait for what still runs in the background: a suspended program finds it done when it is resumed."""
@@ -254,6 +263,8 @@ class BridgeHandlers:
 
     def end(self) -> None:
         """Cancel what still runs in the background."""
+        if self._work is not None:
+            current_work.reset(self._work)
         if self._background is not None:
             self._background.close()
 
@@ -264,6 +275,9 @@ class BridgeHandlers:
             return tape.replay_call(frame)
         try:
             reply = self._answer(frame)
+        except WorkEnded:
+            self._run.check()
+            raise
         except Exception as error:
             if isinstance(error, StopRun | ClocheError) or signal_behind(error):
                 raise
@@ -302,31 +316,45 @@ class BridgeHandlers:
             run.check()
         if size > run.limits.argument + _FRAME_OVERHEAD:
             return error_reply("ValueError", f"the arguments take {size} bytes and the limit is {run.limits.argument}")
+        cost, reading = (0, AS_IT_IS) if size <= SHORT else self._measured(frame)
         suspending = self._suspending
         may_wait = self._held is not None or (suspending is not None and suspending.any_suspends())
         try:
-            call = None if may_wait else read_plain_call(frame)
+            call = None if may_wait else read_plain_call(frame, reading)
             if call is None:
-                return self._answer_any(parse_call(frame), frame)
+                return self._answer_any(parse_call(frame, reading), frame, cost)
         except ProtocolError as error:
             run.end(error)
-        return self._call(call[1], call[2], call[3], size, started)
+        return self._call(call[1], call[2], call[3], cost, started)
 
-    def _answer_any(self, message: CallFrame, frame: bytes) -> bytes:
+    def _measured(self, frame: bytes) -> tuple[int, Reading]:
+        """Make room for a frame, and return what it takes and how to read it. Ends the run if there is no room."""
+        run = self._run
+        try:
+            cost, look = run.memory.measure(frame)
+        except MalformedValue as error:
+            run.end(ProtocolError(f"a malformed call: {error}"))
+        if self._work is None and len(frame) > _LONG:
+            # For the checks of arguments, which are far away: they look at it as well.
+            self._work = current_work.set(run.memory)
+            self._context = None
+        return cost, Reading(2 * run.limits.host_memory, look)
+
+    def _answer_any(self, message: CallFrame, frame: bytes, cost: int) -> bytes:
         if self._held is None and self._suspending is not None and self._suspending.any_suspends():
             # There was no such tool when the run began: what takes its place meanwhile is not called without approval.
             self._run.waiting = PendingCalls(self._tools, allowed=False)
             self._held = PendingHandlers(self._run.waiting, self._tool_calls())
         if self._held is not None and isinstance(message, Call | Start):
-            reply = self._held.hold(message, frame)
+            reply = self._held.hold(message, frame, cost)
             if reply is not None:
                 return reply
-        return self._other(message, len(frame))
+        return self._other(message, cost)
 
-    def _other(self, message: CallFrame, size: int) -> bytes:
+    def _other(self, message: CallFrame, cost: int) -> bytes:
         match message:
             case Start():
-                return self._in_background().start(message, size)
+                return self._in_background().start(message, cost)
             case Wait(timeout):
                 return self._wait(timeout)
             case Sleep(seconds):
@@ -336,12 +364,12 @@ class BridgeHandlers:
             case Withdraw(id_):
                 self._withdraw(id_)
             case Call():
-                return self._call(message.name, message.args, message.kwargs, size, now())
+                return self._call(message.name, message.args, message.kwargs, cost, now())
         return EMPTY_REPLY
 
-    def _call(self, name: str, args: list[Any], kwargs: dict[str, Any], size: int, started: float) -> bytes:
+    def _call(self, name: str, args: list[Any], kwargs: dict[str, Any], cost: int, started: float) -> bytes:
         calls = self._tool_calls()
-        record = calls.begin(name, args, kwargs, size, started)
+        record = calls.begin(name, args, kwargs, cost, started)
         outcome = self._outcome(record, name, args, kwargs)
         return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)
 

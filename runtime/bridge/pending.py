@@ -90,7 +90,7 @@ class PendingCall:
     """A call that waits. ``frame`` is what the guest sent, and all that it will ever be called with.
 
     ``since`` is when it began to wait, in seconds since the epoch, and ``line`` the program's line that it stands in,
-    once the program is suspended.
+    once the program is suspended. ``mark`` stands for the time where that is not to be known.
     """
 
     id: int
@@ -100,10 +100,14 @@ class PendingCall:
     needs_approval: bool
     since: float
     line: int | None = None
+    mark: str = ""
 
 
 class PendingCalls:
-    """What of one run waits. ``every`` has all calls wait; ``allowed`` is False for a run that cannot."""
+    """What of one run waits. ``every`` has all calls wait; ``allowed`` is False for a run that cannot.
+
+    ``mark`` tells the run from all others where its session is repeatable and so has no time to tell it by; else empty.
+    """
 
     def __init__(
         self, tools: Dispatcher, *, allowed: bool, rule: SuspendRule | None = None, every: bool = False
@@ -111,6 +115,7 @@ class PendingCalls:
         self.allowed = allowed
         self.rule = rule
         self.every = every
+        self.mark = ""
         self.held: dict[int, PendingCall] = {}
         self.undelivered: list[bytes] = []
         self.next_id = 1
@@ -132,7 +137,9 @@ class PendingCalls:
     def hold(self, call: Call | Start, frame: bytes, record: ToolCallRecord) -> int:
         """Have a call wait and return its id."""
         id_, self.next_id = self.next_id, self.next_id + 1
-        self.held[id_] = PendingCall(id_, call, frame, record, self.needs_approval(call.name), time.time())
+        self.held[id_] = PendingCall(
+            id_, call, frame, record, self.needs_approval(call.name), time.time(), mark=self.mark
+        )
         return id_
 
     def needs_approval(self, name: str) -> bool:
@@ -184,7 +191,7 @@ def suspended_calls(suspension: dict[str, Any] | None) -> tuple[SuspendedCall, .
 
 def _from_row(row: object) -> SuspendedCall:
     match row:
-        case [int(id_), bytes(frame), bool(needs_approval), None | int() as line, None | float()] if is_id(id_):
+        case [int(id_), bytes(frame), bool(needs_approval), None | int() as line, None | float() | str()] if is_id(id_):
             return _suspended_call(id_, frame, needs_approval, known_line(line))
         case _:
             raise TypeError("a row of another shape")
@@ -244,6 +251,6 @@ def _answered_call(held: PendingCall) -> AnsweredCall:
 
 
 def _key(held: PendingCall) -> str:
-    digest = sha256(f"{held.since!r} {held.id} ".encode())
+    digest = sha256(f"{held.mark or repr(held.since)} {held.id} ".encode())
     digest.update(held.frame)
     return digest.hexdigest()[:32]

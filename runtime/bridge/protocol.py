@@ -9,12 +9,15 @@ from typing import Any, NamedTuple, TypeGuard
 
 from cloche.runtime.errors import ProtocolError
 from cloche.runtime.result import ValueRepr
-from cloche.runtime.values import MalformedValue, decode, encode, encode_after
+from cloche.runtime.values import Look, MalformedValue, decode, encode, encode_after
+from cloche.runtime.work import long_work
 
 __all__ = [
     "ABI",
+    "AS_IT_IS",
     "EMPTY_REPLY",
     "FINISHED",
+    "MAX_NAME",
     "NOTHING",
     "Call",
     "CallFrame",
@@ -22,6 +25,7 @@ __all__ = [
     "FailureReport",
     "FinishedResponse",
     "Op",
+    "Reading",
     "Response",
     "Sleep",
     "Start",
@@ -63,6 +67,17 @@ class Op(IntEnum):
     LIST_FILES = 8
     LIMITS = 9
     RESEED = 10
+
+
+class Reading(NamedTuple):
+    """How to read a message that was measured: what arrays in it may take as lists, and what a long one looks at."""
+
+    budget: int
+    look: Look | None
+
+
+AS_IT_IS = Reading(0, None)
+"""For a message that was not measured: the codec's own bounds hold."""
 
 
 class FailureReport(NamedTuple):
@@ -149,6 +164,8 @@ def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
 _TEXT: frozenset[Any] = frozenset({str})
 _KINDS = frozenset({"exception", "unserializable", "too_large"})
 _FAILURE_KEYS = frozenset({"kind", "type", "module", "message", "traceback", "line"})
+MAX_NAME = 256
+"""Characters of a tool's name that are kept; a tool of the host has far fewer."""
 _CALL_HEAD = b"\x94\x00"
 _MAX_REASON = 1_000
 
@@ -177,9 +194,9 @@ FINISHED = FinishedResponse(None, None)
 """The same, parsed."""
 
 
-def parse_response(data: bytes) -> Response:
+def parse_response(data: bytes, reading: Reading = AS_IT_IS) -> Response:
     """Return what the guest answered. Raises ProtocolError."""
-    frame = _frame(data, "response")
+    frame = _frame(data, "response", reading)
     # The usual answer first, without the price of a match statement.
     if len(frame) == 3 and frame[0] == 0 and frame[2] is None:
         return FinishedResponse(frame[1], None)
@@ -195,12 +212,12 @@ def parse_response(data: bytes) -> Response:
             raise ProtocolError("a response of an unknown shape")
 
 
-def parse_call(data: bytes) -> CallFrame:
+def parse_call(data: bytes, reading: Reading = AS_IT_IS) -> CallFrame:
     """Return what the guest asks for. Raises ProtocolError."""
-    return _parse_items(_frame(data, "call"))
+    return _parse_items(_frame(data, "call", reading))
 
 
-def read_plain_call(data: bytes) -> list[Any] | None:
+def read_plain_call(data: bytes, reading: Reading = AS_IT_IS) -> list[Any] | None:
     """Return the items of CALL, the frame that nearly all are; None for another. Raises ProtocolError.
 
     Its first two bytes say that it is a list of four items beginning with 0, so that nothing is left to look at but
@@ -209,18 +226,22 @@ def read_plain_call(data: bytes) -> list[Any] | None:
     if data[:2] != _CALL_HEAD:
         return None
     try:
-        items: list[Any] = decode(data)
+        items: list[Any] = decode(data) if reading is AS_IT_IS else _decode(data, reading)
     except MalformedValue as error:
         raise ProtocolError(f"a malformed call: {error}") from None
-    return items if _is_call(items[1], items[2], items[3]) else None
+    if not _is_call(items[1], items[2], items[3]):
+        return None
+    if len(items[1]) > MAX_NAME:
+        items[1] = _cut(items[1])
+    return items
 
 
 def _parse_items(frame: list[Any]) -> CallFrame:
     match frame:
         case [0, name, args, kwargs] if _is_call(name, args, kwargs):
-            return Call(name, args, kwargs)
+            return Call(_cut(name), args, kwargs)
         case [1, id_, name, args, kwargs] if is_id(id_) and _is_call(name, args, kwargs):
-            return Start(id_, name, args, kwargs)
+            return Start(id_, _cut(name), args, kwargs)
         case [2, timeout] if timeout is None or _is_duration(timeout):
             return Wait(timeout)
         case [3, id_] if is_id(id_):
@@ -233,20 +254,26 @@ def _parse_items(frame: list[Any]) -> CallFrame:
             raise ProtocolError("a call frame of an unknown shape")
 
 
+def _cut(name: str) -> str:
+    """Return the name, so much of it that it is known to be none of a tool."""
+    return name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}..."
+
+
 EMPTY_REPLY = encode([0, None])
 """The reply to a call frame that has no value."""
 
 
-def value_reply(value: Any, *, id: int | None = None, limit: int | None = None) -> bytes:
+def value_reply(value: Any, *, id: int | None = None, limit: int | None = None, look: Look | None = None) -> bytes:
     """Return a tool's value as the reply to CALL, or with an ``id`` as one item of the reply to WAIT.
 
-    Raises the codec's errors, naming the path in ``result``; ``limit`` caps the value's encoded bytes.
+    Raises the codec's errors, naming the path in ``result``; ``limit`` caps the value's encoded bytes, and ``look`` is
+    called while a long one is written.
     """
     # The value is encoded alone, so that errors name its own path, and put into a list by hand.
     before = b"\x92\x00" if id is None else b"\x93" + encode(id) + b"\x00"
     if type(value) is bytes:
         return encode_after(before, value, where="result", limit=limit)
-    return before + encode(value, where="result", limit=limit)
+    return before + encode(value, where="result", limit=limit, look=look)
 
 
 def error_reply(type_name: str, message: str, *, id: int | None = None) -> bytes:
@@ -269,10 +296,17 @@ def resume_request(outcomes: list[bytes], options: dict[str, Any]) -> bytes:
     return b"".join([b"\x93\x02\xdd", len(outcomes).to_bytes(4, "big"), *outcomes, encode(options)])
 
 
-def _frame(data: bytes, what: str) -> list[Any]:
+def _decode(data: bytes, reading: Reading) -> Any:
+    if reading.look is None:
+        return decode(data, budget=reading.budget, measured=True)
+    with long_work:
+        return decode(data, budget=reading.budget, measured=True, look=reading.look)
+
+
+def _frame(data: bytes, what: str, reading: Reading) -> list[Any]:
     """Return a message that is a list beginning with an int."""
     try:
-        frame: Any = decode(data)
+        frame: Any = decode(data) if reading is AS_IT_IS else _decode(data, reading)
     except MalformedValue as error:
         raise ProtocolError(f"a malformed {what}: {error}") from None
     if not is_list(frame) or not frame or type(frame[0]) is not int:

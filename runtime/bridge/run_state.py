@@ -7,6 +7,7 @@ from math import inf
 from queue import Empty, SimpleQueue
 from typing import Any, NoReturn
 
+from cloche.runtime.bridge.host_memory import HostMemory
 from cloche.runtime.bridge.pending import PendingCalls
 from cloche.runtime.bridge.transcript import RecordedRun
 from cloche.runtime.errors import OutputExceeded, TimeExceeded
@@ -17,6 +18,9 @@ from cloche.runtime.threads import longest_wait
 
 __all__ = ["MAX_WAIT", "NO_USAGE", "Listener", "OutputBuffer", "RunState"]
 
+
+_BLOCK = 32_768
+"""Bytes of output that are printed before it is counted anew."""
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -45,6 +49,10 @@ class OutputBuffer:
             return None
         self._data += data[: self.limit - len(self._data)]
         return OutputExceeded(self.stream, used, self.limit)
+
+    def cost(self) -> int:
+        """Return what is kept takes at the end, when it is text as well: a character takes up to four bytes there."""
+        return 0 if self._data is None else len(self._data) * (2 if self._data.isascii() else 5)
 
     def content(self) -> bytes:
         """Return everything kept."""
@@ -88,6 +96,8 @@ class RunState:
     calls_made = 0
     doing = ""
     hands_over = False
+    _memory: HostMemory | None = None
+    _uncounted = _BLOCK
 
     def __init__(self, limits: Limits, listener: Listener | None = None, waiting: PendingCalls | None = None) -> None:
         self.limits = limits
@@ -100,6 +110,13 @@ class RunState:
         self.stop = StopSignal()
         if limits.time is not None:
             self.stop.deadline = self.started + limits.time
+
+    @property
+    def memory(self) -> HostMemory:
+        """What it takes of the host's memory."""
+        if self._memory is None:
+            self._memory = HostMemory(self.limits.host_memory, self.calls, self.stop)
+        return self._memory
 
     @property
     def stdout(self) -> OutputBuffer:
@@ -129,6 +146,8 @@ class RunState:
         """Prepare a run that was suspended for its next part: what came too late to end the last one ends nothing."""
         self.listener = listener
         self.stop = StopSignal()
+        if self._memory is not None:
+            self._memory.stop = self.stop
         self.start()
 
     def end(self, reason: BaseException) -> NoReturn:
@@ -187,10 +206,17 @@ class RunState:
         buffer = self.stderr if stream == 2 else self.stdout
         start = len(buffer)
         error = buffer.add(data)
+        self._uncounted -= len(data)
+        if self._uncounted < 0:
+            self._count_output()
         if self.listener is not None:
             self._emit_text(buffer, start)
         if error is not None:
             self.end(error)
+
+    def _count_output(self) -> None:
+        self._uncounted = _BLOCK
+        self.memory.count_output(sum(buffer.cost() for buffer in self._open_streams()))
 
     def flush(self) -> None:
         """Send the listener what is left of a character cut in two at the very end."""

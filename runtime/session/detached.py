@@ -6,6 +6,7 @@ from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from io import StringIO
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ __all__ = ["Detached", "EventFeed", "perform_async"]
 
 # How long to wait for a run that is about to start or to end, before looking again.
 _SHORT = 0.25
+_MAX_TURNS = 1_000
 
 
 class Detached:
@@ -158,8 +160,9 @@ async def perform_async(
 class EventFeed:
     """Hands events from the guest's thread to one async reader.
 
-    A reader that lags behind gets its pending output in one piece per stream, so what is kept stays within the
-    output limit however small the pieces were that the guest wrote.
+    A reader that lags behind gets its pending output in larger pieces, so what is kept stays within the output limit
+    however small the pieces were that the guest wrote. One that lags behind by many turns of the two streams no longer
+    gets these in turn, but one piece of each between two other events.
     """
 
     def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
@@ -168,15 +171,24 @@ class EventFeed:
         self._loop = loop
         self._lock = threading.Lock()
         self._events: deque[Event | _Pieces] = deque()
+        # Output that is still at the end of the events, by its stream.
+        self._open: dict[Stream, _Pieces] = {}
         self._arrived = asyncio.Event()
+        self._woken = False
         self._ended = False
 
     def put(self, event: Event) -> None:
         """From any thread: add an event."""
         with self._lock:
-            if not self._joined(event):
-                self._events.append(_Pieces(event) if isinstance(event, Output) else event)
-        self._loop.call_soon_threadsafe(self._arrived.set)
+            if isinstance(event, Output):
+                self._add_output(event)
+            else:
+                self._open.clear()
+                self._events.append(event)
+            woken, self._woken = self._woken, True
+        # Once until the reader looks: the loop would keep an entry for each event while it is busy elsewhere.
+        if not woken:
+            self._loop.call_soon_threadsafe(self._arrived.set)
 
     def end(self, _: object = None) -> None:
         """From the loop's thread: let the reader stop once it has read everything."""
@@ -198,30 +210,35 @@ class EventFeed:
                 raise StopAsyncIteration
             await self._arrived.wait()
 
-    def _joined(self, event: Event) -> bool:
-        last = self._events[-1] if self._events else None
-        return isinstance(event, Output) and isinstance(last, _Pieces) and last.add(event)
+    def _add_output(self, output: Output) -> None:
+        last, pieces = self._events[-1] if self._events else None, self._open.get(output.stream)
+        if pieces is None or (pieces is not last and len(self._events) < _MAX_TURNS):
+            pieces = self._open[output.stream] = _Pieces(output.stream)
+            self._events.append(pieces)
+        pieces.add(output.text)
 
     def _next(self) -> Event | None:
         with self._lock:
+            self._woken = False
             event = self._events.popleft() if self._events else None
+            if isinstance(event, _Pieces) and self._open.get(event.stream) is event:
+                del self._open[event.stream]
         return event.joined() if isinstance(event, _Pieces) else event
 
 
 class _Pieces:
     """Output of one stream, in the pieces in which it came."""
 
-    def __init__(self, first: Output) -> None:
-        self._stream: Stream = first.stream
-        self._texts = [first.text]
+    __slots__ = ("_text", "stream")
 
-    def add(self, output: Output) -> bool:
-        """Take another piece, if it is of the same stream."""
-        if output.stream != self._stream:
-            return False
-        self._texts.append(output.text)
-        return True
+    def __init__(self, stream: Stream) -> None:
+        self.stream: Stream = stream
+        self._text = StringIO()
+
+    def add(self, text: str) -> None:
+        """Take another piece."""
+        self._text.write(text)
 
     def joined(self) -> Output:
         """Return all of it as one event."""
-        return Output(self._stream, "".join(self._texts))
+        return Output(self.stream, self._text.getvalue())

@@ -5,12 +5,15 @@ from _thread import LockType, allocate_lock
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from cloche.runtime.bridge.host_memory import SHORT
 from cloche.runtime.bridge.pending import PendingCalls
 from cloche.runtime.bridge.protocol import (
+    AS_IT_IS,
     FINISHED,
     NOTHING,
     FailureReport,
     FinishedResponse,
+    Reading,
     Response,
     WaitingResponse,
     parse_response,
@@ -34,7 +37,9 @@ from cloche.runtime.machine_api import StopRun, now
 from cloche.runtime.result import Result, Usage
 from cloche.runtime.session.guest import Running, SessionGuest, Step
 from cloche.runtime.session.requests import Request
+from cloche.runtime.values import MalformedValue
 from cloche.runtime.wasm.traps import StopKind, Stopped
+from cloche.runtime.work import WorkEnded
 
 if TYPE_CHECKING:
     import asyncio
@@ -62,12 +67,14 @@ _REPORT = 4096
 
 
 def check_answer(
-    response: bytes, limits: Limits, waiting: PendingCalls | None, max_bytes: int | None = None
+    response: bytes, run: RunState, waiting: PendingCalls | None, max_bytes: int | None = None
 ) -> Response:
     """Return a checked response. Raises ProtocolError; ``max_bytes`` replaces the cap on the value's encoded bytes.
 
-    A program is suspended only where calls of it wait, and for just those.
+    A program is suspended only where calls of it wait, and for just those. Raises StopRun where the value takes too
+    much of the host's memory, and WorkEnded where the time is over before it is read.
     """
+    limits = run.limits
     if response == NOTHING:
         return FINISHED
     cap = (
@@ -77,12 +84,21 @@ def check_answer(
     )
     if len(response) > cap:
         raise ProtocolError(f"a response of {len(response)} bytes is larger than {cap}")
-    answer = parse_response(response)
+    answer = parse_response(response, AS_IT_IS if len(response) <= SHORT else _reading(response, run))
     if isinstance(answer, WaitingResponse):
         if waiting is None:
             raise ProtocolError("the program was suspended in a run that cannot be")
         waiting.settle(answer)
     return answer
+
+
+def _reading(response: bytes, run: RunState) -> Reading:
+    try:
+        cost, look = run.memory.measure(response)
+    except MalformedValue as error:
+        raise ProtocolError(f"a malformed response: {error}") from None
+    run.memory.add(cost)
+    return Reading(2 * run.limits.host_memory, look)
 
 
 def error_of_stop(stopped: Stopped, run: RunState) -> BaseException:
@@ -289,7 +305,7 @@ class Execution:
             raise StopRun(run.stop.reason)
         last = frames[0] if len(frames) == 1 and request.answers is None else self._prepare(running, steps)
         response = self._step(running, last, steps, stack_checked)
-        answer = FINISHED if response == NOTHING else check_answer(response, run.limits, run.waiting, request.max_bytes)
+        answer = FINISHED if response == NOTHING else check_answer(response, run, run.waiting, request.max_bytes)
         if run.waiting is not None and isinstance(answer, WaitingResponse):
             running.host.drain()
         if run.listener is not None:
@@ -304,7 +320,7 @@ class Execution:
         request, frames = self._request, self._frames
         for frame in frames if request.answers is not None else frames[:-1]:
             response = self._step(running, frame, steps, False)
-            answer = check_answer(response, self.run.limits, None)
+            answer = check_answer(response, self.run, None)
             if not isinstance(answer, FinishedResponse) or answer.failure is not None:
                 raise ProtocolError("the interpreter refused its own settings")
         if request.answers is None:
@@ -412,4 +428,6 @@ def _as_error(raised: BaseException, run: RunState) -> BaseException:
     """Return why a guest was left other than with an answer: a GuestError, or an exception that is the caller's own."""
     if isinstance(raised, Stopped):
         return error_of_stop(raised, run)
+    if isinstance(raised, WorkEnded):
+        return run.stop.reason or run.time_exceeded()
     return raised.reason if isinstance(raised, StopRun) else raised

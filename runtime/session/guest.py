@@ -1,5 +1,6 @@
 """One session's guest: a machine, and all it takes to have it again after it was lost."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -219,6 +220,11 @@ class SessionGuest:
         self._time += usage.wall
         self._output += usage.output_bytes
         self._calls += usage.calls
+
+    def mark_of_run(self) -> str:
+        """Return what tells the run that begins now from all others of a session that is repeatable."""
+        state = f"{self._runs} {self.environment.state()!r}"
+        return hashlib.sha256(state.encode()).hexdigest()
 
     def affordable(self, limits: Limits) -> Limits:
         """Return the limits, within what is left of the session's budget."""

@@ -1,10 +1,12 @@
 """A suspended program outside of its run: as plain values in a snapshot, and the answers that its calls are given."""
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from cloche.runtime.bridge.host_memory import HostMemory
 from cloche.runtime.bridge.pending import (
     Answer,
     CallDenied,
@@ -20,10 +22,13 @@ from cloche.runtime.bridge.run_state import RunState
 from cloche.runtime.dispatch import Dispatcher
 from cloche.runtime.errors import ConfigurationError, ProtocolError, SnapshotCorrupt
 from cloche.runtime.limits import Limits
-from cloche.runtime.machine_api import now
+from cloche.runtime.machine_api import StopRun, now
 from cloche.runtime.result import ToolCallRecord, Usage
 
 __all__ = ["Answers", "SuspendedOrigin", "checked_answers", "run_as_plain", "run_from_plain"]
+
+
+_MARK = re.compile("[0-9a-f]{64}")
 
 
 class SuspendedOrigin(NamedTuple):
@@ -43,7 +48,7 @@ def run_as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
         "stdout": run.stdout.content(),
         "stderr": run.stderr.content(),
         "held": [
-            [held.id, held.frame, held.needs_approval, held.line, None if timeless else held.since]
+            [held.id, held.frame, held.needs_approval, held.line, held.mark or None if timeless else held.since]
             for held in waiting.held.values()
         ],
         "undelivered": list(waiting.undelivered),
@@ -68,9 +73,10 @@ def _run(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: SuspendRul
     run.calls_made = run.carried.calls
     run.stdout.add(_expect(bytes, plain["stdout"]))
     run.stderr.add(_expect(bytes, plain["stderr"]))
-    waiting.held = {held.id: held for held in (_held(row, waiting) for row in _expect(list, plain["held"]))}
+    waiting.held = {held.id: held for held in (_held(row, waiting, run.memory) for row in _expect(list, plain["held"]))}
     waiting.undelivered = [_expect(bytes, item) for item in _expect(list, plain["undelivered"])]
     waiting.next_id = plain["next_id"]
+    waiting.mark = next((held.mark for held in waiting.held.values()), "")
     run.calls = [held.record for held in waiting.held.values()]
     if not waiting.held or not is_id(waiting.next_id) or waiting.next_id <= max(waiting.held):
         raise ValueError("no call waits, or the next one has no number")
@@ -78,7 +84,8 @@ def _run(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: SuspendRul
 
 
 def _limits(bounds: dict[str, Any], memory: int) -> Limits:
-    if bounds.keys() != {field.name for field in fields(Limits)}:
+    # A limit that is newer than the snapshot has its default.
+    if {field.name for field in fields(Limits)} - bounds.keys() - {"host_memory"}:
         raise ValueError("limits that are not all there")
     return Limits(**bounds).replace(memory=memory)
 
@@ -91,17 +98,36 @@ def _carried(row: list[Any]) -> Usage:
     return usage
 
 
-def _held(row: Any, waiting: PendingCalls) -> PendingCall:
+def _held(row: Any, waiting: PendingCalls, memory: HostMemory) -> PendingCall:
     id_, frame, approval, line, since = _expect(list, row)
-    call = parse_call(_expect(bytes, frame))
+    cost = _cost(_expect(bytes, frame), memory)
+    call = parse_call(frame)
     if not isinstance(call, Call | Start):
         raise TypeError("a frame that is no call")
     record = ToolCallRecord(call.name, call.args, call.kwargs, started=now())
+    record.charge += cost
     needs_approval = _expect(bool, approval) or waiting.needs_approval(call.name)
     if not is_id(id_):
         raise ValueError("a call without a number")
     line = None if line is None else known_line(_expect(int, line))
-    return PendingCall(id_, call, frame, record, needs_approval, _since(since), line)
+    mark, since = (_mark(since), None) if type(since) is str else ("", since)
+    return PendingCall(id_, call, frame, record, needs_approval, _since(since), line, mark)
+
+
+def _cost(frame: bytes, memory: HostMemory) -> int:
+    """Return what a call that waits is counted for."""
+    try:
+        cost = memory.measure(frame)[0] + len(frame)
+        memory.add(cost)
+    except StopRun as stop:
+        raise ValueError("calls that take more of the host's memory than its limit") from stop
+    return cost
+
+
+def _mark(text: str) -> str:
+    if not _MARK.fullmatch(text):
+        raise ValueError("a mark of a run that none has")
+    return text
 
 
 def _since(moment: Any) -> float:

@@ -309,6 +309,8 @@ class Session:
                 limits = guest.affordable(limits)
             if pending is None and guest.can_suspend is not None and guest.can_suspend.any_suspends():
                 pending = PendingCalls(guest.tools, allowed=False)
+            if pending is not None and guest.environment.is_repeatable:
+                pending.mark = guest.mark_of_run()
             run = RunState(limits, listener, pending)
             execution = guest.holder = Execution(guest, request, frames, run, self._done, loop)
         except BaseException:

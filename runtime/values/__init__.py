@@ -4,11 +4,12 @@
 str, bytes, list, dict) are msgpack's own; everything else travels under the extension codes of `codes`.
 """
 
-from .codes import MalformedValue, UnserializableError, ValueCodecError, ValueTooLarge
+from .codes import Look, MalformedValue, UnserializableError, ValueCodecError, ValueTooLarge
 from .decode import decode
 from .encode import encode, encode_after
 
 __all__ = [
+    "Look",
     "MalformedValue",
     "UnserializableError",
     "ValueCodecError",

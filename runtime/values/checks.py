@@ -1,14 +1,9 @@
-"""What a message is checked for before anything is decoded: its depth, timestamps, and the memory it would take.
+"""What a message is checked for before anything is decoded: its depth, and timestamps."""
 
-The bounds of memory are sizes in a 64-bit CPython 3.11-3.13, with the slot that holds the object and the room that
-tables keep free: one byte on the wire can be a 64-byte list, three a 232-byte dict.
-"""
-
-import re
 from collections.abc import Iterator
 from typing import Final
 
-from .codes import MAX_DEPTH, PATH, MalformedValue, StackError, Unpacker
+from .codes import MAX_DEPTH, Look, MalformedValue, StackError, Unpacker
 
 __all__ = ["may_hold_timestamp"]
 
@@ -33,16 +28,63 @@ def is_too_deep(data: bytes) -> bool:
 
 
 def _parser_gives_up(data: bytes) -> bool:
-    parser = Unpacker(max_buffer_size=0, read_size=len(data) + len(_PREFIX))
-    parser.feed(_PREFIX)
-    parser.feed(data)
+    try:
+        check_shape(data, None)
+    except TooDeep:
+        return True
+    except MalformedValue:  # the decoder says why
+        return False
+    return False
+
+
+class TooDeep(MalformedValue):
+    """A message that nests too deep."""
+
+    def __init__(self) -> None:
+        super().__init__(f"nested more than {MAX_DEPTH} levels deep")
+
+
+PIECE: Final = 4_096
+"""Bytes of a message that are worked on between two looks: half a millisecond's work at worst."""
+
+
+class Pieces:
+    """A message as a file for msgpack's parser, which asks for the next piece when it has taken the last one apart."""
+
+    def __init__(self, data: bytes | memoryview, look: Look) -> None:
+        self._data = data
+        self._look = look
+        self._at = 0
+
+    def read(self, size: int) -> bytes | memoryview:
+        """The next bytes."""
+        self._look()
+        piece = self._data[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
+
+
+def check_shape(data: bytes, look: Look | None) -> None:
+    """Raise MalformedValue unless the bytes are one message, of no more than MAX_DEPTH levels, and all of it.
+
+    The parser sets room aside for as many items as a container says that it has, so a message that is cut off must not
+    be decoded. A ``look`` is for long messages; what it raises passes.
+    """
+    size = len(_PREFIX) + len(data)
+    if look is None:
+        parser = Unpacker(max_buffer_size=0, read_size=size)
+        parser.feed(_PREFIX)
+        parser.feed(data)
+    else:
+        parser = Unpacker(Pieces(_PREFIX + data, look), read_size=PIECE, max_buffer_size=size)
     try:
         parser.skip()
     except StackError:
-        return True
-    except Exception:  # not a message: the decoder says so
-        return False
-    return False
+        raise TooDeep from None
+    except Exception as error:
+        raise MalformedValue(f"not a value: {type(error).__name__}") from None
+    if parser.tell() != size:
+        raise MalformedValue("not a value: there is more behind it")
 
 
 _STARTS: Final = tuple(
@@ -105,94 +147,3 @@ def _without_long_contents(data: bytes) -> Iterator[bytes]:
                 start = at + size
         at += size
     yield data[start:]
-
-
-DEFAULT_BUDGET: Final = 512 << 20
-"""Bytes that a decoded message may take where the caller does not say."""
-
-MAX_DECODED_PER_BYTE: Final = 128
-"""Decoded bytes per byte of message, at most: a map of one entry in a map of one entry is 232 bytes from 2."""
-
-_SLOT: Final = 9
-_NUMBERS = re.compile(
-    rb"(?:\xcb[\s\S]{8}|[\xcf\xd3][\s\S]{8}|[\xca\xce\xd2][\s\S]{4}|[\xcd\xd1][\s\S]{2}|[\xcc\xd0][\s\S])+"
-)
-_SMALL = re.compile(rb"[\x00-\x7f\xc0\xc2\xc3]+")
-_NEGATIVE = re.compile(rb"[\xe0-\xff]+")
-_NUMBER_SIZE: Final = 40
-_LENGTH_BYTES: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
-_COUNT_BYTES: Final = {0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
-
-
-def check_budget(data: bytes, budget: int) -> None:
-    """Raise MalformedValue if decoding `data` could take more than `budget` bytes; a quick look, then a scan."""
-    if len(data) * MAX_DECODED_PER_BYTE > budget:
-        BudgetScan(data, budget).run()
-
-
-class BudgetScan:
-    """One pass over the tokens, adding up what each becomes; ends at the first byte over the budget."""
-
-    def __init__(self, data: bytes, budget: int) -> None:
-        self._data = data
-        self._at = 0
-        self._room = budget - len(data)  # the copies of text and bytes
-
-    def run(self) -> None:
-        """Raise MalformedValue at the byte that goes over the budget, or that starts no value."""
-        while self._at < len(self._data):
-            self._room -= self._runs() or self._token(self._data[self._at])
-            if self._room < 0:
-                raise MalformedValue("a message that would decode to more than the receiver allows")
-
-    def _runs(self) -> int:
-        """The cost of the run of numbers here, 0 if there is none; the C regex engine takes them all at once."""
-        for pattern, cost in ((_SMALL, _SLOT), (_NUMBERS, _NUMBER_SIZE), (_NEGATIVE, _NUMBER_SIZE)):
-            match = pattern.match(self._data, self._at)
-            if match:
-                self._at = match.end()
-                return cost * len(match.group())  # more than needed for numbers of several bytes
-        return 0
-
-    def _token(self, head: int) -> int:
-        self._at += 1
-        if head in _COUNT_BYTES:
-            return self._container(self._number(_COUNT_BYTES[head]), is_map=head >= 0xDE)
-        if head <= 0x9F:
-            return self._container(head & 0x0F, is_map=head < 0x90)
-        return self._payload(head)
-
-    def _container(self, count: int, *, is_map: bool) -> int:
-        if count > len(self._data) - self._at:
-            raise MalformedValue("a container longer than the message")
-        if is_map:
-            return 240 + 120 * count
-        marked = self._data[self._at : self._at + 1] == b"\xc7"
-        return (400 + 140 * count) if marked else (80 + _SLOT * count)
-
-    def _payload(self, head: int) -> int:
-        if head <= 0xBF:
-            return self._text(head & 0x1F)
-        if head in _LENGTH_BYTES:
-            size = self._number(_LENGTH_BYTES[head])
-            return self._text(size) if head >= 0xD9 else self._extension(size) if head >= 0xC7 else self._skip(size, 48)
-        if 0xD4 <= head <= 0xD8:
-            return self._extension(1 << (head - 0xD4))
-        raise MalformedValue("a byte that starts no value")
-
-    def _text(self, size: int) -> int:
-        ascii_only = self._data[self._at : self._at + size].isascii()
-        return self._skip(size, 88 if ascii_only else 88 + 4 * size)
-
-    def _extension(self, size: int) -> int:
-        code = self._data[self._at : self._at + 1]
-        factor = 40 if code == bytes([PATH]) else 2
-        return self._skip(size + 1, 300 + factor * size)
-
-    def _number(self, width: int) -> int:
-        start, self._at = self._at, self._at + width
-        return int.from_bytes(self._data[start : self._at], "big")
-
-    def _skip(self, size: int, cost: int) -> int:
-        self._at += size
-        return cost

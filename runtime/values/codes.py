@@ -42,6 +42,9 @@ class MalformedValue(ValueCodecError, ValueError):
     """The bytes received are not a value that this codec writes, or decode to more than the receiver allows."""
 
 
+Look = Callable[[], object]
+"""Called between two pieces of work on a message; ends it by raising what is no Exception."""
+
 _msgpack: Any = import_module("msgpack")
 
 Packer: Final[Callable[..., Any]] = _msgpack.Packer

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from . import codes
-from .codes import MAX_DEPTH, ExtType, UnserializableError, ValueCodecError, ValueTooLarge
+from .codes import MAX_DEPTH, ExtType, Look, UnserializableError, ValueCodecError, ValueTooLarge
 from .records import type_name, type_of
 from .reduce import is_unhashable, reduced
 
 _MAX_STEPS: Final = 1_000_000
 """The walk gives up after about a second; the error then has no path."""
 
+_BETWEEN_LOOKS: Final = 512
 _PLAIN_KEYS: Final = frozenset((str, int, float, bool, bytes, type(None)))
 _SHOWN: Final = 40
 """Characters of a key or of a path's middle that a message shows."""
@@ -19,12 +20,12 @@ Child = tuple[str, Any, bool]
 """Where, what, and whether it must stay hashable."""
 
 
-def locate(value: object, where: str) -> ValueCodecError | None:
+def locate(value: object, where: str, look: Look | None = None) -> ValueCodecError | None:
     """The first thing inside `value` that cannot cross, with its path; None if the walk finds nothing.
 
-    Raises TimeoutError when it has looked at a million things.
+    Raises TimeoutError when it has looked at a million things, and what `look` raises, which is called now and then.
     """
-    walk = _Walk()
+    walk = _Walk(look)
     stack = [iter([(where, value, False)])]
     while stack:
         for path, item, is_key in stack[-1]:
@@ -43,7 +44,8 @@ def locate(value: object, where: str) -> ValueCodecError | None:
 class _Walk:
     """Which containers are open, so that a cycle is seen, and which are done, so that none is walked twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Look | None) -> None:
+        self._look = look
         self._open: dict[int, None] = {}
         self._done: set[tuple[int, bool]] = set()
         self._steps = 0
@@ -53,6 +55,8 @@ class _Walk:
         self._steps += 1
         if self._steps > _MAX_STEPS:
             raise TimeoutError
+        if self._look is not None and not self._steps % _BETWEEN_LOOKS:
+            self._look()
         if id(item) in self._open:
             return _refuse(path, item, f"cannot send a '{type_name(type(item))}' that contains itself")
         if (id(item), is_key) in self._done:

@@ -35,6 +35,8 @@ _SOAK = "tests/hostile/test_soak.py"
 _SAVING = "tests/hostile/test_saving.py"
 _SIGNALS = "tests/hostile/test_signals.py"
 _GREENLETS = "tests/hostile/test_greenlets.py"
+_COSTS = "tests/hostile/test_costs.py"
+_MEMORY = "tests/runtime/real/test_host_memory.py"
 
 
 class Attack(NamedTuple):
@@ -134,6 +136,28 @@ CLASSES: dict[str, tuple[Attack, ...]] = {
             (
                 f"{_ENVIRONMENT}::test_a_clock_that_is_slept_past_its_end_stands_there",
                 f"{_ERRORS}::test_a_clock_slept_past_its_end_leaves_the_session_sound",
+            ),
+        ),
+        Attack(
+            "msg-9",
+            "A message that is dear to scan, decode, check, record or show: every small value, in turn with others",
+            "Done in pieces that end with the run, within the run's host memory: `make hostile` measures both",
+            (
+                f"{_COSTS}::test_a_message_is_measured_and_decoded_in_small_pieces",
+                f"{_COSTS}::test_arguments_are_checked_in_pieces_and_as_ever",
+                f"{_MEMORY}::test_a_message_that_decodes_to_too_much_ends_the_run",
+                f"{_MEMORY}::test_checks_of_arguments_end_with_the_run",
+            ),
+        ),
+        Attack(
+            "msg-10",
+            "Records, names, background calls and waiting calls that keep what was sent alive",
+            "Records give way, names are cut, the rest ends the run: HostMemoryExceeded",
+            (
+                f"{_MEMORY}::test_records_of_calls_that_are_over_give_way",
+                f"{_MEMORY}::test_names_are_bounded_at_once",
+                f"{_MEMORY}::test_background_calls_that_are_not_awaited_are_counted",
+                f"{_MEMORY}::test_waiting_calls_are_counted_here_and_where_they_are_restored",
             ),
         ),
         Attack(

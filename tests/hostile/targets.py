@@ -156,7 +156,7 @@ class Responses(Target):
         for _ in range(2):
             host.call(self._frame)
         try:
-            answer = check_answer(case, LIMITS, waiting)
+            answer = check_answer(case, RunState(LIMITS), waiting)
         except ProtocolError as error:
             return outcome_of(error)
         if isinstance(answer, FinishedResponse) and answer.failure is not None:

@@ -84,7 +84,7 @@ def test_a_sleep_costs_no_fuel_so_that_only_time_or_the_caller_ends_it() -> None
 
 
 def test_a_handler_that_fails_is_the_guests_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(frame: bytes) -> Any:
+    def broken(frame: bytes, reading: object) -> Any:
         raise ValueError("not foreseen")
 
     with Sandbox(limits=Limits(time=20)).session() as session:

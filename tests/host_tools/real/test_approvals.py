@@ -107,3 +107,28 @@ def test_an_approved_call_has_one_id_in_every_copy_of_its_session(guarded: bool)
     assert len(seen) == 4
     assert seen[0] == seen[2] != ""
     assert len(set(seen)) == 3
+
+
+def test_in_a_session_that_repeats_a_call_keeps_its_id_when_it_is_restored() -> None:
+    seen: list[str] = []
+
+    @tool(approval=True)
+    def order(item: str) -> str:
+        """Order it."""
+        seen.append(call_id())
+        return item
+
+    box = Sandbox(tools=[order], seed=7, clock=0.0)
+    with box.session() as session:
+        paused = stopped(session.start("order('bell')"))
+        first = paused.snapshot()
+        paused.approve(1)
+        stopped(session.start("order('bell')")).approve(1)
+    with box.restore(first) as copy:
+        assert copy.suspended is not None
+        # Saved once more, it is the same to the last byte.
+        assert bytes(copy.snapshot()) == bytes(first)
+        copy.suspended.approve(1)
+    assert seen[0] == seen[2] != seen[1]
+    with box.session() as other:
+        assert bytes(stopped(other.start("order('bell')")).snapshot()) == bytes(first)

@@ -32,6 +32,7 @@ RUNTIME = (
     "machine_api",
     "converters",
     "values",
+    "work",
     "result",
     "limits",
     "dispatch",

@@ -361,6 +361,7 @@ class _Connection:
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.killed = threading.Event()
         self.connection = SimpleNamespace(dbapi_connection=None)
 
     def __enter__(self) -> Self:
@@ -372,8 +373,11 @@ class _Connection:
     def execution_options(self, **_: object) -> Self:
         return self
 
-    def exec_driver_sql(self, statement: str) -> None:
+    def exec_driver_sql(self, statement: str) -> Any:
         self.done.append(statement)
+        if statement.startswith("KILL"):
+            self.killed.set()
+        return SimpleNamespace(scalar=lambda: 17)
 
     def execute(self, statement: str, parameters: object) -> Any:
         self.done.append(statement)
@@ -391,9 +395,18 @@ def test_mysql_gets_one_statement_in_a_read_only_transaction() -> None:
     reader = sql._MysqlReader(lambda: connection, str, 10, 10, 2.0)  # pyright: ignore[reportPrivateUsage]
     with reader.rows("SELECT 1;\n", {}) as (names, rows):
         assert not [*names, *rows]
-    assert connection.done == ["ROLLBACK", "START TRANSACTION READ ONLY", "SELECT 1", "ROLLBACK"]
+    begun = ["ROLLBACK", "START TRANSACTION READ ONLY", "SELECT CONNECTION_ID()"]
+    assert connection.done == [*begun, "SELECT 1", "ROLLBACK"]
     with pytest.raises(ToolRejected, match="one statement at a time"), reader.rows("COMMIT; DROP TABLE receipts", {}):
         pass
+
+
+def test_mysql_kills_a_query_whose_time_is_over() -> None:
+    connection = _Connection()
+    reader = sql._MysqlReader(lambda: connection, str, 10, 10, 0.01)  # pyright: ignore[reportPrivateUsage]
+    with reader.rows("SELECT SLEEP(3600)", {}):
+        assert connection.killed.wait(60)
+    assert "KILL QUERY 17" in connection.done
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,35 @@ def test_a_feed_joins_what_its_reader_has_not_read() -> None:
     assert asyncio.run(main()) == [Output("stdout", "ab"), Output("stderr", "c"), Output("stdout", "de")]
 
 
+def test_a_feed_is_bounded_whatever_the_turns_of_its_streams() -> None:
+    async def main() -> list[Event]:
+        feed = EventFeed(asyncio.get_running_loop())
+        for number in range(10_000):
+            feed.put(Output("stderr" if number % 2 else "stdout", str(number % 10)))
+        feed.end()
+        return await read(feed)
+
+    events = asyncio.run(main())
+    assert len(events) <= 1_000
+    for stream, digits in (("stdout", "02468"), ("stderr", "13579")):
+        texts = [event.text for event in events if isinstance(event, Output) and event.stream == stream]
+        assert "".join(texts) == digits * 1_000
+
+
+def test_a_feed_wakes_its_reader_once_for_many_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        woken: list[object] = []
+        monkeypatch.setattr(loop, "call_soon_threadsafe", woken.append)
+        feed = EventFeed(loop)
+        for number in range(100):
+            feed.put(Output("stdout", str(number)))
+        monkeypatch.undo()
+        return len(woken)
+
+    assert asyncio.run(main()) == 1
+
+
 def test_a_feed_filled_from_another_thread() -> None:
     async def main() -> str:
         feed = EventFeed(asyncio.get_running_loop())

@@ -15,6 +15,7 @@ from msgpack import ExtType, packb
 
 from cloche.runtime.values import MalformedValue, codes, decode, encode
 from cloche.runtime.values.codes import MARKS, MAX_DEPTH
+from cloche.runtime.values.cost import TooCostly, cost_of
 
 M61 = 2**61 - 1
 """CPython's hash of a number is its value modulo this prime."""
@@ -240,17 +241,70 @@ PATTERNS = {
 
 
 @pytest.mark.parametrize("name", sorted(PATTERNS))
-def test_no_message_takes_more_memory_than_the_bounds_say(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cloche.runtime.values.checks import MAX_DECODED_PER_BYTE, BudgetScan
-
+def test_no_message_takes_more_memory_than_the_bounds_say(name: str) -> None:
     unit, _ = PATTERNS[name]
     count = 200_000 // len(unit)
     data = b"\xdd" + struct.pack(">I", count) + unit * count
-    used = peak_of(lambda: decode(data, records="typed"))
-    assert used <= len(data) * MAX_DECODED_PER_BYTE
-    BudgetScan(data, 1 << 40).run()
-    with pytest.raises(MalformedValue):
-        BudgetScan(data, min(used * 3 // 4, len(data) * 7)).run()
+    used = peak_of(lambda: decode(data, records="typed", budget=1 << 40))
+    if name == "arrays":  # these have a budget of their own
+        refused(data, budget=used)
+        return
+    assert cost_of(data, 1 << 40, int) >= used * 3 // 4
+    with pytest.raises(TooCostly) as caught:
+        cost_of(data, used // 2, int)
+    assert caught.value.room == used // 2 < caught.value.cost
+
+
+def test_a_cost_is_not_far_off() -> None:
+    """What honest programs send is not refused for memory that it does not take."""
+    for value in (
+        {f"key{index}": index for index in range(20_000)},
+        [{"id": index, "name": f"name {index}", "score": index * 1.5} for index in range(5_000)],
+        [[index * 1.5] * 20 for index in range(2_000)],
+        ["x" * 300] * 1_000,
+        "x" * 1_000_000,
+        b"\xff" * 1_000_000,
+        [list(range(100)) for _ in range(1_000)],
+    ):
+        data = encode(value)
+        room = 3 * peak_of(lambda data=data: decode(data))
+        assert cost_of(data, room, int) <= room
+
+
+def test_the_work_on_a_message_can_be_ended_between_its_pieces() -> None:
+    class Over(BaseException):
+        pass
+
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 10:
+            raise Over
+
+    data = b"\xdd" + struct.pack(">I", 100_000) + b"\xc4\0" * 100_000
+    for work in (lambda: cost_of(data, 3 << 20, look), lambda: decode(data, look=look)):
+        looks = 0
+        with pytest.raises(Over):
+            work()
+
+
+def test_a_message_in_pieces_is_read_like_a_whole_one() -> None:
+    value = [{"a": (index, "ж" * 20, b"z" * 300), 7: {1.5, None}} for index in range(500)]
+    data = encode(value)
+    assert decode(data, look=int) == decode(data) == value
+    for broken in (data[:-1], data + b"\0", data[:5_000], b"\xc1" + data):
+        with pytest.raises(MalformedValue):
+            decode(broken, look=int)
+        with pytest.raises(MalformedValue):
+            cost_of(broken, 1 << 40, int)
+
+
+def test_lengths_that_waste_bytes_are_few() -> None:
+    for head in (b"\xda\0\0", b"\xc5\0\0", b"\xc8\0\0\x20", b"\xde\0\0", b"\xdb\0\0\0\0"):
+        with pytest.raises(MalformedValue, match="more bytes than they need"):
+            cost_of(b"\xdd" + struct.pack(">I", 50_000) + head * 50_000, 1 << 20, int)
 
 
 def peak_of(action: Any) -> int:

@@ -1,0 +1,136 @@
+"""What one run takes of the host's memory: records, calls that wait, answers, output and values, in one count.
+
+A message is counted by what it takes when it is decoded, which can be sixty times its bytes. Records of calls that are
+over give way, the oldest first; what is still in use cannot, and ends the run where it is more than the limit.
+"""
+
+import sys
+from gc import get_referents
+from typing import Any
+
+from cloche.runtime.errors import HostMemoryExceeded
+from cloche.runtime.machine_api import StopRun, StopSignal, now
+from cloche.runtime.result import CALL_COST, ToolCallRecord
+from cloche.runtime.values import Look
+from cloche.runtime.values.cost import TooCostly, cost_of
+from cloche.runtime.work import WorkEnded, long_work
+
+__all__ = ["SHORT", "HostMemory"]
+
+SHORT = 32
+"""Bytes of a message up to which it is part of what every call costs: see ``CALL_COST``."""
+_PIECES = 32_768
+"""Bytes below which no message takes long."""
+_DENSE = 6
+"""Bytes of memory for each one sent, above which a message has so many parts that it is read in pieces."""
+_PER_BYTE = 64
+_GUESSED = 2_048
+"""Bytes up to which a value is taken for as dear as it can be."""
+_MAX_LOOKED_AT = 50_000
+_CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
+
+
+class HostMemory:
+    """The count of one run, and what work on its messages looks at. Counted by the guest's thread alone.
+
+    ``used`` is what is counted now, in bytes, and ``limit`` what may be. ``calls`` are the run's records, each with its
+    part of it in ``charge``.
+    """
+
+    __slots__ = ("_calls", "_first", "_output", "_taken", "limit", "stop", "used")
+
+    def __init__(self, limit: int, calls: list[ToolCallRecord], stop: StopSignal) -> None:
+        self.limit = limit
+        self.used = 0
+        self._calls = calls
+        self._first = 0
+        self._output = 0
+        self._taken = 0
+        self.stop = stop
+
+    def look(self) -> None:
+        """Raise WorkEnded if the run has to end."""
+        if self.stop.is_due(now()):
+            raise WorkEnded
+
+    def take(self, size: int) -> None:
+        """Count bytes that the work on the latest message needs beside it, and look. Raises WorkEnded; see HostWork."""
+        self._taken += size
+        if self.used + self._taken > self.limit:
+            self.stop.set(self._exceeded(self._taken))
+        self.look()
+
+    def measure(self, data: bytes) -> tuple[int, Look | None]:
+        """Return what a message takes once it is decoded, and what to decode it with; room has been made for it.
+
+        Ends the run if there is none. Raises MalformedValue, and WorkEnded if the run's time is over.
+        """
+        self._taken = 0
+        try:
+            if len(data) < _PIECES:
+                cost = cost_of(data, self.limit, self.look)
+            else:
+                self.look()
+                with long_work:
+                    cost = cost_of(data, self.limit, self.look)
+        except TooCostly as error:
+            self._end(self._exceeded(error.cost))
+        if self.used + cost > self.limit:
+            self.relieve(cost)
+        return cost, (self.look if len(data) >= _PIECES and cost > _DENSE * len(data) else None)
+
+    def add(self, cost: int) -> None:
+        """Count so many bytes more. Ends the run if there is no room for them."""
+        self.used += cost
+        if self.used > self.limit:
+            self.relieve(0)
+
+    def add_value(self, record: ToolCallRecord, value: Any, size: int) -> None:
+        """Count a call's value, which was encoded in so many bytes."""
+        cost = _PER_BYTE * size
+        if size > _GUESSED:
+            cost = min(cost, _size_of(value, cost))
+        record.charge += cost
+        self.add(cost)
+
+    def count_output(self, size: int) -> None:
+        """Have so many bytes counted for what was printed, and no more what was counted for it before."""
+        size, self._output = size - self._output, size
+        self.add(size)
+
+    def relieve(self, needed: int) -> None:
+        """Trim records, the oldest first, until there is room for ``needed`` bytes. Ends the run if there is none."""
+        calls = self._calls
+        for index in range(self._first, len(calls)):
+            if self.used + needed <= self.limit:
+                return
+            record = calls[index]
+            if record.outcome != "running":
+                self.used -= record.charge - CALL_COST if not record.trimmed else 0
+                record.trim()
+                self._first += index == self._first
+        if self.used + needed > self.limit:
+            self._end(self._exceeded(needed))
+
+    def _exceeded(self, needed: int) -> HostMemoryExceeded:
+        return HostMemoryExceeded(self.used + needed, self.limit)
+
+    def _end(self, error: BaseException) -> None:
+        self.stop.set(error)
+        raise StopRun(self.stop.reason or error)
+
+
+def _size_of(value: Any, otherwise: int) -> int:
+    """Return the bytes that a value takes, what is in it counted as often as it is there.
+
+    ``otherwise`` is returned for one of more parts than it is worth to look at.
+    """
+    level, size, count = [value], 0, 0
+    while level:
+        size += sum(map(sys.getsizeof, level)) + 8 * len(level)
+        inside = [item for item in level if type(item) in _CONTAINERS]
+        count += sum(map(len, inside))
+        if count > _MAX_LOOKED_AT:
+            return otherwise
+        level = get_referents(*inside) if inside else []
+    return size

@@ -1,0 +1,172 @@
+"""The count of what a run takes of the host's memory: what gives way, what cannot, and what it is that is counted."""
+
+import gc
+import sys
+import weakref
+from typing import Any
+
+import pytest
+
+from cloche.runtime.bridge.host_memory import HostMemory
+from cloche.runtime.bridge.run_state import RunState
+from cloche.runtime.errors import HostMemoryExceeded
+from cloche.runtime.limits import Limits
+from cloche.runtime.machine_api import StopRun, StopSignal
+from cloche.runtime.result import CALL_COST, OmittedError, ToolCallRecord, message_of
+from cloche.runtime.values import MalformedValue, encode
+from cloche.runtime.work import WorkEnded, current_work, long_work, look, take
+
+MIB = 1 << 20
+
+
+def memory_of(limit: int, *records: ToolCallRecord) -> HostMemory:
+    return HostMemory(limit, list(records), StopSignal())
+
+
+def record(charge: int, *, over: bool = True) -> ToolCallRecord:
+    made = ToolCallRecord("tool", ["kept"], {})
+    made.charge = CALL_COST + charge
+    if over:
+        made.end("returned", 0.0)
+    return made
+
+
+def test_the_oldest_records_give_way_and_calls_in_progress_do_not() -> None:
+    records = [record(MIB), record(MIB, over=False), record(MIB), record(MIB)]
+    memory = memory_of(4 * MIB + 10_000, *records)
+    for each in records:
+        memory.add(each.charge)
+    memory.relieve(MIB)
+    assert [each.trimmed for each in records] == [True, False, False, False]
+    memory.relieve(2 * MIB)
+    assert [each.trimmed for each in records] == [True, False, True, False]
+    with pytest.raises(StopRun) as caught:
+        memory.relieve(4 * MIB)
+    error = caught.value.reason
+    assert isinstance(error, HostMemoryExceeded)
+    assert error.limit == memory.limit < error.used
+    assert memory.stop.reason is error
+    assert "Limits(host_memory=...)" in str(error)
+    records[1].end("returned", 0.0)
+    memory.relieve(4 * MIB)
+    assert all(each.trimmed for each in records)
+    assert memory.used == 4 * CALL_COST
+
+
+def test_a_message_is_counted_by_what_it_takes_once_it_is_decoded() -> None:
+    memory = memory_of(64 * MIB)
+    text, lists = encode("x" * MIB), encode([[]] * 200_000)
+    assert memory.measure(text)[0] < 2 * MIB
+    assert memory.measure(lists)[0] > 200_000 * sys.getsizeof([])
+    with pytest.raises(StopRun) as caught:
+        memory.measure(encode([[]] * 2_000_000))
+    assert isinstance(caught.value.reason, HostMemoryExceeded)
+    with pytest.raises(MalformedValue):
+        memory_of(MIB).measure(lists[:-1])
+
+
+def test_work_on_a_message_ends_with_its_run() -> None:
+    memory = memory_of(64 * MIB)
+    data = encode([[]] * 200_000)
+    memory.stop.deadline = 0.0
+    for work in (memory.look, lambda: memory.take(1), lambda: memory.measure(data)):
+        with pytest.raises(WorkEnded):
+            work()
+    full = memory_of(1_000)
+    full.take(900)
+    with pytest.raises(WorkEnded):
+        full.take(900)
+    assert isinstance(full.stop.reason, HostMemoryExceeded)
+
+
+def test_what_is_looked_at_is_the_run_of_the_context() -> None:
+    look()
+    take(1 << 60)
+    memory = memory_of(MIB)
+    token = current_work.set(memory)
+    try:
+        look()
+        with pytest.raises(WorkEnded):
+            take(1 << 60)
+    finally:
+        current_work.reset(token)
+
+
+def test_long_work_leaves_the_process_as_it_was() -> None:
+    interval, collects = sys.getswitchinterval(), gc.isenabled()
+    with pytest.raises(KeyError), long_work:  # noqa: PT012
+        assert not gc.isenabled()
+        with long_work:
+            assert sys.getswitchinterval() < interval
+        assert not gc.isenabled()
+        raise KeyError
+    assert (sys.getswitchinterval(), gc.isenabled()) == (interval, collects)
+
+
+def test_output_is_counted_as_the_text_that_it_becomes() -> None:
+    run = RunState(Limits(output="8 MiB", host_memory="8 MiB"))
+    for _ in range(30):
+        run.write(1, b"x" * 100_000)
+    assert 5_900_000 <= run.memory.used <= 6_100_000
+    with pytest.raises(StopRun) as caught:
+        run.write(1, "\N{BELL}".encode() * 10_000)
+    assert isinstance(caught.value.reason, HostMemoryExceeded)
+
+
+class Large:
+    """Something that can be watched."""
+
+
+def failed(cause: BaseException | None, *args: Any) -> tuple[ToolCallRecord, "weakref.ref[Large]"]:
+    held = Large()
+    made = ToolCallRecord("tool", [held], {})
+
+    def tool(argument: Large) -> None:
+        kept = argument
+        raise ValueError(*args, kept if not args else "") from cause
+
+    try:
+        tool(held)
+    except ValueError as error:
+        made.fail(error)
+    made.end("raised", 0.0)
+    return made, weakref.ref(held)
+
+
+def test_a_failed_calls_record_keeps_nothing_alive_by_its_traceback() -> None:
+    made, held = failed(None, "short")
+    assert made.error is not None
+    lines = made.error.__traceback__
+    assert lines is not None
+    assert lines.tb_next is not None
+    assert not lines.tb_next.tb_frame.f_locals
+    assert held() is not None
+    del lines
+    made.trim()
+    gc.collect()
+    assert held() is None
+    assert isinstance(made.error, ValueError)
+    assert made.trimmed
+
+
+def test_an_error_that_holds_much_is_omitted_from_a_trimmed_record() -> None:
+    made, held = failed(TypeError("cause"))
+    made.trim()
+    gc.collect()
+    assert held() is None
+    assert isinstance(made.error, OmittedError)
+    assert made.error.type_name == "ValueError"
+    assert len(str(made.error)) < 2_000
+
+
+def test_an_error_that_spells_a_large_value_is_shown_in_short() -> None:
+    assert message_of(ValueError([1, 2])) == "[1, 2]"
+    assert message_of(KeyError("a")) == "'a'"
+    assert len(message_of(ValueError([[]] * 100_000))) < 1_000
+    assert len(message_of(ValueError({"a": [[1] * 100_000]}))) < 1_000
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert message_of(Mute()) == ""
