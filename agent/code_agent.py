@@ -13,7 +13,7 @@ from cloche.agent.base import MultiStepAgent, Tools
 from cloche.agent.errors import AgentSuspended, StepProblem
 from cloche.agent.events import CodeFinished, CodeStarted
 from cloche.agent.executor import PythonExecutor, SessionState
-from cloche.agent.guest import RECLAIM, Reclaimed, prepare_session
+from cloche.agent.guest import RECLAIM, Reclaimed, prepare_session, take_plain_calls
 from cloche.agent.keywords import CodeKeywords, GivenOptions
 from cloche.agent.loop.effects import CallFunction
 from cloche.agent.loop.loop import STOP, ask
@@ -91,6 +91,8 @@ class CodeAgent(MultiStepAgent):
         self._variables: dict[str, Any] = {}
         self._saved: Snapshot | None = None
         self._steps_by_run: dict[str, int] = {}
+        # Whether there are async tools, and whether the session knows how to call them plainly.
+        self._has_async = self._takes_plain_calls = False
         _warn_of_missing(wanted or (), sandbox or _sandbox)
 
     @property
@@ -98,6 +100,8 @@ class CodeAgent(MultiStepAgent):
         """The session its programs run in; made when first used. Its variables and files can be read and set."""
         if self._session is None:
             self._session = self._new_session()
+            if any(tool.is_async for tool in self.tools.values()):
+                self._take_plain_calls()
         return self._session
 
     @property
@@ -161,7 +165,7 @@ class CodeAgent(MultiStepAgent):
 
     def prompt_values(self) -> dict[str, Any]:
         """Return what the system prompt's template may use."""
-        specs = self.tools.specs()
+        self._has_async = any(spec.get("async") for spec in self.tools.specs())
         return {
             **super().prompt_values(),
             "imports": self.imports,
@@ -173,7 +177,7 @@ class CodeAgent(MultiStepAgent):
             "shown": self.settings.observation_limit,
             "tags": self.tags,
             "can_gather": self.imports is None or "asyncio" in self.imports,
-            "has_async": any(spec.get("async") for spec in specs),
+            "has_async": self._has_async,
         }
 
     def reset(self) -> None:
@@ -249,6 +253,8 @@ class CodeAgent(MultiStepAgent):
         return f"{text}\n{self.tags[1]}" if text.rfind(self.tags[0]) > text.rfind(self.tags[1]) else text
 
     def _execute(self, run: Run, step: ActionStep) -> Generator[Any, Any, None]:
+        if self._has_async and not self._takes_plain_calls:
+            yield CallFunction(self._take_plain_calls)
         yield run.emit(CodeStarted(step.code, **run.stamp))
         limits = self._limits_left(run)
         # The manager of a suspended agent would wait for days: such calls are refused instead.
@@ -315,7 +321,12 @@ class CodeAgent(MultiStepAgent):
         if not self._limits_given and hasattr(self, "limits"):
             self.limits = default_limits(manages=bool(self.managed_agents))
 
+    def _take_plain_calls(self) -> None:
+        take_plain_calls(self.session)
+        self._takes_plain_calls = True
+
     def _drop_session(self) -> None:
+        self._takes_plain_calls = False
         self._saved = None
         session, self._session = self._session, None
         if session is not None:

@@ -8,16 +8,25 @@ from typing import Any, Self
 
 from cloche.runtime.session.session import Session
 
-__all__ = ["RECLAIM", "Reclaimed", "prepare_session", "setup_text"]
+__all__ = ["RECLAIM", "Reclaimed", "prepare_session", "setup_text", "take_plain_calls"]
 
 RECLAIM = "_reclaim_tools()"
 """Gives the names of tools back to the tools; :class:`Reclaimed` reads what comes of it."""
 
 
-@functools.cache
 def setup_text() -> str:
     """Return the program that a new session runs first; it wants ``_allowed_imports`` to be set."""
-    return files("cloche.agent.guest").joinpath("setup.py").read_text(encoding="utf-8")
+    return _program("setup.py")
+
+
+@functools.cache
+def _program(name: str) -> str:
+    return files("cloche.agent.guest").joinpath(name).read_text(encoding="utf-8")
+
+
+def take_plain_calls(session: Session) -> None:
+    """Have async tools be callable without ``await`` in a session. Not part of the set-up: most sessions have none."""
+    session.run(_program("waiting.py")).unwrap()
 
 
 def prepare_session(session: Session, imports: Iterable[str] | None) -> Session:

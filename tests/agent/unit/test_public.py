@@ -82,7 +82,7 @@ MODULES = sorted(
     found.name
     for found in pkgutil.walk_packages(cloche.agent.__path__, "cloche.agent.")
     # Run in the guest, and nowhere else.
-    if found.name != "cloche.agent.guest.setup"
+    if found.name not in ("cloche.agent.guest.setup", "cloche.agent.guest.waiting")
 )
 
 

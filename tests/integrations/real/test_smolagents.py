@@ -125,3 +125,35 @@ def test_a_last_value_that_cannot_leave_is_no_error() -> None:
     output = executor("print('ran')\nlambda: 1")
     assert (output.output, output.logs, output.is_final_answer) == (None, "ran\n", False)
     executor.cleanup()
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        "shout = shout('hi')",
+        "final_answer = shout = 3",
+        "def shout(text):\n    return 'mine'",
+        "def final_answer(answer):\n    return 'mine'",
+        "class shout: pass",
+        "del shout, final_answer",
+        "for shout in range(3): pass",
+        "import math as final_answer",
+        "globals()['shout'] = None",
+        "import builtins\nbuiltins.shout = builtins.final_answer = None",
+        "globals().clear()",
+    ],
+)
+def test_names_of_tools_cannot_be_erased(taken: str) -> None:
+    one = agent(taken, "final_answer(shout('still here'))")
+    assert one.run("t") == "STILL HERE"
+
+
+def test_a_name_that_was_taken_is_given_back_and_said_so() -> None:
+    one = agent("shout = shout('hi')\nprint(shout)", "final_answer(shout('b'))")
+    assert one.run("t") == "B"
+    assert "'shout' is one of your functions" in one.memory.steps[1].observations
+
+
+def test_a_name_taken_by_a_variable_of_the_run_is_the_tool_again_after_it() -> None:
+    one = agent("print(1)", "final_answer(shout('c'))")
+    assert one.run("t", additional_args={"shout": "a variable"}) == "C"
