@@ -4,7 +4,7 @@ from dataclasses import fields
 import pytest
 
 from cloche.cli.flags import add_limit_flags, limit_value, limits_from
-from cloche.runtime.limits import Limits
+from cloche.runtime.limits import LIMITS, Limits
 
 
 def parsed(*words: str) -> Limits:
@@ -20,7 +20,8 @@ def test_without_flags_the_limits_are_the_defaults() -> None:
 def test_every_limit_has_a_flag() -> None:
     for field in fields(Limits):
         flag = f"--{field.name.replace('_', '-')}"
-        assert getattr(parsed(flag, "70"), field.name) == 70 if field.name != "memory" else True
+        minimum = LIMITS[field.name].minimum
+        assert getattr(parsed(flag, str(minimum + 70)), field.name) == minimum + 70
     assert parsed("--memory", "2000000").memory == 2_000_000
 
 
