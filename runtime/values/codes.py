@@ -68,6 +68,8 @@ PATH: Final = 10
 ARRAY: Final = 11
 NUMBER: Final = 12
 """A numpy scalar."""
+ZONE: Final = 13
+"""A time zone alone, of a fixed offset."""
 
 TUPLE: Final = 32
 SET: Final = 33

@@ -32,6 +32,7 @@ UNKEYED: Final[dict[int, Reader]] = {
     codes.FRACTION: scalars.read_fraction,
     codes.COMPLEX: scalars.read_complex,
     codes.UUID: scalars.read_uuid,
+    codes.ZONE: times.read_zone,
 }
 """Values whose hash is plain arithmetic (modulo 2**61 - 1), so that a sender can make any number of them collide."""
 

@@ -6,7 +6,7 @@ cannot show one value here and another elsewhere.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -74,6 +74,9 @@ def _refusal(value: object) -> UnserializableError:
 _HINTS: Final = {
     "generator": ": make it a list first",
     "range": ": make it a list first",
+    "deque": ": make it a list first",
+    "array": ": make it a list first",
+    "ZoneInfo": ": send its key, str(zone)",
     "dict_keys": ": make it a list first",
     "dict_values": ": make it a list first",
     "dict_items": ": make it a list first",
@@ -150,6 +153,7 @@ _REDUCERS: Final[dict[type, Callable[[Any], Any]]] = {
     date: _leaf(codes.DATE, times.write_date),
     time: _leaf(codes.TIME, times.write_time),
     timedelta: _leaf(codes.TIMEDELTA, times.write_timedelta),
+    timezone: _leaf(codes.ZONE, times.write_zone),
     UUID: _leaf(codes.UUID, scalars.write_uuid),
     PurePath: _leaf(codes.PATH, scalars.write_path),
     Enum: lambda value: reduced(object.__getattribute__(value, "_value_")),

@@ -73,6 +73,18 @@ def read_timedelta(data: bytes) -> timedelta:
     return timedelta(days, seconds, microseconds)
 
 
+def write_zone(value: timezone) -> bytes:
+    """The offset, and the name if it has one of its own."""
+    return _write_zone(value, timezone.utcoffset(value, None))
+
+
+def read_zone(data: bytes) -> tzinfo:
+    """The time zone of a fixed offset."""
+    if data[:1] != _FIXED:
+        raise ValueError("a time zone of no fixed offset")
+    return _fixed(_OFFSET.unpack_from(data, 1)[0], data[1 + _OFFSET.size :].decode())
+
+
 def _write_zone(zone: tzinfo | None, offset: timedelta | None) -> bytes:
     if zone is None:
         return _NAIVE

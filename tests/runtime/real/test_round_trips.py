@@ -51,6 +51,7 @@ scalars = (
     | st.times()
     | st.datetimes()
     | st.timedeltas()
+    | st.just(timezone(timedelta(hours=-3), "BRT"))
     | st.uuids()
 )
 keys = st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.binary(max_size=9) | st.dates() | st.uuids()
@@ -155,6 +156,9 @@ def test_a_value_made_in_the_guest(session: Session, code: str) -> None:
         ("[lambda: 1]", "result[0]"),
         ("object()", "result: cannot send a 'object'"),
         ("(i for i in [])", "make it a list first"),
+        ("__import__('collections').deque([1])", "make it a list first"),
+        ("__import__('array').array('i', [1])", "make it a list first"),
+        ("__import__('zoneinfo').ZoneInfo('Europe/Oslo')", "send its key"),
         ("import sys; sys", "module"),
         ("x = []; x.append(x); x", "contains itself"),
         ("x = {}; x['a'] = {'b': x}; x", "result['a']['b']"),

@@ -149,6 +149,7 @@ LEAVES = {
     codes.TIMEDELTA: [b"", b"\x7f" * 12],
     codes.UUID: [b"", b"\0" * 15, b"\0" * 17],
     codes.PATH: [b"\xff", b"a" * 65_537],
+    codes.ZONE: [b"", *BROKEN_ZONES, b"z" + b"\0" * 8 + b"Europe/Oslo", b"kEurope/Oslo", b"f" + b"\x7f" * 9],
 }  # fmt: skip
 
 

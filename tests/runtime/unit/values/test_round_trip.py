@@ -38,6 +38,7 @@ SCALARS: st.SearchStrategy[Any] = (
     | st.dates()
     | st.times(timezones=st.none() | _FIXED_ZONES)
     | st.timedeltas()
+    | _FIXED_ZONES
     | st.uuids()
     | PATHS
 )
