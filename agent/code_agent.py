@@ -34,7 +34,7 @@ from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session.session import Outcome, Session, Suspended
 from cloche.runtime.snapshots.snapshot import Snapshot
-from cloche.runtime.values.encode import encode
+from cloche.runtime.values import encode
 
 __all__ = ["CodeAgent", "MakeSandbox"]
 

@@ -57,6 +57,12 @@ def tool_call(tracer: Tracer) -> Journey:
         return _least(lambda: _one_more_call(tracer, session))
 
 
+def frequent_tool_call(tracer: Tracer) -> Journey:
+    """The same in a session whose runs make many: they are performed on a thread that may block, tools and all."""
+    with Sandbox(tools=[add]).session() as session:
+        return _least(lambda: _one_more_call(tracer, session, before=6))
+
+
 def quick_tool_call(tracer: Tracer) -> Journey:
     """The same of a tool that promises not to block, and is called on the run's own thread."""
     with Sandbox(tools=[tool(name="add", blocking=False)(plain_add)]).session() as session:
@@ -107,17 +113,19 @@ class Ceiling(NamedTuple):
 CEILINGS = {
     "run": Ceiling(18, 70),
     "run with tools": Ceiling(18, 71),
-    "tool call": Ceiling(12, 45),  # 9 modules; how often a thread looks differs by a few calls
-    "quick tool call": Ceiling(10, 24),  # 9 modules
+    "tool call": Ceiling(11, 45),  # 9, and two for handing it over; how often a thread looks differs by a few calls
+    "frequent tool call": Ceiling(9, 25),
+    "quick tool call": Ceiling(9, 25),
     "snapshot": Ceiling(16, 230),
     "restore": Ceiling(18, 110),
-    "agent step": Ceiling(45, 560),
-    "agent run": Ceiling(58, 1_390),
+    "agent step": Ceiling(45, 580),
+    "agent run": Ceiling(59, 1_390),
 }
 JOURNEYS: dict[str, Callable[[Tracer], Journey]] = {
     "run": run,
     "run with tools": run_with_tools,
     "tool call": tool_call,
+    "frequent tool call": frequent_tool_call,
     "quick tool call": quick_tool_call,
     "snapshot": snapshot,
     "restore": restore,
@@ -155,9 +163,9 @@ def _least(once: Callable[[], Journey]) -> Journey:
     return min((once() for _ in range(_ROUNDS)), key=lambda journey: (len(journey.modules), journey.functions))
 
 
-def _one_more_call(tracer: Tracer, session: Session) -> Journey:
-    once = tracer.journey(lambda: session.run("add(1)"))
-    return tracer.journey(lambda: session.run("add(1)\nadd(1)")).beyond(once)
+def _one_more_call(tracer: Tracer, session: Session, before: int = 1) -> Journey:
+    fewer = tracer.journey(lambda: session.run("add(1)\n" * before))
+    return tracer.journey(lambda: session.run("add(1)\n" * (before + 1))).beyond(fewer)
 
 
 def _agent_run(tracer: Tracer, steps: int) -> Journey:

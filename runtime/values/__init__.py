@@ -4,9 +4,8 @@
 str, bytes, list, dict) are msgpack's own; everything else travels under the extension codes of `codes`.
 """
 
+from .codec import decode, encode, encode_after
 from .codes import Look, MalformedValue, UnserializableError, ValueCodecError, ValueTooLarge
-from .decode import decode
-from .encode import encode, encode_after
 
 __all__ = [
     "Look",

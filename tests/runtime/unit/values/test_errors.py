@@ -89,7 +89,7 @@ def test_shared_parts_that_expand_beyond_all_bounds(
     wrap: Any, limit: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The bound without a limit is the same count, only larger: sixteen million records take 20 seconds to refuse.
-    monkeypatch.setattr(import_module("cloche.runtime.values.encode"), "_MAX_ITEMS", 1 << 19)
+    monkeypatch.setattr(import_module("cloche.runtime.values.codec"), "_MAX_ITEMS", 1 << 19)
     with pytest.raises(ValueTooLarge):
         encode(nested(60, wrap), limit=limit)
 

@@ -1,19 +1,15 @@
-"""Bytes to a Python value. The bytes may be anyone's: all that can go wrong ends in MalformedValue.
+"""Messages that hold more than plain values, read by hooks: what marks say is built, what is hashed is checked first.
 
-Messages of plain values take one call of msgpack's parser. Those that hold more are read by the guarded decoder:
-the parser gives it each array, map and extension, innermost first. Marked arrays become what their mark says;
-everything that goes into a dict or set is checked first.
+The parser gives the decoder each array, map and extension, innermost first.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from . import arrays, codes, scalars, times
-from .checks import PIECE, Pieces, is_too_deep, may_hold_timestamp
-from .codes import MAX_DEPTH, Look, MalformedValue, Timestamp, Unpacker, unpackb
-from .records import build_exception, build_record, is_known, type_name, type_of
+from .codes import MalformedValue, Timestamp
+from .records import build_exception, build_record, is_known, type_of
 
 Reader = Callable[[bytes], Any]
 
@@ -74,7 +70,7 @@ class _Mark:
 _MARKS: Final = {code: _Mark(code) for code in codes.MARKS}
 
 
-class _GuardedDecoder:
+class GuardedDecoder:
     """The hooks of one message. `room`: bytes that arrays may take as lists; `typed`: records as dataclasses."""
 
     def __init__(self, *, typed: bool, room: int) -> None:
@@ -175,108 +171,3 @@ class _GuardedDecoder:
         if self._room < 0:
             raise MalformedValue("an array that is too large as lists")
         return arrays.read_lists(data)
-
-
-Records = Literal["dict", "typed"]
-
-_DEFAULT_RECORDS: Final[Records] = "typed" if __name__.startswith("cloche_guest.") else "dict"
-"""This package is installed twice, once for each end."""
-
-
-_DEFAULT_BUDGET: Final = 512 << 20
-_MAX_PER_BYTE: Final = 128
-"""Decoded bytes per byte of message, at most: a map of one entry in a map of one entry is 264 bytes from 2."""
-
-_MEASURES: Final = sys.platform != "wasi"
-"""In the guest, memory is limited anyway."""
-
-
-def decode(
-    data: bytes | memoryview,
-    *,
-    records: Records = _DEFAULT_RECORDS,
-    budget: int = _DEFAULT_BUDGET,
-    measured: bool = False,
-    look: Look | None = None,
-) -> Any:
-    """The value that `data` holds.
-
-    `records` says how dataclasses and models arrive: "dict" (the host's default) as plain dicts, "typed" (the guest's)
-    as instances of a dataclass made for their type name and fields. `budget` bounds the bytes of memory that the value
-    may take; one that is `measured` was cleared by `cost_of`, and the budget is for arrays alone. A message with a
-    `look` is decoded piece by piece: it is called in between, and ends the work by raising what is no Exception.
-    Where a map without special keys repeats a key, the last one counts. Raises MalformedValue, and nothing else, for
-    whatever is wrong.
-    """
-    try:
-        if type(data) is not bytes:
-            data = memoryview(data).tobytes()
-        if len(data) > MAX_DEPTH and not measured:
-            _check_bulk(data, budget)
-        if 255 in data and may_hold_timestamp(data):
-            return _decode_guarded(data, records, budget, look)
-        return _unpack(data, look, ext_hook=_on_plain_extension)
-    except _NeedsGuard:
-        return _second_pass(data, records, budget, look)
-    except Exception as error:
-        raise _malformed(error) from None
-
-
-class _NeedsGuard(Exception):
-    """The message holds an extension that the first, quick pass does not read."""
-
-
-def _on_plain_extension(code: int, data: bytes) -> Any:
-    reader = KEYED.get(code)
-    if reader is not None:
-        return reader(data)
-    if code == codes.ARRAY and arrays.loaded() is not None:
-        return arrays.read_array(data)
-    raise _NeedsGuard
-
-
-def _check_bulk(data: bytes, budget: int) -> None:
-    """What a message too long to be harmless must pass before it is parsed; half of the budget is for arrays."""
-    if _MEASURES and len(data) * _MAX_PER_BYTE > budget // 2:
-        from .cost import cost_of
-
-        cost_of(data, budget // 2, int)
-    elif is_too_deep(data):
-        raise MalformedValue(f"nested more than {MAX_DEPTH} levels deep")
-
-
-def _second_pass(data: bytes | memoryview, records: Records, budget: int, look: Look | None) -> Any:
-    try:
-        return _decode_guarded(data, records, budget, look)
-    except Exception as error:
-        raise _malformed(error) from None
-
-
-def _decode_guarded(data: bytes | memoryview, records: Records, budget: int, look: Look | None) -> Any:
-    guarded = _GuardedDecoder(typed=records == "typed", room=budget // 2)
-    value = _unpack(
-        data,
-        look,
-        ext_hook=guarded.on_extension,
-        list_hook=guarded.on_array,
-        object_pairs_hook=guarded.on_map,
-    )
-    return guarded.finish(value)
-
-
-def _unpack(data: bytes | memoryview, look: Look | None, **hooks: Any) -> Any:
-    if look is None:
-        return unpackb(data, strict_map_key=False, unicode_errors="surrogatepass", **hooks)
-    options: dict[str, Any] = {"read_size": PIECE, "max_buffer_size": len(data)}
-    parser = Unpacker(Pieces(data, look), strict_map_key=False, unicode_errors="surrogatepass", **options, **hooks)
-    value = parser.unpack()
-    if parser.tell() != len(data):
-        raise MalformedValue("not a value: there is more behind it")
-    return value
-
-
-def _malformed(error: Exception) -> MalformedValue:
-    """The cause in words; nothing of the message itself, which may be large or hostile."""
-    if isinstance(error, MalformedValue):
-        return error
-    return MalformedValue(f"not a value: {type_name(type(error))}: {str(error)[:200]}")

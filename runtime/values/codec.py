@@ -1,65 +1,31 @@
-"""A Python value to bytes: one call of msgpack's packer, with a hook for what it does not know."""
+"""A Python value to bytes and back: one call of msgpack's packer or parser, with hooks for what these do not know.
 
-from collections.abc import Collection
-from gc import get_referents
-from typing import Any, Final
+The bytes to decode may be anyone's: all that can go wrong ends in MalformedValue.
+"""
 
-from .checks import is_too_deep
-from .codes import MAX_DEPTH, Look, Packer, SizeExceeded, UnserializableError, ValueCodecError, ValueTooLarge
+import sys
+from typing import Any, Final, Literal
+
+from . import arrays, codes
+from .checks import PIECE, Pieces, count_items, is_too_deep, may_hold_timestamp
+from .codes import (
+    MAX_DEPTH,
+    Look,
+    MalformedValue,
+    Packer,
+    SizeExceeded,
+    Unpacker,
+    UnserializableError,
+    ValueCodecError,
+    ValueTooLarge,
+    unpackb,
+)
+from .guarded import KEYED, GuardedDecoder
 from .locate import locate
 from .records import type_name, type_of
 from .reduce import is_unhashable, reduce
 
-_CONTAINERS: Final = frozenset((list, dict, tuple, set, frozenset))
-
-
 _BETWEEN_LOOKS: Final = 256
-_FEW: Final = 16
-_LEVELS: Final = 4
-
-
-def count_items(value: object, room: int, look: Look | None = None) -> int:
-    """The items in exact lists, dicts, tuples and sets, all levels; each takes a byte or more on the wire.
-
-    0 for a value of a few dozen. Raises SizeExceeded above `room` items and UnserializableError below MAX_DEPTH levels
-    (so for every cycle).
-    """
-    few = get_referents(value)
-    for _ in range(_LEVELS):  # most messages are small and flat: looked through here in a few hundred nanoseconds
-        if not few:
-            return 0
-        if len(few) > _FEW:
-            break
-        few = get_referents(*few)
-    return _count_by_level(value, room, look)
-
-
-def _count_by_level(value: object, room: int, look: Look | None) -> int:
-    level: list[Collection[Any]] = [value] if type(value) in _CONTAINERS else []  # type: ignore[list-item]
-    items = 0
-    for _ in range(MAX_DEPTH + 1):
-        if not level:
-            return items
-        items += sum(map(len, level))
-        if items > room:
-            raise SizeExceeded(f"more than {room:,} bytes")
-        level = _containers_in(get_referents(*level), look)
-    raise UnserializableError(f"nested more than {MAX_DEPTH} levels deep, or inside itself")
-
-
-def _containers_in(items: list[Any], look: Look | None) -> list[Collection[Any]]:
-    found: list[Collection[Any]] = []
-    for start in range(0, len(items), _AT_ONCE):
-        if look is not None and len(items) > _AT_ONCE:
-            look()
-        some = items[start : start + _AT_ONCE]
-        # As a rule there are none, which is found out four times as fast as by going through them.
-        if not _CONTAINERS.isdisjoint(map(type, some)):
-            found += [item for item in some if type(item) in _CONTAINERS]
-    return found
-
-
-_AT_ONCE: Final = 65_536
 _MAX_ITEMS: Final = 1 << 24
 """Items in one value where the caller gives no limit."""
 
@@ -210,3 +176,108 @@ def _without_path(where: str, error: Exception) -> ValueCodecError:
     if isinstance(error, ValueCodecError):
         return type(error)(f"{where}: {error}")
     return UnserializableError(f"{where}: cannot be written: {type_name(type(error))}: {error}", path=where)
+
+
+Records = Literal["dict", "typed"]
+
+_DEFAULT_RECORDS: Final[Records] = "typed" if __name__.startswith("cloche_guest.") else "dict"
+"""This package is installed twice, once for each end."""
+
+
+_DEFAULT_BUDGET: Final = 512 << 20
+_MAX_PER_BYTE: Final = 128
+"""Decoded bytes per byte of message, at most: a map of one entry in a map of one entry is 264 bytes from 2."""
+
+_MEASURES: Final = sys.platform != "wasi"
+"""In the guest, memory is limited anyway."""
+
+
+def decode(
+    data: bytes | memoryview,
+    *,
+    records: Records = _DEFAULT_RECORDS,
+    budget: int = _DEFAULT_BUDGET,
+    measured: bool = False,
+    look: Look | None = None,
+) -> Any:
+    """The value that `data` holds.
+
+    `records` says how dataclasses and models arrive: "dict" (the host's default) as plain dicts, "typed" (the guest's)
+    as instances of a dataclass made for their type name and fields. `budget` bounds the bytes of memory that the value
+    may take; one that is `measured` was cleared by `cost_of`, and the budget is for arrays alone. A message with a
+    `look` is decoded piece by piece: it is called in between, and ends the work by raising what is no Exception.
+    Where a map without special keys repeats a key, the last one counts. Raises MalformedValue, and nothing else, for
+    whatever is wrong.
+    """
+    try:
+        if type(data) is not bytes:
+            data = memoryview(data).tobytes()
+        if len(data) > MAX_DEPTH and not measured:
+            _check_bulk(data, budget)
+        if 255 in data and may_hold_timestamp(data):
+            return _decode_guarded(data, records, budget, look)
+        return _unpack(data, look, ext_hook=_on_plain_extension)
+    except _NeedsGuard:
+        return _second_pass(data, records, budget, look)
+    except Exception as error:
+        raise _malformed(error) from None
+
+
+class _NeedsGuard(Exception):
+    """The message holds an extension that the first, quick pass does not read."""
+
+
+def _on_plain_extension(code: int, data: bytes) -> Any:
+    reader = KEYED.get(code)
+    if reader is not None:
+        return reader(data)
+    if code == codes.ARRAY and arrays.loaded() is not None:
+        return arrays.read_array(data)
+    raise _NeedsGuard
+
+
+def _check_bulk(data: bytes, budget: int) -> None:
+    """What a message too long to be harmless must pass before it is parsed; half of the budget is for arrays."""
+    if _MEASURES and len(data) * _MAX_PER_BYTE > budget // 2:
+        from .cost import cost_of
+
+        cost_of(data, budget // 2, int)
+    elif is_too_deep(data):
+        raise MalformedValue(f"nested more than {MAX_DEPTH} levels deep")
+
+
+def _second_pass(data: bytes | memoryview, records: Records, budget: int, look: Look | None) -> Any:
+    try:
+        return _decode_guarded(data, records, budget, look)
+    except Exception as error:
+        raise _malformed(error) from None
+
+
+def _decode_guarded(data: bytes | memoryview, records: Records, budget: int, look: Look | None) -> Any:
+    guarded = GuardedDecoder(typed=records == "typed", room=budget // 2)
+    value = _unpack(
+        data,
+        look,
+        ext_hook=guarded.on_extension,
+        list_hook=guarded.on_array,
+        object_pairs_hook=guarded.on_map,
+    )
+    return guarded.finish(value)
+
+
+def _unpack(data: bytes | memoryview, look: Look | None, **hooks: Any) -> Any:
+    if look is None:
+        return unpackb(data, strict_map_key=False, unicode_errors="surrogatepass", **hooks)
+    options: dict[str, Any] = {"read_size": PIECE, "max_buffer_size": len(data)}
+    parser = Unpacker(Pieces(data, look), strict_map_key=False, unicode_errors="surrogatepass", **options, **hooks)
+    value = parser.unpack()
+    if parser.tell() != len(data):
+        raise MalformedValue("not a value: there is more behind it")
+    return value
+
+
+def _malformed(error: Exception) -> MalformedValue:
+    """The cause in words; nothing of the message itself, which may be large or hostile."""
+    if isinstance(error, MalformedValue):
+        return error
+    return MalformedValue(f"not a value: {type_name(type(error))}: {str(error)[:200]}")
