@@ -59,9 +59,19 @@ class PromptTemplates:
         return cls(**texts) if over is None else replace(over, **texts)  # type: ignore[return-value]
 
     def save(self, path: str | Path) -> None:
-        """Write the templates to a YAML file that :meth:`load` reads."""
+        """Write the templates to a YAML file that :meth:`load` reads, as blocks of lines; the folder must exist."""
         yaml = _extra("yaml")
-        Path(path).write_text(yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+        class Dumper(yaml.SafeDumper):  # type: ignore[misc,name-defined]
+            """Writes texts as blocks, line by line, for people who change them."""
+
+        def block(dumper: Any, text: str) -> Any:
+            style = "|" if "\n" in text else None
+            return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+        Dumper.add_representer(str, block)
+        text = yaml.dump(self.as_dict(), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1_000)
+        Path(path).write_text(text, encoding="utf-8")
 
     def as_dict(self) -> dict[str, str]:
         """Return the templates by name."""

@@ -136,12 +136,15 @@ def hub_errors(source: str) -> Generator[None, None, None]:
         yield
     except HubError:
         raise
-    except (OSError, ValueError, _httpx_error()) as error:
+    except Exception as error:
+        if not isinstance(error, OSError | ValueError) and not _is_http_error(error):
+            raise
         raise HubError(source, _reason(error)) from error
 
 
-def _httpx_error() -> Any:
-    return need("httpx", "hub").HTTPError
+def _is_http_error(error: Exception) -> bool:
+    # By name: of httpx and its successors, each huggingface_hub has the one that it was made for.
+    return any(base.__name__ == "HTTPError" for base in type(error).__mro__)
 
 
 def _reason(error: BaseException) -> str:

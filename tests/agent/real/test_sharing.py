@@ -1,5 +1,6 @@
 """Agents from the Hub that work: their code in the guest, their tools here."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ pytest.importorskip("huggingface_hub")
 
 from cloche import Sandbox
 from cloche.agent import CodeAgent, ModelUnavailable, MultiStepAgent, ScriptedModel
-from cloche.host_tools import tool
+from cloche.host_tools import HubError, tool
 from cloche.host_tools.external import SealedTool
 
 FIRST = "<code>\nx = triple(7)\n</code>"
@@ -20,6 +21,15 @@ THEN = "<code>\nfinal_answer(x + triple(7))\n</code>"
 def triple(x: int) -> int:
     """Triple a number."""
     return 3 * x
+
+
+def test_without_a_hub_pushing_is_a_hub_error_of_one_line(at: Any) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nowhere = {**at, "endpoint": f"http://127.0.0.1:{free.getsockname()[1]}"}
+    with CodeAgent([triple], ScriptedModel([])) as agent, pytest.raises(HubError, match="me/agent: ") as caught:
+        agent.push_to_hub("me/agent", **nowhere)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_pulled_agent_works_with_the_tools_that_came_along(at: Any) -> None:

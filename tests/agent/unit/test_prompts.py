@@ -149,6 +149,10 @@ def test_a_plan_does_not_list_again_what_the_prompt_has() -> None:
 def test_saved_prompts_are_read_back(tmp_path: Path) -> None:
     prompts = load_prompts("code", None)
     prompts.save(tmp_path / "prompts.yaml")
+    # For people who change it: lines as they are, and not one text with \\n in it.
+    assert "system: |-\n  You solve tasks" in (tmp_path / "prompts.yaml").read_text(encoding="utf-8").replace(
+        "|\n", "|-\n"
+    )
     assert PromptTemplates.load(tmp_path / "prompts.yaml") == prompts
 
 
