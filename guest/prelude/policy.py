@@ -2,10 +2,12 @@
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NoReturn
 
+from cloche_guest import state
 from cloche_guest.calls import twin_of
 from cloche_guest.loop import BridgeLoop
 from cloche_guest.main_task import run_main
@@ -22,6 +24,7 @@ class BridgePolicy(asyncio.AbstractEventLoopPolicy):  # pyright: ignore[reportGe
 
     def __init__(self) -> None:
         self._current: asyncio.AbstractEventLoop | None = None
+        self._unset_by: str | None = None
         self._session = BridgeLoop()
 
     def session_loop(self) -> BridgeLoop:
@@ -31,14 +34,16 @@ class BridgePolicy(asyncio.AbstractEventLoopPolicy):  # pyright: ignore[reportGe
         return self._session
 
     def get_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop set last if it is open, else the session's."""
+        """Return the loop set last if it is open, else the session's; RuntimeError where this program set None."""
+        if self._unset_by is not None and self._unset_by == state.current.latest:
+            raise RuntimeError(f"There is no current event loop in thread {threading.current_thread().name!r}.")
         if self._current is not None and not self._current.is_closed():
             return self._current
         return self.session_loop()
 
     def set_event_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Set the loop to return; None for the session's."""
-        self._current = loop
+        """Set the loop to return; None for none until the program ends, as ``asyncio.run`` does at its end."""
+        self._current, self._unset_by = loop, state.current.latest if loop is None else None
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return a new :class:`BridgeLoop`."""

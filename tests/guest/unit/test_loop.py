@@ -258,3 +258,14 @@ def test_call_ids_are_never_used_twice(guest: "Guest", host: "FakeHost") -> None
         assert guest.run(f"await fetch({turn})") == [turn]
     starts = [frame[1] for frame in host.frames if frame[0] == START]
     assert len(set(starts)) == 3
+
+
+@pytest.mark.usefixtures("fetch")
+def test_there_is_no_loop_where_the_program_set_none(guest: "Guest") -> None:
+    for unset in ("asyncio.set_event_loop(None)", "asyncio.run(fetch(1))"):
+        error = guest.fail(f"{unset}\nasyncio.get_event_loop()")
+        assert (error["type"], error["message"]) == (
+            "RuntimeError",
+            "There is no current event loop in thread 'MainThread'.",
+        )
+        assert guest.run("asyncio.get_event_loop().run_until_complete(fetch(1))") == [1]
