@@ -63,25 +63,33 @@ def _set_up() -> None:
         # Only these two go back to the host; what a program changed of the others does not matter there.
         made.__dataclass_fields__ = {key: made.__dataclass_fields__[key] for key in ("handle", "kind")}
         if name == "HostImage":
-            made.size, made.save = property(lambda self: (self.width, self.height)), saved
-            made.__bytes__ = lambda self: bytes(self.data)
+            made.size, made.save, made.__bytes__ = property(size), saved, content
         made.__getattr__ = absent
         return made
+
+    def size(self: Any) -> tuple[int, int]:
+        return (self.width, self.height)
+
+    def content(self: Any) -> bytes:
+        return bytes(self.data)
 
     def saved(self: Any, path: Any, format: str = "PNG") -> None:
         with open(path, "wb") as file:
             file.write(self.data)
 
+    def object_text(self: Any) -> str:
+        return f"<{self.kind} {self.handle}: pass it to a function>"
+
+    def image_text(self: Any) -> str:
+        return f"<image {self.handle} {self.width}x{self.height}>"
+
     def absent(self: Any, name: str) -> Any:
         raise AttributeError(f"a {self.kind} of the host has no {name!r} here: pass it to a function that takes it")
 
     hosts = {"HostObject": ("handle", "kind"), "HostImage": ("handle", "kind", "width", "height", "data")}
-    hosts_repr: dict[str, Any] = {
-        "HostObject": lambda self: f"<{self.kind} {self.handle}: pass it to a function>",
-        "HostImage": lambda self: f"<image {self.handle} {self.width}x{self.height}>",
-    }
-    remember = vars(records)["_remember"]
-    vars(records)["_remember"] = remembered
+    hosts_repr = {"HostObject": object_text, "HostImage": image_text}
+    shapes: Any = records
+    remember, shapes._remember = shapes._remember, remembered
     allowed = variables.pop("_allowed_imports")
     variables["final_answer"] = final
     # Among the builtins a program does not come across it, nor takes its name by chance.

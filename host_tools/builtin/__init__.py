@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from cloche.runtime._imports import lazy_names
 
 if TYPE_CHECKING:
+    from cloche.host_tools.builtin.browser import WebBrowser
     from cloche.host_tools.builtin.files import SharedFiles
     from cloche.host_tools.builtin.named import (
         DuckDuckGoSearchTool,
@@ -39,12 +40,14 @@ __all__ = [
     "SqlQuery",
     "UserInputTool",
     "VisitWebpageTool",
+    "WebBrowser",
     "WebSearch",
     "WebSearchTool",
     "WikipediaSearchTool",
 ]
 
 _HOMES = {
+    "browser": ("WebBrowser",),
     "files": ("SharedFiles",),
     "named": (
         "DuckDuckGoSearchTool",
