@@ -58,8 +58,10 @@ class Conformance:
     def add(self, module: ModuleOutcome) -> None:
         """Take in what became of a module's tests."""
         package = module.name.removeprefix("test.").partition(".")[0]
-        self.tests += [(package, judged) for judged in judge(module)]
-        self.crashed += sum(kind == "crashed" for kind, _ in module.tests.values())
+        judged = list(judge(module))
+        self.tests += [(package, each) for each in judged]
+        failed = [each.name for each in judged if each.verdict in ("explained", "unexplained")]
+        self.crashed += sum(module.tests[name][0] == "crashed" for name in failed)
 
     def unexplained(self) -> list[str]:
         """Return, as text, each test and each program that differs for no reason that is known."""
