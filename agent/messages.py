@@ -105,6 +105,9 @@ class Message(BaseModel):
     @property
     def text(self) -> str:
         """All its text."""
+        if len(self.content) == 1 and isinstance(self.content[0], Text):
+            # Nearly every message, and each is read several times in a step.
+            return self.content[0].text
         return "\n".join(part.text for part in self.content if isinstance(part, Text))
 
 
