@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 __all__ = ["CLASSES", "Attack"]
 
-_ESCAPES = "tests/runtime/real/test_escapes.py"
-_FRAMES = "tests/runtime/real/test_forged_frames.py"
-_HOSTILE = "tests/runtime/real/test_hostile.py"
+_ESCAPES = "tests/hostile/test_escapes.py"
+_FRAMES = "tests/hostile/test_forged_frames.py"
+_HOSTILE = "tests/hostile/test_bombs.py"
 _LIMITS = "tests/runtime/real/test_limits.py"
 _TOOLS = "tests/runtime/real/test_tools.py"
 _RECYCLING = "tests/runtime/real/test_recycling.py"

@@ -3,6 +3,8 @@
 from types import TracebackType
 from typing import Any, Self
 
+from tests.hostile.harness import Attacked, attack
+
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
@@ -31,7 +33,9 @@ _EXPECTED = ({"list": [1, 2, 3]}, True, 1, "mine", "content", ["kept.txt"], 1000
 
 
 class Street:
-    """A session that misbehaves, and its neighbour in the same sandbox."""
+    """A session that misbehaves, and its neighbour in the same sandbox; ``attacked`` is what that cost the host."""
+
+    attacked: Attacked
 
     def __init__(self, box: Sandbox, limits: Limits | None = None) -> None:
         self.box = box
@@ -50,7 +54,8 @@ class Street:
 
     def misbehave(self, code: str, **options: Any) -> Result[Any]:
         """Run something that goes wrong in the session."""
-        return self.session.run(code, limits=self.limits, **options)
+        self.attacked = attack(self.session, code, limits=self.limits, **options)
+        return self.attacked.result
 
     def check(self) -> None:
         """Check that everything is as it was, twice: the second run needs no rollback."""

@@ -4,15 +4,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgpack import packb
+from tests.runtime.real.functions import Functions
+from tests.runtime.real.neighbours import Street
 
 from cloche.runtime.errors import GuestException, ProtocolError
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session.session import Session
-
-from .functions import Functions
-from .neighbours import Street
 
 made: list[object] = []
 

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.hostile.harness import MIB, attack
+from tests.runtime.real.functions import Functions
+from tests.runtime.real.neighbours import Street
 
 from cloche.runtime.errors import (
     CallsExceeded,
@@ -20,12 +23,11 @@ from cloche.runtime.errors import (
 from cloche.runtime.limits import Limits
 from cloche.runtime.sandbox import Sandbox
 
-from .functions import Functions
-from .neighbours import Street
-
 # Whatever ends such a program, it is one of these limits; which of them is first depends on the interpreter.
 # Only a guest that is never stopped comes near it, however slow the machine.
 PATIENCE = 600.0
+# What the host may hold for a run beside the guest's memory, and room for caches that are filled meanwhile.
+HOST_ROOM = (2 * 64 + 64) * MIB
 SPENT = (FuelExhausted, TimeExceeded, MemoryExceeded)
 
 CPU = {
@@ -84,6 +86,8 @@ CPU = {
 def test_time_and_cpu(name: str) -> None:
     with Street(Sandbox(), Limits(fuel=400_000_000, time=0.5)) as street:
         result = street.misbehave("kept['list'].clear()\n" + CPU[name])
+        street.attacked.check_end(0.5)
+        street.attacked.check_memory(256 * MIB + HOST_ROOM)
         error = result.error
         if isinstance(error, GuestException):
             # One call that asks for more than there is, refused at once.
@@ -131,6 +135,7 @@ def test_memory(name: str) -> None:
     box = Sandbox(limits=Limits(memory="128 MiB", fuel=3_000_000_000, time=PATIENCE))
     with Street(box) as street:
         result = street.misbehave("kept['list'].clear()\n" + MEMORY[name])
+        street.attacked.check_memory(128 * MIB + HOST_ROOM)
         if isinstance(result.error, GuestException):
             assert result.error.type_name in ("OSError", "OverflowError", "MemoryError", "RecursionError", "ValueError")
             assert street.session.run("len(kept['list'])").unwrap() == 0
@@ -189,7 +194,10 @@ def test_buffers_of_the_host(name: str) -> None:
     code, expected = HOST_BUFFERS[name]
     limits = Limits(fuel=20_000_000_000, time=120, output="64 KiB", calls=100)
     box = Sandbox(tools=Functions(noop), limits=limits)
-    result = box.run(code)
+    attacked = attack(box, code)
+    result = attacked.result
+    attacked.check_end(120)
+    attacked.check_memory(256 * MIB + HOST_ROOM)
     assert isinstance(result.error, expected)
     assert len(result.stdout) + len(result.stderr) <= 128 << 10
     assert len(result.calls) <= 101
@@ -249,6 +257,7 @@ DEEP = {
 def test_stack(name: str) -> None:
     with Street(Sandbox(limits=Limits(fuel=20_000_000_000, time=PATIENCE))) as street:
         result = street.misbehave(DEEP[name])
+        street.attacked.check_memory(256 * MIB + HOST_ROOM)
         assert isinstance(result.error, (*REPORTED, StackOverflow, MemoryExceeded, FuelExhausted))
         if isinstance(result.error, REPORTED):
             # Nothing was undone, so that the recursion limit may be the program's own.
