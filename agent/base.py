@@ -352,7 +352,10 @@ class MultiStepAgent:
     def copy(self) -> Self:
         """Return an agent like this one, with a memory, session and registry of its own."""
         options: Any = {name: getattr(self.settings, name) for name in AgentOptions.__annotations__}
-        options |= {"managed_agents": list(self._team.values()), "prompts": self.prompts}
+        options |= {
+            "managed_agents": list(self._team.values()),
+            "prompts": self.prompts if self._has_own_prompts else None,
+        }
         twin = type(self)(self.given_tools(), self.model, **options, **self.own_settings())
         twin._guard = self._guard
         return twin
@@ -386,14 +389,18 @@ class MultiStepAgent:
         return push_agent(self, repo_id, **options)
 
     @staticmethod
-    def from_hub(repo_id: str, model: Model, *, trust_remote_code: bool = False, **options: Any) -> "MultiStepAgent":
+    def from_hub(
+        repo_id: str, model: Model | str | None = None, *, trust_remote_code: bool = False, **options: Any
+    ) -> "MultiStepAgent":
         """Return the agent of a repository on the Hugging Face Hub; its tools' code runs here if it is trusted.
 
         See :func:`cloche.agent.hub.pull_agent` for what it takes and raises.
         """
         from cloche.agent.hub import pull_agent
 
-        return cast("MultiStepAgent", pull_agent(repo_id, model, trust_remote_code=trust_remote_code, **options))
+        return cast(
+            "MultiStepAgent", pull_agent(repo_id, as_model(model), trust_remote_code=trust_remote_code, **options)
+        )
 
     # On the terminal.
 
