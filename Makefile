@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test again guest conformance bench lint types docs package fuzz hostile soak kills clean help
+.PHONY: demo test again pauses guest conformance bench lint types docs package fuzz hostile soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -16,6 +16,9 @@ test: guest ## the whole test suite
 
 again: guest ## the tests that failed last time, one after the other
 	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
+
+pauses: guest ## programs paused at every single check
+	CLOCHE_PAUSES=1000000 $(BIN)/python -m pytest -q -n auto tests/runtime/real/pausing
 
 guest: $(READY) ## the guest image, from pinned sources
 	@$(RECIPE) all

@@ -24,6 +24,7 @@
         +-- SessionBusy            two callers at once
         |   +-- SessionSuspended   a program in the session waits for answers to its calls: calls
         +-- NotSuspended           answers for a program that no longer waits for them
+        +-- CannotPause            a program that was not to be left, or not in time: reason
         +-- SessionClosed          used after its end: reason
         +-- BudgetSpent            a session has used what all its runs may use: what, used, limit
         +-- SnapshotError          a snapshot that was not restored
@@ -44,6 +45,7 @@ __all__ = [
     "BudgetSpent",
     "CallerError",
     "CallsExceeded",
+    "CannotPause",
     "ClocheError",
     "ConfigurationError",
     "FuelExhausted",
@@ -342,6 +344,17 @@ class NotSuspended(CallerError):
             "this program no longer waits for answers: it was resumed or cancelled; "
             "use what resume() returned, or restore a snapshot"
         )
+
+
+class CannotPause(CallerError):
+    """The program in progress was not paused; it continues. ``reason`` says why, and what stands in the way."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the program was not paused: {self.reason}"
 
 
 class SessionClosed(CallerError):

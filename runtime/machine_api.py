@@ -6,12 +6,24 @@ A session drives one :class:`Machine` and serves it as its :class:`Handlers`. Te
 from collections.abc import Sequence
 from math import inf
 from time import perf_counter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-__all__ = ["Handlers", "Machine", "MachineSource", "Piece", "StopRun"]
+__all__ = ["PAUSED", "Handlers", "Machine", "MachineSource", "Piece", "Place", "StopRun"]
 
 Piece = tuple[int, bytes]
 """Some bytes of memory, behind the address where they belong."""
+
+
+PAUSED = b"\x91\x03"
+"""What a step returns, this very object, when its guest was paused: an empty request resumes it."""
+
+
+class Place(NamedTuple):
+    """A place in a program, as the guest says: a file, a line or 0, and a function."""
+
+    filename: str
+    line: int
+    function: str
 
 
 now = perf_counter
@@ -110,6 +122,25 @@ class Machine(Protocol):
         """From any thread: have a guest that computes look at its signal now."""
         ...
 
+    def pause(self) -> bool:
+        """From any thread: have the guest leave as soon as it can, so that ``step`` returns PAUSED.
+
+        A step that begins now or is in progress is asked; ask again, every few milliseconds, until it has left. Returns
+        False, without asking, if the image cannot do it.
+        """
+        ...
+
+    def unpause(self) -> None:
+        """From any thread: ask no longer. A guest that has been asked may still leave."""
+        ...
+
+    def locate(self) -> list[Place] | None:
+        """From any thread: return the places from which C code was called that has not returned, the outermost first.
+
+        None while that is not known yet: ask again. Only a guest that computes can say.
+        """
+        ...
+
     def memory_size(self) -> int:
         """Return the bytes of linear memory, which never shrinks."""
         ...
@@ -156,6 +187,11 @@ class MachineSource(Protocol):
     @property
     def metered(self) -> bool:
         """Whether its machines count fuel."""
+        ...
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether its machines can be paused."""
         ...
 
     @property

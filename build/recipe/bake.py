@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from recipe import licences, link, stdlib, wasmfile
+from recipe import licences, link, pausing, stdlib, wasmfile
 from recipe.inputs import BUILD, load
 from recipe.progress import progress
 from recipe.stagehost import StageHost
@@ -107,6 +107,7 @@ def manifest(baked: bytes, caps: Mapping[str, int]) -> dict[str, object]:
         "caps": dict(caps),
         "imports": [name for _, name in wasmfile.imports(baked)],
         "packages": [package.facts() for package in licences.packages()],
+        "pause": pausing.measured(),
     }
 
 
@@ -114,8 +115,8 @@ def baked() -> Path:
     """The folder of `cloche.wasm` and its manifest. Raises `BuildError`."""
     wasm, contents = link.linked() / "guest.wasm", stdlib.everything()
     inside = [INSIDE / f"{name}.py" for name in ("bake", "caps", "loaded")]
-    modules = [Path(part) for part in (__file__, wasmfile.__file__, licences.__file__)]
-    recipe = [path.read_bytes() for path in (*modules, *inside)]
+    modules = [Path(part) for part in (__file__, wasmfile.__file__, licences.__file__, pausing.__file__)]
+    recipe = [path.read_bytes() for path in (*modules, *inside, pausing.PROGRAM)]
     files = sorted(contents.plain.items()) + sorted((path, item.data) for path, item in contents.packed.items())
     content = digest_of(*(part for item in files for part in item))
 

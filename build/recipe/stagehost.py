@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import wasmtime as wt
 
+from cloche.runtime.wasm.charging import charged
+from cloche.runtime.wasm.meter import METER
 from recipe.workspace import BuildError
 
 NOTHING = b"\x92\x00\xc0"
@@ -18,18 +21,19 @@ class StageHost:
     """One instance of a stage module, with the bridge's five imports served plainly.
 
     Clock and entropy are fixed, so that what the guest computes is a function of its inputs.
-    `frames` collects what the guest sends through `call`; its output is in `output`.
+    `frames` collects what the guest sends through `call`; its output is in `output`. A `metered` one counts fuel, by
+    the same charges as in the runtime.
     """
 
-    def __init__(self, module: Path, cache: Path | None = None) -> None:
-        self.engine = wt.Engine(_config())
+    def __init__(self, module: Path, cache: Path | None = None, *, metered: bool = False) -> None:
+        self.engine = wt.Engine(_config(metered))
         self.store = wt.Store(self.engine)
         self.frames: list[bytes] = []
         self.output = bytearray()
         linker = wt.Linker(self.engine)
         for name, kind, function in self._imports():
             linker.define_func("cloche", name, kind, function)
-        self.instance = linker.instantiate(self.store, _module(self.engine, module, cache))
+        self.instance = linker.instantiate(self.store, _module(self.engine, module, cache, metered))
         memory = self.instance.exports(self.store)["memory"]
         assert isinstance(memory, wt.Memory)
         self.memory = memory
@@ -81,6 +85,20 @@ class StageHost:
             raise BuildError(f"{name} trapped: {error}\n{self.output.decode(errors='replace')}") from error
         return result if isinstance(result, int) else 0
 
+    @property
+    def fuel(self) -> int:
+        """What is left in the meter of a metered host, to be read and set."""
+        return self._meter()[0]
+
+    @fuel.setter
+    def fuel(self, amount: int) -> None:
+        self._meter()[:] = [amount, 0, 0]
+
+    def _meter(self) -> ctypes.Array[ctypes.c_int64]:
+        memory = self.instance.exports(self.store)[METER]
+        assert isinstance(memory, wt.Memory)
+        return (ctypes.c_int64 * 3).from_address(ctypes.addressof(memory.data_ptr(self.store).contents))
+
     def global_value(self, name: str) -> int:
         """The value of an exported global."""
         exported = self.instance.exports(self.store)[name]
@@ -99,17 +117,20 @@ class StageHost:
             raise BuildError(f"{name} failed:\n{self.output.decode(errors='replace')}")
 
 
-def _config() -> wt.Config:
+def _config(metered: bool) -> wt.Config:
     config = wt.Config()
+    # The meter is a memory of its own.
+    config.wasm_multi_memory = metered
     config.parallel_compilation = True
     config.max_wasm_stack = 2 << 20
     return config
 
 
-def _module(engine: wt.Engine, path: Path, cache: Path | None) -> wt.Module:
+def _module(engine: wt.Engine, path: Path, cache: Path | None, metered: bool) -> wt.Module:
     if cache and cache.exists():
         return wt.Module.deserialize_file(engine, str(cache))
-    module = wt.Module(engine, path.read_bytes())
+    code = path.read_bytes()
+    module = wt.Module(engine, charged(code) if metered else code)
     if cache:
         cache.write_bytes(module.serialize())
     return module

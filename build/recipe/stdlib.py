@@ -113,9 +113,9 @@ def _mount(host: StageHost, files: Mapping[str, bytes | Packed]) -> None:
             host.checked("cloche_bake_file", at, len(name), host.place("cloche_bake_room", data), len(data))
 
 
-def start(wasm: Path, files: Mapping[str, bytes | Packed]) -> StageHost:
-    """An interpreter started over these files."""
-    host = StageHost(wasm, wasm.with_suffix(".cwasm"))
+def start(wasm: Path, files: Mapping[str, bytes | Packed], *, metered: bool = False) -> StageHost:
+    """An interpreter started over these files. To count fuel, the module is compiled anew."""
+    host = StageHost(wasm, None if metered else wasm.with_suffix(".cwasm"), metered=metered)
     _mount(host, {"tmp/": b"", "work/": b""} | dict(files))
     host.checked("cloche_bake_start")
     return host

@@ -5,6 +5,7 @@
 #ifndef CLOCHE_H
 #define CLOCHE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define HOST(name) __attribute__((import_module("cloche"), import_name(name)))
@@ -44,6 +45,7 @@ void cloche_sqlite_reseed(void);
 /* suspend.c */
 struct _object *cloche_suspend_object(void);
 struct _object *cloche_suspendable_step(struct _object *step, struct _object *request);
+bool cloche_is_paused(void);
 struct _object *cloche_blocked_at(struct _object *module, struct _object *none);
 
 #endif

@@ -16,6 +16,8 @@ PyMODINIT_FUNC PyInit__sqlite3(void);
 /* Small requests all go to one place, which the host need not ask for again. */
 static char small_inbox[CLOCHE_SMALL_INBOX];
 static PyObject *large_inbox, *response;
+/* The request that a paused program is in the middle of: freed when its step ends, as without the pause. */
+static PyObject *interrupted;
 
 /* Room for a request of n bytes, or 0. Up to CLOCHE_SMALL_INBOX bytes it is always the same. */
 EXPORT("cloche_inbox") char *cloche_inbox(int32_t n) {
@@ -42,7 +44,12 @@ EXPORT("cloche_step") int64_t cloche_step(int32_t n) {
     Py_CLEAR(response);
     PyObject *request = take_request(n);
     response = request ? cloche_bridge_step(request) : NULL;
-    Py_XDECREF(request);
+    bool paused = cloche_is_paused();
+    if (paused && !interrupted)
+        interrupted = request;
+    else
+        Py_XDECREF(request);
+    if (!paused) Py_CLEAR(interrupted);
     if (response && PyBytes_Check(response))
         return (int64_t)(uintptr_t)PyBytes_AS_STRING(response) << 32 | PyBytes_GET_SIZE(response);
     Py_CLEAR(response);

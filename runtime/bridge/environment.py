@@ -97,7 +97,7 @@ class Environment:
     go back to.
     """
 
-    __slots__ = ("_clock", "_drawn", "_gauge", "_lag", "_seed", "is_real", "rate")
+    __slots__ = ("_clock", "_drawn", "_gauge", "_lag", "_seed", "_stopped_at", "is_real", "rate")
 
     def __init__(self, seed: bytes | None, clock: FuelClock | None) -> None:
         self._seed = seed
@@ -105,6 +105,7 @@ class Environment:
         self._clock = None if clock is None else clock.nanoseconds
         self.rate = 0 if clock is None else clock.rate
         self._lag = 0
+        self._stopped_at: int | None = None
         self._gauge: Callable[[], int] | None = None
         self.is_real = seed is None and clock is None
 
@@ -139,6 +140,16 @@ class Environment:
             return simulated
         return time.time_ns() if which == 0 else min(time.monotonic_ns() + self._lag, _LAST)
 
+    def stop_clock(self) -> None:
+        """Let the monotonic clock stand still from now on: the program is paused."""
+        self._stopped_at = time.monotonic_ns()
+
+    def start_clock(self) -> None:
+        """Let the monotonic clock run again, from where it stood."""
+        if self._stopped_at is not None:
+            self._lag -= time.monotonic_ns() - self._stopped_at
+            self._stopped_at = None
+
     def random(self, size: int) -> bytes:
         """Return ``size`` random bytes, the next ones of the stream if there is a seed."""
         if self._seed is None:
@@ -163,7 +174,7 @@ class Environment:
 
     def state(self) -> EnvironmentState:
         """Return where the environment stands, between two runs."""
-        monotonic = 0 if self.has_fixed_clock else self.now(1)
+        monotonic = 0 if self.has_fixed_clock else (self._stopped_at or time.monotonic_ns()) + self._lag
         return EnvironmentState(self._seed, self._drawn, self._clock, self.rate, monotonic)
 
     def resume(self, state: EnvironmentState) -> None:

@@ -48,7 +48,7 @@ from cloche.runtime.work import HostWork, WorkEnded, current_work
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["BridgeHandlers", "PendingHandlers", "ReplayMismatch", "Tape", "TapedAnswers"]
+__all__ = ["BridgeHandlers", "PendingHandlers", "ReplayMismatch", "Tape", "TapedAnswers", "join_answers"]
 
 
 _CALL, _CLOCK, _ENTROPY = range(3)
@@ -60,6 +60,12 @@ _Answer = tuple[int, int, Any]
 TapedAnswers = tuple[list[_Answer] | None, int]
 """The answers of one request, each with its kind and a check of what was asked, None if there were too many; and what
 they weigh. A plain tuple, because one is made for each run."""
+
+
+def join_answers(first: TapedAnswers, second: TapedAnswers) -> TapedAnswers:
+    """Return the answers of a request that was answered in two parts."""
+    (before, size), (after, more) = first, second
+    return None if before is None or after is None else [*before, *after], size + more
 
 
 class ReplayMismatch(Exception):

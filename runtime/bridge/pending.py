@@ -184,7 +184,8 @@ def as_suspended_call(held: PendingCall) -> SuspendedCall:
 def suspended_calls(suspension: dict[str, Any] | None) -> tuple[SuspendedCall, ...]:
     """Return what to show of the waiting calls in a snapshot. Raises SnapshotCorrupt for anything else."""
     try:
-        return () if suspension is None else tuple(map(_from_row, suspension["held"]))
+        waits = suspension is not None and not suspension.get("paused")
+        return tuple(map(_from_row, suspension["held"])) if suspension is not None and waits else ()
     except (KeyError, TypeError, ProtocolError) as error:
         raise SnapshotCorrupt(f"it was made by something else: its waiting calls ({error!r:.200})") from None
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 from queue import Empty, SimpleQueue
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from cloche.runtime.bridge.host_memory import HostMemory
 from cloche.runtime.bridge.pending import PendingCalls
@@ -16,7 +16,7 @@ from cloche.runtime.machine_api import StopRun, StopSignal, now
 from cloche.runtime.result import Event, Output, Stream, ToolCallRecord, Usage
 from cloche.runtime.threads import longest_wait
 
-__all__ = ["MAX_WAIT", "NO_USAGE", "Listener", "OutputBuffer", "RunState"]
+__all__ = ["MAX_WAIT", "NO_USAGE", "InterruptedStep", "Listener", "OutputBuffer", "RunState"]
 
 
 _BLOCK = 32_768
@@ -79,6 +79,13 @@ NO_USAGE = Usage(0, 0.0, 0, 0, 0)
 """What a run has used before it begins."""
 
 
+class InterruptedStep(NamedTuple):
+    """A request in the middle of which a program is paused, and what the tape has of its answers so far."""
+
+    request: bytes
+    answers: tuple[list[tuple[int, int, Any]] | None, int]
+
+
 class RunState:
     """One run's account. Used by the guest's thread; only :meth:`interrupt` and :meth:`post` by others too.
 
@@ -87,11 +94,13 @@ class RunState:
     ``doing`` names the tool that is being waited for, or is empty.
     ``waiting`` holds the calls that wait for answers, and is None where none ever does; ``carried`` is what it had
     used when it was suspended the last time; ``record`` is where it is recorded, if it is.
+    ``interrupted_step`` is there while it is paused: the request that it is in the middle of, and the answers so far.
     """
 
     # Defaults here rather than slots set one by one: one is made for each run, which uses few of them.
     carried: Usage = NO_USAGE
     record: RecordedRun | None = None
+    interrupted_step: InterruptedStep | None = None
     streams: tuple[OutputBuffer, OutputBuffer] | None = None
     calls_made = 0
     doing = ""

@@ -5,6 +5,7 @@ from _thread import LockType, allocate_lock
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from cloche.runtime.bridge.handlers import join_answers
 from cloche.runtime.bridge.host_memory import SHORT
 from cloche.runtime.bridge.pending import PendingCalls
 from cloche.runtime.bridge.protocol import (
@@ -18,9 +19,10 @@ from cloche.runtime.bridge.protocol import (
     WaitingResponse,
     parse_response,
 )
-from cloche.runtime.bridge.run_state import NO_USAGE, RunState
+from cloche.runtime.bridge.run_state import NO_USAGE, InterruptedStep, RunState
 from cloche.runtime.errors import (
     CallerError,
+    CannotPause,
     FuelExhausted,
     GuestCrashed,
     GuestError,
@@ -33,9 +35,10 @@ from cloche.runtime.errors import (
     UnserializableValue,
 )
 from cloche.runtime.limits import Limits
-from cloche.runtime.machine_api import StopRun, now
+from cloche.runtime.machine_api import PAUSED, StopRun, now
 from cloche.runtime.result import Result, Usage
 from cloche.runtime.session.guest import Running, SessionGuest, Step
+from cloche.runtime.session.pausing import PauseRequest
 from cloche.runtime.session.requests import Request
 from cloche.runtime.values import MalformedValue
 from cloche.runtime.wasm.traps import StopKind, Stopped
@@ -163,6 +166,10 @@ Done = Callable[["Execution", BaseException | None], None]
 """Called when a run is settled, on whichever thread: with the error if the guest was lost, else with None."""
 
 
+# Two that ask for a pause at once share one request.
+_making_request = allocate_lock()
+
+
 class Overtaken(Exception):
     """The run was settled by :meth:`Execution.cancel` or :meth:`Execution.abandon` before its thread came back."""
 
@@ -172,6 +179,7 @@ class _Ending:
 
     # Defaults and no slots: one is made for each run, which sets two or three of them.
     answer: Response | None = None
+    paused = False
     error: BaseException | None = None
     fuel: int | None = None
     seconds = 0.0
@@ -185,11 +193,13 @@ class Execution:
 
     ``paused`` is true, once it is settled, if a program is suspended: the session puts that program there.
     ``leave`` settles it at once from another thread, where that is possible: see ``Detached``.
+    ``pausing`` is there once its program was asked to pause.
     ``begun`` is there for a run that may be cancelled first: whoever acquires it performs the run, or cancels it.
     """
 
     paused: object = False
     leave: Callable[[GuestError], bool] | None = None
+    pausing: PauseRequest | None = None
     begun: LockType | None = None
     _running: Running | None = None
     _exit_code: int | None = None
@@ -216,6 +226,28 @@ class Execution:
     def is_overdue(self) -> bool:
         """Whether the guest was started and its time is over by more than any guest takes to notice."""
         return self._running is not None and now() > self.run.stop.deadline + GRACE
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether its program was started in a way that lets it wait."""
+        return self.run.waiting is not None and self.run.waiting.allowed
+
+    def pause(self, is_current: Callable[[], bool], timeout: float | None) -> None:
+        """From any thread: have the program paused, and wait until it is, or until ``is_current()`` is false.
+
+        Raises CannotPause, also after ``timeout`` seconds.
+        """
+        if not self.can_pause:
+            raise CannotPause("it was begun with run(), which cannot wait: begin it with session.start()")
+        if not self._guest.source.can_pause:
+            raise CannotPause("its guest image says nothing about pausing: build it again with make guest")
+        self._pause_request().wait(is_current, lambda: self.run.doing, timeout)
+
+    def _pause_request(self) -> PauseRequest:
+        with _making_request:
+            if self.pausing is None:
+                self.pausing = PauseRequest()
+            return self.pausing
 
     def perform(self, *, stack_checked: bool = False) -> Result[Any]:
         """Run the guest on this thread and return the result, or raise what is not the guest's doing.
@@ -291,6 +323,7 @@ class Execution:
         ending = _Ending()
         try:
             ending.answer = self._exchange(running, ending.steps, stack_checked)
+            ending.paused = ending.answer is None
         except BaseException as raised:
             ending.error = _as_error(raised, run)
         running.host.end()
@@ -299,12 +332,18 @@ class Execution:
             ending.fuel = used + fuel - machine.fuel_left()
         return ending
 
-    def _exchange(self, running: Running, steps: list[Step], stack_checked: bool) -> Response:
+    def _exchange(self, running: Running, steps: list[Step], stack_checked: bool) -> Response | None:
+        """Return the guest's answer; None if the program was paused."""
         run, request, frames = self.run, self._request, self._frames
         if run.stop.reason is not None:
             raise StopRun(run.stop.reason)
         last = frames[0] if len(frames) == 1 and request.answers is None else self._prepare(running, steps)
-        response = self._step(running, last, steps, stack_checked)
+        if self.can_pause:
+            response = self._step_program(running, last, steps, stack_checked)
+            if response is PAUSED:
+                return None
+        else:
+            response = self._step(running, last, steps, stack_checked)
         answer = FINISHED if response == NOTHING else check_answer(response, run, run.waiting, request.max_bytes)
         if run.waiting is not None and isinstance(answer, WaitingResponse):
             running.host.drain()
@@ -342,13 +381,41 @@ class Execution:
             guest.recorder.answered(self.run.record, response)
         return response
 
+    def _step_program(self, running: Running, frame: bytes, steps: list[Step], stack_checked: bool) -> bytes:
+        """Do as ``_step``, with a program that may be paused meanwhile, or was: all its parts are one step."""
+        run, guest, tape, machine = self.run, self._guest, running.tape, running.machine
+        before, run.interrupted_step = run.interrupted_step, None
+        guest.environment.start_clock()
+        pausing = self._pause_request()
+        pausing.enter(machine)
+        tape.start()
+        try:
+            response = machine.step(frame, stack_checked=stack_checked)
+            while response is PAUSED and not pausing.stands:
+                # It left when it was asked no longer.
+                response = machine.step(b"", stack_checked=stack_checked)
+        finally:
+            pausing.leave()
+        answers = tape.stop()
+        if before is not None:
+            frame, answers = before.request, join_answers(before.answers, answers)
+        if response is PAUSED:
+            run.interrupted_step = InterruptedStep(frame, answers)
+            guest.environment.stop_clock()
+            return response
+        if guest.keeps:
+            steps.append((frame, answers, response))
+        if run.record is not None and guest.recorder is not None:
+            guest.recorder.answered(run.record, response)
+        return response
+
     def _begin_record(self, running: Running, fuel: int | None) -> None:
         recorder, run = self._guest.recorder, self.run
         if recorder is None or running.recording is None:
             return
         if run.record is None:
             run.record = recorder.begin(self._guest.tools.specs(), self._frames, fuel, self._request.code)
-        else:
+        elif run.interrupted_step is None:
             recorder.resumed(run.record, self._frames)
         running.recording.run = run.record
 
@@ -379,7 +446,7 @@ class Execution:
             running.machine.close()
         elif isinstance(answer, FinishedResponse):
             guest.commit(running, ending.steps, ending.fuel, ending.seconds)
-        elif answer is not None:
+        elif answer is not None or ending.paused:
             self.paused = True
             guest.hold(ending.steps)
         usage = Usage(ending.fuel, ending.seconds, memory, run.output_bytes if run.streams else 0, run.calls_made)
@@ -397,7 +464,7 @@ class Execution:
             return self._guest.keeps
         # A program whose answers were not delivered could not be given them again.
         harmless = isinstance(error, CallerError) and self._request.answers is None
-        return ending.answer is None and (running.machine.dead or not harmless)
+        return ending.answer is None and not ending.paused and (running.machine.dead or not harmless)
 
     def _conclude_abandoned(self, error: GuestError) -> Result[Any]:
         guest, run, ending = self._guest, self.run, _Ending()

@@ -10,7 +10,7 @@ from cloche.runtime.bridge.environment import Environment
 from cloche.runtime.bridge.handlers import BridgeHandlers, ReplayMismatch, Tape, TapedAnswers
 from cloche.runtime.bridge.protocol import Op, request, run_request
 from cloche.runtime.dispatch import Dispatcher, as_suspending
-from cloche.runtime.errors import ClocheError, GuestError, Interrupted, SessionBusy, SessionClosed
+from cloche.runtime.errors import ClocheError, ConfigurationError, GuestError, Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.limits import Limits, SessionBudget, Spent
 from cloche.runtime.machine_api import Machine, MachineSource
 from cloche.runtime.recording.recorder import Recorder, RecordingHandlers
@@ -226,6 +226,13 @@ class SessionGuest:
         state = f"{self._runs} {self.environment.state()!r}"
         return hashlib.sha256(state.encode()).hexdigest()
 
+    def checked(self, limits: Limits) -> Limits:
+        """Return limits that a run may have. Raises ConfigurationError for another memory than the guest's."""
+        if limits.memory != self.memory:
+            problem = f"a session's memory limit is set when it is made: pass Limits(memory={self.memory}, ...)"
+            raise ConfigurationError("memory", problem)
+        return limits
+
     def affordable(self, limits: Limits) -> Limits:
         """Return the limits, within what is left of the session's budget."""
         return limits if self.budget is None else self.budget.within(limits, self.spent)
@@ -274,6 +281,10 @@ class SessionGuest:
         self._learned = self._known._replace(caps=caps, awake=True, limits=limits)
         news = [] if caps == self._known.caps else [request(Op.LIMITS, caps)]
         return [*self.awakening(), *news]
+
+    def learn_nothing(self) -> None:
+        """Note that the next request tells the interpreter nothing new."""
+        self._learned = self._known
 
     def ready(self) -> Running:
         """Return the machine, made anew and brought to where it was if it was lost. Raises SessionClosed."""

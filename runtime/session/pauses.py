@@ -18,14 +18,14 @@ from cloche.runtime.bridge.pending import (
     SuspendRule,
 )
 from cloche.runtime.bridge.protocol import Call, Start, is_id, known_line, parse_call, value_reply
-from cloche.runtime.bridge.run_state import RunState
+from cloche.runtime.bridge.run_state import InterruptedStep, RunState
 from cloche.runtime.dispatch import Dispatcher
 from cloche.runtime.errors import ConfigurationError, ProtocolError, SnapshotCorrupt
 from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import StopRun, now
 from cloche.runtime.result import ToolCallRecord, Usage
 
-__all__ = ["Answers", "SuspendedOrigin", "checked_answers", "run_as_plain", "run_from_plain"]
+__all__ = ["Answers", "GivenAnswers", "SuspendedOrigin", "checked_answers", "run_as_plain", "run_from_plain"]
 
 
 _MARK = re.compile("[0-9a-f]{64}")
@@ -36,6 +36,11 @@ class SuspendedOrigin(NamedTuple):
 
     suspension: dict[str, Any]
     rule: SuspendRule | None
+
+    @classmethod
+    def of(cls, run: RunState, *, timeless: bool) -> "SuspendedOrigin":
+        """Return what a suspended run is, as a value; ``timeless`` leaves out all times."""
+        return cls(run_as_plain(run, timeless=timeless), None if run.waiting is None else run.waiting.rule)
 
 
 def run_as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
@@ -54,6 +59,7 @@ def run_as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
         "undelivered": list(waiting.undelivered),
         "next_id": waiting.next_id,
         "every": waiting.every,
+        "paused": run.interrupted_step is not None,
     }
 
 
@@ -78,8 +84,13 @@ def _run(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: SuspendRul
     waiting.next_id = plain["next_id"]
     waiting.mark = next((held.mark for held in waiting.held.values()), "")
     run.calls = [held.record for held in waiting.held.values()]
-    if not waiting.held or not is_id(waiting.next_id) or waiting.next_id <= max(waiting.held):
-        raise ValueError("no call waits, or the next one has no number")
+    if _expect(bool, plain.get("paused", False)):
+        # The rest of a step is one of its own: what came before it is in the memory.
+        run.interrupted_step = InterruptedStep(b"", ([], 0))
+    elif not waiting.held:
+        raise ValueError("no call waits")
+    if not is_id(waiting.next_id) or waiting.next_id <= max(waiting.held, default=0):
+        raise ValueError("the next call has no number")
     return run
 
 
@@ -154,13 +165,23 @@ class Answers(NamedTuple):
     deny: Mapping[int, str] = {}
 
 
-def checked_answers(asked: Answers, held: Mapping[int, PendingCall], limits: Limits) -> dict[int, Answer]:
+GivenAnswers = dict[int, Answer] | None
+"""The answers with which a program is resumed, by the ids of its calls; None for a paused one, which takes none."""
+
+
+def checked_answers(
+    asked: Answers, held: Mapping[int, PendingCall], limits: Limits, *, paused: bool = False
+) -> GivenAnswers:
     """Return the answers.
 
     Raises ConfigurationError for ids that do not wait, or are given twice, or not at all, and for a value where leave
     is waited for; TypeError or ValueError for a value that cannot cross.
     """
     _check_shapes(asked)
+    if paused:
+        if any(map(len, map(list, asked))):
+            raise ConfigurationError("id", "the program is paused and waits for no answer: resume() lets it continue")
+        return None
     answers: dict[int, Answer] = {}
     for id_, answer in _each_answer(asked, held):
         if id_ in answers:

@@ -10,6 +10,7 @@ from cloche.runtime.session.guest import SessionGuest
 from cloche.runtime.wasm.imports import MAX_FRAME
 
 __all__ = [
+    "ContinuePaused",
     "Request",
     "Resume",
     "RunProgram",
@@ -85,6 +86,18 @@ class Resume(Request):
     def frames(self, guest: SessionGuest, limits: Limits) -> list[bytes]:
         """Return what comes before."""
         return guest.awakening()
+
+
+class ContinuePaused(Request):
+    """Lets a paused program continue. It takes no message: the interpreter stands in the middle of another one."""
+
+    def __init__(self) -> None:
+        super().__init__(b"")
+
+    def frames(self, guest: SessionGuest, limits: Limits) -> list[bytes]:
+        """Return the empty frame, alone: nothing can be said to the guest meanwhile."""
+        guest.learn_nothing()
+        return [b""]
 
 
 class _GetFile(Request):

@@ -4,23 +4,11 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
 
-from cloche.runtime.bridge.pending import (
-    Answer,
-    PendingCalls,
-    SuspendedCall,
-    SuspendRule,
-    as_suspended_call,
-    cancel_pending,
-)
+from cloche.runtime.bridge.pending import PendingCalls, SuspendedCall, SuspendRule, as_suspended_call, cancel_pending
 from cloche.runtime.bridge.run_state import Listener, RunState
-from cloche.runtime.errors import (
-    ConfigurationError,
-    Interrupted,
-    NotSuspended,
-    SessionSuspended,
-)
+from cloche.runtime.errors import Interrupted, NotSuspended, SessionSuspended
 from cloche.runtime.limits import Limits, Spent, parse_count
 from cloche.runtime.result import Event, Finished, Result, Usage
 from cloche.runtime.session import requests
@@ -28,8 +16,8 @@ from cloche.runtime.session.capture import make_twin, take_snapshot
 from cloche.runtime.session.detached import Detached, EventFeed, perform_async
 from cloche.runtime.session.execution import Execution
 from cloche.runtime.session.guest import SessionGuest
-from cloche.runtime.session.pauses import Answers, SuspendedOrigin, checked_answers, run_as_plain, run_from_plain
-from cloche.runtime.session.requests import Request, Resume, RunProgram
+from cloche.runtime.session.pauses import Answers, GivenAnswers, SuspendedOrigin, checked_answers, run_from_plain
+from cloche.runtime.session.requests import ContinuePaused, Request, Resume, RunProgram
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.threads import guest_threads
 from cloche.runtime.wasm.signals import deferred
@@ -261,6 +249,26 @@ class Session:
         forks = await asyncio.to_thread(self.fork, 1 if n is None else n)
         return forks[0] if n is None else forks
 
+    def pause(self, timeout: float | None = 1.0) -> "Suspended | None":
+        """From any thread: have the program in progress leave where it computes, and return it, as ``start`` does too.
+
+        A program that waits for calls is returned as well; None means that there is none, or that it ended first. One
+        that has not left within ``timeout`` seconds, None for no bound, is asked no longer and continues.
+
+        Raises CannotPause, which says what stands in the way, also for a program that was not begun with :meth:`start`.
+        """
+        execution = self._guest.holder
+        if not isinstance(execution, Execution):
+            return self._suspended
+        execution.pause(lambda: self._guest.holder is execution, timeout)
+        return execution.paused if isinstance(execution.paused, Suspended) else None
+
+    async def apause(self, timeout: float | None = 1.0) -> "Suspended | None":
+        """Like :meth:`pause`, waiting on another thread."""
+        import asyncio
+
+        return await asyncio.to_thread(self.pause, timeout)
+
     def interrupt(self) -> bool:
         """From any thread: end the run that is in progress; its error is Interrupted. Returns whether there was one."""
         run = self._guest.holder
@@ -297,7 +305,7 @@ class Session:
         loop: "asyncio.AbstractEventLoop | None" = None,
         pending: PendingCalls | None = None,
     ) -> Execution:
-        limits, guest = self._limits if limits is None else self._checked(limits), self._guest
+        limits, guest = self._limits if limits is None else self._guest.checked(limits), self._guest
         guest.take()
         try:
             if self._suspended is not None:
@@ -363,35 +371,29 @@ class Session:
         if (execution.paused or self._origin is not None) and not guest.ended:
             self._note_suspension(execution, error)
         guest.release()
-
-    def _checked(self, limits: Limits) -> Limits:
-        if limits.memory != self._guest.memory:
-            raise ConfigurationError(
-                "memory",
-                f"a session's memory limit is set when it is made: pass Limits(memory={self._guest.memory}, ...)",
-            )
-        return limits
+        # Looked at last: whoever asks for a pause sets it before looking whether the session is still taken.
+        if execution.pausing is not None:
+            execution.pausing.over.set()
 
     # The suspended program. Used by whoever has taken the session.
 
-    def _resume(self, suspended: "Suspended", answers: dict[int, Answer], listener: Listener | None) -> "Outcome":
+    def _resume(self, suspended: "Suspended", answers: GivenAnswers, listener: Listener | None) -> "Outcome":
         with deferred():
             execution = self._begin_again(suspended, answers, listener, None)
             return _outcome(execution, self._perform(execution))
 
-    async def _aresume(
-        self, suspended: "Suspended", answers: dict[int, Answer], listener: Listener | None
-    ) -> "Outcome":
+    async def _aresume(self, suspended: "Suspended", answers: GivenAnswers, listener: Listener | None) -> "Outcome":
         return _outcome(*await perform_async(lambda loop: self._begin_again(suspended, answers, listener, loop)))
 
     def _begin_again(
         self,
         suspended: "Suspended",
-        answers: dict[int, Answer],
+        answers: GivenAnswers,
         listener: Listener | None,
         loop: "asyncio.AbstractEventLoop | None",
     ) -> Execution:
-        guest, run, request = self._guest, suspended.run, Resume(answers)
+        guest, run = self._guest, suspended.run
+        request = ContinuePaused() if answers is None else Resume(answers)
         with guest.taken():
             self._check_suspended(suspended)
             guest.affordable(run.limits)
@@ -437,11 +439,8 @@ class Session:
 
     def _as_origin(self) -> SuspendedOrigin | None:
         """Return the suspended program as a value, from which other sessions can begin; None if there is none."""
-        if self._suspended is None:
-            return None
-        run = self._suspended.run
-        rule = None if run.waiting is None else run.waiting.rule
-        return SuspendedOrigin(run_as_plain(run, timeless=self._guest.environment.is_repeatable), rule)
+        timeless, suspended = self._guest.environment.is_repeatable, self._suspended
+        return None if suspended is None else SuspendedOrigin.of(suspended.run, timeless=timeless)
 
     def _snapshot(self, key: bytes | None, tenant: str | None) -> Snapshot:
         origin = self._as_origin()
@@ -454,7 +453,10 @@ class Session:
 
 
 class Suspended:
-    """A program that was started with :meth:`Session.start` and waits in the middle for its tool calls.
+    """A program that was started with :meth:`Session.start` and waits in the middle: for its tool calls, or paused.
+
+    ``kind`` is "call", or "paused" if :meth:`Session.pause` had it leave where it computed: then it waits for nothing,
+    ``calls`` is empty, and :meth:`resume` without answers lets it continue.
 
     Nothing of it runs meanwhile; all of it is in the session's memory, and in :meth:`snapshot`. Each way to resume it
     answers some or all of ``calls`` and returns what :meth:`Session.start` returns: a Result, or the next Suspended.
@@ -470,7 +472,10 @@ class Suspended:
         """The account of the run; for the session."""
         self.held = dict(run.waiting.held) if run.waiting is not None else {}
         """The calls that it waits for, as they were sent; for the session."""
-        self.calls: tuple[SuspendedCall, ...] = tuple(map(as_suspended_call, self.held.values()))
+        self.kind: Literal["call", "paused"] = "call" if run.interrupted_step is None else "paused"
+        """What it waits for: answers to its calls, or nothing."""
+        waits = self.held.values() if self.kind == "call" else ()
+        self.calls: tuple[SuspendedCall, ...] = tuple(map(as_suspended_call, waits))
 
     @property
     def session(self) -> "Session":
@@ -571,15 +576,15 @@ class Suspended:
         return await self._session.asnapshot(key=key, tenant=tenant)
 
     def __repr__(self) -> str:
-        return f"<Suspended, waits for {self.waits_for()}>"
+        return "<Suspended, paused>" if self.kind == "paused" else f"<Suspended, waits for {self.waits_for()}>"
 
     def waits_for(self) -> str:
         """Return the calls as one line of text."""
-        return ", ".join(map(str, self.calls))
+        return ", ".join(map(str, self.calls)) or "being resumed: it was paused"
 
-    def _answers(self, asked: Answers) -> dict[int, Answer]:
+    def _answers(self, asked: Answers) -> GivenAnswers:
         with deferred():
-            return checked_answers(asked, self.held, self.run.limits)
+            return checked_answers(asked, self.held, self.run.limits, paused=self.kind == "paused")
 
 
 Outcome: TypeAlias = Result[Any] | Suspended

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from cloche.runtime.machine_api import StopRun, StopSignal, now
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.meter import Meter
+from cloche.runtime.wasm.pausing import PauseSwitch
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
 __all__ = ["HEARTBEAT", "Control", "RunningGuest", "Watch", "arm", "here", "must_end"]
@@ -28,15 +29,17 @@ __all__ = ["HEARTBEAT", "Control", "RunningGuest", "Watch", "arm", "here", "must
 class Control:
     """What may end one guest, and what has: its signal and, once it was ended from outside, the reason.
 
-    ``on_main`` is true while the guest runs on the main thread. ``meter`` is the guest's, if it has one of ours.
+    ``on_main`` is true while the guest runs on the main thread. ``meter`` is the guest's, if it has one of ours, and
+    ``pausing`` is there once it was asked to leave.
     """
 
-    __slots__ = ("__weakref__", "meter", "on_main", "stop", "stopped")
+    __slots__ = ("__weakref__", "meter", "on_main", "pausing", "stop", "stopped")
 
     def __init__(self, stop: StopSignal | None = None) -> None:
         self.stop = StopSignal() if stop is None else stop
         self.on_main = False
         self.meter: Meter | None = None
+        self.pausing: PauseSwitch | None = None
         self.stopped: Stopped | None = None
 
     def halt(self, error: BaseException) -> Stopped:
@@ -223,7 +226,12 @@ def _on_epoch(_context: int, _data: int | None, delta: int, kind: int) -> int:
 
 def _may_continue() -> bool:
     guest = here.guest
-    return guest is not None and guest.control.due() is None
+    if guest is None or guest.control.due() is not None:
+        return False
+    pausing = guest.control.pausing
+    if pausing is not None:
+        pausing.look()
+    return True
 
 
 def _continue(delta: int, kind: int) -> int:

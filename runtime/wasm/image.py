@@ -14,6 +14,7 @@ from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.imports import EXPORTS, IMPORTS
 from cloche.runtime.wasm.instance import InstanceTemplate
 from cloche.runtime.wasm.memory import PAGE
+from cloche.runtime.wasm.pausing import PauseFacts
 
 __all__ = ["DEFAULT_IMAGE", "GuestImage", "check_interface", "read_manifest"]
 
@@ -106,7 +107,9 @@ class GuestImage:
     def _load(self, engine: Engine) -> InstanceTemplate:
         cache = self._cache or CompiledCache()
         module = cache.module(engine, self.digest, lambda: self._compile(engine))
-        return InstanceTemplate(engine, module, check_interface(module) * PAGE)
+        memory = check_interface(module) * PAGE
+        manifest = read_manifest(self.path) if self.path.with_suffix(".json").exists() else {}
+        return InstanceTemplate(engine, module, memory, PauseFacts.from_manifest(manifest, memory))
 
     def _compile(self, engine: Engine) -> wasmtime.Module:
         content = self.path.read_bytes()

@@ -21,6 +21,7 @@ from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.imports import CALLBACKS, EXPORTS, IMPORTS, GuestImports, ServedGuest
 from cloche.runtime.wasm.memory import Memory
 from cloche.runtime.wasm.meter import FUEL_FULL, METER, Meter
+from cloche.runtime.wasm.pausing import PauseFacts
 from cloche.runtime.wasm.recycling import InstancePool, OwnPages
 from cloche.runtime.wasm.traps import StopKind, Stopped, kind_of, trap_text
 
@@ -56,13 +57,16 @@ _UNUSED = StoreLimits(1 << 32, (1 << 32) - 1, 4)
 class InstanceTemplate:
     """A module with its imports resolved, from which instances are made cheaply. May be shared by all threads.
 
-    ``min_memory`` is the bytes of memory that a fresh instance has.
+    ``min_memory`` is the bytes of memory of a fresh instance; ``pause_facts`` what it takes to pause one, if known.
     """
 
-    def __init__(self, engine: Engine, module: wasmtime.Module, min_memory: int) -> None:
+    def __init__(
+        self, engine: Engine, module: wasmtime.Module, min_memory: int, pause_facts: PauseFacts | None = None
+    ) -> None:
         self.engine = engine
         self.module = module
         self.min_memory = min_memory
+        self.pause_facts = pause_facts
         linker = wasmtime.Linker(engine.wasmtime)
         for name, (parameters, results) in IMPORTS.items():
             _define(linker, name, parameters, results)

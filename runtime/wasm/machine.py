@@ -16,7 +16,7 @@ from cloche.runtime.errors import (
     SessionClosed,
 )
 from cloche.runtime.limits import Metering
-from cloche.runtime.machine_api import Handlers, Piece, StopSignal
+from cloche.runtime.machine_api import PAUSED, Handlers, Piece, Place, StopSignal
 from cloche.runtime.wasm import signals, stack
 from cloche.runtime.wasm.deadlines import Control
 from cloche.runtime.wasm.engine import Engine
@@ -24,7 +24,9 @@ from cloche.runtime.wasm.image import GuestImage
 from cloche.runtime.wasm.imports import MAX_FRAME, GuestImports
 from cloche.runtime.wasm.instance import Instance, InstanceTemplate, StoreLimits
 from cloche.runtime.wasm.memory import Span, written_spans
-from cloche.runtime.wasm.traps import Stopped
+from cloche.runtime.wasm.meter import FUEL_FULL
+from cloche.runtime.wasm.pausing import PauseSwitch
+from cloche.runtime.wasm.traps import StopKind, Stopped
 
 __all__ = ["TABLE_ELEMENTS", "ImageSource", "WasmMachine"]
 
@@ -37,6 +39,8 @@ SMALL_INBOX = 16_384
 _MAX_MEMORY = 1 << 32
 # A memory with less room than this is full: the interpreter asks for such pieces.
 _FULL = 1 << 20
+# Two callers that ask at once share one switch.
+_switching = threading.Lock()
 # Python frames that the engine's callbacks need to record an error: see ``_require_frames``.
 _FRAMES = 12
 
@@ -85,6 +89,8 @@ class WasmMachine:
         self._metered = engine.mode.counts_fuel
         self._small_inbox = template.small_inbox
         self._closed = False
+        # What the guest had left when its fuel was set: the most that a pause can give back is what it used since.
+        self._allowance = FUEL_FULL
 
     @property
     def stop(self) -> StopSignal:
@@ -128,6 +134,7 @@ class WasmMachine:
         if fuel is not None:
             if self._closed or not self._metered:
                 self._require_metered()
+            self._allowance = fuel
             self._guest.set_fuel(fuel)
         self._control.stop = stop
         # A guest that does not run yet is looked at when it does.
@@ -138,18 +145,55 @@ class WasmMachine:
         """Set the fuel left. Raises ConfigurationError if the engine does not meter fuel."""
         if self._closed or not self._metered:
             self._require_metered()
+        self._allowance = amount
         self._guest.set_fuel(amount)
 
     def fuel_left(self) -> int:
         """Return the fuel left. Raises ConfigurationError if the engine does not meter fuel."""
         if self._closed or not self._metered:
             self._require_metered()
-        return self._guest.fuel_left()
+        left = self._guest.fuel_left()
+        pausing = self._control.pausing
+        # What a pause costs is no part of what the program uses, not even while it is on its way out.
+        return left if pausing is None or not pausing.flagged else left + pausing.cost(self._allowance - left)
 
     def wake(self) -> None:
         """From any thread: have a guest that computes look at its signal now."""
         self.engine.bump()
         self.engine.watch.look(self._control)
+
+    def pause(self) -> bool:
+        """From any thread: have the guest leave at its next check, so that ``step`` returns PAUSED.
+
+        Ask again, every few milliseconds, until it has. Returns False, without asking, if the image cannot do it.
+        """
+        facts = self._template.pause_facts
+        if facts is None:
+            return False
+        with _switching:
+            if self._control.pausing is None:
+                self._control.pausing = PauseSwitch(facts, self._memory)
+        self._control.pausing.asked = True
+        self.engine.bump()
+        return True
+
+    def unpause(self) -> None:
+        """From any thread: ask no longer. A guest that has been asked may still leave."""
+        if self._control.pausing is not None:
+            self._control.pausing.asked = False
+
+    def locate(self) -> list[Place] | None:
+        """From any thread: return where C code was called that has not returned, the outermost first.
+
+        None while that is not known yet: ask again. Only a guest that was asked to leave, and computes, can say.
+        """
+        pausing = self._control.pausing
+        if pausing is None:
+            return None
+        if pausing.places is None:
+            pausing.locate()
+            self.engine.bump()
+        return pausing.places
 
     def memory_size(self) -> int:
         """Return the bytes of linear memory. It never shrinks, so this is the peak as well. Works after the end too."""
@@ -217,6 +261,9 @@ class WasmMachine:
             raise self._control.halt(error) from None
         except Stopped as stopped:
             self.dead = True
+            if stopped.kind is StopKind.FUEL and self._control.pausing is not None:
+                # It has none left, whatever it was spent on.
+                self._control.pausing.flagged = False
             self._control.stopped = stopped
             raise
         finally:
@@ -228,6 +275,8 @@ class WasmMachine:
         if overdue is not None:
             raise overdue
         watch.enter(control)
+        if control.pausing is not None and control.pausing.asked:
+            control.pausing.show()
         try:
             size = len(request)
             self._memory.write(self._small_inbox if size <= SMALL_INBOX else self._inbox(size), request)
@@ -235,10 +284,22 @@ class WasmMachine:
             length = packed & 0xFFFF_FFFF
             if not packed or length > self._max_frame:
                 raise self._useless(length)
-            return self._memory.read(packed >> 32, length)
+            response = self._memory.read(packed >> 32, length)
+            return response if control.pausing is None else self._settle_pause(control.pausing, response)
         finally:
             watch.leave(control)
             self._host.kept = None
+
+    def _settle_pause(self, pausing: PauseSwitch, response: bytes) -> bytes:
+        """Give back the fuel that the request to leave has cost. A guest that leaves unasked has answered nonsense."""
+        if not pausing.flagged:
+            return response
+        paused = response == PAUSED
+        if self._metered:
+            left = self._guest.fuel_left()
+            self.set_fuel(left + pausing.cost(self._allowance - left, paused=paused))
+        pausing.settle()
+        return PAUSED if paused else response
 
     def _inbox(self, size: int) -> int:
         pointer = self._guest.inbox(size)
@@ -325,6 +386,11 @@ class ImageSource:
     def metered(self) -> bool:
         """Whether its machines count fuel."""
         return self.engine.mode.counts_fuel
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether the image says what it takes to pause its machines."""
+        return self.template.pause_facts is not None
 
     @property
     def min_memory(self) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cloche.runtime.errors import GuestCrashed
-from cloche.runtime.machine_api import Handlers, Piece, StopRun, StopSignal
+from cloche.runtime.machine_api import Handlers, Piece, Place, StopRun, StopSignal
 from cloche.runtime.values import decode, encode
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
@@ -59,6 +59,15 @@ class FakeMachine:
 
     def wake(self) -> None:
         pass
+
+    def pause(self) -> bool:
+        return False
+
+    def unpause(self) -> None:
+        pass
+
+    def locate(self) -> list[Place] | None:
+        return None
 
     def memory_size(self) -> int:
         return len(self.memory)
@@ -201,6 +210,8 @@ class FakeSource:
     digest = "0" * 64
     caps: dict[str, int] | None = None
     min_memory = 4 * PAGE
+
+    can_pause = False
 
     def __init__(self, metered: bool = True, fits: bool = True) -> None:
         self.metered = metered
