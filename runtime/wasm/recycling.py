@@ -178,6 +178,7 @@ class InstancePool(Generic[Guest]):
     def __init__(self, pristine: Guest, leisure: float = LEISURE) -> None:
         self._leisure = leisure
         self._source = pristine.memory.view()
+        self._size = len(self._source)
         self._stack_pointer = pristine.stack_pointer()
         self._pristine = pristine
         self._idle: list[Guest] = []
@@ -195,8 +196,11 @@ class InstancePool(Generic[Guest]):
         return guest
 
     def put(self, guest: Guest) -> bool:
-        """Keep a guest between two requests; False if there are enough, and the guest is to be freed."""
-        if len(self._idle) + len(self._used) >= MAX_IDLE:
+        """Keep a guest between two requests.
+
+        False if it is to be freed: there are enough, or its memory has grown, which would be held until it is restored.
+        """
+        if len(self._idle) + len(self._used) >= MAX_IDLE or guest.memory.size() != self._size:
             return False
         guest.pages.settle()
         guest.vacate()

@@ -25,6 +25,9 @@ class FakeMemory:
     def view(self) -> memoryview:
         return memoryview(self.content)
 
+    def size(self) -> int:
+        return len(self.content)
+
 
 class FakeGuest:
     """Notes which thread restored it, of which setting its stack pointer is the last step."""
@@ -93,8 +96,17 @@ def _and_one_more(taken: list[FakeGuest | None], shelf: InstancePool[FakeGuest])
     return taken
 
 
-def test_a_guest_that_cannot_be_restored_is_freed(shelf: InstancePool[FakeGuest]) -> None:
-    hopeless = FakeGuest(b"grown since")
+def test_a_guest_whose_memory_has_grown_is_not_kept(shelf: InstancePool[FakeGuest]) -> None:
+    grown = FakeGuest(b"grown since")
+    assert not shelf.put(grown)
+    assert not grown.vacated
+
+
+def test_a_guest_that_cannot_be_restored_is_freed(
+    shelf: InstancePool[FakeGuest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recycling, "_MAX_WRITTEN", 0)
+    hopeless = FakeGuest()
     shelf.put(hopeless)
     until(lambda: hopeless.closed)
     assert shelf.take() is None
