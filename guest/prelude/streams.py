@@ -23,8 +23,8 @@ _PIECE = 65_536
 _NATIVE = ("_io", "TextIOWrapper")
 
 
-def _written(stream: Any) -> str:
-    return f"<_io.TextIOWrapper name={stream.name!r} mode={stream.mode!r} encoding={stream.encoding!r}>"
+def _written(self: Any) -> str:
+    return f"<_io.TextIOWrapper name={self.name!r} mode={self.mode!r} encoding={self.encoding!r}>"
 
 
 class TextOutput(io.TextIOBase):
