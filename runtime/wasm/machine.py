@@ -135,7 +135,12 @@ class WasmMachine:
             if self._closed or not self._metered:
                 self._require_metered()
             self._allowance = fuel
-            self._guest.set_fuel(fuel)
+            meter = self._guest.meter
+            if meter is None:
+                self._guest.set_fuel(fuel)
+            else:
+                # Without the call: this is part of every run.
+                meter.numbers[0] = fuel
         self._control.stop = stop
         # A guest that does not run yet is looked at when it does.
         if self._turn.locked():
