@@ -117,8 +117,7 @@ def without_guest_classes(value: Any) -> Any:
 
     Raises WorkEnded when the run that sent the value is over.
     """
-    kind = type(value)
-    if kind in _CONTAINERS_SENT:
+    if type(value) in _CONTAINERS_SENT:
         return _copied(value)
     if _is_record(value):
         take(_DICT + _ENTRY * len(dataclasses.fields(value)))
@@ -258,8 +257,8 @@ def _in_pieces(schema: Any) -> Any:
 def _part_in_pieces(key: str, part: Any) -> Any:
     if key in _SCHEMA_KEYS:
         return _in_pieces(part)
-    if key in _SCHEMA_LISTS and type(part) is list:
-        return [(_in_pieces(item[0]), *item[1:]) if type(item) is tuple else _in_pieces(item) for item in part]
+    if key in _SCHEMA_LISTS and type(part) in _MEMBERS:
+        return list(map(_member_in_pieces, part))
     if key == "fields" and type(part) in _SCHEMAS:
         return {name: _in_pieces(field) for name, field in part.items()}
     if key == "choices" and type(part) in _SCHEMAS:
@@ -267,7 +266,13 @@ def _part_in_pieces(key: str, part: Any) -> Any:
     return part
 
 
+def _member_in_pieces(member: Any) -> Any:
+    # A choice of a union may have a label.
+    return (_in_pieces(member[0]), *member[1:]) if isinstance(member, tuple) else _in_pieces(member)
+
+
 _SCHEMA_KEYS = frozenset({"items_schema", "keys_schema", "values_schema", "schema", "lax_schema", "strict_schema"})
+_MEMBERS = frozenset({list})
 _SCHEMA_LISTS = frozenset({"items_schema", "choices", "steps", "definitions", "fields"})
 _ITERATED = frozenset({"list", "tuple", "set", "frozenset"})
 _COUNTED = frozenset({"dict", "model", "dataclass", "typed-dict"})

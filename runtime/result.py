@@ -186,9 +186,11 @@ def _with_causes(error: BaseException) -> list[BaseException]:
     """Return an error with those that it came from, and those in its group."""
     found = [error]
     for each in found:
-        inside = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
-        for other in (each.__cause__, each.__context__, *inside):
-            if other is not None and other not in found and len(found) < _MAX_CAUSES:
+        group: Any = each
+        inside = group.exceptions if issubclass(type(each), BaseExceptionGroup) else ()
+        others: list[BaseException | None] = [each.__cause__, each.__context__, *inside]
+        for other in others:
+            if other is not None and len(found) < _MAX_CAUSES and not any(other is known for known in found):
                 found.append(other)
     return found
 

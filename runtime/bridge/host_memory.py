@@ -6,7 +6,7 @@ over give way, the oldest first; what is still in use cannot, and ends the run w
 
 import sys
 from gc import get_referents
-from typing import Any
+from typing import Any, NoReturn
 
 from cloche.runtime.errors import HostMemoryExceeded
 from cloche.runtime.machine_api import StopRun, StopSignal, now
@@ -115,7 +115,7 @@ class HostMemory:
     def _exceeded(self, needed: int) -> HostMemoryExceeded:
         return HostMemoryExceeded(self.used + needed, self.limit)
 
-    def _end(self, error: BaseException) -> None:
+    def _end(self, error: BaseException) -> NoReturn:
         self.stop.set(error)
         raise StopRun(self.stop.reason or error)
 

@@ -180,7 +180,7 @@ class _Scan:
         """Return whether there are but a few tokens, as in a long text; they have been added up then."""
         at, size = 0, len(self._data)
         for _ in range(_FEW):
-            self._piece = _FIRST_PIECE
+            self._piece = int(_FIRST_PIECE)
             at = self._split(at)
             if at >= size and self.cost <= self._room:
                 return True
