@@ -15,7 +15,7 @@ from cloche.runtime.result import Result, ToolCallRecord, ValueRepr
 __all__ = ["CUT_OFF", "error_of", "near", "observation_of", "outcomes_of", "shown"]
 
 CUT_OFF = "the reply was cut off at the maximum length of a reply, so that its end is missing: write less at a time"
-"""What a model is told of a reply that reached the maximum length."""
+"""What a model reads of a reply that reached the maximum length."""
 
 State = Literal["kept", "rolled_back", "unchanged"]
 _NAME = re.compile(r"name '(\w+)' is not defined")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cloche.host_tools.tools import Tool
 from cloche.runtime.values import ValueCodecError, encode
 
-__all__ = ["Kept", "ResultCache"]
+__all__ = ["KeptValue", "ResultCache"]
 
 _MAX_KEPT = 1_000
 _MAX_KEY = 1 << 20
@@ -18,7 +18,7 @@ _MAX_KEY = 1 << 20
 Key = tuple[str, int, bytes]
 
 
-class Kept(NamedTuple):
+class KeptValue(NamedTuple):
     """A value, when it was returned on the monotonic clock, and the tool, whose id would else be given to another."""
 
     value: Any
@@ -35,7 +35,7 @@ class ResultCache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Key, Kept] = OrderedDict()
+        self._kept: OrderedDict[Key, KeptValue] = OrderedDict()
 
     def key(self, name: str, tool: Tool, arguments: Mapping[str, Any]) -> Key | None:
         """Return what tells the call from others; None for one that cannot be kept."""
@@ -44,7 +44,7 @@ class ResultCache:
         except (ValueCodecError, TypeError, ValueError):
             return None
 
-    def get(self, key: Key, seconds: float) -> Kept | None:
+    def get(self, key: Key, seconds: float) -> KeptValue | None:
         """Return what is kept and not older than ``seconds``."""
         with self._lock:
             kept = self._kept.get(key)
@@ -60,7 +60,7 @@ class ResultCache:
         except Exception:  # whatever an object's own copying raises
             return
         with self._lock:
-            self._kept[key] = Kept(own, monotonic(), tool)
+            self._kept[key] = KeptValue(own, monotonic(), tool)
             self._kept.move_to_end(key)
             while len(self._kept) > _MAX_KEPT:
                 self._kept.popitem(last=False)
