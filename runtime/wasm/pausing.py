@@ -138,15 +138,22 @@ class PauseSwitch:
         if noted == self._zeros:
             return 0
         _, wanted, site = _HEAD.unpack_from(noted)
-        passes = noted[_HEAD.size :]
-        spent = 0
-        if passes.count(0) != len(passes):
-            counts = struct.unpack(f"<{facts.counts}I", passes)
-            spent = sum(count * facts.passes.get(at, 0) for at, count in enumerate(counts) if count)
-            spent -= facts.again if wanted else 0
+        spent, rest = 0, noted[_HEAD.size :].lstrip(b"\0")
+        if rest:
+            spent = self._passed(noted, rest) - (facts.again if wanted else 0)
         # An inner eval loop, in which the bit is found in vain, costs more than finding it.
         total = max(0, min(spent, used // 2)) + (facts.pauses.get(site, 0) if paused else 0)
         return min(total, used)
+
+    def _passed(self, noted: bytes, rest: bytes) -> int:
+        """Return the price of all passes. Few counters are not 0: they are looked for from one to the next."""
+        spent, size = 0, len(noted)
+        while rest:
+            number = (size - len(rest) - _HEAD.size) // 4
+            start = _HEAD.size + 4 * number
+            spent += int.from_bytes(noted[start : start + 4], "little") * self._facts.passes.get(number, 0)
+            rest = noted[start + 4 :].lstrip(b"\0")
+        return spent
 
     def settle(self) -> None:
         """Have the guest forget all of it, after a step."""
