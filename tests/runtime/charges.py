@@ -251,7 +251,9 @@ class _Checker:
 
     def _weight(self, index: int) -> tuple[int, ...]:
         """Return the instruction there if it is a constant that a charge may take, else one that nothing equals."""
-        _, opcode, _, numbers = self._all[index] if index < len(self._all) else (0, 0, 0, ())
+        if index >= len(self._all):
+            return (-1,)
+        _, opcode, _, numbers = self._all[index]
         return (opcode, *numbers) if opcode == 0x42 and 1 <= numbers[0] <= MAX_CHARGE else (-1,)
 
     def _look(self) -> tuple[tuple[int, ...], ...]:

@@ -45,11 +45,11 @@ async def _both_awaited() -> Any:
 
 
 def _evaluate(code: CodeType) -> Any:
-    return FunctionType(code, sys._getframe(1).f_globals)()
+    return FunctionType(code, sys._getframe(1).f_globals)()  # pyright: ignore[reportPrivateUsage]
 
 
 async def _evaluate_awaited(code: CodeType) -> Any:
-    result = FunctionType(code, sys._getframe(1).f_globals)()
+    result = FunctionType(code, sys._getframe(1).f_globals)()  # pyright: ignore[reportPrivateUsage]
     return await result if code.co_flags & CO_COROUTINE else result
 
 
