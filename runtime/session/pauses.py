@@ -80,6 +80,9 @@ def _run(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: SuspendRul
     run.stdout.add(_expect(bytes, plain["stdout"]))
     run.stderr.add(_expect(bytes, plain["stderr"]))
     waiting.held = {held.id: held for held in (_held(row, waiting, run.memory) for row in _expect(list, plain["held"]))}
+    if len(waiting.held) != len(plain["held"]):
+        # Of two of them one would wait, and both would be shown to whoever approves it.
+        raise ValueError("two calls with one number")
     waiting.undelivered = [_expect(bytes, item) for item in _expect(list, plain["undelivered"])]
     waiting.next_id = plain["next_id"]
     waiting.mark = next((held.mark for held in waiting.held.values()), "")

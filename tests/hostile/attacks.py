@@ -320,6 +320,7 @@ CLASSES: dict[str, tuple[Attack, ...]] = {
             (
                 f"{_SAVING}::test_a_hostile_header_costs_nothing_before_the_seal_is_looked_at",
                 f"{_SAVING}::test_a_hostile_header_of_an_unsealed_snapshot_is_refused",
+                f"{_SAVING}::test_two_forged_calls_with_one_number_are_refused",
             ),
         ),
         Attack(

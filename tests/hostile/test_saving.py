@@ -1,6 +1,7 @@
 """A session that is healthy can be saved and restored, whatever its program has sent, at every limit's maximum."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,6 +96,20 @@ def test_as_many_calls_as_may_wait_at_the_most() -> None:
     with box.session() as session:
         waiting(session, count, 10)
         assert saved_and_resumed(box, session, count) == count
+
+
+def test_two_forged_calls_with_one_number_are_refused() -> None:
+    """Of the two one would be made, and the other one shown to whoever approves it. Found by fuzzing."""
+    box = Sandbox(tools=[ask], limits=Limits(time=300))
+    with box.session() as session:
+        waiting(session, 2, 10)
+        made = session.snapshot()
+    suspension = dict(made.facts.suspension or {})
+    first, second = suspension["held"]
+    suspension["held"] = [first, [first[0], *second[1:]]]
+    forged = Snapshot.make(replace(made.facts, suspension=suspension), made.body)
+    with pytest.raises(SnapshotCorrupt, match="one number"):
+        box.restore(forged)
 
 
 HEADERS = {
