@@ -63,7 +63,7 @@ class Lives:
     def live(self) -> None:
         """Have some processes live at once, kill each at a random moment, and look at what is kept."""
         reader, writer = os.pipe()
-        children = [self._born(writer) for _ in range(_AT_ONCE)]
+        children = [self._born(reader, writer) for _ in range(_AT_ONCE)]
         os.close(writer)
         for child in children:
             time.sleep(self._noise.uniform(0, self._longest))
@@ -103,9 +103,11 @@ class Lives:
         assert self.acknowledged <= kept.spent.runs <= self.acknowledged + _AT_ONCE
         self.acknowledged = kept.spent.runs
 
-    def _born(self, told: int) -> int:
+    def _born(self, reader: int, told: int) -> int:
         child = os.fork()
         if not child:
+            # So that it ends with its parent, at its next word.
+            os.close(reader)
             _born(lambda: self._work(told))
         return child
 
