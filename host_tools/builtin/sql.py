@@ -72,7 +72,7 @@ class SqlQuery(Tool):
         self._read = self._reader(writable, parse_seconds("time", time))
         if describe:
             tables = self._tables()
-            self.description = f"{self.description}\n\n{tables}"
+            self.description = self._tool_lead = f"{self.description}\n\n{tables}"
             self._tool_documentation = f"{self._tool_documentation}\n\n{tables}"
 
     def forward(self, query: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
