@@ -99,7 +99,7 @@ class Handles:
         changed = [self._replaced(item, leaf, budget, depth - 1) for item in items]
         if all(new is old for new, old in zip(changed, items, strict=True)):
             return value
-        return dict(zip(value, changed, strict=True)) if kind is dict else kind(changed)
+        return _made(kind, zip(value, changed, strict=True) if kind is dict else changed)
 
     def _shown_leaf(self, value: Any) -> Any:
         if type(value) in PLAIN or type(value) in _CONTAINERS:
@@ -148,3 +148,7 @@ def is_image(value: Any) -> bool:
     """Return whether a value is an image of PIL's, which this module does not need."""
     home = type(value).__module__.partition(".")[0]
     return home == "PIL" and hasattr(value, "save") and hasattr(value, "size")
+
+
+def _made(kind: Callable[[Any], Any], content: Any) -> Any:
+    return kind(content)

@@ -16,7 +16,7 @@ import hmac
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 from cloche.runtime.bridge.environment import EnvironmentState
 from cloche.runtime.bridge.protocol import is_dict, is_list
@@ -97,8 +97,12 @@ def put_pieces_back(value: Any, body: bytes) -> tuple[Any, bytes]:
     return (_put_back(value, pieces), body[:at]) if lengths else (value, body)
 
 
+def _is_piece(value: object) -> TypeGuard[tuple[Any, ...]]:
+    return type(value) is tuple
+
+
 def _note_lengths(value: Any, lengths: list[int]) -> None:
-    if type(value) is tuple:
+    if _is_piece(value):
         (length,) = value
         if not _is_count(length):
             raise ValueError("a piece without a length")
@@ -172,7 +176,15 @@ def _seal(key: bytes, content: Sequence[bytes | memoryview]) -> bytes:
     return _digest(hmac.new(key, digestmod="sha256"), content)
 
 
-def _digest(digest: "hashlib._Hash | hmac.HMAC", content: Sequence[bytes | memoryview]) -> bytes:
+class _Digest(Protocol):
+    """What hashlib and hmac give alike."""
+
+    def update(self, data: bytes | memoryview, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+def _digest(digest: "_Digest", content: Sequence[bytes | memoryview]) -> bytes:
     for part in content:
         digest.update(part)
     return digest.digest()
