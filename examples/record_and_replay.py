@@ -23,7 +23,7 @@ def main() -> None:
         print(first, agent.run("What is 10!?"))
     runs = read_record(folder / "run.jsonl")
     (folder / "run.html").write_text(as_html(runs), encoding="utf-8")
-    print(as_text(runs).splitlines()[1])
+    print(next(line for line in as_text(runs).splitlines() if line.startswith("task: ")))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """What tests of several areas share."""
 
+import asyncio
 import signal
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,25 @@ settings.load_profile("cloche")
 # A shell's background jobs ignore SIGINT, and so would every process that a test starts, Ctrl-C or not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_loop_is_left() -> Iterator[None]:
+    """Close the event loop that LiteLLM makes for a thread that asks it synchronously, and leaves there.
+
+    Whatever test came after, as soon as garbage was collected, would fail for an unclosed loop.
+    """
+    yield
+    if "litellm" not in sys.modules:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            loop = asyncio.get_event_loop()
+        except RuntimeError:
+            return
+    loop.close()
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture

@@ -159,6 +159,10 @@ class Responses(Target):
             answer = check_answer(case, RunState(LIMITS), waiting)
         except ProtocolError as error:
             return outcome_of(error)
+        except StopRun as stop:
+            if not isinstance(stop.reason, GuestError):
+                raise stop.reason from None
+            return outcome_of(stop.reason)
         if isinstance(answer, FinishedResponse) and answer.failure is not None:
             reported = error_of_failure(answer.failure, LIMITS, 1 << 20)
             assert len(str(reported)) <= LIMITS.message + 1_000

@@ -141,7 +141,7 @@ def test_what_was_approved_and_what_was_denied_is_recorded(kept: tuple[CallLog, 
     assert result.value == ["pay() is not allowed: too dear", "PAID 4 WITH 4000-1234"]
     first, second = read()
     assert facts(first) == ("pay", "denied", "no", 0, None, "CallDenied: pay() is not allowed: too dear")
-    assert facts(second) == ("pay", "returned", "yes", 1, "PAID 4 WITH 4000-1234", "")
+    assert facts(second) == ("pay", "returned", "yes", 1, "PAID 4 WITH [redacted]", "")
     assert [record.arguments for record in (first, second)] == [
         {"amount": amount, "card": "[redacted]"} for amount in (3, 4)
     ]
@@ -310,7 +310,7 @@ def elsewhere(data: bytes, answer: str, folder: Path) -> str:
     ("code", "answer", "value", "expected"),
     [
         ("ask('which?')", "value", "RED", ("ask", "returned", "", 0, "RED", "")),
-        ("pay(3)", "approve", "PAID 3 WITH 4000-1234", ("pay", "returned", "yes", 1, "PAID 3 WITH 4000-1234", "")),
+        ("pay(3)", "approve", "PAID 3 WITH 4000-1234", ("pay", "returned", "yes", 1, "PAID 3 WITH [redacted]", "")),
         ("try: pay(3)\nexcept PermissionError as e: x = str(e)\nx", "deny", "pay() is not allowed: too dear",
          ("pay", "denied", "no", 0, None, "CallDenied: pay() is not allowed: too dear")),
         ("try: ask('x')\nexcept LookupError as e: x = str(e)\nx", "error", "gone",
