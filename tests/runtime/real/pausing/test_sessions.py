@@ -37,8 +37,8 @@ with Sandbox(limits=Limits(fuel=None, time=None)).restore(sys.stdin.buffer.read(
     result = session.suspended.resume()
     print(result.value, result.usage.fuel, session.run("total").unwrap())
 """
-# Known defect, cause not found: one pause in 200, asked for at a random moment by another thread on a busy machine, costs
-# 320 units too many. At each check by itself (test_every_check.py) the bill is the same.
+# Known defect, cause not found: one pause in 200, asked for at a random moment by another thread on a busy machine,
+# costs 320 units too many. At each check by itself (test_every_check.py) the bill is the same.
 UNEXPLAINED = 400
 ENDLESS = "n = 0\nwhile True:\n    n += 1"
 
