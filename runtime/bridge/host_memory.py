@@ -56,7 +56,7 @@ class HostMemory:
     def take(self, size: int) -> None:
         """Count bytes that the work on the latest message needs beside it, and look. Raises WorkEnded; see HostWork."""
         self._taken += size
-        if self.used + self._taken > self.limit:
+        if self.used + self._taken > self.limit and not self._has_room(self._taken):
             self.stop.set(self._exceeded(self._taken))
         self.look()
 
@@ -100,17 +100,20 @@ class HostMemory:
 
     def relieve(self, needed: int) -> None:
         """Trim records, the oldest first, until there is room for ``needed`` bytes. Ends the run if there is none."""
+        if not self._has_room(needed):
+            self._end(self._exceeded(needed))
+
+    def _has_room(self, needed: int) -> bool:
         calls = self._calls
         for index in range(self._first, len(calls)):
             if self.used + needed <= self.limit:
-                return
+                return True
             record = calls[index]
             if record.outcome != "running":
                 self.used -= record.charge - CALL_COST if not record.trimmed else 0
                 record.trim()
                 self._first += index == self._first
-        if self.used + needed > self.limit:
-            self._end(self._exceeded(needed))
+        return self.used + needed <= self.limit
 
     def _exceeded(self, needed: int) -> HostMemoryExceeded:
         return HostMemoryExceeded(self.used + needed, self.limit)

@@ -143,12 +143,25 @@ def test_checks_of_arguments_end_with_the_run() -> None:
         """Take rows."""
         return len(value)
 
-    # Decoded it takes 30 MiB, and the checked copy as much again: the second one still fits, a hundred are not made.
+    # Decoded it takes 30 MiB, and the checked copy more than that: each call fits, and the loop has no end.
     program = sent("b'\\xdd' + (400_000).to_bytes(4, 'big') + b'\\x90' * 400_000", "rows")
-    attacked = attack(Sandbox(tools=[rows], limits=Limits(time=0.5, fuel=None)), program)
+    attacked = attack(Sandbox(tools=[rows], limits=Limits(time=0.5, fuel=None, host_memory=2 * LIMIT)), program)
     assert isinstance(attacked.result.error, TimeExceeded), repr(attacked.result.error)
     attacked.check_end(0.5)
-    attacked.check_memory(2 * LIMIT + attacked.result.usage.memory_peak)
+    attacked.check_memory(4 * LIMIT + attacked.result.usage.memory_peak)
+
+
+def test_records_give_way_to_the_checks_of_arguments() -> None:
+    @tool(blocking=False)
+    def rows(value: list[list[int]]) -> int:
+        """Take rows."""
+        return len(value)
+
+    with Sandbox(tools=[rows]).session() as session:
+        result = session.run("value = [[1, 2, 3]] * 10_000\nsum(rows(value) for _ in range(150))")
+    assert result.unwrap() == 1_500_000
+    assert result.calls[0].trimmed
+    assert not result.calls[-1].trimmed
 
 
 def test_an_awaited_run_gives_its_thread_back() -> None:
