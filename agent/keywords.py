@@ -53,7 +53,7 @@ _NOT_NEEDED = {
     "executor": "programs run in the agent's own sandbox: sandbox= makes another",
     "executor_type": "programs always run in a sandbox, inside this process",
     "executor_kwargs": "programs always run in a sandbox, inside this process",
-    "logger": "what happens is told to observers=[...], and printed with verbosity=",
+    "logger": "pass observers=[...] to follow a run, and verbosity= to print it",
     "max_tool_threads": "up to 16 tools run at once",
     "use_structured_outputs_internally": "programs are found in whatever a model writes",
 }

@@ -243,7 +243,7 @@ class BackgroundCalls:
 
     def _collect(self) -> list[bytes]:
         finished, items, size = self._run.finished, list[bytes](), 0
-        # What is left is told the next time that the program waits: no reply is made of all that many calls return.
+        # What is left is in the reply to the next wait: no reply is made of all that many calls return.
         while finished and size <= self._run.limits.result:
             task: _Task
             task, settled = finished.popleft()
