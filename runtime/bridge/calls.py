@@ -193,9 +193,9 @@ class BackgroundCalls:
         run = self._run
         until = None if timeout is None else now() + min(timeout, MAX_WAIT)
         if self._tasks or until is not None:
-            run.doing = self._names()
+            run.tools = self._names()
             run.wait_for(self._has_news, inf if until is None else until)
-            run.doing = ""
+            run.tools = ""
         return self._collect()
 
     def drain(self) -> list[bytes]:

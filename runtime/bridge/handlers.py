@@ -374,7 +374,7 @@ class BridgeHandlers:
         return EMPTY_REPLY
 
     def _call(self, name: str, args: list[Any], kwargs: dict[str, Any], cost: int, started: float) -> bytes:
-        calls = self._tool_calls()
+        calls = self._calls or self._tool_calls()
         record = calls.begin(name, args, kwargs, cost, started)
         outcome = self._outcome(record, name, args, kwargs)
         return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)
@@ -383,8 +383,8 @@ class BridgeHandlers:
         """Call a tool, wait for it, and return its value; or how it settled, if it raised or was awaited."""
         run = self._run
         stop = run.stop
-        run.doing = f"the tool {name!r}"
-        # After "doing" is set: whoever interrupts sets the reason first and looks at "doing" second.
+        run.tool = name
+        # After "tool" is set: whoever interrupts sets the reason first and looks at "doing" second.
         if stop.reason is not None:
             run.check()
         if run.hands_over and self._tools.blocking(name):
@@ -397,7 +397,7 @@ class BridgeHandlers:
         # A tool that came back too late has an answer that no program waits for.
         if stop.reason is not None or now() >= stop.deadline:
             run.check()
-        run.doing = ""
+        run.tool = ""
         return outcome
 
     def _hand_over(self, record: ToolCallRecord, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:

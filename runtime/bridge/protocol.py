@@ -229,10 +229,14 @@ def read_plain_call(data: bytes, reading: Reading = AS_IT_IS) -> list[Any] | Non
         items: list[Any] = decode(data) if reading is AS_IT_IS else _decode(data, reading)
     except MalformedValue as error:
         raise ProtocolError(f"a malformed call: {error}") from None
-    if not _is_call(items[1], items[2], items[3]):
+    _, name, args, kwargs = items
+    # As ``_is_call``, without the call.
+    if type(name) is not str or type(args) is not list or type(kwargs) is not dict:
         return None
-    if len(items[1]) > MAX_NAME:
-        items[1] = _cut(items[1])
+    if kwargs and not _TEXT.issuperset(map(type, kwargs)):
+        return None
+    if len(name) > MAX_NAME:
+        items[1] = _cut(name)
     return items
 
 

@@ -91,7 +91,7 @@ class RunState:
 
     ``stop`` says when and why it must end. ``streams`` are stdout and stderr, None before anything was
     printed.
-    ``doing`` names the tool that is being waited for, or is empty.
+    ``tool`` is the name of the one that is being called, and ``tools`` says which ones are waited for.
     ``waiting`` holds the calls that wait for answers, and is None where none ever does; ``carried`` is what it had
     used when it was suspended the last time; ``record`` is where it is recorded, if it is.
     ``interrupted_step`` is there while it is paused: the request that it is in the middle of, and the answers so far.
@@ -103,7 +103,8 @@ class RunState:
     interrupted_step: InterruptedStep | None = None
     streams: tuple[OutputBuffer, OutputBuffer] | None = None
     calls_made = 0
-    doing = ""
+    tool = ""
+    tools = ""
     hands_over = False
     _memory: HostMemory | None = None
     _uncounted = _BLOCK
@@ -119,6 +120,11 @@ class RunState:
         self.stop = StopSignal()
         if limits.time is not None:
             self.stop.deadline = self.started + limits.time
+
+    @property
+    def doing(self) -> str:
+        """What is being waited for, in words; empty while the guest runs."""
+        return f"the tool {self.tool!r}" if self.tool else self.tools
 
     @property
     def memory(self) -> HostMemory:

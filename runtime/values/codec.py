@@ -34,6 +34,13 @@ _KEPT: Final = 1 << 16
 
 _MAX_BLOB: Final = (1 << 32) - 1
 
+_FIXED: Final = frozenset((type(None), bool, int, float))
+_MAX_FIXED: Final = 9
+"""Bytes that one of these takes, at most, unless it is an int beyond 64 bits."""
+
+_pack_fixed: Final = Packer(strict_types=True).pack
+"""One packer for all threads: nothing runs while it writes one of these."""
+
 _SCALARS: Final = frozenset((type(None), bool, int, float, str, bytes))
 
 
@@ -45,6 +52,12 @@ def encode(value: object, *, where: str = "value", limit: int | None = None, loo
     cross, is cyclic or nests deeper than 200 levels, and ValueTooLarge above the limit. The value is never changed.
     `look` is called now and then, and ends the work by raising what is no Exception.
     """
+    if type(value) in _FIXED and (limit is None or limit >= _MAX_FIXED):
+        try:
+            plain: bytes = _pack_fixed(value)
+            return plain
+        except OverflowError:
+            pass  # an int beyond 64 bits, which the hook writes
     if type(value) is bytes and len(value) > _KEPT:
         return _blob_head(value, where, limit) + value
     try:
@@ -216,6 +229,9 @@ def decode(
             _check_bulk(data, budget)
         if 255 in data and may_hold_timestamp(data):
             return _decode_guarded(data, records, budget, look)
+        if look is None:
+            # As ``_unpack`` does, without handing on its hooks: that takes as long as parsing a short message.
+            return unpackb(data, strict_map_key=False, unicode_errors="surrogatepass", ext_hook=_on_plain_extension)
         return _unpack(data, look, ext_hook=_on_plain_extension)
     except _NeedsGuard:
         return _second_pass(data, records, budget, look)
