@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass, fields
 from os import PathLike
 from typing import Any, Literal, Protocol, Self
 
+from cloche.runtime.bridge.host_memory import size_of
+from cloche.runtime.limits import parse_count, parse_size
+
 __all__ = ["CallLog", "CallOutcome", "CallRecord", "JsonLinesLog", "MemoryLog", "SQLiteLog", "read_json_lines"]
 
 
@@ -67,30 +70,47 @@ _WRITE = (
     f"INSERT INTO calls ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) "
     f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
 )
+_RECORD = 1_024
+_MANY_PARTS = 8 << 20
+"""Bytes that a record of more parts than are counted is taken to have."""
 # How each line of a file begins: CallRecord's first field is its id.
 _BEGIN = b'{"id":'
 
 
 class MemoryLog:
-    """Keeps the latest ``max_records`` records (default 10,000)."""
+    """Keeps the latest records: ``max_records`` of them (default 10,000), in ``max_size`` of memory (default 16 MiB).
 
-    def __init__(self, max_records: int = 10_000) -> None:
-        self._max_records = max_records
+    Raises ConfigurationError for a size or a number below 1.
+    """
+
+    def __init__(self, max_records: int = 10_000, *, max_size: int | str = "16 MiB") -> None:
+        self._max_records = parse_count("max_records", max_records, maximum=1 << 31)
+        self._max_size = parse_size("max_size", max_size, maximum=1 << 40)
         self._lock = threading.Lock()
-        self._records: dict[str, CallRecord] = {}
+        self._records: dict[str, tuple[CallRecord, int]] = {}
+        self._size = 0
 
     @property
     def records(self) -> list[CallRecord]:
         """The records, in the order in which the calls began."""
         with self._lock:
-            return list(self._records.values())
+            return [record for record, _ in self._records.values()]
 
     def write(self, record: CallRecord) -> None:
-        """Keep a record; the oldest makes room."""
+        """Keep a record; the oldest make room, and the latest is there in any case."""
+        size = _memory_of(record)
         with self._lock:
-            self._records[record.id] = record
-            if len(self._records) > self._max_records:
-                del self._records[next(iter(self._records))]
+            _, before = self._records.get(record.id, (record, 0))
+            self._records[record.id] = record, size
+            self._size += size - before
+            while len(self._records) > 1 and (len(self._records) > self._max_records or self._size > self._max_size):
+                self._size -= self._records.pop(next(iter(self._records)))[1]
+
+
+def _memory_of(record: CallRecord) -> int:
+    """Return the bytes that a record takes."""
+    texts = len(record.error) + len(record.approval)
+    return _RECORD + 4 * texts + size_of([record.arguments, record.value], _MANY_PARTS)
 
 
 class JsonLinesLog:

@@ -95,20 +95,22 @@ def has_guest_classes(value: Any) -> bool:
     this side they are instances of classes made for the purpose, which no annotation names. Paths arrive as pure
     ones, since they name nothing on this side, and ``Path`` does not accept these.
     """
-    # Level by level and by classes first: a program can send millions of items, and a call of a function for each
+    # Level by level, by classes and in pieces: a program can send millions of items, and a call of a function for each
     # would take seconds.
-    level: Collection[Any] = [value]
-    while level:
-        look()
-        kinds = set(map(type, level))
-        if any(map(_is_guest_class, kinds)):
-            return True
-        inner: list[Any] = []
-        for kind in kinds & _CONTAINERS_SENT:
+    lists: list[Any] = [[value]]
+    dicts: list[Any] = []
+    while lists or dicts:
+        items = chain(chain.from_iterable(lists), chain.from_iterable(map(dict[Any, Any].values, dicts)))
+        lists, dicts = [], []
+        while some := list(islice(items, _MANY)):
             look()
-            same: Any = level if len(kinds) == 1 else [item for item in level if type(item) is kind]
-            inner.extend(chain.from_iterable((item.values() for item in same) if kind is dict else same))
-        level = inner
+            kinds = set(map(type, some))
+            if any(map(_is_guest_class, kinds)):
+                return True
+            for kind in kinds & _CONTAINERS_SENT:
+                same = some if len(kinds) == 1 else [item for item in some if type(item) is kind]
+                # Without the empty ones, of which a million would be gone through at once.
+                (dicts if kind is dict else lists).extend(filter(None, same))
     return False
 
 

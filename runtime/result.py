@@ -1,12 +1,15 @@
 """What a run leaves behind, and the events that report it while it happens."""
 
 import reprlib
-from contextlib import suppress
+import sys
 from dataclasses import dataclass, field
 from gc import get_referents
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from types import FrameType
 from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from cloche.runtime.errors import GuestError, GuestException, UnserializableValue, bytes_text, count_text
+from cloche.runtime.work import discard
 
 __all__ = [
     "CALL_COST",
@@ -30,6 +33,8 @@ T = TypeVar("T")
 
 CALL_COST = 640
 """Bytes that a call's record takes, with the arguments and the value of a small one."""
+
+_MUCH = 1 << 20
 
 CallOutcome = Literal["running", "returned", "raised", "cancelled", "abandoned"]
 """How a tool call ended: ``abandoned`` means the run ended first and the tool is no longer waited for."""
@@ -95,9 +100,13 @@ class ToolCallRecord:
 
     def trim(self) -> None:
         """Drop the arguments, the value and what hangs on the error: nothing large is left alive by this record."""
+        held = [self.args, self.kwargs, self.value]
         self.args, self.kwargs, self.value = [], {}, None
+        # First, as it may hold the same.
         if self.error is not None:
             self.error = _alone(self.error)
+        if self.charge > _MUCH:
+            discard(held)
         self.trimmed = True
         self.charge = CALL_COST
 
@@ -110,10 +119,18 @@ class ToolCallRecord:
         for each in _with_causes(error):
             traceback = each.__traceback__
             while traceback is not None:
-                # One that still runs, further up, refuses.
-                with suppress(RuntimeError):
-                    traceback.tb_frame.clear()
+                _clear(traceback.tb_frame)
                 traceback = traceback.tb_next
+
+    def let_go(self) -> None:
+        """Let go of the variables of the functions that were still running when the call failed, and are not any more.
+
+        Each frame of a traceback keeps those further up alive, and these hold the message that the call came in.
+        """
+        for each in () if self.error is None else _with_causes(self.error):
+            frame = None if each.__traceback__ is None else each.__traceback__.tb_frame.f_back
+            while frame is not None and _clear(frame):
+                frame = frame.f_back
 
     def __repr__(self) -> str:
         return f"<ToolCallRecord {self.name} {self.outcome}>"
@@ -174,6 +191,21 @@ def _is_short(value: object) -> bool:
     return False
 
 
+def _clear(frame: FrameType) -> bool:
+    """Drop the variables of a function that is over; return whether it is."""
+    if frame.f_code.co_flags & _RESUMABLE and not _REFUSES:
+        # It may wait for something, and would be closed.
+        return True
+    try:
+        frame.clear()
+    except RuntimeError:
+        return False
+    return True
+
+
+_RESUMABLE = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
+_REFUSES = sys.version_info >= (3, 13)
+"""Whether a generator that waits refuses to be cleared."""
 _CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
 _LEVELS = 32
 _MANY = 5_000

@@ -8,9 +8,11 @@ import gc
 import sys
 import threading
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Any, Protocol
 
-__all__ = ["HostWork", "WorkEnded", "current_work", "long_work", "look", "take"]
+from cloche.runtime.values.checks import has_few_items
+
+__all__ = ["HostWork", "WorkEnded", "current_work", "discard", "long_work", "look", "take"]
 
 
 class WorkEnded(BaseException):
@@ -74,10 +76,56 @@ class _LongWork:
             if not self._users:
                 sys.setswitchinterval(self._interval)
                 if self._collects:
+                    _grow_old()
                     gc.enable()
 
 
 _INTERVAL = 0.000_1
+_MANY_NEW = 10_000
+
+
+def _grow_old() -> None:
+    """Spare the collector what is new: it would look through a message's million lists at once, and once more later.
+
+    Frozen and released again, all objects are old ones, without a look at any. What a host has frozen itself stays so.
+    """
+    if gc.get_count()[0] > _MANY_NEW and not gc.get_freeze_count():
+        gc.freeze()
+        gc.unfreeze()
+
 
 long_work = _LongWork()
 """``with long_work:`` around the work on a long message; it may be nested."""
+
+
+_PART = 1_000
+_FEW = 8_192
+_OURS = 2
+"""References to an object that a function has from nowhere else: its variable, and the argument of ``getrefcount``."""
+
+
+def discard(held: list[Any]) -> None:
+    """Empty a list, and what is in no other place, some thousand values at a time.
+
+    While a million values are freed at once, no other thread runs. What is still used elsewhere is not changed.
+    """
+    with long_work:
+        while held:
+            item = held.pop()
+            if not item or type(item) not in _EMPTIED or sys.getrefcount(item) > _OURS:
+                continue
+            part: list[Any]
+            if type(item) in _LISTS:
+                part = item[-_PART:]
+                del item[-_PART:]
+            else:
+                part = [item.popitem()[1] for _ in range(min(_PART, len(item)))]
+            if item:
+                held.append(item)
+            if not has_few_items(part, _FEW):
+                held += part
+            del part
+
+
+_LISTS: frozenset[type] = frozenset({list})
+_EMPTIED: frozenset[type] = _LISTS | {dict}

@@ -68,6 +68,7 @@ class _Deflated:
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_URL = 8_192
+_AFTER_PATH = re.compile("[?#]")
 _CHARSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}")
 # By the names that Python's codecs have; each of these takes a time that grows with the size of the body.
 _LINEAR = re.compile(
@@ -231,4 +232,9 @@ def _parsed(url: str, base: httpx.URL | None = None) -> httpx.URL:
         raise WebRefused(f"{url[:100]!r} is not an http or https address")
     if parsed.userinfo:
         raise WebRefused("an address with a user name or password in it is not asked for")
+    address = _AFTER_PATH.split(url, maxsplit=1)[0]
+    path = (address.partition("://")[2] or address).split("/")
+    if ".." in path and "" in path[1:-1]:
+        # Some take the empty step for one to go back from, others do not see it.
+        raise WebRefused(f"{url[:100]!r} has a path that servers read in several ways")
     return parsed

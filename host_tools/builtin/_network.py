@@ -42,6 +42,7 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 _DECODINGS = 5
+_ESCAPE = re.compile("%[0-9a-fA-F]{2}")
 _UNICODE_ESCAPE = re.compile("%u[0-9a-fA-F]{4}")
 # Control characters, and those without a width.
 _UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})
@@ -237,12 +238,27 @@ class _Below:
         spelt = _spellings(url)
         if spelt is None:
             raise ConfigurationError("allow", f"{entry!r} has a path that servers read in several ways")
-        self._path = f"{spelt[0].rstrip('/')}/"
+        self._sent = _below(_sent(url))
+        self._path = _below(spelt[0])
 
     def allows(self, url: httpx.URL) -> bool:
         spelt = _spellings(url)
         below = spelt is not None and all(f"{path}/".startswith(self._path) for path in spelt)
-        return below and (url.scheme, _normal(url.host), url.port) == self._origin
+        # Not every server takes %2f for a slash: "/v1%2fx" may be one name, which is not below "/v1/".
+        return (
+            below
+            and f"{_sent(url)}/".startswith(self._sent)
+            and (url.scheme, _normal(url.host), url.port) == self._origin
+        )
+
+
+def _below(path: str) -> str:
+    return f"{path.rstrip('/')}/"
+
+
+def _sent(url: httpx.URL) -> str:
+    """Return the path as it is sent, its escapes spelt in one way."""
+    return _ESCAPE.sub(lambda escape: escape[0].upper(), url.raw_path.partition(b"?")[0].decode("ascii"))
 
 
 def _spellings(url: httpx.URL) -> list[str] | None:

@@ -39,6 +39,7 @@ class ToolCalls:
         self.tools = tools
         self.run = run
         self._memory = run.memory
+        self._failed: ToolCallRecord | None = None
 
     def begin(self, name: str, args: list[Any], kwargs: dict[str, Any], cost: int, started: float) -> ToolCallRecord:
         """Count a call and open its record; its arguments take ``cost`` bytes. Ends the run if it is one too many."""
@@ -89,10 +90,21 @@ class ToolCalls:
         """Like :meth:`finish`, for a call that raised, or was refused."""
         record.fail(error)
         record.end("raised", now() - record.started)
+        self.let_go()
+        self._failed = record
         reply = error_reply(*error_text(error, record.name, self.run.limits.message), id=id)
         if self.run.listener is not None:
             self.run.emit(ToolFinished(record))
         return reply
+
+    def let_go(self) -> None:
+        """Have the last record of a failed call keep nothing alive of the functions that the call was made by.
+
+        They are over by the next call, or at the run's end.
+        """
+        if self._failed is not None:
+            self._failed.let_go()
+            self._failed = None
 
     def drop(self, record: ToolCallRecord) -> None:
         """Close the record of a call that is no longer waited for."""

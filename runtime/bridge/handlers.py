@@ -268,11 +268,13 @@ class BridgeHandlers:
         return resume_request(outcomes, options)
 
     def end(self) -> None:
-        """Cancel what still runs in the background."""
+        """Cancel what still runs in the background, and keep nothing of what is over."""
         if self._work is not None:
             current_work.reset(self._work)
         if self._background is not None:
             self._background.close()
+        if self._calls is not None:
+            self._calls.let_go()
 
     def call(self, frame: bytes) -> bytes:
         """Answer a call frame, or end the run."""

@@ -15,7 +15,7 @@ from cloche.runtime.values import Look
 from cloche.runtime.values.cost import TooCostly, cost_of
 from cloche.runtime.work import WorkEnded, long_work
 
-__all__ = ["SHORT", "HostMemory"]
+__all__ = ["SHORT", "HostMemory", "size_of"]
 
 SHORT = 32
 """Bytes of a message up to which it is part of what every call costs: see ``CALL_COST``."""
@@ -89,7 +89,7 @@ class HostMemory:
         """Count a call's value, which was encoded in so many bytes."""
         cost = _PER_BYTE * size
         if size > _GUESSED:
-            cost = min(cost, _size_of(value, cost))
+            cost = min(cost, size_of(value, cost))
         record.charge += cost
         self.add(cost)
 
@@ -123,7 +123,7 @@ class HostMemory:
         raise StopRun(self.stop.reason or error)
 
 
-def _size_of(value: Any, otherwise: int) -> int:
+def size_of(value: Any, otherwise: int) -> int:
     """Return the bytes that a value takes, what is in it counted as often as it is there.
 
     ``otherwise`` is returned for one of more parts than it is worth to look at.

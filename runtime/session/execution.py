@@ -23,6 +23,7 @@ from cloche.runtime.bridge.run_state import NO_USAGE, InterruptedStep, RunState
 from cloche.runtime.errors import (
     CallerError,
     CannotPause,
+    ClocheError,
     FuelExhausted,
     GuestCrashed,
     GuestError,
@@ -41,6 +42,7 @@ from cloche.runtime.session.guest import Running, SessionGuest, Step
 from cloche.runtime.session.pausing import PauseRequest
 from cloche.runtime.session.requests import Request
 from cloche.runtime.values import MalformedValue
+from cloche.runtime.wasm.signals import signal_behind
 from cloche.runtime.wasm.traps import StopKind, Stopped
 from cloche.runtime.work import WorkEnded
 
@@ -87,7 +89,13 @@ def check_answer(
     )
     if len(response) > cap:
         raise ProtocolError(f"a response of {len(response)} bytes is larger than {cap}")
-    answer = parse_response(response, AS_IT_IS if len(response) <= SHORT else _reading(response, run))
+    try:
+        answer = parse_response(response, AS_IT_IS if len(response) <= SHORT else _reading(response, run))
+    except Exception as error:
+        if isinstance(error, StopRun | ClocheError) or signal_behind(error):
+            raise
+        # What nothing foresaw came of what the guest sent, and ends its run only.
+        raise GuestCrashed(f"the host could not read its answer: {type(error).__name__}") from error
     if isinstance(answer, WaitingResponse):
         if waiting is None:
             raise ProtocolError("the program was suspended in a run that cannot be")

@@ -4,10 +4,12 @@ The bytes to decode may be anyone's: all that can go wrong ends in MalformedValu
 """
 
 import sys
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any, Final, Literal
 
 from . import arrays, codes
-from .checks import PIECE, Pieces, count_items, is_too_deep, may_hold_timestamp
+from .checks import PIECE, Pieces, count_items, has_few_items, is_too_deep, may_hold_timestamp
 from .codes import (
     MAX_DEPTH,
     Look,
@@ -26,6 +28,11 @@ from .records import type_name, type_of
 from .reduce import is_unhashable, reduce
 
 _BETWEEN_LOOKS: Final = 256
+_AT_ONCE: Final = 8_192
+"""Items that are written between two looks, at most."""
+_PART: Final = 1_000
+_SPLIT: Final[frozenset[type]] = frozenset((list, dict))
+_LISTS: Final[frozenset[type]] = frozenset((list,))
 _MAX_ITEMS: Final = 1 << 24
 """Items in one value where the caller gives no limit."""
 
@@ -111,11 +118,28 @@ class _Packing:
     def run(self, value: object, room: int, look: Look | None) -> bytes:
         """The message, of at most `room` items."""
         self._look = look
-        self._room = room if type(value) in _SCALARS else room - count_items(value, room, look)
-        data: bytes = self._pack(value)
+        items = 0 if type(value) in _SCALARS else count_items(value, room, look)
+        self._room = room - items
+        data: bytes = self._pack(value) if look is None or items <= _AT_ONCE else self._pack_in_pieces(value, look)
         if self._hashable:
             self._check_keys(value)
         return data
+
+    def _pack_in_pieces(self, value: Any, look: Look) -> bytes:
+        """What `_pack` returns, made of parts of few items, whose heads are taken off again."""
+        if type(value) not in _SPLIT:
+            return bytes(self._pack(value))
+        is_list = type(value) in _LISTS
+        parts = [_head(0x90 if is_list else 0x80, len(value))]
+        rest: Iterator[Any] = iter(value if is_list else value.items())
+        while some := list(islice(rest, _PART)):
+            look()
+            piece = some if is_list else dict(some)
+            if has_few_items(piece, _AT_ONCE):
+                parts.append(self._pack(piece)[1 if len(some) < 16 else 3 :])
+            else:
+                parts += [self._pack_in_pieces(item, look) for item in (some if is_list else chain(*some))]
+        return b"".join(parts)
 
     def _reduce(self, value: object) -> Any:
         """msgpack's hook: called for each object it cannot write itself."""
@@ -143,6 +167,14 @@ class _Packing:
         problem = locate(value, "", self._look)
         if problem is not None:
             raise problem
+
+
+def _head(short: int, size: int) -> bytes:
+    """What begins a list (0x90) or dict (0x80) of so many items."""
+    if size < 16:
+        return bytes([short + size])
+    wide = 0xDC if short == 0x90 else 0xDE
+    return bytes([wide]) + size.to_bytes(2, "big") if size < 1 << 16 else bytes([wide + 1]) + size.to_bytes(4, "big")
 
 
 _idle: list[_Packing] = []

@@ -65,7 +65,11 @@ def cost_of(data: bytes, room: int, look: Look) -> int:
     cost = _bound(data, look)
     # A bound that is far off is not worth having: it would make others pay for room that is not used.
     if cost > room or cost > 2 * _PER_BYTE * len(data):
-        cost = scan.run()
+        try:
+            cost = scan.run()
+        except IndexError:
+            # A short one, whose shape was not checked.
+            raise MalformedValue("not a value: it ends within one") from None
     if cost > room:
         raise TooCostly(cost, room)
     return cost
@@ -83,8 +87,15 @@ def _bound(data: bytes, look: Look) -> int:
     return per_byte * len(data) + _CONTAINER * containers + _NEGATIVE * negative + _EXTENSION * extensions
 
 
-def _holds_sets(data: bytes) -> bool:
-    return any(mark in data for mark in _SETS)
+def _holds_sets(data: bytes, look: Look | None = None) -> bool:
+    if look is None:
+        return any(mark in data for mark in _SETS)
+    for start in range(0, len(data), _BLOCK):
+        look()
+        # A mark may stand on the line between two blocks.
+        if _holds_sets(data[max(0, start - _MARK) : start + _BLOCK]):
+            return True
+    return False
 
 
 _SLOT: Final = 8
@@ -102,6 +113,8 @@ _ASCII: Final = bytes(range(128))
 _SETS: Final = tuple(
     head + bytes([code]) for code in (SET, FROZENSET) for head in (b"\xc7\0", b"\xc8\0\0", b"\xc9\0\0\0\0")
 )
+_MARK: Final = 5
+"""Bytes of the longest of these but one."""
 _LENGTH_BYTES: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
 _COUNT_BYTES: Final = {0xDE: 2, 0xDF: 4}
 _FIXED: Final = {
@@ -202,7 +215,7 @@ class _Scan:
     def run(self) -> int:
         """Return the cost. Raises TooCostly."""
         at, size, next_look = 0, len(self._data), 0
-        self._slot = _SET_SLOT - _SLOT if _holds_sets(self._data) else 0
+        self._slot = _SET_SLOT - _SLOT if _holds_sets(self._data, self._look) else 0
         while at < size:
             if at >= next_look:
                 self._look()

@@ -8,8 +8,19 @@ from typing import Any
 
 import pytest
 
-from cloche import FuelClock, FuelExhausted, GuestCrashed, GuestException, Interrupted, Limits, Sandbox, Snapshot
+from cloche import (
+    FuelClock,
+    FuelExhausted,
+    GuestCrashed,
+    GuestException,
+    Interrupted,
+    Limits,
+    ProtocolError,
+    Sandbox,
+    Snapshot,
+)
 from cloche.runtime.bridge import handlers
+from cloche.runtime.session import execution
 from cloche.runtime.values import encode
 
 REPORT = {"kind": "exception", "type": "E", "module": "m", "message": "x", "traceback": "t", "line": 1}
@@ -80,6 +91,29 @@ def test_a_sleep_costs_no_fuel_so_that_only_time_or_the_caller_ends_it() -> None
     assert isinstance(result.error, Interrupted)
     assert result.usage.fuel is not None
     assert result.usage.fuel < 10_000_000
+
+
+def test_an_answer_that_makes_its_reader_fail_is_the_guests_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(response: bytes, reading: object) -> Any:
+        raise IndexError("not foreseen")
+
+    with Sandbox(limits=Limits(time=20)).session() as session:
+        session.run("kept = 41")
+        with monkeypatch.context() as patched:
+            patched.setattr(execution, "parse_response", broken)
+            result = session.run("kept = 0\nkept")
+        assert isinstance(result.error, GuestCrashed)
+        assert isinstance(result.error.__cause__, IndexError)
+        assert result.rolled_back
+        assert session.run("kept").unwrap() == 41
+
+
+def test_an_answer_that_is_cut_off_within_a_value() -> None:
+    # Too short for its shape to be checked first, and so dear that each token is looked at.
+    answer = b"\x93\x00\xc0" + b"\x81\xc7\0\x05" * 20 + b"\xc7\0"
+    with Sandbox(limits=Limits(time=20)).session() as session:
+        session.run(f"import _cloche\n_cloche.set_step(lambda request: {answer!r})\n")
+        assert isinstance(session.run("1").error, ProtocolError)
 
 
 def test_a_handler_that_fails_is_the_guests_error(monkeypatch: pytest.MonkeyPatch) -> None:

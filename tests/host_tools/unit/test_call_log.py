@@ -3,6 +3,7 @@
 import sqlite3
 import stat
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from cloche.host_tools.call_log import CallRecord, JsonLinesLog, MemoryLog, SQLiteLog, read_json_lines
+from cloche.runtime.errors import ConfigurationError
 
 Kept = tuple[Callable[[CallRecord], None], Callable[[], list[CallRecord]]]
 
@@ -76,6 +78,30 @@ def test_memory_keeps_the_latest() -> None:
     for name in "abc":
         log.write(replace(RECORD, id=name))
     assert [record.id for record in log.records] == ["b", "c"]
+
+
+def test_memory_keeps_no_more_than_its_size() -> None:
+    log = MemoryLog(max_size="1 MiB")
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(100):
+        # The record of the beginning is replaced by that of the end: it counts once.
+        log.write(replace(RECORD, id=str(number), outcome="running", arguments={"rows": [[] for _ in range(2_000)]}))
+        log.write(replace(RECORD, id=str(number), arguments={"rows": [[] for _ in range(2_000)]}))
+    used = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert 700_000 < used < 1 << 20
+    assert [record.id for record in log.records] == [str(number) for number in range(100 - len(log.records), 100)]
+
+
+def test_memory_keeps_the_latest_record_however_large() -> None:
+    log = MemoryLog(max_size=1)
+    log.write(RECORD)
+    log.write(replace(RECORD, id="b"))
+    assert [record.id for record in log.records] == ["b"]
+    for wrong in (0, "1 parsec"):
+        with pytest.raises(ConfigurationError, match="max_size"):
+            MemoryLog(max_size=wrong)
 
 
 def test_lines_are_for_the_owner_and_are_appended(tmp_path: Path) -> None:

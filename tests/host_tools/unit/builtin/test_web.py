@@ -377,6 +377,10 @@ def test_secrets_go_to_their_host_over_tls_only(web: Site) -> None:
         ("https://example.com/v1/", "https://example.com/v1/%2e%2e/v2/", False),
         ("https://example.com/v1/", "https://example.com/v1/%252e%252e/v2/", False),
         ("https://example.com/v1/", "http://example.com/v1/", False),
+        ("https://example.com/v1/", "https://example.com/v1%2fx", False),
+        ("https://example.com/v1/", "https://example.com/v1%2F%2Fx", False),
+        ("https://example.com/caf\xe9/", "https://example.com/caf%c3%a9/x", True),
+        ("https://example.com/", "https://example.com//x", True),
         ("http://example.com:8080/", "http://example.com:8080/x", True),
         ("http://example.com:8080/", "http://example.com/x", False),
     ],
@@ -458,6 +462,14 @@ def test_paths_that_services_have(path: str) -> None:
 def test_wide_letters_are_not_the_listed_ones() -> None:
     with pytest.raises(WebRefused):
         AllowList(["https://h.com/v1/"]).check(httpx.URL("https://h.com/%EF%BD%96%EF%BC%91/x"))
+
+
+@pytest.mark.parametrize("path", ["/v1//../admin", "/v1/a//../../x?q=1", "/v1//..", "/v1//x/..#y"])
+def test_paths_with_empty_steps_and_steps_back_are_not_asked_for(path: str, web: Site) -> None:
+    web.serve("/v1/admin", "secret")
+    with pytest.raises(WebRefused, match="in several ways"):
+        reader()(web.url(path))
+    assert not web.requests
 
 
 @pytest.mark.parametrize("part", ["status", "headers", "body"])

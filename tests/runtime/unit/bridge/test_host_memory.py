@@ -3,18 +3,22 @@
 import gc
 import sys
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from cloche.runtime.bridge.calls import ToolCalls
 from cloche.runtime.bridge.host_memory import HostMemory
 from cloche.runtime.bridge.run_state import RunState
+from cloche.runtime.dispatch import NoTools
 from cloche.runtime.errors import HostMemoryExceeded
 from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import StopRun, StopSignal
 from cloche.runtime.result import CALL_COST, OmittedError, ToolCallRecord, message_of
 from cloche.runtime.values import MalformedValue, encode
-from cloche.runtime.work import WorkEnded, current_work, long_work, look, take
+from cloche.runtime.values.checks import has_few_items
+from cloche.runtime.work import WorkEnded, current_work, discard, long_work, look, take
 
 MIB = 1 << 20
 
@@ -133,6 +137,54 @@ def failed(cause: BaseException | None, *args: Any) -> tuple[ToolCallRecord, "we
     return made, weakref.ref(held)
 
 
+def test_a_failed_call_keeps_nothing_of_the_functions_that_it_was_made_by() -> None:
+    held: list[weakref.ref[Large]] = []
+
+    def make(call: Any) -> None:
+        message = Large()
+        held.append(weakref.ref(message))
+        call()
+
+    def failing() -> None:
+        try:
+            raise ValueError
+        except ValueError as error:
+            calls.failed(calls.begin("tool", [], {}, 0, 0.0), error)
+
+    run = RunState(Limits())
+    calls = ToolCalls(NoTools(), run)
+    make(failing)
+    assert held[0]() is not None
+    make(failing)
+    assert held[0]() is None
+    calls.let_go()
+    assert held[1]() is None
+    assert all(record.error is not None and record.error.__traceback__ is not None for record in run.calls)
+
+
+def test_what_waits_is_not_closed_for_an_error_that_it_caught() -> None:
+    caught: list[ValueError] = []
+    closed: list[bool] = []
+
+    def waiting() -> Iterator[None]:
+        try:
+            raise ValueError
+        except ValueError as error:
+            caught.append(error)
+        try:
+            yield
+        except GeneratorExit:
+            closed.append(True)
+
+    steps = waiting()
+    next(steps)
+    made = ToolCallRecord("tool", [], {})
+    made.fail(caught[0])
+    made.let_go()
+    assert not closed
+    assert list(steps) == []
+
+
 def test_a_failed_calls_record_keeps_nothing_alive_by_its_traceback() -> None:
     made, held = failed(None, "short")
     assert made.error is not None
@@ -170,3 +222,49 @@ def test_an_error_that_spells_a_large_value_is_shown_in_short() -> None:
             raise RuntimeError
 
     assert message_of(Mute()) == ""
+
+
+def test_what_long_work_made_is_not_looked_through() -> None:
+    gc.collect()
+    young = gc.get_count()[0]
+    with long_work:
+        kept = [[index] for index in range(50_000)]
+    assert gc.get_count()[0] <= young + 1_000
+    assert not gc.get_freeze_count()
+    assert len(gc.get_objects(generation=0)) < 10_000
+    assert kept
+
+
+def test_what_the_host_has_frozen_stays_so() -> None:
+    gc.collect()
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with long_work:
+            kept = [[index] for index in range(50_000)]
+        assert gc.get_freeze_count() == frozen
+        assert kept
+    finally:
+        gc.unfreeze()
+
+
+def test_values_are_dropped_in_pieces_unless_they_are_used_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[int] = []
+
+    def noted(part: list[Any], few: int) -> bool:
+        entered.append(len(part))
+        return has_few_items(part, few)
+
+    monkeypatch.setattr("cloche.runtime.work.has_few_items", noted)
+    held = [Large() for _ in range(2)]
+    gone = list(map(weakref.ref, held))
+    used = [[held[1]] * 50_000, 5]
+    discard(
+        [[[held[0]] * 50_000], {"a": [[1] * 20_000] * 3}, {index: index for index in range(20_000)}, used, None, "x"]
+    )
+    assert len(entered) > 60
+    assert max(entered) <= 1_000
+    assert used == [[held[1]] * 50_000, 5]
+    held.clear()
+    assert gone[0]() is None
+    assert gone[1]() is not None

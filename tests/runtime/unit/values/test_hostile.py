@@ -1,5 +1,6 @@
 """Bytes that no honest sender writes: each ends in MalformedValue, soon, and in little memory."""
 
+import contextlib
 import struct
 import tracemalloc
 from datetime import datetime, time
@@ -13,9 +14,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgpack import ExtType, packb
 
-from cloche.runtime.values import MalformedValue, codes, decode, encode
+from cloche.runtime.values import MalformedValue, UnserializableError, ValueTooLarge, codes, decode, encode
+from cloche.runtime.values.checks import count_items, has_few_items
 from cloche.runtime.values.codes import MARKS, MAX_DEPTH
-from cloche.runtime.values.cost import TooCostly, cost_of
+from cloche.runtime.values.cost import (
+    TooCostly,
+    _holds_sets,  # pyright: ignore[reportPrivateUsage]
+    cost_of,
+)
 
 M61 = 2**61 - 1
 """CPython's hash of a number is its value modulo this prime."""
@@ -300,6 +306,72 @@ def test_a_message_in_pieces_is_read_like_a_whole_one() -> None:
             decode(broken, look=int)
         with pytest.raises(MalformedValue):
             cost_of(broken, 1 << 40, int)
+
+
+LONG: list[Any] = [
+    list(range(70_000)),
+    {index: str(index) for index in range(20_000)},
+    [[1] * 20_000, {"a": {"b": [None] * 9_000, (1, 2): 5}}, 7],
+    [[index] * 10 for index in range(3_000)],
+    [[[index, {index: (index,)}] for index in range(1_000)] for _ in range(12)],
+    {str(index): [index, "ж", b"z"] * 3 for index in range(3_000)},
+    [*range(9_990), *({1.5, PurePosixPath("/a"), 2**70} for _ in range(9))],
+    [1.5, "x" * 100_000, ["\ud800"] * 9_000],
+]
+
+
+@pytest.mark.parametrize("value", LONG, ids=range(len(LONG)))
+def test_a_long_value_is_written_in_pieces_as_in_one(value: Any) -> None:
+    looks: list[int] = []
+    assert encode(value, look=lambda: looks.append(1)) == encode(value)
+    assert looks
+
+
+def test_what_cannot_be_written_is_found_in_pieces_too() -> None:
+    endless: list[Any] = [0] * 10_000
+    endless.append(endless)
+    deep: list[Any] = [0] * 10_000
+    for _ in range(MAX_DEPTH):
+        deep = [deep]
+    for value in (endless, deep, [0] * 10_000 + [object()]):
+        messages: list[str] = []
+        for look in (None, int):
+            with pytest.raises(UnserializableError) as caught:
+                encode(value, look=look)
+            messages.append(str(caught.value))
+        assert messages[0] == messages[1]
+    for look in (None, int):
+        with pytest.raises(ValueTooLarge):
+            encode([[1] * 3_000] * 10, limit=20_000, look=look)
+
+
+@pytest.mark.parametrize(
+    "tail", [b"\xc9", b"\xc7\0", b"\xd6", b"\xdf\0\0", b"\xc7", b"\xd9", b"\xc9\0\0\0\0", b"\xca\0"]
+)
+def test_a_short_message_that_is_cut_off(tail: bytes) -> None:
+    for start in (b"\xc7\0\x05" * 25, b"\x81\x01" * 40, b"\xc7\x02\x0b\x01\xff" * 20):
+        data = start + tail
+        assert 64 < len(data) <= MAX_DEPTH
+        with contextlib.suppress(MalformedValue):
+            cost_of(data, 1 << 30, int)
+        with pytest.raises(MalformedValue):
+            decode(data)
+
+
+def test_items_are_counted_on_all_levels() -> None:
+    assert count_items([[[1]] * 30_000, {1: (2, {3})}], 1 << 30) == 2 + 30_000 * 2 + 1 + 2 + 1
+    assert has_few_items([[1] * 4] * 4, 20)
+    assert not has_few_items([[1] * 4] * 4, 19)
+    assert not has_few_items([[[0] * 100_000]], 50_000)
+
+
+def test_a_mark_of_a_set_is_found_on_the_line_between_two_blocks() -> None:
+    marks = (b"\xc7\0\x21", b"\xc8\0\0\x22", b"\xc9\0\0\0\0\x21")
+    for mark in marks:
+        for start in range((1 << 17) - len(mark), (1 << 17) + 1):
+            data = b"\x01" * start + mark + b"\x01" * 300_000
+            assert _holds_sets(data, int)
+    assert not _holds_sets(b"\x01" * 300_000, int)
 
 
 def test_lengths_that_waste_bytes_are_few() -> None:
