@@ -63,8 +63,8 @@ class Pieces:
         """The next bytes."""
         self._look()
         if self._before:
-            piece, self._before = self._before, b""
-            return piece
+            before, self._before = self._before, b""
+            return before
         piece = self._data[self._at : self._at + size]
         self._at += len(piece)
         return piece
@@ -213,6 +213,7 @@ def _count_by_level(value: object, room: int, look: Look | None) -> int:
 
 def _inside(containers: list[Collection[Any]]) -> Iterator[list[Any]]:
     """What is in containers, some thousand objects at a time."""
-    items = chain.from_iterable(chain(each, each.values()) if isinstance(each, dict) else each for each in containers)
+    dicts: Any = dict
+    items = chain.from_iterable(chain(each, each.values()) if isinstance(each, dicts) else each for each in containers)
     while some := list(islice(items, _AT_ONCE)):
         yield some
