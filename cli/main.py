@@ -25,6 +25,7 @@ _COMMANDS = {
     "repl": ("cloche.cli.repl.command", "a session at the keyboard"),
     "session": ("cloche.cli.session.command", "keep sessions between processes"),
     "replay": ("cloche.cli.replay", "run a recording again without its tools"),
+    "kernel": ("cloche.cli.kernel.command", "sessions as kernels of Jupyter"),
     "mcp": ("cloche.cli.mcp.command", "serve the sandbox to an MCP client"),
     "agent": ("cloche.cli.agent.command", "work on a task with a model"),
     "trace": ("cloche.cli.trace", "show a run record of an agent"),
