@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test again pauses guest conformance bench lint types docs package fuzz hostile soak kills clean help
+.PHONY: demo test pure again pauses guest conformance bench lint types docs package fuzz hostile soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -22,6 +22,9 @@ pauses: guest ## programs paused at every single check
 
 guest: $(READY) ## the guest image, from pinned sources
 	@$(RECIPE) all
+
+pure: guest ## the runtime's tests without the host in C
+	CLOCHE_PURE=1 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/runtime
 
 conformance: guest ## CPython's own tests and generated programs in the guest; writes docs/conformance.md
 	PYTHONPATH=.:src:build $(BIN)/python -m tests.conformance

@@ -15,6 +15,7 @@ from cloche.cli.flags import Commands
 from cloche.cli.wasm_sections import read_door
 from cloche.runtime.errors import ImageError
 from cloche.runtime.limits import Limits
+from cloche.runtime.wasm import native
 from cloche.runtime.wasm.cache import cache_home
 from cloche.runtime.wasm.image import DEFAULT_IMAGE, read_manifest
 
@@ -100,6 +101,7 @@ def _versions(manifest: dict[str, Any]) -> dict[str, Any]:
         "wasmtime": _package_version("wasmtime"),
         "guest python": manifest.get("python", "unknown"),
         "host python": platform.python_version(),
+        "host": "C" if native.host is not None else "Python",
         "platform": f"{platform.system()} {platform.machine()}",
     }
 

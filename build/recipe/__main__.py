@@ -1,4 +1,4 @@
-"""The verbs: `python -m recipe fetch | configure | compile | link | bake | all`."""
+"""The verbs: `python -m recipe fetch | configure | compile | link | bake | host | all`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from recipe import bake, cpython, link
+from recipe import bake, cpython, host, link
 from recipe.fetch import downloads, fetch
 from recipe.inputs import load
 from recipe.workspace import BuildError
@@ -20,13 +20,20 @@ def fetch_all() -> Path:
     return downloads()
 
 
-VERBS: dict[str, Callable[[], Path]] = {
+def all_of_it() -> Path:
+    """Have the image and the host in C where the runtime looks for them. Returns the image's path."""
+    host.install()
+    return bake.install()
+
+
+VERBS: dict[str, Callable[[], Path | None]] = {
     "fetch": fetch_all,
     "configure": cpython.configured,
     "compile": cpython.compiled,
     "link": link.linked,
     "bake": bake.baked,
-    "all": bake.install,
+    "host": host.install,
+    "all": all_of_it,
 }
 HELP = "each verb does what it needs of the ones before it, and nothing that is done already"
 
@@ -36,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="recipe", description=f"Build the guest image; {HELP}.")
     parser.add_argument("verb", choices=VERBS)
     try:
-        print(VERBS[parser.parse_args(arguments).verb]())
+        place = VERBS[parser.parse_args(arguments).verb]()
+        if place is not None:
+            print(place)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -39,9 +39,14 @@ def zig() -> Path:
     return Path(ziglang.__file__).with_name("zig")
 
 
+def zig_version() -> str:
+    """The version of that package."""
+    return version("ziglang")
+
+
 def identity() -> str:
     """What a step's key holds of the compiler."""
-    return f"ziglang {version('ziglang')} {TARGET} {' '.join(CFLAGS)}\n{CC}"
+    return f"ziglang {zig_version()} {TARGET} {' '.join(CFLAGS)}\n{CC}"
 
 
 def _script(path: Path, text: str) -> None:

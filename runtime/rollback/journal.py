@@ -55,6 +55,19 @@ class Journal:
         self._entries.append((request, answers, hash(response)))
         self._size += size + len(request)
 
+    def add_steps(self, entries: list[_Entry], size: int, fuel: int) -> None:
+        """Remember requests that ended well and were given no answers; within :meth:`rooms` they need no settling."""
+        self._entries += entries
+        self._size += size
+        self._fuel += fuel
+
+    def rooms(self) -> tuple[int, int, int]:
+        """Return how much fuel, how many bytes and how many requests there is room for before a copy is due."""
+        if self._due:
+            return 0, 0, 0
+        fuel = _MAX_FUEL * self._patience - self._fuel
+        return max(0, fuel), max(0, _MAX_BYTES - self._size), max(0, _MAX_ENTRIES - len(self._entries))
+
     def settle(
         self, machine: Machine, pristine: Callable[[], memoryview], fuel: int | None = None, seconds: float = 0.0
     ) -> None:

@@ -281,6 +281,27 @@ class Execution:
             raise Overtaken
         return self._conclude(running, ending)
 
+    def adopt(self, running: Running) -> None:
+        """Serve a step that was begun in C from here on: see ``express.py``."""
+        running.host.begin(self.run, None)
+        running.tape.start()
+        self._running = running
+
+    def conclude(self, running: Running, end_step: Callable[[], bytes]) -> Result[Any]:
+        """Conclude a step that was adopted as :meth:`perform` does; ``end_step`` returns its response, or raises."""
+        ending = _Ending()
+        try:
+            response = end_step()
+            if self._guest.keeps:
+                ending.steps.append((self._frames[0], running.tape.stop(), response))
+            ending.answer = FINISHED if response == NOTHING else check_answer(response, self.run, self.run.waiting)
+        except BaseException as raised:
+            ending.error = _as_error(raised, self.run)
+        limit = self.run.limits.fuel
+        self._leave(running, ending, UNLIMITED_FUEL if limit is None else limit)
+        self._settled.acquire(False)
+        return self._conclude(running, ending)
+
     def cancel(self) -> None:
         """Settle a run that is not being performed yet: it never will be."""
         if self.begun is not None and self.begun.acquire(False) and self._settled.acquire(False):
@@ -334,11 +355,14 @@ class Execution:
             ending.paused = ending.answer is None
         except BaseException as raised:
             ending.error = _as_error(raised, run)
-        running.host.end()
-        ending.seconds = now() - run.started
-        if fuel is not None:
-            ending.fuel = used + fuel - machine.fuel_left()
+        self._leave(running, ending, fuel, used)
         return ending
+
+    def _leave(self, running: Running, ending: _Ending, fuel: int | None, used: int = 0) -> None:
+        running.host.end()
+        ending.seconds = now() - self.run.started
+        if fuel is not None:
+            ending.fuel = used + fuel - running.machine.fuel_left()
 
     def _exchange(self, running: Running, steps: list[Step], stack_checked: bool) -> Response | None:
         """Return the guest's answer; None if the program was paused."""

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, TypeVar
+from weakref import ref
 
 from cloche.runtime.bridge.environment import Environment
 from cloche.runtime.bridge.handlers import BridgeHandlers, ReplayMismatch, Tape, TapedAnswers
@@ -21,7 +22,7 @@ from cloche.runtime.threads import guest_threads
 from cloche.runtime.wasm.signals import deferred
 from cloche.runtime.wasm.traps import Stopped
 
-__all__ = ["Holder", "Running", "SessionGuest", "Step"]
+__all__ = ["Holder", "HoldsRunner", "Rooms", "Running", "SessionGuest", "Step"]
 
 
 T = TypeVar("T")
@@ -70,6 +71,27 @@ class Holder(Protocol):
         ...
 
 
+class HoldsRunner(Protocol):
+    """What performs usual runs of a session, and keeps count of them until it is asked: see ``express.py``."""
+
+    runner: Any
+
+
+class Rooms(NamedTuple):
+    """What runs may be performed without a look at all this: see :meth:`SessionGuest.rooms`.
+
+    The latest one's ``number``, the tools' ``version``, and what the ``journal`` takes before it has to be settled:
+    fuel, bytes and entries.
+    """
+
+    number: int
+    version: int
+    journal: tuple[int, int, int]
+
+
+_WITHOUT_JOURNAL = (1 << 62, 1 << 62, 1 << 30)
+
+
 class SessionGuest:
     """Used by one caller at a time, between :meth:`take` and :meth:`release`, until ``ended`` says why it has ended.
 
@@ -99,7 +121,8 @@ class SessionGuest:
         self.can_suspend = as_suspending(tools)
         self.holder: Holder | None = None
         self.ended = ""
-        self._busy = threading.Lock()
+        self.express: ref[HoldsRunner] | None = None
+        self.lock = threading.Lock()
         self._runs = self._fuel = self._output = self._calls = 0
         self._time = 0.0
         self._origin: Checkpoint | None = None
@@ -112,25 +135,63 @@ class SessionGuest:
     @property
     def is_taken(self) -> bool:
         """Whether a caller uses it."""
-        return self._busy.locked()
+        return self.lock.locked()
 
     def take(self) -> None:
         """Let the caller use the guest, and no one else. Raises SessionBusy or SessionClosed."""
-        if not self._busy.acquire(False):
+        if not self.lock.acquire(False):
             raise SessionBusy
         if self.ended:
-            self._busy.release()
+            self.lock.release()
             raise SessionClosed(self.ended)
+        if self.express is not None:
+            self.collect()
 
     def release(self) -> None:
         """Let others use it. Called once by whoever took it, on whichever thread."""
         # Nothing may come between these two: Ctrl-C before them is found by the holder, which is still there.
         self.holder = None
-        self._busy.release()
+        self.lock.release()
         # ``end`` may have come just before, when it could not close the guest itself.
-        if self.ended and self._busy.acquire(False):
+        if self.ended and self.lock.acquire(False):
             self._close()
-            self._busy.release()
+            self.lock.release()
+
+    def collect(self) -> None:
+        """Take note of the usual runs that were performed meanwhile; for whoever has taken the guest.
+
+        There are no more of them until the runner is armed again.
+        """
+        express, self.express = None if self.express is None else self.express(), None
+        if express is not None:
+            runs, fuel, seconds, steps, weight = express.runner.collect()
+            self._runs += runs
+            self._fuel += fuel
+            self._time += seconds
+            if self._journal is not None:
+                self._journal.add_steps(steps, weight, fuel)
+
+    def count_run(self) -> None:
+        """Count a run that was begun elsewhere. It tells the interpreter nothing new."""
+        self._runs += 1
+        self._learned = self._known
+
+    def rooms(self, limits: Limits) -> Rooms | None:
+        """Return how usual runs within these limits may be performed from now on; None if the next one is unusual.
+
+        It is if it has anything to tell the guest, or if anything of it is recorded, counted or repeatable.
+        """
+        known, version = self._known, self.tools.version()
+        if (
+            self.running is None
+            or known.limits is not limits
+            or known.tools != version
+            or not (known.awake and self.metered and self.environment.is_real)
+            or not (self.recorder is None and self.budget is None and self._held is None)
+            or (self.can_suspend is not None and self.can_suspend.any_suspends())
+        ):
+            return None
+        return Rooms(self._runs, version, _WITHOUT_JOURNAL if self._journal is None else self._journal.rooms())
 
     @contextmanager
     def taken(self) -> Generator[None]:
@@ -163,7 +224,7 @@ class SessionGuest:
             self._end()
 
     def _end(self) -> None:
-        if self._busy.acquire(False):
+        if self.lock.acquire(False):
             self.release()
         elif self.holder is not None:
             self.holder.interrupt(Interrupted("the session was closed"))
@@ -207,7 +268,9 @@ class SessionGuest:
     @property
     def spent(self) -> Spent:
         """What it has used so far."""
-        return Spent(self._runs, self._fuel, self._time, self._output, self._calls)
+        express = None if self.express is None else self.express()
+        runs, fuel, seconds = (0, 0, 0.0) if express is None else express.runner.so_far()
+        return Spent(self._runs + runs, self._fuel + fuel, self._time + seconds, self._output, self._calls)
 
     @spent.setter
     def spent(self, spent: Spent) -> None:

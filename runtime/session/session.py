@@ -15,6 +15,7 @@ from cloche.runtime.session import requests
 from cloche.runtime.session.capture import make_twin, take_snapshot
 from cloche.runtime.session.detached import Detached, EventFeed, perform_async
 from cloche.runtime.session.execution import Execution
+from cloche.runtime.session.express import FEW_CALLS, HAS_RUNNERS, Express, arm
 from cloche.runtime.session.guest import SessionGuest
 from cloche.runtime.session.pauses import Answers, GivenAnswers, SuspendedOrigin, checked_answers, run_from_plain
 from cloche.runtime.session.requests import ContinuePaused, Request, Resume, RunProgram
@@ -32,8 +33,6 @@ T = TypeVar("T")
 GuestPath = str | PathLike[str]
 
 _MAX_FORKS = 10_000
-_FEW_CALLS = 2
-"""How many calls of tools a run may make so that handing each to a thread costs less than handing over the run."""
 
 
 class Session:
@@ -56,6 +55,7 @@ class Session:
         self._calls_often = False
         self._suspended: Suspended | None = None
         self._origin: SuspendedOrigin | None = None
+        self._express: Express | None = None
         if origin is not None:
             self._adopt(origin)
 
@@ -75,9 +75,15 @@ class Session:
 
         Raises SessionBusy, SessionClosed, and BlockedTools where too many tools are stuck.
         """
+        usual = stdin is None and limits is None and on_event is None and not self._single_run
+        if usual and self._express is not None and (made := self._express.result(code, self._done)) is not None:
+            return made
         program = RunProgram(code, stdin, self._single_run)
         with deferred():
-            return self._perform(self._begin(program, limits, on_event))
+            result = self._perform(self._begin(program, limits, on_event))
+            if usual and HAS_RUNNERS and self._suspended is None and self._origin is None:
+                self._express = arm(self._express, self._guest, self._limits, self._calls_often)
+        return result
 
     async def arun(
         self,
@@ -365,7 +371,7 @@ class Session:
     def _done(self, execution: Execution, error: BaseException | None) -> None:
         """Take the session back from a run that was settled; ``error`` is why its guest was lost."""
         guest = self._guest
-        self._calls_often = execution.run.calls_made > _FEW_CALLS
+        self._calls_often = execution.run.calls_made > FEW_CALLS
         if error is not None:
             guest.note_loss(error)
         if (execution.paused or self._origin is not None) and not guest.ended:
@@ -444,8 +450,7 @@ class Session:
 
     def _snapshot(self, key: bytes | None, tenant: str | None) -> Snapshot:
         origin = self._as_origin()
-        suspension = None if origin is None else origin.suspension
-        return take_snapshot(self._guest, key=key, tenant=tenant, suspension=suspension)
+        return take_snapshot(self._guest, key=key, tenant=tenant, suspension=origin and origin.suspension)
 
     def _forks(self, n: int) -> "list[Session]":
         checkpoint, origin = self._guest.checkpoint(), self._as_origin()

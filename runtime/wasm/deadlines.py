@@ -15,6 +15,7 @@ that an idle process has no wake-ups at all.
 import ctypes
 import math
 import threading
+from array import array
 from collections.abc import Callable
 
 from cloche.runtime.machine_api import StopRun, StopSignal, now
@@ -89,21 +90,28 @@ HEARTBEAT = 0.05
 _LINGER = 2.0
 
 
+_NEXT_LOOK, _ENTERED = 0, 1
+
+
 class Watch:
-    """Bumps an epoch in time for every guest that runs. ``bump`` is called from the watch's thread."""
+    """Bumps an epoch in time for every guest that runs. ``bump`` is called from the watch's thread.
+
+    ``guests`` are the controls of those that run, and ``times`` when the thread looks next and how many have entered:
+    the runner in C (runtime/wasm/host) enters and leaves by itself, if it need not wake the thread.
+    """
 
     def __init__(self, bump: Callable[[], None]) -> None:
         self._bump = bump
-        self._running: set[Control] = set()
-        self._entered = 0
-        self._seen, self._seen_at = 0, 0.0
+        self.guests: set[Control] = set()
+        self._seen, self._seen_at = 0.0, 0.0
         self._wake = threading.Event()
         # Re-entrant: a signal's handler may interrupt its holder and run a guest of its own.
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
         # When the thread looks next. It is infinite while the thread decides, so that a run that starts meanwhile
         # wakes it: a run is added first and reads this second, the thread writes this first and reads the runs second.
-        self._next_look = math.inf
+        # With it, how many guests have entered. An array, because runs in C read and write it as well.
+        self.times = array("d", (math.inf, 0.0))
 
     def enter(self, control: Control) -> None:
         """Watch a guest from now on. Call just before it computes."""
@@ -112,18 +120,19 @@ class Watch:
             # Not methods of the meter, here and below: this is part of every run.
             meter.numbers[1] = meter.numbers[2] = 0
             meter.is_running = True
-        self._running.add(control)
+        self.guests.add(control)
         # Not atomic, and need not be: a lost count is one of two runs at the same moment.
-        self._entered += 1
+        times = self.times
+        times[_ENTERED] += 1
         # Like ``look``, without its function calls: this is part of every run.
-        next_look, stop = self._next_look, control.stop
+        next_look, stop = times[_NEXT_LOOK], control.stop
         often = control.on_main or stop.reason is not None
         if stop.deadline < next_look or (often and next_look > now() + HEARTBEAT):
             self._rouse()
 
     def leave(self, control: Control) -> None:
         """Watch it no longer."""
-        self._running.discard(control)
+        self.guests.discard(control)
         meter = control.meter
         if meter is not None:
             # Nothing is written from other threads once this is done: the guest's memory may go.
@@ -132,18 +141,18 @@ class Watch:
 
     def look(self, control: Control) -> None:
         """Take a running guest's new or changed signal into account."""
-        if self._bound(control, now()) < self._next_look:
+        if self._bound(control, now()) < self.times[_NEXT_LOOK]:
             self._rouse()
 
     def ask_all(self) -> None:
         """Have all running guests with a meter look at their signals. From any thread."""
-        for control in list(self._running):
+        for control in list(self.guests):
             if control.meter is not None:
                 control.meter.ask()
 
     def running(self) -> int:
         """Return how many guests are running."""
-        return len(self._running)
+        return len(self.guests)
 
     def _rouse(self) -> None:
         with self._lock:
@@ -155,34 +164,34 @@ class Watch:
     def _run(self) -> None:
         while True:
             self._wake.clear()
-            self._next_look = math.inf
+            self.times[_NEXT_LOOK] = math.inf
             wait = self._tick(now())
             if not self._wake.wait(wait) and self._retire():
                 return
 
     def _tick(self, moment: float) -> float:
-        running = list(self._running)
+        running = list(self.guests)
         look = [control for control in running if control.on_main or control.stop.is_due(moment)]
         for control in look:
             if control.meter is not None:
                 control.meter.end() if control.stop.is_due(moment) else control.meter.ask()
         if any(control.meter is None for control in look):
             self._bump()
-        self._next_look = min((self._bound(control, moment) for control in running), default=moment + HEARTBEAT)
-        return min(self._next_look - moment, _LINGER)
+        self.times[_NEXT_LOOK] = min((self._bound(control, moment) for control in running), default=moment + HEARTBEAT)
+        return min(self.times[_NEXT_LOOK] - moment, _LINGER)
 
     def _retire(self) -> bool:
         with self._lock:
-            # In the order that the comment on ``_next_look`` asks for.
-            self._next_look = math.inf
-            if self._running or not self._is_quiet(now()):
+            # In the order that the comment on ``times`` asks for.
+            self.times[_NEXT_LOOK] = math.inf
+            if self.guests or not self._is_quiet(now()):
                 return False
             self._thread = None
             return True
 
     def _is_quiet(self, moment: float) -> bool:
-        if self._seen != self._entered:
-            self._seen, self._seen_at = self._entered, moment
+        if self._seen != self.times[_ENTERED]:
+            self._seen, self._seen_at = self.times[_ENTERED], moment
         return moment - self._seen_at >= _LINGER
 
     @staticmethod
@@ -213,22 +222,22 @@ def must_end(control: Control) -> bool:
         meter.answer()
         if meter.is_spent:
             return True
-    return not _may_continue()
+    return not _may_continue(control)
 
 
 @native.epoch_callback
 def _on_epoch(_context: int, _data: int | None, delta: int, kind: int) -> int:
     try:
-        return _continue(delta, kind) if _may_continue() else _end(b"interrupted")
+        guest = here.guest
+        return _continue(delta, kind) if guest is not None and _may_continue(guest.control) else _end(b"interrupted")
     except BaseException as error:
         return _end(type(error).__name__.encode())
 
 
-def _may_continue() -> bool:
-    guest = here.guest
-    if guest is None or guest.control.due() is not None:
+def _may_continue(control: Control) -> bool:
+    if control.due() is not None:
         return False
-    pausing = guest.control.pausing
+    pausing = control.pausing
     if pausing is not None:
         pausing.look()
     return True

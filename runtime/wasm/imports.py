@@ -7,6 +7,7 @@ kept away by :mod:`cloche.runtime.wasm.signals`, and the recursion limit by the 
 """
 
 import ctypes
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from cloche.runtime.errors import ProtocolError
@@ -64,11 +65,11 @@ class GuestImports:
     ``kept`` is an answer that the guest has not taken yet.
     """
 
-    __slots__ = ("_handlers", "_max_frame", "kept", "memory")
+    __slots__ = ("handlers", "kept", "max_frame", "memory")
 
     def __init__(self, handlers: Handlers, max_frame: int = MAX_FRAME) -> None:
-        self._handlers = handlers
-        self._max_frame = max_frame
+        self.handlers = handlers
+        self.max_frame = max_frame
         self.kept: bytes | None = None
         self.memory: Linear = _NoMemory()
 
@@ -76,16 +77,23 @@ class GuestImports:
         """Answer one call frame with the answer's length; one longer than ``capacity`` is kept for :meth:`take`."""
         # Everything in one place: this is the path of every tool call, where each further function is felt.
         memory = self.memory
-        if length > self._max_frame:
+        if length > self.max_frame:
             self._check_length(length)
         # Both before the handler acts: a bad buffer must not cost a side effect.
         frame = memory.read_for(request, length, response, capacity)
         self.kept = None
-        answer = self._handlers.call(frame)
+        answer = self.handlers.call(frame)
         if len(answer) > capacity:
-            return self._keep(answer)
+            return self.keep(answer)
         memory.write(response, answer)
         return len(answer)
+
+    def direct(self) -> Callable[[bytes], bytes] | None:
+        """Return what a door in C may call instead of :meth:`call`; None for handlers that are not Cloche's own.
+
+        What a signal's handler raises inside of such is raised there: see ``signals``, which looks for our frame.
+        """
+        return self.handlers.call if type(self.handlers).__module__.startswith("cloche.") else None
 
     def take(self, destination: int) -> None:
         """Copy the kept answer to the guest and forget it."""
@@ -99,13 +107,13 @@ class GuestImports:
         if stream not in (1, 2):
             raise ProtocolError(f"there is no output stream {stream}")
         self._check_length(length)
-        self._handlers.write(stream, self.memory.read(pointer, length))
+        self.handlers.write(stream, self.memory.read(pointer, length))
 
     def clock(self, which: int) -> int:
         """Return a clock's nanoseconds: 0 since the epoch, 1 monotonic."""
         if which not in (0, 1):
             raise ProtocolError(f"there is no clock {which}")
-        now = self._handlers.clock(which)
+        now = self.handlers.clock(which)
         if not -_MAX_TIME <= now < _MAX_TIME:
             raise ValueError(f"{now} nanoseconds do not fit a 64-bit clock")
         return now
@@ -114,20 +122,21 @@ class GuestImports:
         """Fill a span with random bytes."""
         self._check_length(length)
         self.memory.check(pointer, length)
-        data = self._handlers.entropy(length)
+        data = self.handlers.entropy(length)
         if len(data) != length:
             raise ValueError(f"the entropy handler returned {len(data)} bytes instead of {length}")
         self.memory.write(pointer, data)
 
-    def _keep(self, answer: bytes) -> int:
+    def keep(self, answer: bytes) -> int:
+        """Keep an answer for :meth:`take`, and return its length."""
         if len(answer) > _MAX_ANSWER:
             raise ValueError(f"an answer of {len(answer)} bytes cannot travel to the guest")
         self.kept = answer
         return len(answer)
 
     def _check_length(self, length: int) -> None:
-        if length > self._max_frame:
-            raise ProtocolError(f"a frame of {length} bytes is larger than {self._max_frame}")
+        if length > self.max_frame:
+            raise ProtocolError(f"a frame of {length} bytes is larger than {self.max_frame}")
 
 
 class _NoMemory:

@@ -11,16 +11,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import wasmtime
 
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm import native
-from cloche.runtime.wasm.deadlines import Control, arm, here
+from cloche.runtime.wasm.deadlines import Control, arm, here, must_end
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.imports import CALLBACKS, EXPORTS, IMPORTS, GuestImports, ServedGuest
 from cloche.runtime.wasm.memory import Memory
-from cloche.runtime.wasm.meter import FUEL_FULL, METER, Meter
+from cloche.runtime.wasm.meter import FUEL_FULL, METER, DoorMeter, Meter
 from cloche.runtime.wasm.pausing import PauseFacts
 from cloche.runtime.wasm.recycling import InstancePool, OwnPages
 from cloche.runtime.wasm.traps import StopKind, Stopped, kind_of, trap_text
@@ -58,18 +59,28 @@ class InstanceTemplate:
     """A module with its imports resolved, from which instances are made cheaply. May be shared by all threads.
 
     ``min_memory`` is the bytes of memory of a fresh instance; ``pause_facts`` what it takes to pause one, if known.
+    ``in_c`` is false to have all done in Python, even where the extension is.
     """
 
     def __init__(
-        self, engine: Engine, module: wasmtime.Module, min_memory: int, pause_facts: PauseFacts | None = None
+        self,
+        engine: Engine,
+        module: wasmtime.Module,
+        min_memory: int,
+        pause_facts: PauseFacts | None = None,
+        *,
+        in_c: bool = True,
     ) -> None:
         self.engine = engine
         self.module = module
         self.min_memory = min_memory
         self.pause_facts = pause_facts
+        # With another metering the engine itself calls back, which the doors in C do not serve.
+        self.has_doors = in_c and native.host is not None and engine.mode.charges
+        callbacks = native.DOOR_CALLBACKS if self.has_doors else CALLBACKS
         linker = wasmtime.Linker(engine.wasmtime)
         for name, (parameters, results) in IMPORTS.items():
-            _define(linker, name, parameters, results)
+            _define(linker, name, callbacks[name], parameters, results)
         self._prepared = linker.instantiate_pre(module)
         self.address = native.address(self._prepared.ptr())
         self._lock = threading.Lock()
@@ -118,9 +129,24 @@ class InstanceTemplate:
 
 
 class Instance(ServedGuest):
-    """One instance in one store. Used by one thread at a time; :meth:`close` frees it."""
+    """One instance in one store. Used by one thread at a time; :meth:`close` frees it.
 
-    __slots__ = ("_at", "_context", "_engine", "_inbox", "_step", "_store", "_words", "memory", "meter", "pages")
+    ``door`` is the way in and out in C, or None where Python has it: see :data:`cloche.runtime.wasm.native.host`.
+    """
+
+    __slots__ = (
+        "_at",
+        "_context",
+        "_engine",
+        "_inbox",
+        "_step",
+        "_store",
+        "_words",
+        "door",
+        "memory",
+        "meter",
+        "pages",
+    )
 
     def __init__(
         self, template: InstanceTemplate, control: Control, host: GuestImports | None, limits: StoreLimits
@@ -128,6 +154,7 @@ class Instance(ServedGuest):
         super().__init__(control, host)
         self._store = 0
         self.meter: Meter | None = None
+        self.door: Any = None
         self._engine = template.engine
         self._words = _WORDS()
         self._at = ctypes.addressof(self._words)
@@ -137,8 +164,9 @@ class Instance(ServedGuest):
         self._instantiate(template)
         self.memory = self._find_memory()
         if template.engine.mode.charges:
-            self.meter = self._find_meter()
+            self.meter = self._find_meter(template.has_doors)
             control.meter = self.meter
+            self._serve_door()
         self.pages = OwnPages()
         if host is not None:
             host.memory = self.memory
@@ -149,6 +177,8 @@ class Instance(ServedGuest):
 
     def step(self, size: int) -> int:
         """Call ``cloche_step`` and return its 64 bits. Raises Stopped."""
+        if self.door is not None:
+            return self._pass(True, size)
         # What ``_enter`` does, without the call: this is part of every run.
         words = self._words
         words[0] = size
@@ -197,12 +227,14 @@ class Instance(ServedGuest):
         """Serve another machine, with its limits."""
         self.control, self.host = control, host
         control.meter = self.meter
+        self._serve_door()
         self._limit(limits)
         host.memory = self.memory
 
     def vacate(self) -> None:
         """Drop the machine that was served, and every view of the memory."""
         self.control, self.host = Control(), None
+        self._serve_door()
         self.memory.close()
         self.memory = self._find_memory()
 
@@ -214,6 +246,8 @@ class Instance(ServedGuest):
         # It has no memory if it could not be instantiated.
         if hasattr(self, "memory"):
             self.memory.close()
+        if self.door is not None:
+            self.door.close()
         native.store_delete(store)
 
     def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
@@ -221,7 +255,25 @@ class Instance(ServedGuest):
         if not ending():
             self.close()
 
+    def outcome(self, passed: int | tuple[int, int]) -> int:
+        """Return the 64 bits with which the door in C was left. Raises Stopped for an error and a trap instead."""
+        if isinstance(passed, int):
+            return passed
+        error, self._words[_TRAP] = passed
+        raise self._ended(error)
+
+    def _pass(self, step: bool, argument: int) -> int:
+        return self.outcome(self.door.enter(step, argument))
+
+    def _serve_door(self) -> None:
+        if self.door is not None:
+            host = self.host
+            serve = (None, 0) if host is None else (host.direct(), host.max_frame)
+            self.door.host(host, *serve, partial(must_end, self.control))
+
     def _enter(self, function: int, argument: int) -> int:
+        if self.door is not None:
+            return self._pass(function == self._step, argument)
         words = self._words
         words[0] = argument
         before, here.guest = here.guest, self
@@ -235,6 +287,9 @@ class Instance(ServedGuest):
 
     def _ended(self, error: int | None) -> Stopped:
         stopped = self._drain(error)
+        raised = None if self.door is None else self.door.taken()
+        if raised is not None:
+            self.control.halt(raised)
         if self.meter is not None and self.control.stopped is None:
             if self.meter.is_spent:
                 return Stopped(StopKind.FUEL)
@@ -276,11 +331,15 @@ class Instance(ServedGuest):
                 raise ImageError(f"the guest image does not export {name.decode()}")
         self._inbox, self._step = self._function(b"cloche_inbox"), self._function(b"cloche_step")
 
-    def _find_meter(self) -> Meter:
+    def _find_meter(self, has_door: bool) -> Meter:
         place = self._at + 8 * (_EXPORTS_AT + len(_EXPORTS) * _EXPORT_WORDS)
         if not native.find_export(self._context, self._at + 8 * _INSTANCE, _METER, len(_METER), place):
             raise ImageError(f"the guest image does not export {METER}")
-        return Meter(native.memory_data(self._context, place + native.EXTERN_VALUE))
+        address = native.memory_data(self._context, place + native.EXTERN_VALUE)
+        if not has_door:
+            return Meter(address)
+        self.door = native.host.Door(self._context, self._step, self._inbox, self._export(0), address)
+        return DoorMeter(address, self.door)
 
     def _function(self, name: bytes) -> int:
         return self._export(_EXPORTS.index(name))
@@ -312,8 +371,10 @@ def _require(error: int | None) -> None:
         raise ValueError(native.take_error(error))
 
 
-def _define(linker: wasmtime.Linker, name: str, parameters: tuple[str, ...], results: tuple[str, ...]) -> None:
+def _define(
+    linker: wasmtime.Linker, name: str, callback: Any, parameters: tuple[str, ...], results: tuple[str, ...]
+) -> None:
     types = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
     kind = wasmtime.FuncType([types[each]() for each in parameters], [types[each]() for each in results])
     place = (native.address(linker.ptr()), b"cloche", 6, name.encode(), len(name))
-    _require(native.define_import(*place, native.address(kind.ptr()), CALLBACKS[name], None, None))
+    _require(native.define_import(*place, native.address(kind.ptr()), callback, None, None))

@@ -1,10 +1,11 @@
 """One live guest, requests in and responses out, and the source that makes such machines of an image."""
 
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from threading import get_ident
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cloche.runtime.errors import (
     ConfigurationError,
@@ -17,7 +18,9 @@ from cloche.runtime.errors import (
 )
 from cloche.runtime.limits import Metering
 from cloche.runtime.machine_api import PAUSED, Handlers, Piece, Place, StopSignal
-from cloche.runtime.wasm import signals, stack
+from cloche.runtime.result import Result, Usage
+from cloche.runtime.threads import guest_threads
+from cloche.runtime.wasm import native, signals, stack
 from cloche.runtime.wasm.deadlines import Control
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.image import GuestImage
@@ -96,6 +99,11 @@ class WasmMachine:
     def stop(self) -> StopSignal:
         """The signal that the guest obeys: the one of :meth:`allow`, or one without a deadline."""
         return self._control.stop
+
+    @property
+    def control(self) -> Control:
+        """What may end the guest, and what has."""
+        return self._control
 
     @property
     def stopped(self) -> BaseException | None:
@@ -257,22 +265,73 @@ class WasmMachine:
         try:
             if self.dead or len(request) > self._max_frame:
                 self._refuse(request)
-            _require_frames(_FRAMES)
+            if self._guest.door is None:
+                # In C there is no place where an exception could be lost.
+                _require_frames(_FRAMES)
             if not stack_checked:
                 stack.require_room(self.engine.max_wasm_stack)
             return self._exchange(request)
-        except ProtocolError as error:
-            self.dead = True
-            raise self._control.halt(error) from None
-        except Stopped as stopped:
-            self.dead = True
-            if stopped.kind is StopKind.FUEL and self._control.pausing is not None:
-                # It has none left, whatever it was spent on.
-                self._control.pausing.flagged = False
-            self._control.stopped = stopped
-            raise
+        except (ProtocolError, Stopped) as error:
+            raise self._ended_by(error) from None
         finally:
             self._turn.release()
+
+    def _ended_by(self, error: ProtocolError | Stopped) -> Stopped:
+        """Note the end of the guest."""
+        self.dead = True
+        if isinstance(error, ProtocolError):
+            return self._control.halt(error)
+        if error.kind is StopKind.FUEL and self._control.pausing is not None:
+            # It has none left, whatever it was spent on.
+            self._control.pausing.flagged = False
+        self._control.stopped = error
+        return error
+
+    def runner(self, guest: Any, running: Any, lock: Any, version: Callable[[], int], keeps: bool) -> Any:
+        """Return what performs usual runs of this machine in C, on this thread alone; None where that cannot be.
+
+        ``guest`` is the session's, which has ``running`` for as long as this machine is its own, and takes this
+        ``lock`` while it runs; ``version`` says whether the tools have changed, and ``keeps`` whether steps are kept.
+        """
+        stack_here, thread, door = stack.known_stack(), get_ident(), self._guest.door
+        if door is None or stack_here is None or thread != self._thread or not self._small_inbox:
+            return None
+        watch, need = self.engine.watch, self.engine.max_wasm_stack + stack.HOST_ROOM
+        times, _ = watch.times.buffer_info()
+        on_main = thread == signals.main.ident
+        self._control.on_main = self._control.on_main or on_main
+        return native.host.Runner(
+            door,
+            guest,
+            running,
+            lock.acquire,
+            lock.release,
+            version,
+            (watch.guests, times),
+            self._control,
+            (StopSignal, Result, Usage),
+            guest_threads.left_behind,
+            sys.modules,
+            signals.main,
+            (self._small_inbox, SMALL_INBOX),
+            (thread, on_main),
+            (*stack_here, need),
+            keeps,
+        )
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether nothing is known of it that only this module looks after, such as a pause."""
+        return not self.dead and self._control.pausing is None
+
+    def end_run(self, outcome: int | tuple[int, int]) -> bytes:
+        """Return the response with which a runner left the guest. Raises as :meth:`step` does."""
+        try:
+            return self._response(self._guest.outcome(outcome))
+        except (ProtocolError, Stopped) as error:
+            raise self._ended_by(error) from None
+        finally:
+            self._host.kept = None
 
     def _exchange(self, request: bytes) -> bytes:
         control, watch = self._control, self.engine.watch
@@ -285,15 +344,17 @@ class WasmMachine:
         try:
             size = len(request)
             self._memory.write(self._small_inbox if size <= SMALL_INBOX else self._inbox(size), request)
-            packed = self._guest.step(size)
-            length = packed & 0xFFFF_FFFF
-            if not packed or length > self._max_frame:
-                raise self._useless(length)
-            response = self._memory.read(packed >> 32, length)
+            response = self._response(self._guest.step(size))
             return response if control.pausing is None else self._settle_pause(control.pausing, response)
         finally:
             watch.leave(control)
             self._host.kept = None
+
+    def _response(self, packed: int) -> bytes:
+        length = packed & 0xFFFF_FFFF
+        if not packed or length > self._max_frame:
+            raise self._useless(length)
+        return self._memory.read(packed >> 32, length)
 
     def _settle_pause(self, pausing: PauseSwitch, response: bytes) -> bytes:
         """Give back the fuel that the request to leave has cost. A guest that leaves unasked has answered nonsense."""

@@ -2,8 +2,9 @@
 
 import ctypes
 import threading
+from typing import Any
 
-__all__ = ["CHARGES_VERSION", "FUEL_FULL", "LOOK", "METER", "Meter"]
+__all__ = ["CHARGES_VERSION", "FUEL_FULL", "LOOK", "METER", "DoorMeter", "Meter"]
 
 METER = "cloche_meter"
 """The name under which the second memory is exported."""
@@ -66,3 +67,25 @@ class Meter:
                         self.numbers[place] = _EVERYTHING
             finally:
                 self.lock.release()
+
+
+class DoorMeter(Meter):
+    """The meter of a guest with a door in C, which knows whether it runs, and writes while it holds the GIL."""
+
+    __slots__ = ("_door",)
+
+    def __init__(self, address: int, door: Any) -> None:
+        self._door = door
+        super().__init__(address)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the guest runs."""
+        return bool(self._door.is_running())
+
+    @is_running.setter
+    def is_running(self, running: bool) -> None:
+        self._door.run(running)
+
+    def _write(self, *places: int) -> None:
+        self._door.note(_END in places)

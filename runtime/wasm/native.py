@@ -6,7 +6,11 @@ engine in the process. Short functions keep the GIL (``_quick``); those that run
 """
 
 import ctypes
+import os
+import sys
 from collections.abc import Callable
+from importlib import import_module
+from time import perf_counter
 from typing import Any, cast
 
 from wasmtime import Trap, WasmtimeError
@@ -14,6 +18,7 @@ from wasmtime import _bindings as bindings  # pyright: ignore[reportPrivateUsage
 from wasmtime import _ffi as ffi  # pyright: ignore[reportPrivateUsage]
 
 __all__ = [
+    "DOOR_CALLBACKS",
     "EPOCH_CALLBACK",
     "EXTERN_SIZE",
     "EXTERN_VALUE",
@@ -31,6 +36,7 @@ __all__ = [
     "fuel_set",
     "global_get",
     "global_set",
+    "host",
     "import_callback",
     "increment_epoch",
     "instantiate",
@@ -160,3 +166,35 @@ def take_trap(pointer: int) -> Trap:
 def _typed(pointer: int, kind: Any) -> Any:
     untyped: Any = ctypes
     return untyped.cast(pointer, untyped.POINTER(kind))
+
+
+# What Python and C say to each other; to be raised on both sides with every change of it.
+_HOST_VERSION = 1
+
+
+def _load_host() -> Any:
+    """Return the hot path in C, or None where Python does it all: see docs/decisions."""
+    if sys.platform != "linux" or os.environ.get("CLOCHE_PURE", "0") not in ("", "0"):
+        return None
+    try:
+        found: Any = import_module("cloche._host")
+    except ImportError:
+        # Not built for this platform.
+        return None
+    # One that an older checkout has left behind, or another clock than that of all deadlines.
+    if found.VERSION != _HOST_VERSION or abs(found.now() - perf_counter()) > 1:
+        return None
+    names = ("func_call_unchecked", "trap_new", "memory_data", "memory_data_size")
+    found.bind(*(ctypes.cast(_releasing[f"wasmtime_{name}"], _pointer).value for name in names))
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=found.forget)
+    return found
+
+
+host: Any = _load_host()
+"""The extension ``cloche._host``, or None: then, and for what it leaves to Python, these modules do the same."""
+
+DOOR_CALLBACKS: dict[str, Any] = (
+    {} if host is None else {name: IMPORT_CALLBACK(place) for name, place in host.callbacks().items()}
+)
+"""Its entries for the imports, by their names."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from cloche.runtime.errors import ConfigurationError
 
-__all__ = ["HOST_ROOM", "fits", "in_greenlet", "require_room", "stack_room", "stack_size"]
+__all__ = ["HOST_ROOM", "fits", "in_greenlet", "known_stack", "require_room", "stack_room", "stack_size"]
 
 # What the host's own handlers may use below the deepest point of the guest.
 HOST_ROOM = 1 << 20
@@ -46,6 +46,12 @@ def stack_room() -> int:
     room: int = bounds.pointer.value - bounds.low
     # Outside the thread's own stack (a coroutine library's, a signal stack): nothing is known about its end.
     return room if 0 <= room <= bounds.size else 0
+
+
+def known_stack() -> tuple[int, int] | None:
+    """Return the calling thread's stack, its lowest address and its size; None where :func:`fits` has to guess."""
+    bounds = _bounds
+    return None if _getcontext is None or bounds.low == 0 else (bounds.low, bounds.size)
 
 
 def in_greenlet() -> bool:

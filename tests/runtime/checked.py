@@ -24,7 +24,7 @@ from cloche.runtime.wasm.meter import FUEL_FULL, LOOK, METER, Meter
 from cloche.runtime.wasm.recycling import OwnPages
 from cloche.runtime.wasm.traps import StopKind, Stopped, kind_of, trap_text
 
-__all__ = ["CheckedImage"]
+__all__ = ["CheckedImage", "PureImage"]
 
 _LOW_32 = 0xFFFF_FFFF
 _LOW_64 = 0xFFFF_FFFF_FFFF_FFFF
@@ -40,6 +40,14 @@ class CheckedImage(GuestImage):
     def _load(self, engine: Engine) -> InstanceTemplate:
         loaded = super()._load(engine)
         return _CheckedTemplate(engine, loaded.module, loaded.min_memory)
+
+
+class PureImage(GuestImage):
+    """An image whose guests have no door in C: the way of a platform without the extension."""
+
+    def _load(self, engine: Engine) -> InstanceTemplate:
+        loaded = super()._load(engine)
+        return InstanceTemplate(engine, loaded.module, loaded.min_memory, loaded.pause_facts, in_c=False)
 
 
 class _CheckedTemplate(InstanceTemplate):
@@ -60,7 +68,7 @@ class _CheckedGuest(Instance):
     def __init__(self, template: _CheckedTemplate, control: Control, host: GuestImports, limits: StoreLimits) -> None:
         self.control, self.host = control, host
         self.pages = OwnPages()
-        self.meter = None
+        self.meter = self.door = None
         self._wasm_store = wasmtime.Store(template.engine.wasmtime)
         self._prepare_store(template.engine, limits)
         linker = wasmtime.Linker(template.engine.wasmtime)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import wasmtime
-from tests.runtime.checked import CheckedImage
+from tests.runtime.checked import CheckedImage, PureImage
 
+from cloche.runtime.wasm import native
 from cloche.runtime.wasm.cache import CompiledCache
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.image import GuestImage
@@ -44,21 +45,39 @@ def handlers() -> FakeHandlers:
     return FakeHandlers()
 
 
-@pytest.fixture(params=[False, True], ids=["unchecked", "checked"])
-def checked(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
+@pytest.fixture(scope="session")
+def pure_image(image: GuestImage) -> GuestImage:
+    return PureImage(image.path, CompiledCache(image.path.parent / "compiled"))
+
+
+@pytest.fixture(params=["unchecked", "pure", "checked"])
+def way(request: pytest.FixtureRequest) -> str:
+    """The way into the guest: the door in C, ctypes, and wasmtime's public API."""
+    if request.param == "pure" and native.host is None:
+        pytest.skip("there is no extension: the other test is this one")
+    return str(request.param)
+
+
+@pytest.fixture
+def checked(way: str) -> bool:
+    return way == "checked"
 
 
 @pytest.fixture
 def make(
-    image: GuestImage, checked_image: GuestImage, engine: Engine, handlers: FakeHandlers, checked: bool
+    image: GuestImage,
+    pure_image: GuestImage,
+    checked_image: GuestImage,
+    engine: Engine,
+    handlers: FakeHandlers,
+    way: str,
 ) -> Iterator[Maker]:
-    """Make toy machines, through the unchecked calls and again through wasmtime's public API."""
+    """Make toy machines, each way."""
+    ways = {"unchecked": image, "pure": pure_image, "checked": checked_image}
     machines: list[WasmMachine] = []
 
     def make_machine(memory_limit: int = 1 << 20, max_frame: int = 1 << 16, engine: Engine = engine) -> WasmMachine:
-        made_of = checked_image if checked else image
-        machine = WasmMachine(made_of.template(engine), handlers, memory_limit, max_frame=max_frame)
+        machine = WasmMachine(ways[way].template(engine), handlers, memory_limit, max_frame=max_frame)
         machines.append(machine)
         return machine
 

@@ -12,6 +12,7 @@ from tests.signals import send_within
 
 from cloche.runtime.machine_api import StopSignal
 from cloche.runtime.wasm import deadlines
+from cloche.runtime.wasm.deadlines import Control
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.machine import WasmMachine
 from cloche.runtime.wasm.traps import StopKind, Stopped
@@ -134,8 +135,8 @@ class SlowLook:
             assert time.monotonic() < give_up
             machine.engine.bump()
 
-    def __call__(self) -> bool:
-        seen = self._may_continue()
+    def __call__(self, control: Control) -> bool:
+        seen = self._may_continue(control)
         self.looked.set()
         self.go_on.wait(PATIENCE)
         return seen

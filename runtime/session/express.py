@@ -1,0 +1,189 @@
+"""A session's usual runs in one call of C, and what becomes of one that turns out to be unusual.
+
+The runner (``runtime/wasm/host/runner.c``) does for a run what :class:`Execution` and the machine do: it takes the
+session, writes the request, runs the guest without the GIL, and makes the result of a short answer. It is asked first
+and declines, with nothing done, unless everything is as it was when it was armed: the same limits, tools, thread and
+machine, and nothing that is recorded, budgeted, suspended or paused.
+
+Where the guest calls its first import, the run becomes an Execution, in the middle of its step: from then on it is
+served, interrupted and concluded by the same code as any other run. So is one that ends other than with a short value.
+"""
+
+from functools import partial
+from threading import get_ident
+from typing import Any
+from weakref import ref
+
+from cloche.runtime.bridge.run_state import RunState
+from cloche.runtime.errors import GuestError
+from cloche.runtime.limits import Limits
+from cloche.runtime.machine_api import StopSignal
+from cloche.runtime.result import Result
+from cloche.runtime.session.execution import UNLIMITED_FUEL, Done, Execution
+from cloche.runtime.session.guest import Running, SessionGuest
+from cloche.runtime.session.requests import Request
+from cloche.runtime.wasm import native
+from cloche.runtime.wasm.machine import WasmMachine
+from cloche.runtime.wasm.signals import Deferral, main
+
+__all__ = ["FEW_CALLS", "HAS_RUNNERS", "Express", "arm"]
+
+HAS_RUNNERS = native.host is not None
+"""Whether there are usual runs in C here at all."""
+
+FEW_CALLS = 2
+"""How many calls of tools a run may make so that handing each to a thread costs less than handing over the run."""
+_ANY = Request(b"")
+
+
+class Express:
+    """The usual runs of one machine of a session, whose holder it is while one is in progress.
+
+    ``run`` is the runner's: it returns a Result, or None for a run that is to be made in the other way. ``stop`` is the
+    signal of the latest run, and ``execution`` what that has become, if it was an unusual one.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_deferral",
+        "_guest",
+        "_machine",
+        "_running",
+        "execution",
+        "limits",
+        "run",
+        "runner",
+        "stop",
+    )
+
+    def __init__(
+        self, guest: SessionGuest, running: Running, machine: WasmMachine, runner: Any, limits: Limits
+    ) -> None:
+        self._guest = guest
+        self._running = running
+        self._machine = machine
+        self._deferral: Deferral | None = None
+        self.limits = limits
+        self.runner = runner
+        self.run = runner.run
+        self.stop: StopSignal | None = None
+        self.execution: Execution | None = None
+
+    def result(self, code: str, done: Done) -> Result[Any] | None:
+        """Run a program and return its result; None, with nothing done, if it is to be run in the other way.
+
+        ``done`` is called at the end of a run that has become an execution.
+        """
+        try:
+            result: Result[Any] | None = self.run(code, self, done)
+        except BaseException as error:
+            self.give_up(error)
+            raise
+        execution = self.execution
+        if execution is not None:
+            self.execution = None
+            arm(self, self._guest, self.limits, execution.run.calls_made > FEW_CALLS)
+        return result
+
+    def is_of(self, running: Running | None, limits: Limits) -> bool:
+        """Return whether these are the runs of that machine within those limits."""
+        return self._running is running and self.limits is limits
+
+    def interrupt(self, reason: GuestError) -> bool:
+        """From any thread: end the run soon. Returns whether it was still in progress."""
+        stop = self.stop
+        # The signal first: a run that becomes an execution meanwhile has the same one.
+        if stop is None or self._guest.holder not in (self, self.execution):
+            return False
+        stop.set(reason)
+        execution = self.execution
+        if execution is not None:
+            return execution.interrupt(reason)
+        self._machine.wake()
+        return True
+
+    def opened(self, done: Done, frame: bytes, stop: StopSignal, started: float) -> None:
+        """Serve the guest, which has called its first import. For the runner, in the middle of a run."""
+        self._defer()
+        self._execution(done, frame, stop, started)
+
+    def concluded(
+        self, done: Done, frame: bytes, stop: StopSignal, started: float, outcome: int | tuple[int, int]
+    ) -> Result[Any]:
+        """Conclude a run that did not end with a short value, or was opened. For the runner.
+
+        ``outcome`` is what the guest answered, or an error and a trap of the engine's.
+        """
+        try:
+            self._defer()
+            execution = self._execution(done, frame, stop, started)
+            self._guest.collect()
+            self._guest.count_run()
+            result = execution.conclude(self._running, partial(self._machine.end_run, outcome))
+        except BaseException as error:
+            self._leave(error)
+            raise
+        self._leave(None)
+        return result
+
+    def give_up(self, error: BaseException) -> None:
+        """Do not let the session stay busy, nor keep half of a run, after this was raised out of ``run``."""
+        guest = self._guest
+        self._leave(error)
+        if guest.holder is not None and guest.holder in (self, self.execution):
+            guest.discard()
+            guest.note_loss(error)
+            guest.release()
+
+    def _execution(self, done: Done, frame: bytes, stop: StopSignal, started: float) -> Execution:
+        if self.execution is None:
+            run = RunState(self.limits)
+            run.started, run.stop = started, stop
+            run.hands_over = self._guest.tools.blocking()
+            execution = Execution(self._guest, _ANY, [frame], run, done)
+            execution.adopt(self._running)
+            self.execution = self._guest.holder = execution
+        return self.execution
+
+    def _defer(self) -> None:
+        if self._deferral is None and get_ident() == main.ident:
+            deferral = Deferral()
+            deferral.control = self._machine.control
+            self._deferral = deferral.__enter__()
+
+    def _leave(self, error: BaseException | None) -> None:
+        deferral, self._deferral = self._deferral, None
+        if deferral is not None:
+            deferral.__exit__(None if error is None else type(error), error, None)
+
+
+def arm(express: Express | None, guest: SessionGuest, limits: Limits, calls_often: bool) -> Express | None:
+    """Return what may perform the next runs of a session; None where they are unusual ones.
+
+    ``express`` is what has performed those before, if they were usual. Where tools are ``calls_often`` and may block,
+    the whole run is handed over to another thread.
+    """
+    if not guest.lock.acquire(False):
+        return None
+    try:
+        rooms = None if guest.ended or (calls_often and guest.tools.blocking()) else guest.rooms(limits)
+        if rooms is None:
+            return None
+        if express is None or not express.is_of(guest.running, limits):
+            express = _made(guest, limits)
+        if express is not None:
+            guest.express = ref(express)
+            fuel = UNLIMITED_FUEL if limits.fuel is None else limits.fuel
+            time = -1.0 if limits.time is None else limits.time
+            express.runner.arm(rooms.number, rooms.version, fuel, time, *rooms.journal)
+        return express
+    finally:
+        guest.release()
+
+
+def _made(guest: SessionGuest, limits: Limits) -> Express | None:
+    running = guest.running
+    if running is None or not isinstance(running.machine, WasmMachine):
+        return None
+    runner = running.machine.runner(guest, running, guest.lock, guest.tools.version, guest.keeps)
+    return None if runner is None else Express(guest, running, running.machine, runner, limits)

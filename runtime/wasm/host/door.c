@@ -1,0 +1,421 @@
+/* The guest's imports, called by the engine while a guest runs. What makes it safe:
+ *
+ * - Nothing is raised through WebAssembly: each callback returns a trap or NULL. A Python exception is kept in `raised`,
+ *   and read when the guest has been left.
+ * - Every pointer and length is compared with the memory's size, in 64 bits, before it is used.
+ * - The GIL is taken before any object is touched, and given back before the guest continues.
+ *
+ * Everything but the usual is left to GuestImports (runtime/wasm/imports.py), with its checks and its words. */
+#include "door.h"
+
+#include <string.h>
+
+Engine engine;
+
+/* What a charge passes to `clock`: see runtime/wasm/meter.py. */
+#define CLOCK_LOOK 99
+static const char STOPPED[] = "stopped";
+
+/* The guest that this thread runs, innermost where a tool runs another one. */
+static _Thread_local Door *current;
+
+void replace(PyObject **place, PyObject *value)
+{
+    PyObject *before = *place;
+    if (value != NULL)
+        Py_IncRef(value);
+    *place = value;
+    drop(before);
+}
+
+static void *trap(void)
+{
+    return engine.trap_new(STOPPED, sizeof STOPPED - 1);
+}
+
+/* Keep the exception that is set; the guest ends. */
+static void *end(Door *door)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+        Py_DecRef(traceback);
+    }
+    if (door->raised == NULL)
+        door->raised = value;
+    else
+        Py_DecRef(value);
+    Py_DecRef(type);
+    return trap();
+}
+
+bool door_spans(Door *door, uint64_t at, uint64_t size)
+{
+    if (at + size <= door->size)
+        return true;
+    door->size = engine.memory_size(door->context, door->memory);
+    return at + size <= door->size;
+}
+
+/* Take the GIL on the way in from the guest. Returns NULL, without it, where no guest of ours runs on this thread. */
+static Door *come_in(void)
+{
+    Door *door = current;
+    if (door != NULL) {
+        PyEval_RestoreThread(door->thread);
+        /* What Python does meanwhile may start another module, whose imports are not this guest's. */
+        current = NULL;
+    }
+    return door;
+}
+
+static void *go_out(Door *door, void *result)
+{
+    current = door;
+    door->thread = PyEval_SaveThread();
+    return result;
+}
+
+/* Whether the import can be served: there is a host, and whoever waits to hear of the first one has heard of it. */
+static bool is_open(Door *door)
+{
+    if (door->host == NULL || door->host == Py_None) {
+        PyErr_SetString(PyExc_RuntimeError, "a guest called an import while this thread was running none");
+        return false;
+    }
+    if (door->opening == NULL)
+        return true;
+    bool (*opening)(void *) = door->opening;
+    door->opening = NULL;
+    return opening(door->run);
+}
+
+static PyObject *find(PyObject *owner, const char *attribute)
+{
+    PyObject *name = PyUnicode_InternFromString(attribute);
+    if (name == NULL)
+        return NULL;
+    PyObject *found = PyObject_GetAttr(owner, name);
+    Py_DecRef(name);
+    return found;
+}
+
+/* Have GuestImports do it. Returns what it returned, or NULL with an exception set. */
+static PyObject *ask(Door *door, const char *method, const char *format, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+{
+    PyObject *function = find(door->host, method);
+    PyObject *result = function == NULL ? NULL : PyObject_CallFunction(function, format, a, b, c, d);
+    drop(function);
+    return result;
+}
+
+static PyObject *ask_with(Door *door, const char *method, PyObject *argument)
+{
+    PyObject *function = find(door->host, method);
+    PyObject *result = function == NULL ? NULL : PyObject_CallFunctionObjArgs(function, argument, NULL);
+    drop(function);
+    return result;
+}
+
+/* A length that Python returned; -1 with an exception set if it is none. */
+static int64_t as_length(PyObject *result)
+{
+    int64_t length = result == NULL ? -1 : PyLong_AsLongLong(result);
+    drop(result);
+    return length;
+}
+
+static void *finish(Door *door, PyObject *result)
+{
+    if (result == NULL)
+        return end(door);
+    Py_DecRef(result);
+    return NULL;
+}
+
+/* Answer a usual frame: the reply's length, or -1 with an exception set. */
+static int64_t answer(Door *door, uint32_t at, uint32_t size, uint32_t to, uint32_t capacity)
+{
+    PyObject *frame = PyBytes_FromStringAndSize((char *)door->base + at, size);
+    if (frame == NULL)
+        return -1;
+    PyObject *reply = PyObject_CallFunctionObjArgs(door->serve, frame, NULL);
+    Py_DecRef(frame);
+    if (reply == NULL)
+        return -1;
+    int64_t length = -1;
+    if (Py_TYPE(reply) != &PyBytes_Type)
+        PyErr_SetString(PyExc_TypeError, "a reply that is not bytes");
+    else if ((length = PyBytes_Size(reply)) <= (int64_t)capacity)
+        memcpy(door->base + to, PyBytes_AsString(reply), (size_t)length);
+    else {
+        length = as_length(ask_with(door, "keep", reply));
+        door->has_kept = true;
+    }
+    Py_DecRef(reply);
+    return length;
+}
+
+static bool is_usual(Door *door, uint32_t at, uint32_t size, uint32_t to, uint32_t capacity)
+{
+    return door->serve != NULL && !door->has_kept && size <= door->max_frame && door_spans(door, at, size) &&
+           door_spans(door, to, capacity);
+}
+
+static void *on_call(void *environment, void *caller, Raw *values, size_t count)
+{
+    (void)environment, (void)caller, (void)count;
+    uint32_t at = (uint32_t)values[0].i32, size = (uint32_t)values[1].i32;
+    uint32_t to = (uint32_t)values[2].i32, capacity = (uint32_t)values[3].i32;
+    Door *door = come_in();
+    if (door == NULL)
+        return trap();
+    if (!is_open(door))
+        return go_out(door, end(door));
+    int64_t length = -1;
+    if (is_usual(door, at, size, to, capacity))
+        length = answer(door, at, size, to, capacity);
+    else {
+        length = as_length(ask(door, "call", "IIII", at, size, to, capacity));
+        door->has_kept = length > (int64_t)capacity;
+    }
+    if (length < 0)
+        return go_out(door, end(door));
+    values[0].i64 = length;
+    return go_out(door, NULL);
+}
+
+static void *on_take(void *environment, void *caller, Raw *values, size_t count)
+{
+    (void)environment, (void)caller, (void)count;
+    uint32_t to = (uint32_t)values[0].i32;
+    Door *door = come_in();
+    if (door == NULL)
+        return trap();
+    void *ended = is_open(door) ? finish(door, ask(door, "take", "I", to, 0, 0, 0)) : end(door);
+    door->has_kept = door->has_kept && ended != NULL;
+    return go_out(door, ended);
+}
+
+static void *on_write(void *environment, void *caller, Raw *values, size_t count)
+{
+    (void)environment, (void)caller, (void)count;
+    uint32_t stream = (uint32_t)values[0].i32, at = (uint32_t)values[1].i32, size = (uint32_t)values[2].i32;
+    Door *door = come_in();
+    if (door == NULL)
+        return trap();
+    return go_out(door, is_open(door) ? finish(door, ask(door, "write", "III", stream, at, size, 0)) : end(door));
+}
+
+static void *on_entropy(void *environment, void *caller, Raw *values, size_t count)
+{
+    (void)environment, (void)caller, (void)count;
+    uint32_t at = (uint32_t)values[0].i32, size = (uint32_t)values[1].i32;
+    Door *door = come_in();
+    if (door == NULL)
+        return trap();
+    return go_out(door, is_open(door) ? finish(door, ask(door, "entropy", "II", at, size, 0, 0)) : end(door));
+}
+
+/* A charge calls when it found too little fuel, or when the host asked for a look. */
+static void *look(Door *door)
+{
+    /* Before the look, so that whoever asks meanwhile asks for another one. */
+    door->meter[LOOK_NOW] = 0;
+    if (door->meter[LEFT] < 0)
+        return trap();
+    PyObject *ending = PyObject_CallNoArgs(door->must_end);
+    if (ending == NULL)
+        return end(door);
+    int must = PyObject_IsTrue(ending);
+    Py_DecRef(ending);
+    return must < 0 ? end(door) : must ? trap() : NULL;
+}
+
+static void *on_clock(void *environment, void *caller, Raw *values, size_t count)
+{
+    (void)environment, (void)caller, (void)count;
+    uint32_t which = (uint32_t)values[0].i32;
+    Door *door = come_in();
+    if (door == NULL)
+        return trap();
+    if (which == CLOCK_LOOK && door->meter != NULL)
+        return go_out(door, look(door));
+    if (!is_open(door))
+        return go_out(door, end(door));
+    PyObject *moment = ask(door, "clock", "I", which, 0, 0, 0);
+    if (moment == NULL)
+        return go_out(door, end(door));
+    values[0].i64 = PyLong_AsLongLong(moment);
+    Py_DecRef(moment);
+    return go_out(door, PyErr_Occurred() ? end(door) : NULL);
+}
+
+PyObject *door_callbacks(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    return Py_BuildValue("{sKsKsKsKsK}", "call", (unsigned long long)(uintptr_t)on_call, "take",
+                         (unsigned long long)(uintptr_t)on_take, "write", (unsigned long long)(uintptr_t)on_write, "clock",
+                         (unsigned long long)(uintptr_t)on_clock, "entropy", (unsigned long long)(uintptr_t)on_entropy);
+}
+
+bool door_enter(Door *door, const void *function, uint32_t argument, uint64_t *packed, void **error, void **trapped)
+{
+    Raw value = {.i64 = 0};
+    value.i32 = (int32_t)argument;
+    *trapped = NULL;
+    Door *before = current;
+    door->thread = PyEval_SaveThread();
+    current = door;
+    *error = engine.call(door->context, function, &value, 1, trapped);
+    current = before;
+    PyEval_RestoreThread(door->thread);
+    *packed = (uint64_t)value.i64;
+    return *error == NULL && *trapped == NULL;
+}
+
+/* The type, as Instance (runtime/wasm/instance.py) uses it. */
+
+static PyObject *door_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    (void)keywords;
+    unsigned long long context, step, inbox, memory, meter;
+    if (!PyArg_ParseTuple(args, "KKKKK", &context, &step, &inbox, &memory, &meter))
+        return NULL;
+    Door *door = (Door *)PyType_GenericAlloc(type, 0);
+    if (door == NULL)
+        return NULL;
+    door->context = (void *)(uintptr_t)context;
+    door->step = (void *)(uintptr_t)step;
+    door->inbox = (void *)(uintptr_t)inbox;
+    door->memory = (void *)(uintptr_t)memory;
+    door->meter = (int64_t *)(uintptr_t)meter;
+    door->base = engine.memory_data(door->context, door->memory);
+    door->size = engine.memory_size(door->context, door->memory);
+    return (PyObject *)door;
+}
+
+static void door_dealloc(PyObject *self)
+{
+    Door *door = (Door *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    replace(&door->host, NULL);
+    replace(&door->serve, NULL);
+    replace(&door->must_end, NULL);
+    replace(&door->raised, NULL);
+    ((void (*)(void *))PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DecRef((PyObject *)type);
+}
+
+static PyObject *none(void)
+{
+    Py_IncRef(Py_None);
+    return Py_None;
+}
+
+/* host(imports, handlers.call, max_frame, must_end) */
+static PyObject *door_host(PyObject *self, PyObject *args)
+{
+    Door *door = (Door *)self;
+    PyObject *host, *serve, *must_end;
+    long long max_frame;
+    if (!PyArg_ParseTuple(args, "OOLO", &host, &serve, &max_frame, &must_end))
+        return NULL;
+    replace(&door->host, host);
+    replace(&door->serve, serve == Py_None ? NULL : serve);
+    replace(&door->must_end, must_end);
+    replace(&door->raised, NULL);
+    door->opening = NULL;
+    door->max_frame = max_frame;
+    door->has_kept = false;
+    return none();
+}
+
+/* enter(step, argument) -> packed result, or (error, trap) */
+static PyObject *door_call(PyObject *self, PyObject *args)
+{
+    Door *door = (Door *)self;
+    int step;
+    unsigned int argument;
+    if (!PyArg_ParseTuple(args, "iI", &step, &argument))
+        return NULL;
+    if (door->context == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the guest was freed");
+        return NULL;
+    }
+    uint64_t packed;
+    void *error, *trapped;
+    if (door_enter(door, step ? door->step : door->inbox, argument, &packed, &error, &trapped))
+        return PyLong_FromUnsignedLongLong(packed);
+    return Py_BuildValue("KK", (unsigned long long)(uintptr_t)error, (unsigned long long)(uintptr_t)trapped);
+}
+
+/* taken() -> what a callback raised, or None: once */
+static PyObject *door_taken(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    Door *door = (Door *)self;
+    PyObject *raised = door->raised;
+    door->raised = NULL;
+    return raised != NULL ? raised : none();
+}
+
+/* run(bool): whether the meter may be written from now on */
+static PyObject *door_run(PyObject *self, PyObject *running)
+{
+    ((Door *)self)->running = running == Py_True;
+    return none();
+}
+
+static PyObject *door_is_running(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    PyObject *answer = ((Door *)self)->running ? Py_True : Py_False;
+    Py_IncRef(answer);
+    return answer;
+}
+
+/* note(end): have a guest that runs call its host, and with `end` trap. From any thread: the GIL is held. */
+static PyObject *door_note(PyObject *self, PyObject *ending)
+{
+    Door *door = (Door *)self;
+    if (door->running && door->meter != NULL) {
+        if (ending == Py_True)
+            door->meter[ENDED] = INT64_MAX;
+        door->meter[LOOK_NOW] = INT64_MAX;
+    }
+    return none();
+}
+
+static PyObject *door_close(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    Door *door = (Door *)self;
+    door->running = false;
+    door->context = NULL;
+    door->meter = NULL;
+    return none();
+}
+
+static PyMethodDef door_methods[] = {
+    {"host", door_host, METH_VARARGS, "Serve the guest from now on."},
+    {"enter", door_call, METH_VARARGS, "Call cloche_step, or cloche_inbox."},
+    {"taken", door_taken, METH_NOARGS, "Return what a callback raised."},
+    {"run", door_run, METH_O, "Say whether the guest is about to run."},
+    {"is_running", door_is_running, METH_NOARGS, "Return what was said last."},
+    {"note", door_note, METH_O, "Have a running guest look."},
+    {"close", door_close, METH_NOARGS, "The guest is freed."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot door_slots[] = {
+    {Py_tp_new, (void *)door_new},
+    {Py_tp_dealloc, (void *)door_dealloc},
+    {Py_tp_methods, door_methods},
+    {Py_tp_doc, "One guest's door."},
+    {0, NULL},
+};
+
+PyType_Spec door_spec = {"cloche._host.Door", sizeof(Door), 0, Py_TPFLAGS_DEFAULT, door_slots};

@@ -1,0 +1,66 @@
+/* One guest's door: the call into it, and its five imports. */
+#ifndef CLOCHE_DOOR_H
+#define CLOCHE_DOOR_H
+
+#include <stdbool.h>
+
+#include "abi3.h"
+
+#if defined(_WIN32)
+#error "not tried yet: Python does the work on Windows"
+#endif
+
+/* A raw value of WebAssembly, as Wasmtime's unchecked calls take it. */
+typedef union {
+    int32_t i32;
+    int64_t i64;
+    uint8_t bytes[16];
+} Raw;
+
+/* Wasmtime's functions that are used here; their addresses come from the library that wasmtime-py has loaded. */
+typedef struct {
+    void *(*call)(void *context, const void *function, Raw *values, size_t count, void **trap);
+    void *(*trap_new)(const char *message, size_t size);
+    uint8_t *(*memory_data)(void *context, const void *memory);
+    size_t (*memory_size)(void *context, const void *memory);
+} Engine;
+
+extern Engine engine;
+
+/* The three numbers of runtime/wasm/charging.py. */
+enum { LEFT, LOOK_NOW, ENDED };
+
+typedef struct Door {
+    PyObject_HEAD
+    void *context;
+    const void *step, *inbox, *memory; /* wasmtime's handles, which Instance keeps alive */
+    int64_t *meter;
+    uint8_t *base; /* never moves: the engine is configured so */
+    uint64_t size; /* what was seen last: a memory never shrinks */
+    int64_t max_frame;
+    PyObject *host;     /* a GuestImports, or None */
+    PyObject *serve;    /* handlers.call */
+    PyObject *must_end; /* () -> bool: what a charge asks */
+    PyObject *raised;   /* the first exception of a callback, to be read once WebAssembly is left */
+    bool (*opening)(void *run); /* called once, before the first import is served; NULL if there is none: see Runner */
+    void *run;
+    PyThreadState *thread;
+    bool running;   /* the meter may be written by other threads, which hold the GIL */
+    bool has_kept;  /* host.kept may be something */
+} Door;
+
+extern PyType_Spec door_spec;
+
+/* Call a function of the guest without the GIL. Returns whether it ended well: `*packed` is its result then, and else
+ * `*error` and `*trap` are what the engine said. An exception of a callback is in `raised`. */
+bool door_enter(Door *door, const void *function, uint32_t argument, uint64_t *packed, void **error, void **trap);
+
+/* Whether so many bytes lie in the guest's memory. */
+bool door_spans(Door *door, uint64_t at, uint64_t size);
+
+PyObject *door_callbacks(PyObject *module, PyObject *none);
+
+/* Set a reference to another object, or to NULL. */
+void replace(PyObject **place, PyObject *value);
+
+#endif

@@ -1,0 +1,87 @@
+/* cloche._host: the hot path of a run in C. The way in Python does the same for what is unusual, and where this is not. */
+#include "door.h"
+#include "plain.h"
+#include "runner.h"
+
+/* bind(call, trap_new, memory_data, memory_size): the addresses of Wasmtime's functions, once, before anything else */
+static PyObject *host_bind(PyObject *module, PyObject *args)
+{
+    (void)module;
+    unsigned long long call, trap_new, memory_data, memory_size;
+    if (!PyArg_ParseTuple(args, "KKKK", &call, &trap_new, &memory_data, &memory_size))
+        return NULL;
+    *(void **)&engine.call = (void *)(uintptr_t)call;
+    *(void **)&engine.trap_new = (void *)(uintptr_t)trap_new;
+    *(void **)&engine.memory_data = (void *)(uintptr_t)memory_data;
+    *(void **)&engine.memory_size = (void *)(uintptr_t)memory_size;
+    Py_IncRef(Py_None);
+    return Py_None;
+}
+
+/* read(bytes) -> (value,), or None where it is left to Python. For tests: the ways in are Door and Runner. */
+static PyObject *host_read(PyObject *module, PyObject *data)
+{
+    (void)module;
+    const char *bytes = PyBytes_AsString(data);
+    if (bytes == NULL)
+        return NULL;
+    Reader from = {(const uint8_t *)bytes, (const uint8_t *)bytes + PyBytes_Size(data)};
+    PyObject *value = plain_read(&from);
+    if (value != NULL && from.at == from.end)
+        return Py_BuildValue("(N)", value);
+    drop(value);
+    Py_IncRef(Py_None);
+    return Py_None;
+}
+
+/* write(value, room) -> bytes, or None where it is left to Python. For tests. */
+static PyObject *host_write(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *value;
+    unsigned short room;
+    static uint8_t buffer[UINT16_MAX];
+    if (!PyArg_ParseTuple(args, "OH", &value, &room))
+        return NULL;
+    Writer to = {buffer, buffer + room};
+    if (plain_write(&to, value))
+        return PyBytes_FromStringAndSize((char *)buffer, to.at - buffer);
+    Py_IncRef(Py_None);
+    return Py_None;
+}
+
+static PyMethodDef host_methods[] = {
+    {"bind", host_bind, METH_VARARGS, "Take the addresses of the engine's functions."},
+    {"callbacks", door_callbacks, METH_NOARGS, "Return the addresses of the five imports, by name."},
+    {"now", runner_now, METH_NOARGS, "Return the moment on the clock of deadlines."},
+    {"forget", runner_forget, METH_NOARGS, "In a forked child: no runner runs any more."},
+    {"read", host_read, METH_O, "Read a plain value."},
+    {"write", host_write, METH_VARARGS, "Write a plain value."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef host_module = {
+    PyModuleDef_HEAD_INIT, "_host", "The hot path of a run.", -1, host_methods, NULL, NULL, NULL, NULL,
+};
+
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec)
+{
+    PyObject *type = PyType_FromSpec(spec);
+    int failed = type == NULL || PyModule_AddObjectRef(module, name, type) < 0;
+    drop(type);
+    return failed;
+}
+
+PyMODINIT_FUNC PyInit__host(void);
+PyMODINIT_FUNC PyInit__host(void)
+{
+    PyObject *module = PyModule_Create(&host_module);
+    if (module == NULL)
+        return NULL;
+    if (runner_prepare() < 0 || add_type(module, "Door", &door_spec) || add_type(module, "Runner", &runner_spec) ||
+        PyModule_AddIntConstant(module, "VERSION", HOST_VERSION) < 0) {
+        Py_DecRef(module);
+        return NULL;
+    }
+    return module;
+}

@@ -1,0 +1,309 @@
+#include "plain.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* Containers inside one another, as in runtime/values/codes.py it is 200: what is deeper is left to Python. */
+#define MAX_DEPTH 64
+
+static PyObject *read_at(Reader *from, int depth);
+
+static bool has(const Reader *from, uint64_t count)
+{
+    return (uint64_t)(from->end - from->at) >= count;
+}
+
+/* The next `count` bytes, as a number; the caller has looked whether they are there. */
+static uint64_t number(Reader *from, int count)
+{
+    uint64_t value = 0;
+    while (count-- > 0)
+        value = value << 8 | *from->at++;
+    return value;
+}
+
+static PyObject *forget(void)
+{
+    /* Not memory that ran out: that is no question of the message. */
+    PyErr_Clear();
+    return NULL;
+}
+
+static PyObject *read_text(Reader *from, uint64_t size)
+{
+    if (!has(from, size))
+        return NULL;
+    PyObject *text = PyUnicode_DecodeUTF8((const char *)from->at, (Py_ssize_t)size, NULL);
+    from->at += size;
+    /* A lone surrogate crosses, too; Python reads it. */
+    return text != NULL ? text : forget();
+}
+
+static PyObject *read_bytes(Reader *from, uint64_t size)
+{
+    if (!has(from, size))
+        return NULL;
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)from->at, (Py_ssize_t)size);
+    from->at += size;
+    return bytes != NULL ? bytes : forget();
+}
+
+static PyObject *read_list(Reader *from, uint64_t count, int depth)
+{
+    /* Each item takes a byte or more. */
+    if (depth == MAX_DEPTH || !has(from, count))
+        return NULL;
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    if (list == NULL)
+        return forget();
+    for (uint64_t index = 0; index < count; index++) {
+        PyObject *item = read_at(from, depth + 1);
+        if (item == NULL) {
+            Py_DecRef(list);
+            return NULL;
+        }
+        PyList_SetItem(list, (Py_ssize_t)index, item);
+    }
+    return list;
+}
+
+static bool read_entry(Reader *from, PyObject *dict, int depth)
+{
+    PyObject *key = read_at(from, depth);
+    bool done = false;
+    /* Text alone: its hash is keyed for each process, so that no sender can make keys collide. */
+    if (key != NULL && Py_TYPE(key) == &PyUnicode_Type) {
+        PyObject *value = read_at(from, depth);
+        if (value != NULL) {
+            done = PyDict_SetItem(dict, key, value) == 0;
+            Py_DecRef(value);
+            if (!done)
+                PyErr_Clear();
+        }
+    }
+    drop(key);
+    return done;
+}
+
+static PyObject *read_dict(Reader *from, uint64_t count, int depth)
+{
+    if (depth == MAX_DEPTH || !has(from, 2 * count))
+        return NULL;
+    PyObject *dict = PyDict_New();
+    if (dict == NULL)
+        return forget();
+    while (count-- > 0)
+        if (!read_entry(from, dict, depth + 1)) {
+            Py_DecRef(dict);
+            return NULL;
+        }
+    return dict;
+}
+
+static PyObject *constant(PyObject *value)
+{
+    Py_IncRef(value);
+    return value;
+}
+
+static PyObject *read_float(uint64_t bits, int size)
+{
+    if (size == 8) {
+        double value;
+        memcpy(&value, &bits, sizeof value);
+        return PyFloat_FromDouble(value);
+    }
+    uint32_t short_bits = (uint32_t)bits;
+    float value;
+    memcpy(&value, &short_bits, sizeof value);
+    return PyFloat_FromDouble((double)value);
+}
+
+/* Bytes of the number that stands behind each of the tags 0xc0 to 0xdf; 0 for those that have none, or are not plain. */
+static const uint8_t LENGTHS[32] = {
+    [0x04] = 1, [0x05] = 2, [0x06] = 4,             /* bytes */
+    [0x0a] = 4, [0x0b] = 8,                         /* floats */
+    [0x0c] = 1, [0x0d] = 2, [0x0e] = 4, [0x0f] = 8, /* unsigned */
+    [0x10] = 1, [0x11] = 2, [0x12] = 4, [0x13] = 8, /* signed */
+    [0x19] = 1, [0x1a] = 2, [0x1b] = 4,             /* text */
+    [0x1c] = 2, [0x1d] = 4,                         /* lists */
+    [0x1e] = 2, [0x1f] = 4,                         /* dicts */
+};
+
+static PyObject *read_tagged(Reader *from, uint8_t tag, int depth)
+{
+    int size = LENGTHS[tag & 31];
+    if (!has(from, (uint64_t)size))
+        return NULL;
+    uint64_t value = number(from, size);
+    switch (tag) {
+    case 0xc0: return constant(Py_None);
+    case 0xc2: return constant(Py_False);
+    case 0xc3: return constant(Py_True);
+    case 0xc4: case 0xc5: case 0xc6: return read_bytes(from, value);
+    case 0xca: case 0xcb: return read_float(value, size);
+    case 0xcc: case 0xcd: case 0xce: case 0xcf: return PyLong_FromUnsignedLongLong(value);
+    case 0xd0: return PyLong_FromLong((int8_t)value);
+    case 0xd1: return PyLong_FromLong((int16_t)value);
+    case 0xd2: return PyLong_FromLong((int32_t)value);
+    case 0xd3: return PyLong_FromLongLong((int64_t)value);
+    case 0xd9: case 0xda: case 0xdb: return read_text(from, value);
+    case 0xdc: case 0xdd: return read_list(from, value, depth);
+    case 0xde: case 0xdf: return read_dict(from, value, depth);
+    default: return NULL;
+    }
+}
+
+static PyObject *read_at(Reader *from, int depth)
+{
+    if (!has(from, 1))
+        return NULL;
+    uint8_t tag = *from->at++;
+    if (tag < 0x80)
+        return PyLong_FromLong(tag);
+    if (tag >= 0xe0)
+        return PyLong_FromLong((int8_t)tag);
+    if (tag >= 0xc0)
+        return read_tagged(from, tag, depth);
+    if (tag >= 0xa0)
+        return read_text(from, tag & 31);
+    if (tag >= 0x90)
+        return read_list(from, tag & 15, depth);
+    return read_dict(from, tag & 15, depth);
+}
+
+PyObject *plain_read(Reader *from)
+{
+    PyObject *value = read_at(from, 0);
+    if (value == NULL && PyErr_Occurred())
+        PyErr_Clear();
+    return value;
+}
+
+static int write_at(Writer *to, PyObject *value, int depth);
+
+static int put(Writer *to, const void *data, size_t size)
+{
+    if ((size_t)(to->end - to->at) < size)
+        return 0;
+    memcpy(to->at, data, size);
+    to->at += size;
+    return 1;
+}
+
+static int put_tag(Writer *to, int tag, uint64_t value, int size)
+{
+    uint8_t bytes[9];
+    bytes[0] = (uint8_t)tag;
+    for (int index = size; index > 0; index--, value >>= 8)
+        bytes[index] = (uint8_t)value;
+    return put(to, bytes, (size_t)size + 1);
+}
+
+static int write_int(Writer *to, PyObject *value)
+{
+    int overflow;
+    long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    if (overflow)
+        return 0;
+    if (number >= 0) {
+        if (number < 0x80)
+            return put_tag(to, (int)number, 0, 0);
+        if (number <= 0xff)
+            return put_tag(to, 0xcc, (uint64_t)number, 1);
+        if (number <= 0xffff)
+            return put_tag(to, 0xcd, (uint64_t)number, 2);
+        return number <= 0xffffffffLL ? put_tag(to, 0xce, (uint64_t)number, 4) : put_tag(to, 0xcf, (uint64_t)number, 8);
+    }
+    if (number >= -32)
+        return put_tag(to, (uint8_t)number, 0, 0);
+    if (number >= INT8_MIN)
+        return put_tag(to, 0xd0, (uint64_t)number, 1);
+    if (number >= INT16_MIN)
+        return put_tag(to, 0xd1, (uint64_t)number, 2);
+    return number >= INT32_MIN ? put_tag(to, 0xd2, (uint64_t)number, 4) : put_tag(to, 0xd3, (uint64_t)number, 8);
+}
+
+/* The head of text, bytes, a list or a dict: the size within the tag if it is below `within`, else in as few bytes as
+ * it takes; `tags` are those for 1, 2 and 4 bytes, 0 for one that there is not. */
+static int put_size(Writer *to, Py_ssize_t size, int tag, Py_ssize_t within, const int tags[3])
+{
+    if (size < within)
+        return put_tag(to, tag | (int)size, 0, 0);
+    if (size <= 0xff && tags[0])
+        return put_tag(to, tags[0], (uint64_t)size, 1);
+    if (size <= 0xffff)
+        return put_tag(to, tags[1], (uint64_t)size, 2);
+    return (uint64_t)size <= UINT32_MAX ? put_tag(to, tags[2], (uint64_t)size, 4) : 0;
+}
+
+static int write_text(Writer *to, PyObject *value)
+{
+    Py_ssize_t size;
+    const char *text = PyUnicode_AsUTF8AndSize(value, &size);
+    if (text == NULL) {
+        /* A lone surrogate. */
+        PyErr_Clear();
+        return 0;
+    }
+    return put_size(to, size, 0xa0, 32, (const int[]){0xd9, 0xda, 0xdb}) && put(to, text, (size_t)size);
+}
+
+static int write_list(Writer *to, PyObject *value, int depth)
+{
+    Py_ssize_t count = PyList_Size(value);
+    if (!put_size(to, count, 0x90, 16, (const int[]){0, 0xdc, 0xdd}))
+        return 0;
+    /* Nothing below runs Python code, so that no list changes meanwhile; and the GIL is held. */
+    for (Py_ssize_t index = 0; index < count; index++)
+        if (!write_at(to, PyList_GetItem(value, index), depth + 1))
+            return 0;
+    return 1;
+}
+
+static int write_dict(Writer *to, PyObject *value, int depth)
+{
+    if (!put_size(to, PyDict_Size(value), 0x80, 16, (const int[]){0, 0xde, 0xdf}))
+        return 0;
+    Py_ssize_t place = 0;
+    PyObject *key, *item;
+    while (PyDict_Next(value, &place, &key, &item))
+        if (Py_TYPE(key) != &PyUnicode_Type || !write_text(to, key) || !write_at(to, item, depth + 1))
+            return 0;
+    return 1;
+}
+
+static int write_at(Writer *to, PyObject *value, int depth)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (value == Py_None)
+        return put_tag(to, 0xc0, 0, 0);
+    if (value == Py_True)
+        return put_tag(to, 0xc3, 0, 0);
+    if (value == Py_False)
+        return put_tag(to, 0xc2, 0, 0);
+    if (type == &PyLong_Type)
+        return write_int(to, value);
+    if (type == &PyUnicode_Type)
+        return write_text(to, value);
+    if (type == &PyFloat_Type) {
+        double number = PyFloat_AsDouble(value);
+        uint64_t bits;
+        memcpy(&bits, &number, sizeof bits);
+        return put_tag(to, 0xcb, bits, 8);
+    }
+    if (type == &PyBytes_Type) {
+        Py_ssize_t size = PyBytes_Size(value);
+        return put_size(to, size, 0, 0, (const int[]){0xc4, 0xc5, 0xc6}) && put(to, PyBytes_AsString(value), (size_t)size);
+    }
+    if (depth == MAX_DEPTH)
+        return 0;
+    if (type == &PyList_Type)
+        return write_list(to, value, depth);
+    return type == &PyDict_Type && write_dict(to, value, depth);
+}
+
+int plain_write(Writer *to, PyObject *value)
+{
+    return write_at(to, value, 0);
+}

@@ -1,0 +1,28 @@
+"""The host in C: compiled without a warning, and its declarations of Python's interface against the real ones."""
+
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from recipe import host
+from recipe.workspace import BuildError
+
+
+@pytest.fixture(autouse=True)
+def only_where_it_is_built() -> None:
+    try:
+        host.target()
+    except BuildError as error:
+        pytest.skip(str(error))
+
+
+def test_its_declarations_are_those_of_python() -> None:
+    headers = Path(sysconfig.get_path("include"))
+    if not (headers / "Python.h").is_file() or headers.is_relative_to("/usr/include"):
+        pytest.skip("Python's headers are not here, or among those of the whole system")
+    host.compile_host(["-fsyntax-only", "-DCLOCHE_REAL_HEADERS", "-I", headers])
+
+
+def test_what_is_in_use_is_what_is_built() -> None:
+    assert (host.PLACE / host.NAME).read_bytes() == host.built().read_bytes()

@@ -1,0 +1,349 @@
+"""Usual runs in one call of C: as in Python in all that can be seen, and out of the way where a run is not usual."""
+# pyright: reportPrivateUsage=false
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from cloche import Limits, Recorder, Sandbox, Session, Suspended, ToolRegistry, tool
+from cloche.runtime.errors import Interrupted, SessionBusy, SessionClosed
+from cloche.runtime.rollback import journal
+from cloche.runtime.session import session as sessions
+from cloche.runtime.wasm import native
+
+pytestmark = pytest.mark.skipif(native.host is None, reason="there is no extension here")
+
+PATIENCE = 60.0
+
+
+@tool(blocking=False)
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@tool
+def slow_add(a: int, b: int) -> int:
+    """Add two numbers, on another thread."""
+    return a + b
+
+
+@tool(blocking=False)
+def fail(text: str) -> None:
+    """Raise."""
+    raise ValueError(text)
+
+
+PROGRAMS = [
+    "x = 1",
+    "x = 1\nx",
+    "n += 1\nn",
+    "[n, 'text', {'k': 1.5, 'b': b'bytes'}, None, True]",
+    "'long' * 50",
+    "(1, 2)",
+    "{1: 2}",
+    "float('nan')",
+    "2 ** 70",
+    "print('out', n)",
+    "import sys; print('err', file=sys.stderr)",
+    "1 / 0",
+    "lambda: 0",
+    "syntax error",
+    "import time; time.time() > 0",
+    "import random; 0 <= random.random() < 1",
+    "add(n, 1)",
+    "sum(add(i, 1) for i in range(5))",
+    "slow_add(1, 2)",
+    "fail('x')",
+    "add('no')",
+    "'\\ud800'",
+    "'ä' * 3",
+    "raise SystemExit(3)",
+    "import sys; sys.exit()",
+    "while True: n += 1",
+    "def f(): return f()\nf()",
+    "bytearray(80_000_000)",
+    "'x' * 20_000",
+    "# " + "long " * 4_000,
+]
+
+
+@pytest.fixture(scope="module")
+def box() -> Sandbox:
+    return Sandbox(tools=[add, slow_add, fail], limits=Limits(time=PATIENCE, fuel=3_000_000))
+
+
+def express_runs(session: Session) -> int:
+    """Return how many runs C has performed since the session was last used in another way."""
+    express = session._express
+    return 0 if express is None else express.runner.so_far()[0]
+
+
+def warm(session: Session) -> Session:
+    session.run("n = 0")
+    assert session._express is not None
+    return session
+
+
+def outcome(session: Session, code: str) -> list[Any]:
+    result = session.run(code)
+    usage = result.usage
+    calls = [(call.name, call.args, call.kwargs, call.value, call.outcome, repr(call.error)) for call in result.calls]
+    error = None if result.error is None else (type(result.error), str(result.error))
+    counted = (usage.fuel, usage.memory_peak, usage.output_bytes, usage.calls)
+    seen = [repr(result.value), error, result.stdout, result.stderr, counted, calls]
+    return [*seen, result.rolled_back, result.exit_code, session.spent._replace(time=0.0)]
+
+
+def act(session: Session, what: int, code: str) -> list[Any]:
+    if what == 0:
+        session.set("n", 5)
+        return [session.get("n")]
+    if what == 1:
+        return [bytes(session.snapshot()) != b""]
+    if what == 2:
+        fork = session.fork()
+        with fork:
+            return outcome(fork, code)
+    return outcome(session, code)
+
+
+def test_it_is_the_same_as_in_python(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A copy of the memory now and then, so that the journal of both kinds of runs begins anew.
+    monkeypatch.setattr(journal, "_MAX_ENTRIES", 7)
+    chance = random.Random(26)
+    steps = [(chance.randrange(20), chance.choice(PROGRAMS)) for _ in range(150)]
+    steps += [(9, code) for code in PROGRAMS for _ in range(3)]
+    with box.session() as session, box.session() as plain:
+        for step in steps:
+            monkeypatch.setattr(sessions, "HAS_RUNNERS", True)
+            found = act(session, *step)
+            monkeypatch.setattr(sessions, "HAS_RUNNERS", False)
+            assert found == act(plain, *step), step
+        assert plain._express is None
+
+
+def test_usual_runs_are_made_in_c(box: Sandbox) -> None:
+    with box.session() as session:
+        warm(session)
+        for number in range(10):
+            assert session.run(f"n = {number}\nn").value == number
+        assert express_runs(session) == 10
+        assert session.spent.runs == 11
+
+
+def test_what_they_did_is_repeated_after_a_lost_run(box: Sandbox) -> None:
+    with box.session() as session:
+        warm(session)
+        for _ in range(5):
+            session.run("n += 1")
+        lost = session.run("n = 100\nwhile True: pass")
+        assert lost.rolled_back
+        assert session.run("n").value == 5
+        assert session.spent.runs == 8
+
+
+def test_without_rollback_they_keep_nothing(box: Sandbox) -> None:
+    with box.session(rollback=False) as session:
+        warm(session)
+        assert session.run("n + 1").value == 1
+        session.run("while True: pass")
+        with pytest.raises(SessionClosed):
+            session.run("1")
+
+
+def test_the_program_s_lines_are_in_its_tracebacks(box: Sandbox) -> None:
+    with box.session() as session:
+        warm(session)
+        session.run("def f():\n    return 1 / 0")
+        session.run("2")
+        assert "return 1 / 0" in str(getattr(session.run("f()").error, "traceback", ""))
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_what_is_not_usual_is_made_in_python(box: Sandbox, seed: int | None) -> None:
+    with Sandbox(seed=seed, clock=0.0).session() as repeatable:
+        repeatable.run("n = 0")
+        assert repeatable._express is None
+    with box.session(recorder=Recorder()) as recorded:
+        recorded.run("n = 0")
+        assert recorded._express is None
+    with box.session(single_run=True) as single:
+        single.run("n = 0")
+        assert single._express is None
+
+
+def test_a_new_tool_is_told_to_the_guest() -> None:
+    tools = ToolRegistry([add])
+    with Sandbox(tools=tools).session() as session:
+        warm(session)
+        session.run("1")
+        tools["late"] = tool(late)
+        assert session.run("late()").value == 7
+
+
+def late() -> int:
+    """Return seven."""
+    return 7
+
+
+def test_another_thread_and_other_arguments(box: Sandbox) -> None:
+    with box.session() as session:
+        warm(session)
+        values: list[Any] = []
+        thread = threading.Thread(target=lambda: values.append(session.run("n").value))
+        thread.start()
+        thread.join(PATIENCE)
+        assert values == [0]
+        assert session.run("input()", stdin="text").value == "text"
+        assert session.run("n", limits=Limits(fuel=5_000_000)).value == 0
+        events: list[Any] = []
+        session.run("print(1)", on_event=events.append)
+        assert events
+        assert session.run("n").value == 0
+
+
+def test_a_suspended_program_is_in_the_way(box: Sandbox) -> None:
+    with box.session() as session:
+        warm(session)
+        suspended = session.start("add(1, 2)", step=True)
+        assert isinstance(suspended, Suspended)
+        with pytest.raises(Exception, match="suspended"):
+            session.run("n")
+        suspended.approve(*(call.id for call in suspended.calls))
+        assert session.run("n").value == 0
+
+
+def computing(session: Session, then: Callable[[], None]) -> Any:
+    """Have ``then`` done by another thread once a run of the session is in progress; return what the run was like."""
+
+    def wait() -> None:
+        give_up = time.monotonic() + PATIENCE
+        while session._guest.holder is None and time.monotonic() < give_up:
+            time.sleep(0.001)
+        then()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        return session.run("while True: pass")
+    finally:
+        thread.join(PATIENCE)
+
+
+@pytest.fixture
+def endless() -> Iterator[Session]:
+    with Sandbox(tools=[add], limits=Limits(time=PATIENCE, fuel=None)).session() as session:
+        yield warm(session)
+
+
+def test_another_thread_interrupts_it(endless: Session) -> None:
+    interrupted: list[bool] = []
+    result = computing(endless, lambda: interrupted.append(endless.interrupt()))
+    assert interrupted == [True]
+    assert isinstance(result.error, Interrupted)
+    assert result.rolled_back
+    assert endless.run("n").value == 0
+    assert not endless.interrupt()
+
+
+def test_another_thread_finds_it_busy_and_closes_it(endless: Session) -> None:
+    seen: list[BaseException] = []
+
+    def disturb() -> None:
+        try:
+            endless.run("1")
+        except SessionBusy as error:
+            seen.append(error)
+        endless.close()
+
+    assert isinstance(computing(endless, disturb).error, Interrupted)
+    assert len(seen) == 1
+    with pytest.raises(SessionClosed):
+        endless.run("1")
+
+
+def test_its_deadline() -> None:
+    with Sandbox(limits=Limits(time=0.2, fuel=None)).session() as session:
+        warm(session)
+        result = session.run("while True: pass")
+        assert type(result.error).__name__ == "TimeExceeded"
+        assert session.run("n").value == 0
+
+
+class Signalled(Exception):
+    """Raised by a signal's handler."""
+
+
+def test_a_signal_s_handler_ends_it(endless: Session) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        raise Signalled
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    main = threading.main_thread().ident or 0
+    try:
+        with pytest.raises(Signalled):
+            computing(endless, lambda: signal.pthread_kill(main, signal.SIGUSR1))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert endless.run("n").value == 0
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def test_a_tool_that_runs_other_sessions(box: Sandbox) -> None:
+    inner = warm(box.session())
+
+    @tool(blocking=False)
+    def nested(code: str) -> int:
+        """Run a program elsewhere."""
+        value: int = inner.run(code).value
+        return value
+
+    with inner, Sandbox(tools=[nested]).session() as outer:
+        warm(outer)
+        assert outer.run("[nested('n + 1'), nested('add(n, 2)'), n]").value == [1, 2, 0]
+        assert outer.run("n").value == 0
+
+
+def test_a_tool_that_uses_its_own_session() -> None:
+    held: list[Session] = []
+
+    @tool(blocking=False)
+    def again() -> str:
+        """Run a program in the session that calls."""
+        try:
+            held[0].run("1")
+        except SessionBusy:
+            return "busy"
+        return "ran"
+
+    with Sandbox(tools=[again]).session() as session:
+        held.append(warm(session))
+        assert session.run("again()").value == "busy"
+        assert session.run("n").value == 0
+    held.clear()
+
+
+def test_what_is_not_a_program() -> None:
+    with Sandbox().session() as session:
+        warm(session)
+        for code in (b"1", None, 5):
+            with pytest.raises(Exception, match="not a program"):
+                session.run(code)  # type: ignore[arg-type]
+
+
+def test_the_guest_is_freed_with_the_last_reference(box: Sandbox) -> None:
+    import weakref
+
+    session = warm(box.session())
+    session.run("1")
+    session.run("print(1)")
+    gone = weakref.ref(session._guest)
+    del session
+    assert gone() is None
