@@ -25,7 +25,7 @@ from cloche.agent.loop.loop import run_loop
 from cloche.agent.loop.run import CallReplies, CallReplyOptions, Run
 from cloche.agent.memory import AgentMemory
 from cloche.agent.messages import Image, Message
-from cloche.agent.models.base import Model
+from cloche.agent.models.base import AnyModel
 from cloche.agent.models.named import as_model
 from cloche.agent.prompting import PromptTemplates, stubs
 from cloche.agent.saving import agent_from_dict, agent_to_dict, load_folder, save_folder
@@ -81,7 +81,7 @@ class MultiStepAgent:
     own_keywords: tuple[str, ...] = ()
     memory: AgentMemory
 
-    def __init__(self, tools: Tools = (), model: Model | str | None = None, **options: Unpack[GivenOptions]) -> None:
+    def __init__(self, tools: Tools = (), model: AnyModel | str | None = None, **options: Unpack[GivenOptions]) -> None:
         self.model = as_model(model)
         base = options.pop("add_base_tools", False)
         self.settings = settings_of(options, ("tools", "model", *self.own_keywords))
@@ -365,7 +365,7 @@ class MultiStepAgent:
         return agent_to_dict(self)
 
     @staticmethod
-    def from_dict(data: Mapping[str, Any], model: Model, **options: Any) -> "MultiStepAgent":
+    def from_dict(data: Mapping[str, Any], model: AnyModel, **options: Any) -> "MultiStepAgent":
         """Return the agent that ``to_dict`` described; see :func:`cloche.agent.saving.agent_from_dict`."""
         return cast("MultiStepAgent", agent_from_dict(data, model, **options))
 
@@ -374,7 +374,7 @@ class MultiStepAgent:
         save_folder(self, folder)
 
     @staticmethod
-    def load(folder: str | Path, model: Model, **options: Any) -> "MultiStepAgent":
+    def load(folder: str | Path, model: AnyModel, **options: Any) -> "MultiStepAgent":
         """Return the agent of a folder that ``save`` wrote; ``resume()`` or ``run(reset=False)`` continues its work."""
         return cast("MultiStepAgent", load_folder(folder, model, **options))
 
@@ -390,7 +390,7 @@ class MultiStepAgent:
 
     @staticmethod
     def from_hub(
-        repo_id: str, model: Model | str | None = None, *, trust_remote_code: bool = False, **options: Any
+        repo_id: str, model: AnyModel | str | None = None, *, trust_remote_code: bool = False, **options: Any
     ) -> "MultiStepAgent":
         """Return the agent of a repository on the Hugging Face Hub; its tools' code runs here if it is trusted.
 

@@ -12,14 +12,13 @@ from typing import Any, Unpack, cast
 from cloche.agent.base import MultiStepAgent, Tools
 from cloche.agent.errors import AgentSuspended, StepProblem
 from cloche.agent.events import CodeFinished, CodeStarted
-from cloche.agent.executor import PythonExecutor, SessionState
-from cloche.agent.guest import RECLAIM, Reclaimed, prepare_session, take_plain_calls
+from cloche.agent.executor import RECLAIM, PythonExecutor, Reclaimed, SessionState, prepare_session, take_plain_calls
 from cloche.agent.keywords import CodeKeywords, GivenOptions
 from cloche.agent.loop.effects import CallFunction
 from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
 from cloche.agent.loop.run_code import ResumeCode, RunCode
-from cloche.agent.models.base import Model, ModelRequest
+from cloche.agent.models.base import AnyModel, ModelRequest
 from cloche.agent.observations import CUT_OFF, error_of, observation_of, outcomes_of
 from cloche.agent.replies.programs import CodeTags, read_reply
 from cloche.agent.replies.reasoning import without_reasoning
@@ -44,8 +43,6 @@ MakeSandbox = Callable[[ToolRegistry, Limits], Sandbox]
 _HIDDEN = frozenset({FINAL_ANSWER})
 _RETRY_SECONDS = 0.01
 _RUN = re.compile(r'File "<run (\d+)>"')
-# The program of the session's first run is the agent's own.
-_OWN_FRAME = re.compile(r'^ *File "<run 1>", .*\n(?:    .*\n)*', re.MULTILINE)
 _IMAGE = re.compile(r"\bimg-[0-9a-f]{8}\b")
 _MAX_IMAGES = 4
 _SNAPSHOT = "session.snapshot"
@@ -56,7 +53,7 @@ class CodeAgent(MultiStepAgent):
     """Solves tasks by writing programs, which run in a session of a sandbox and may call the agent's tools there.
 
     ``tools``    functions, Tools, or a registry; ``agent.tools`` may be changed at any time.
-    ``model``    any Model.
+    ``model``    any object with the methods of AnyModel, or the name of one for LiteLLM.
     ``limits``   of one step; default ``Limits(time=60)``, or 600 s if the agent manages others, whose work counts.
     ``imports``  top-level modules that programs may import; default: everything that is in the guest.
     ``tags``     how the model marks its code; default ``("<code>", "</code>")``.
@@ -72,7 +69,7 @@ class CodeAgent(MultiStepAgent):
     def __init__(
         self,
         tools: Tools = (),
-        model: Model | str | None = None,
+        model: AnyModel | str | None = None,
         *,
         limits: Limits | None = None,
         imports: Sequence[str] | None = None,
@@ -299,11 +296,10 @@ class CodeAgent(MultiStepAgent):
         step.images.extend(found[-_MAX_IMAGES:])
 
     def _with_steps(self, text: str, step: ActionStep) -> str:
-        """Name the steps in a traceback by their numbers, and leave the agent's own frames out."""
+        """Name the steps in a traceback by their numbers."""
         if current := _RUN.search(text):
             self._steps_by_run[current[1]] = step.number
-        known = _OWN_FRAME.sub("", text)
-        return _RUN.sub(lambda run: f'File "<step {self._steps_by_run.get(run[1], "?")}>"', known)
+        return _RUN.sub(lambda run: f'File "<step {self._steps_by_run.get(run[1], "?")}>"', text)
 
     def _limits_left(self, run: Run) -> Limits:
         seconds, limit = run.ledger.seconds_left(), self.limits.time

@@ -1,10 +1,9 @@
-"""Code run by hand: in the session of an agent, or in one of its own."""
+"""An agent's session: what is set up in it, names given back to tools, and code that is run in it by hand."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from cloche.agent.guest import prepare_session
 from cloche.agent.observations import error_of
 from cloche.agent.toolset import FINAL_ANSWER, final_answer_tool
 from cloche.host_tools import ToolLike, ToolRegistry
@@ -14,6 +13,7 @@ from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session.session import Session
 
 __all__ = [
+    "RECLAIM",
     "BlaxelExecutor",
     "CodeOutput",
     "DockerExecutor",
@@ -21,8 +21,59 @@ __all__ = [
     "LocalPythonExecutor",
     "ModalExecutor",
     "PythonExecutor",
+    "Reclaimed",
     "SessionState",
+    "prepare_session",
+    "take_plain_calls",
 ]
+
+# An expression, so that nothing of it is among a program's names; and no import statement, which follows the policy.
+_PART = "__import__('cloche_guest.agents.{}', fromlist=('_',))"
+_SESSION = _PART.format("session")
+
+RECLAIM = f"{_SESSION}.reclaim()"
+"""Gives the names of tools back to the tools; :class:`Reclaimed` reads what comes of it."""
+
+
+def take_plain_calls(session: Session) -> None:
+    """Have async tools be callable without ``await`` in a session. Not part of the set-up: most sessions have none."""
+    session.run(f"{_PART.format('plain_calls')}.begin()").unwrap()
+
+
+def prepare_session(session: Session, imports: Iterable[str] | None) -> Session:
+    """Make a new session, whose tools have a ``final_answer``, an agent's, and return it.
+
+    ``imports`` are the modules that programs may import; None for all that the guest holds.
+    """
+    allowed = None if imports is None else list(map(str, imports))
+    session.run(f"{_SESSION}.prepare({allowed!r})").unwrap()
+    return session
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """The ``names`` of tools that a program had taken."""
+
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, result: Any, tools: Container[str]) -> Self:
+        """Read what running RECLAIM gave. Nothing in it is trusted, as a program may have changed what was run."""
+        value: Any = result.value
+        if not isinstance(value, list):
+            return cls()
+        names: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return cls(tuple(name for name in names if isinstance(name, str) and name in tools))
+
+    @property
+    def note(self) -> str:
+        """What a model is shown of the names; empty if there are none."""
+        if not self.names:
+            return ""
+        listed = ", ".join(map(repr, self.names))
+        which = "is one of your functions" if len(self.names) == 1 else "are your functions"
+        return f"\n\nNote: {listed} {which}: what your program called so is gone. Use other names for variables."
+
 
 E2BExecutor = "e2b"
 """smolagents' name, for ``executor_type=``, which says why none is needed."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cloche.agent.models.base import Model
+from cloche.agent.models.base import AnyModel
 from cloche.agent.prompting import load_prompts
 from cloche.agent.saving import CODE, SavedAgent, ToolFinder, agent_to_dict, code_path, folder_agent, is_elsewhere
 from cloche.agent.settings import RunBudget, default_limits
@@ -128,7 +128,7 @@ def push_agent(
 
 def pull_agent(
     repo_id: str,
-    model: Model,
+    model: AnyModel,
     *,
     trust_remote_code: bool = False,
     memory: bool = False,

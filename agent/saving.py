@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cloche.agent.memory import AgentMemory
-from cloche.agent.models.base import Model
+from cloche.agent.models.base import AnyModel
 from cloche.agent.prompting import PromptTemplates, load_prompts
 from cloche.agent.settings import RunBudget, Settings
 from cloche.host_tools import RemoteCodeRefused, Tool, ToolLike, from_object
@@ -186,10 +186,10 @@ def agent_to_dict(agent: SavedAgent) -> dict[str, Any]:
 
 def agent_from_dict(
     data: Mapping[str, Any],
-    model: Model,
+    model: AnyModel,
     *,
     tools: Iterable[ToolLike] | Mapping[str, ToolLike] = (),
-    models: Mapping[str, Model] | None = None,
+    models: Mapping[str, AnyModel] | None = None,
     trust_remote_code: bool = False,
     **options: Any,
 ) -> Any:
@@ -205,7 +205,7 @@ def agent_from_dict(
 
 
 def agent_of(
-    data: Mapping[str, Any], model: Model, tools: ToolFinder, models: Mapping[str, Model] | None, **options: Any
+    data: Mapping[str, Any], model: AnyModel, tools: ToolFinder, models: Mapping[str, AnyModel] | None, **options: Any
 ) -> Any:
     """Return the agent that the data describes, with tools from the finder; for :mod:`cloche.agent.hub`."""
     make = _kind(data)
@@ -237,7 +237,7 @@ def save_folder(agent: SavedAgent, folder: str | Path) -> None:
 
 def load_folder(
     folder: str | Path,
-    model: Model,
+    model: AnyModel,
     *,
     tools: Iterable[ToolLike] | Mapping[str, ToolLike] = (),
     trust_remote_code: bool = False,
@@ -251,10 +251,10 @@ def load_folder(
     return folder_agent(Path(folder), model, finder, **options)
 
 
-def folder_agent(path: Path, model: Model, tools: ToolFinder, **options: Any) -> Any:
+def folder_agent(path: Path, model: AnyModel, tools: ToolFinder, **options: Any) -> Any:
     """Return the agent of a folder, with tools from the finder; for :mod:`cloche.agent.hub`."""
     data = json.loads((path / "agent.json").read_text(encoding="utf-8"))
-    models: Mapping[str, Model] | None = options.pop("models", None)
+    models: Mapping[str, AnyModel] | None = options.pop("models", None)
     shipped = load_prompts(str(data.get("kind")), None) if _kind(data) else None
     if (path / "prompts.yaml").exists():
         data["prompts"] = PromptTemplates.load(path / "prompts.yaml", over=shipped).as_dict()

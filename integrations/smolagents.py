@@ -5,7 +5,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from cloche.agent.guest import RECLAIM, Reclaimed, setup_text
+from cloche.agent.executor import RECLAIM, Reclaimed, prepare_session
 from cloche.agent.observations import error_of, observation_of
 from cloche.host_tools import FunctionTool, Tool, ToolRegistry
 from cloche.runtime.limits import Limits
@@ -83,10 +83,7 @@ class ClocheExecutor:
     def _new_session(self) -> Session:
         if "final_answer" not in self._tools:
             self._tools["final_answer"] = self._final(_as_it_is)
-        session = Sandbox(self._tools, limits=self._limits).session()
-        session.set("_allowed_imports", self._imports)
-        session.run(setup_text()).unwrap()
-        return session
+        return prepare_session(Sandbox(self._tools, limits=self._limits).session(), self._imports)
 
     def _final(self, own: Callable[..., Any]) -> Tool:
         # A final answer tool of the user's may take other arguments than one answer, which it checks by itself.

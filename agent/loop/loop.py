@@ -30,7 +30,7 @@ from cloche.agent.loop.effects import AskModel, CallFunction, Loop
 from cloche.agent.loop.run import Run
 from cloche.agent.memory import AgentMemory
 from cloche.agent.messages import Message
-from cloche.agent.models.base import Model, ModelRequest, Reply, loading, warm_up
+from cloche.agent.models.base import AnyModel, ModelRequest, Reply, loading, warm_up
 from cloche.agent.prompting import PromptTemplates
 from cloche.agent.replies.calls import literal_answer
 from cloche.agent.settings import Settings
@@ -47,7 +47,7 @@ STOP = ("\nObservation:",)
 class Agent(Protocol):
     """What the loop needs of an agent: its parts, and what one step of its kind is."""
 
-    model: Model
+    model: AnyModel
     settings: Settings
     prompts: PromptTemplates
     callbacks: CallbackTable

@@ -14,9 +14,9 @@ from cloche.agent.replies.reasoning import without_reasoning
 from cloche.runtime.threads import tool_threads
 
 __all__ = [
+    "AnyModel",
     "AsyncModel",
     "Delta",
-    "Model",
     "ModelRequest",
     "Piece",
     "Reply",
@@ -72,7 +72,7 @@ class Delta:
 Piece = Delta | Reply
 
 
-class Model(Protocol):
+class AnyModel(Protocol):
     """Any model. Both methods raise ModelError, and may be called from several threads at once.
 
     A model may have more. A true ``takes_tools`` says that it is shown the schemas of a request's tools: they are then

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from cloche.agent.models.base import AsyncModel, Delta, Model, ModelRequest, Piece, Reply, stream_in_thread
+from cloche.agent.models.base import AnyModel, AsyncModel, Delta, ModelRequest, Piece, Reply, stream_in_thread
 from cloche.runtime.threads import acall_on_thread
 
 __all__ = ["CachingModel"]
@@ -33,7 +33,7 @@ class CachingModel:
     raises sqlite3.Error for a file that cannot be used.
     """
 
-    def __init__(self, model: Model, store: str | Path) -> None:
+    def __init__(self, model: AnyModel, store: str | Path) -> None:
         self._model = model
         self._lock = threading.Lock()
         self._database = sqlite3.connect(str(store), timeout=_BUSY_SECONDS, check_same_thread=False)
@@ -48,7 +48,7 @@ class CachingModel:
         return _name(self._model)
 
     @property
-    def wrapped(self) -> tuple[Model, ...]:
+    def wrapped(self) -> tuple[AnyModel, ...]:
         """The model that is asked."""
         return (self._model,)
 

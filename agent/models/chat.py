@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from cloche.agent.errors import ModelRefused, ModelReplyInvalid
 from cloche.agent.messages import Image, Message, Part, Role, Text, TokenUsage, ToolRequest
-from cloche.agent.models.base import Delta, Model, ModelRequest, Piece, Reply, trimmed
+from cloche.agent.models.base import AnyModel, Delta, ModelRequest, Piece, Reply, trimmed
 from cloche.agent.models.wire import assistant
 from cloche.agent.replies.calls import arguments_of, with_ids
 
@@ -26,7 +26,7 @@ class ChatMessage:
 
 
 class ChatModel:
-    """A model that can be called: ``model(messages)``. Its subclasses have the methods of :class:`Model`."""
+    """A model that can be called: ``model(messages)``. Its subclasses have the methods of :class:`AnyModel`."""
 
     name: str
 
@@ -52,7 +52,7 @@ class ChatModel:
             for tool in tools_to_call_from or ()
         )
         request = ModelRequest(tuple(map(message_of, messages)), tuple(stop_sequences or ()), tools)
-        reply = cast("Model", self).generate(request)
+        reply = cast("AnyModel", self).generate(request)
         said = reply.message
         return ChatMessage("assistant", said.text, said.tool_calls, reply.usage, reply)
 

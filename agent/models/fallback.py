@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from cloche.agent.errors import ModelError
-from cloche.agent.models.base import AsyncModel, Delta, Model, ModelRequest, Piece, Reply, stream_in_thread
+from cloche.agent.models.base import AnyModel, AsyncModel, Delta, ModelRequest, Piece, Reply, stream_in_thread
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.threads import acall_on_thread
 
@@ -16,13 +16,13 @@ class FallbackModel:
     A stream that breaks off is begun anew by the next model, after a Delta that says ``restart``.
     """
 
-    def __init__(self, models: Sequence[Model]) -> None:
+    def __init__(self, models: Sequence[AnyModel]) -> None:
         if not models:
             raise ConfigurationError("models", "give at least one model to ask")
         self._models = tuple(models)
 
     @property
-    def wrapped(self) -> tuple[Model, ...]:
+    def wrapped(self) -> tuple[AnyModel, ...]:
         """Its models, in order."""
         return self._models
 
@@ -67,12 +67,12 @@ class FallbackModel:
                 yield Delta(restart=True)
 
 
-async def _ask(model: Model, request: ModelRequest) -> Reply:
+async def _ask(model: AnyModel, request: ModelRequest) -> Reply:
     if isinstance(model, AsyncModel):
         return await model.agenerate(request)
     return await acall_on_thread(lambda: model.generate(request))
 
 
-def _pieces(model: Model, request: ModelRequest) -> AsyncIterator[Piece]:
+def _pieces(model: AnyModel, request: ModelRequest) -> AsyncIterator[Piece]:
     make: Callable[[], Iterator[Piece]] = lambda: model.stream(request)  # noqa: E731
     return model.astream(request) if isinstance(model, AsyncModel) else stream_in_thread(make)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cloche.agent.models import base
+from cloche.agent.models.base import AnyModel
 from cloche.agent.models.chat import MessagesModel, takes_messages
 from cloche.agent.models.litellm import LiteLLMModel, litellm_module
 from cloche.runtime.errors import ConfigurationError
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-class Model(base.Model, Protocol):
+class Model(AnyModel, Protocol):
     """What an agent asks: any object with these methods, whether it names this class or not.
 
     A subclass may also write ``generate(self, messages, stop_sequences=None)`` as smolagents has it. Called with a
@@ -43,8 +43,8 @@ class Model(base.Model, Protocol):
             self.model_id = str(options.get("model_id") or "")
 
 
-def as_model(given: Any) -> base.Model:
-    """Return what an agent was given as its model as one: a name, a model of smolagents' kind, or a Model as it is.
+def as_model(given: Any) -> AnyModel:
+    """Return what an agent was given as its model as one: a name, a model of smolagents' kind, or any other as it is.
 
     Raises ConfigurationError for None, a class, or anything that cannot be asked.
     """

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from cloche.agent.errors import ModelRefused
 from cloche.agent.messages import TASK, Message, TokenUsage, ToolRequest
 from cloche.agent.models.base import (
+    AnyModel,
     AsyncModel,
     Delta,
-    Model,
     ModelRequest,
     Piece,
     Reply,
@@ -95,13 +95,13 @@ class RecordingModel:
     :class:`ReplayModel` reads it back. Prompts are not written, answers are, each with the hash of the task it was for.
     """
 
-    def __init__(self, model: Model, path: str | Path) -> None:
+    def __init__(self, model: AnyModel, path: str | Path) -> None:
         self._model = model
         self._path = Path(path)
         self._lock = threading.Lock()
 
     @property
-    def wrapped(self) -> tuple[Model, ...]:
+    def wrapped(self) -> tuple[AnyModel, ...]:
         """The other model."""
         return (self._model,)
 

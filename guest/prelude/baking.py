@@ -123,6 +123,8 @@ def _register() -> None:
     from cloche_guest.step import step
 
     _cloche.set_step(step)
+    # Not needed by the prelude itself: an agent asks for it by its name.
+    importlib.import_module("cloche_guest.agents.session")
 
 
 def _come_to_rest() -> None:

@@ -13,13 +13,13 @@ from cloche_guest.tracebacks import ErrorReport, describe, refuse, shorten
 from cloche_guest.unsupported import threads
 from cloche_guest.values import ValueCodecError, decode, encode
 
-__all__ = ["forget", "step"]
+__all__ = ["forget", "step", "toolbox"]
 
 _FINISHED = 0
 _RUN = 1
 _RESEED = 10
 _NOTHING = encode([_FINISHED, None, None])
-_toolbox = Toolbox(NAMESPACE)
+toolbox = Toolbox(NAMESPACE)
 
 
 def step(request: bytes) -> bytes:
@@ -125,7 +125,7 @@ def _apply(options: dict[str, Any]) -> None:
     if "limits" in options:
         caps.apply(options["limits"])
     if "tools" in options:
-        _toolbox.define(options["tools"])
+        toolbox.define(options["tools"])
     if "stdin" in options:
         streams.feed(options["stdin"])
 
@@ -143,7 +143,7 @@ def _get(name: str) -> Any:
 _OPERATIONS: dict[int, Callable[..., Any]] = {
     _RUN: _run,
     2: _resume,
-    3: _toolbox.define,
+    3: toolbox.define,
     4: NAMESPACE.update,
     5: _get,
     6: files.write,

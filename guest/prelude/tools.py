@@ -27,18 +27,22 @@ _ERRORS = {"ToolError": ToolError, "CannotSuspendHere": CannotSuspendHere}
 
 
 class Toolbox:
-    """Keeps one namespace's tools in step with the host's set, and has beside them the errors that calls raise."""
+    """Keeps one namespace's tools in step with the host's set, and has beside them the errors that calls raise.
+
+    ``make`` makes the function of a tool; ``defined`` are those functions by name.
+    """
 
     def __init__(self, namespace: MutableMapping[str, Any]) -> None:
         self._namespace = namespace
-        self._defined: dict[str, FunctionType] = {}
+        self.make: Callable[[ToolSpec], FunctionType] = make_proxy
+        self.defined: dict[str, FunctionType] = {}
 
     def define(self, specs: list[ToolSpec]) -> None:
         """Replace the whole set: names no longer present disappear.
 
         A variable of the program's own that has a tool's name stays and hides the tool.
         """
-        fresh = {spec["name"]: make_proxy(spec) for spec in specs}
+        fresh = {spec["name"]: self.make(spec) for spec in specs}
         self._remove_stale()
         if fresh:
             for name, kind in _ERRORS.items():
@@ -46,10 +50,10 @@ class Toolbox:
         for name, proxy in fresh.items():
             if name not in self._namespace or is_proxy(self._namespace[name]):
                 self._namespace[name] = proxy
-        self._defined = fresh
+        self.defined = fresh
 
     def _remove_stale(self) -> None:
-        for name, proxy in self._defined.items():
+        for name, proxy in self.defined.items():
             if self._namespace.get(name) is proxy:
                 del self._namespace[name]
 

@@ -12,12 +12,10 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
-from tests.agent.real.chat_server import Answer, ChatServer, chat_server
-
-from cloche.agent.models.litellm import LiteLLMModel
+from tests.agent.guides.outside import MCP_SERVER, program, scripted_models
+from tests.agent.real.chat_server import Answer, ChatServer
 
 for extra in ("litellm", "ddgs", "httpx", "markdownify", "sqlalchemy", "PIL", "huggingface_hub", "mcp", "anyio"):
     pytest.importorskip(extra, reason=f"a sample needs {extra}")
@@ -25,23 +23,6 @@ for extra in ("litellm", "ddgs", "httpx", "markdownify", "sqlalchemy", "PIL", "h
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.txt"))
-MCP_SERVER = Path(__file__).parents[2] / "host_tools" / "unit" / "external" / "mcp_server.py"
-
-
-class Script(ChatServer):
-    """Gives the sample's lines in order, and the answer when they are used up."""
-
-    def next(self, request: dict[str, Any], key: str) -> Answer:
-        self.requests.append(request)
-        if self.answers:
-            return self.answers.pop(0)
-        if request.get("tools"):
-            return [{"name": "final_answer", "arguments": '{"answer": "fine"}'}]
-        return program('final_answer("fine")')
-
-
-def program(text: str) -> str:
-    return f"Let me see.\n<code>\n{text}\n</code>"
 
 
 def answers(sample: str) -> list[Answer]:
@@ -60,48 +41,9 @@ def answers(sample: str) -> list[Answer]:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Generator[ChatServer]:
     """A scripted model that takes the place of all that LiteLLM reaches, and no other place on the network."""
-    with chat_server() as script:
-        script.__class__ = Script
-        arguments: Any = vars(LiteLLMModel)["_arguments"]
-
-        def redirected(model: Any, request: Any, stream: bool) -> dict[str, Any]:
-            asked: dict[str, Any] = arguments(model, request, stream)
-            assert asked["model"] == model.name
-            return {**asked, "model": "openai/local", "api_base": script.url, "api_key": "none"}
-
-        def target(_: Any) -> Any:
-            from cloche.agent.models.litellm import litellm_module
-
-            return litellm_module()
-
-        for kind in (LiteLLMModel, *LiteLLMModel.__subclasses__()):
-            monkeypatch.setattr(kind, "_target", target)
-        monkeypatch.setattr(LiteLLMModel, "_arguments", redirected)
-        monkeypatch.setattr("ddgs.DDGS", Engine)
-        monkeypatch.setattr("huggingface_hub.list_models", listed)
+    with scripted_models(monkeypatch) as script:
         monkeypatch.setenv("GUIDE_MCP_SERVER", str(MCP_SERVER))
         yield script
-
-
-class Found:
-    """A repository on the Hub."""
-
-    def __init__(self, id: str) -> None:
-        self.id = id
-
-
-def listed(**asked: Any) -> Any:
-    return iter([Found(f"org/best-of-{asked['filter']}")])
-
-
-class Engine:
-    """A search engine that finds one page for everything."""
-
-    def __init__(self, **_: Any) -> None:
-        pass
-
-    def text(self, query: str, **_: Any) -> list[dict[str, str]]:
-        return [{"title": query, "href": "https://example.com", "body": "A page."}]
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)

@@ -75,8 +75,18 @@ def test_steps_are_named_by_their_numbers_and_own_frames_are_left_out() -> None:
 
 
 def test_a_program_cannot_make_up_names_of_tools() -> None:
-    texts = observed("import builtins\nbuiltins._reclaim_tools = lambda: [['x' * 1000, 'price'], 'y']", "1", "1")
+    forged = "import cloche_guest.agents.session as s\ns.reclaim = lambda: [['x' * 1000, 'price'], 'y']"
+    texts = observed(forged, "1", "1")
     assert "xxx" not in "".join(texts)
+
+
+def test_programs_find_nothing_of_the_agents_own_among_names_and_builtins() -> None:
+    texts = observed(
+        "import builtins", "[n for n in dir(builtins) if 'tool' in n or 'settle' in n or 'cloche' in n]", "1"
+    )
+    assert texts[1] == "Value: []"
+    texts = observed("1", "sorted(n for n in globals() if n[:1] == '_' != n[1:2])", "1")
+    assert texts[1] == "Value: []"
 
 
 def test_a_parameter_may_be_called_self() -> None:

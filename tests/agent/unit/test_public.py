@@ -78,12 +78,7 @@ PUBLIC = [
     "TransformersModel",
     "VLLMModel",
 ]
-MODULES = sorted(
-    found.name
-    for found in pkgutil.walk_packages(cloche.agent.__path__, "cloche.agent.")
-    # Run in the guest, and nowhere else.
-    if found.name not in ("cloche.agent.guest.setup", "cloche.agent.guest.waiting")
-)
+MODULES = sorted(found.name for found in pkgutil.walk_packages(cloche.agent.__path__, "cloche.agent."))
 
 
 def test_the_public_names_are_these() -> None:

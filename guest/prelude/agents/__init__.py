@@ -1,0 +1,1 @@
+"""What the sessions of agents have beside any other session."""
