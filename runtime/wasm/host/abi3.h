@@ -1,17 +1,18 @@
 /* The part of Python's stable ABI (PEP 384, as of 3.11) that is used here, declared once more: so the extension is built
- * without Python's headers, which many machines lack, and for any platform. tests/runtime/unit/wasm/test_host.py compares
+ * without Python's headers, which many machines lack, and for any platform. tests/build/real/test_host.py compares
  * the declarations with the real headers where they are. */
 #ifndef CLOCHE_ABI3_H
 #define CLOCHE_ABI3_H
-
-#include <stddef.h>
-#include <stdint.h>
 
 #ifdef CLOCHE_REAL_HEADERS
 #define Py_LIMITED_API 0x030b0000
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stddef.h>
+#include <stdint.h>
 #else
+#include <stddef.h>
+#include <stdint.h>
 
 typedef intptr_t Py_ssize_t;
 typedef Py_ssize_t Py_hash_t;

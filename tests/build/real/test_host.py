@@ -17,11 +17,11 @@ def only_where_it_is_built() -> None:
         pytest.skip(str(error))
 
 
-def test_its_declarations_are_those_of_python() -> None:
+def test_its_declarations_are_those_of_python(tmp_path: Path) -> None:
     headers = Path(sysconfig.get_path("include"))
     if not (headers / "Python.h").is_file() or headers.is_relative_to("/usr/include"):
         pytest.skip("Python's headers are not here, or among those of the whole system")
-    host.compile_host(["-fsyntax-only", "-DCLOCHE_REAL_HEADERS", "-I", headers])
+    host.compile_host(["-shared", "-DCLOCHE_REAL_HEADERS", "-I", headers, "-o", tmp_path / host.NAME])
 
 
 def test_what_is_in_use_is_what_is_built() -> None:
