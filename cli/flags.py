@@ -51,8 +51,9 @@ MODELS_BY_KEY = {
 
 
 def add_sandbox_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of a sandbox to a command: tools, metering, seed and limits."""
+    """Add the flags of a sandbox to a command: tools, image, metering, seed and limits."""
     add_tool_flag(parser)
+    parser.add_argument("--image", metavar="IMAGE", help="what the interpreter has, by name or folder (default: core)")
     parser.add_argument(
         "--metering", choices=tuple(METERINGS), default="fuel", help="what bounds computing (default: fuel)"
     )
@@ -90,11 +91,11 @@ def add_limit_flags(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def limits_from(arguments: argparse.Namespace) -> Limits:
-    """Return the limits that the flags ask for. Raises ConfigurationError naming the limit."""
+def limits_from(arguments: argparse.Namespace, default: Limits | None = None) -> Limits:
+    """Return the limits that the flags ask for, else the default ones. Raises ConfigurationError naming the limit."""
     given = {name: getattr(arguments, f"limit_{name}", _ABSENT) for name in LIMITS}
     changes: Any = {name: value for name, value in given.items() if value is not _ABSENT}
-    return Limits(**changes)
+    return Limits(**changes) if default is None else default.replace(**changes)
 
 
 def limit_value(name: str, text: str) -> LimitChanges:
@@ -200,9 +201,12 @@ def sandbox_from(arguments: argparse.Namespace, tools: "ToolRegistry") -> "Sandb
 
     Raises ConfigurationError for limits that cannot work together.
     """
-    from cloche import Sandbox
+    from cloche import Image, Sandbox
 
-    return Sandbox(tools=tools, limits=limits_from(arguments), metering=arguments.metering, seed=_seed(arguments.seed))
+    image = None if arguments.image is None else Image(arguments.image)
+    limits = limits_from(arguments, None if image is None else image.limits)
+    seed = _seed(arguments.seed)
+    return Sandbox(tools=tools, image=image, limits=limits, metering=arguments.metering, seed=seed)
 
 
 def _seed(text: str | None) -> int | str | None:

@@ -29,6 +29,7 @@ _COMMANDS = {
     "mcp": ("cloche.cli.mcp.command", "serve the sandbox to an MCP client"),
     "agent": ("cloche.cli.agent.command", "work on a task with a model"),
     "trace": ("cloche.cli.trace", "show a run record of an agent"),
+    "image": ("cloche.cli.image", "images with packages of your own"),
     "info": ("cloche.cli.info", "versions, the guest image, its imports, the cache"),
     "bench": ("cloche.cli.bench", "what isolation costs on this machine"),
 }

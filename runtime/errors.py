@@ -34,6 +34,8 @@
         |   +-- SnapshotBusy       another process or thread holds it: name, holder
         +-- RecordingError         (ValueError) a document that cannot be replayed: problem
         +-- ImageError             the guest image is missing, damaged or not loadable
+        |   +-- ImageNotFound      there is none of that name or at that place: name, known
+        |   +-- PackageRefused     a package cannot be part of an image: package, reason
         +-- BlockedTools           too many tools are stuck past their deadline: count, limit
 
 Each error is made from the numbers it carries and builds its message from them, so every one of them
@@ -55,11 +57,13 @@ __all__ = [
     "GuestVisibleError",
     "HostMemoryExceeded",
     "ImageError",
+    "ImageNotFound",
     "Interrupted",
     "LimitExceeded",
     "MemoryExceeded",
     "NotSuspended",
     "OutputExceeded",
+    "PackageRefused",
     "ProtocolError",
     "RecordingError",
     "ResultTooLarge",
@@ -456,6 +460,31 @@ class RecordingError(CallerError, ValueError):
 
 class ImageError(CallerError):
     """The guest image is missing, damaged, or cannot be loaded by this version of the engine."""
+
+
+class ImageNotFound(ImageError):
+    """There is no image of this ``name``, or at this place; ``known`` are the names of those that there are."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(name, known)
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        there = f"there are {', '.join(self.known)}" if self.known else "there are none"
+        return f"there is no image {self.name!r} here ({there}): cloche image build makes one"
+
+
+class PackageRefused(ImageError):
+    """A ``package`` cannot be part of an image, for this ``reason``."""
+
+    def __init__(self, package: str, reason: str) -> None:
+        super().__init__(package, reason)
+        self.package = package
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.package} cannot be part of an image: {self.reason}"
 
 
 class BlockedTools(CallerError):

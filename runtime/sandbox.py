@@ -1,13 +1,14 @@
 """The front door: what programs may use, and runs and sessions under those rules."""
 
 from collections.abc import AsyncGenerator
-from typing import Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 from cloche.runtime.bridge.environment import Clock, Environment, Seed, parse_clock, parse_seed
 from cloche.runtime.bridge.pending import SuspendRule
 from cloche.runtime.bridge.run_state import Listener
 from cloche.runtime.dispatch import Dispatcher, as_dispatcher
-from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.errors import ConfigurationError, SnapshotMismatch
 from cloche.runtime.limits import Limits, Metering, SessionBudget
 from cloche.runtime.machine_api import MachineSource
 from cloche.runtime.recording.recorder import Recorder
@@ -20,6 +21,9 @@ from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.threads import require_native
 from cloche.runtime.wasm.machine import ImageSource
 
+if TYPE_CHECKING:
+    from cloche.runtime.images import Image
+
 __all__ = ["Sandbox"]
 
 
@@ -27,7 +31,8 @@ class Sandbox:
     """Runs programs in guests of one image, with these tools and limits. Safe to use from several threads.
 
     ``tools``     a Dispatcher, or whatever the tool layer turns into one, such as a list of functions; default none.
-    ``limits``    default ``Limits()``; each run may be given others.
+    ``image``     an :class:`Image`, its name or its folder: what fresh interpreters have; default the core image.
+    ``limits``    default those of the image, ``Limits()`` for the core image; each run may be given others.
     ``metering``  ``"fuel"`` (default, repeatable), ``"engine"`` (the same by Wasmtime's own fuel and epochs: slower,
                   and in its units), ``"epoch"`` (Wasmtime's epochs; fuel is not counted and its limit not applied),
                   or ``"none"`` (for benchmarks only: neither fuel nor time end a program that computes).
@@ -35,19 +40,20 @@ class Sandbox:
     ``clock``     ``"real"`` (default), or seconds since the epoch: time then stands still except while the guest
                   sleeps, which takes no real time; or ``"fuel"``, or a :class:`FuelClock`: then it also passes with the
                   fuel that the guest uses.
-    ``source``    where guests come from; default the shipped image.
+    ``source``    where guests come from, in place of an image.
 
     With a seed and a clock that is not the real one, a run is a pure function of the program and of what the tools
     answer: the same output, value, fuel and snapshot, on any machine with the same image.
 
     Raises ConfigurationError for settings that cannot work, or where gevent or eventlet has patched this process's
-    threads; ImageError where there is no image.
+    threads; ImageNotFound where there is no such image, ImageError for one that is damaged.
     """
 
     def __init__(
         self,
         tools: Any = None,
         *,
+        image: "Image | str | PathLike[str] | None" = None,
         limits: Limits | None = None,
         metering: Metering = "fuel",
         seed: Seed | None = None,
@@ -56,6 +62,11 @@ class Sandbox:
     ) -> None:
         require_native()
         self._tools = as_dispatcher(tools)
+        if image is not None:
+            if source is not None:
+                raise ConfigurationError("image", "a sandbox has an image or a source of machines, not both")
+            chosen = _image_of(image)
+            source, limits = ImageSource(chosen.guest, metering), chosen.limits if limits is None else limits
         self._limits = _checked(Limits() if limits is None else limits)
         self._seed = parse_seed(seed)
         self._clock = parse_clock(clock)
@@ -173,7 +184,10 @@ class Sandbox:
         limits, guest = self._new_guest(limits, rollback, budget)
         if recorder is not None:
             guest.record(recorder, bytes(snapshot))
-        restore_guest(guest, snapshot)
+        try:
+            restore_guest(guest, snapshot)
+        except SnapshotMismatch as mismatch:
+            raise _explained(mismatch, snapshot) from None
         suspension = snapshot.facts.suspension
         return Session(guest, limits, None if suspension is None else SuspendedOrigin(suspension, suspend))
 
@@ -236,6 +250,22 @@ class Sandbox:
             raise ConfigurationError(
                 "memory", f"{limits.memory} bytes do not hold the interpreter, which needs {minimum}"
             )
+
+
+def _image_of(image: "Image | str | PathLike[str]") -> "Image":
+    # Here, as most sandboxes have the core image.
+    from cloche.runtime.images import Image
+
+    return Image.of(image)
+
+
+def _explained(mismatch: SnapshotMismatch, snapshot: Snapshot) -> SnapshotMismatch:
+    """Return an error that says where the image is that a snapshot needs; any other error as it is."""
+    if mismatch.what != "image":
+        return mismatch
+    from cloche.runtime.images import where_is
+
+    return SnapshotMismatch("image", where_is(snapshot.image), mismatch.expected)
 
 
 def _checked(limits: object) -> Limits:

@@ -38,6 +38,15 @@ def settle(headroom: int, /) -> None:
 def cluster(functions: list[FunctionType], /) -> None:
     """Give the functions copies of their code objects that lie side by side. For the bake only."""
 
+def place(path: str, data: bytes, size: int, /) -> None:
+    """Add a file to the image, by its path without the leading slash; unpacked it has ``size`` bytes, -1: as it is.
+
+    For the bake only. Raises FileExistsError, MemoryError.
+    """
+
+def seal() -> None:
+    """Make all files that there are the image's, and close the holes of its heap. For the bake only."""
+
 def seed_later(generator: Any, /) -> None:
     """Have a ``random.Random`` seeded from the host's entropy when its first number is drawn. Raises TypeError."""
 

@@ -12,16 +12,14 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from recipe import licences, link, pausing, stdlib, wasmfile
+from cloche.runtime.wasm import module_file
+from recipe import licences, link, pausing, stdlib
 from recipe.inputs import BUILD, load
 from recipe.progress import progress
 from recipe.stagehost import StageHost
-from recipe.wasmfile import Section
 from recipe.workspace import BuildError, digest_of, step
 
 ABI = 1
-EXPORTS = frozenset({"memory", "__stack_pointer", "cloche_inbox", "cloche_step"})
-PAGE = 65536
 INSIDE = Path(__file__).parent / "inside"
 IMAGE = BUILD.parent / "runtime" / "image"
 
@@ -41,39 +39,10 @@ def initialised(wasm: Path, files: Files) -> StageHost:
     return host
 
 
-def _state(host: StageHost) -> tuple[bytearray, int]:
-    """Linear memory, and the stack pointer. What lies below the stack pointer is dead, and cleared."""
-    memory = bytearray(host.read(0, host.memory.data_len(host.store)))
-    pointer = int(host.global_value("__stack_pointer"))
-    memory[:pointer] = bytes(pointer)
-    return memory, pointer
-
-
-def _rewrite(section: Section, image: bytes, offset: int, pages: int, pointer: int) -> Section | None:
-    match section.id:
-        case wasmfile.CUSTOM | wasmfile.START:
-            return None
-        case wasmfile.MEMORY:
-            return Section(section.id, wasmfile.memory_section(pages))
-        case wasmfile.GLOBAL:
-            return Section(section.id, wasmfile.global_section(section.payload, pointer))
-        case wasmfile.EXPORT:
-            return Section(section.id, wasmfile.export_section(section.payload, EXPORTS))
-        case wasmfile.DATA_COUNT:
-            return Section(section.id, wasmfile.leb(1))
-        case wasmfile.DATA:
-            return Section(section.id, wasmfile.data_section(image, offset))
-        case _:
-            return section
-
-
-def rewritten(wasm: bytes, memory: bytes, pointer: int) -> bytes:
-    """The linked module with `memory` as its contents from the start."""
-    image = memory.rstrip(b"\0")
-    offset = (len(image) - len(image.lstrip(b"\0"))) // PAGE * PAGE
-    pages = len(memory) // PAGE
-    parts = [_rewrite(s, image[offset:], offset, pages, pointer) for s in wasmfile.sections(wasm)]
-    return wasmfile.assemble([part for part in parts if part])
+def image_of(host: StageHost, wasm: bytes) -> bytes:
+    """The module with the guest's memory, as it is now, from the start."""
+    memory = host.read(0, host.memory.data_len(host.store))
+    return module_file.rewritten(wasm, memory, int(host.global_value("__stack_pointer")))
 
 
 # In Python what the image has in C.
@@ -92,9 +61,9 @@ def chosen(wasm: Path, contents: stdlib.Contents) -> Files:
 def bake(wasm: Path, contents: stdlib.Contents) -> tuple[bytes, dict[str, int]]:
     """The baked module's bytes, and the caps that its interpreter applies: the same for the same inputs."""
     host = initialised(wasm, chosen(wasm, contents))
-    memory, pointer = _state(host)
+    image = image_of(host, wasm.read_bytes())
     stdlib.run(host, (INSIDE / "caps.py").read_text())
-    return rewritten(wasm.read_bytes(), bytes(memory), pointer), json.loads(host.frames[-1])
+    return image, json.loads(host.frames[-1])
 
 
 def manifest(baked: bytes, caps: Mapping[str, int]) -> dict[str, object]:
@@ -105,7 +74,7 @@ def manifest(baked: bytes, caps: Mapping[str, int]) -> dict[str, object]:
         "size": len(baked),
         "python": load()["cpython"].version,
         "caps": dict(caps),
-        "imports": [name for _, name in wasmfile.imports(baked)],
+        "imports": [name for _, name in module_file.imports(baked)],
         "packages": [package.facts() for package in licences.packages()],
         "pause": pausing.measured(),
     }
@@ -115,7 +84,7 @@ def baked() -> Path:
     """The folder of `cloche.wasm` and its manifest. Raises `BuildError`."""
     wasm, contents = link.linked() / "guest.wasm", stdlib.everything()
     inside = [INSIDE / f"{name}.py" for name in ("bake", "caps", "loaded")]
-    modules = [Path(part) for part in (__file__, wasmfile.__file__, licences.__file__, pausing.__file__)]
+    modules = [Path(part) for part in (__file__, module_file.__file__, licences.__file__, pausing.__file__)]
     recipe = [path.read_bytes() for path in (*modules, *inside, pausing.PROGRAM)]
     files = sorted(contents.plain.items()) + sorted((path, item.data) for path, item in contents.packed.items())
     content = digest_of(*(part for item in files for part in item))

@@ -29,6 +29,9 @@ _FOLDERS = (
     "etc/preferences.d",
 )
 
+# The backends of the packages that are taken from the index, each replaced by one that only hands over metadata.
+STAND_INS = ("mesonpy.py", "setuptools/build_meta.py")
+BACKEND = Path(__file__).parent / "inside" / "backend.py"
 CHUNK = 1 << 18
 TIMEOUT = 30
 Place = tuple[str, Callable[[Path], object]]
@@ -71,11 +74,17 @@ def _download(url: str, wanted: Input, target: Path) -> None:
 
 
 def _from_index(wanted: Input, target: Path) -> None:
-    """Take a source distribution from the package index pip is set up for."""
+    """Take a source distribution from the package index pip is set up for. Nothing of it is run."""
     folder = target.parent / f"index-{os.getpid()}"
-    command = ["pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(folder)]
+    options = ["-q", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--ignore-requires-python"]
     try:
-        subprocess.run([sys.executable, "-m", *command, str(wanted.index)], check=True, capture_output=True)
+        for module in STAND_INS:
+            (folder / "backend" / module).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(BACKEND, folder / "backend" / module)
+        (folder / "backend" / "setuptools" / "__init__.py").touch()
+        command = [sys.executable, "-m", "pip", "download", *options, "-d", str(folder), str(wanted.index)]
+        environment = {**os.environ, "PYTHONPATH": str(folder / "backend")}
+        subprocess.run(command, check=True, capture_output=True, env=environment)
         shutil.move(folder / wanted.file, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The pinned inputs of the guest, read from `inputs.toml`."""
+"""The pinned inputs of the guest, read from `inputs.toml`, and those of the data image, from `data.toml`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ class Input:
 def _input(name: str, entry: dict[str, Any]) -> Input:
     debian = Debian(**entry.pop("debian")) if "debian" in entry else None
     return Input(name=name, urls=tuple(entry.pop("urls")), debian=debian, **entry)
+
+
+DATA = BUILD / "data.toml"
+"""The pins of the data image, beside those of the core image."""
 
 
 def load(path: Path = BUILD / "inputs.toml") -> dict[str, Input]:

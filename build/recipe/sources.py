@@ -30,7 +30,7 @@ def key_of(source: inputs.Input) -> str:
 
 def unpacked(name: str) -> Path:
     """The source tree of one input, fetched, unpacked and patched. Raises `BuildError`."""
-    source = inputs.load()[name]
+    source = (inputs.load() | inputs.load(inputs.DATA))[name]
 
     def work(folder: Path) -> None:
         archive = fetch(source)

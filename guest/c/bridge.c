@@ -180,6 +180,10 @@ static PyMethodDef methods[] = {
     {"settle", cloche_settle, METH_O,
      "settle(headroom): leave the holes of the object heap unused, and have so many free bytes behind it."},
     {"cluster", cloche_cluster, METH_O, "cluster(functions: list): give them copies of their code, all side by side."},
+    {"place", cloche_place, METH_VARARGS,
+     "place(path: str, data: bytes, size: int): add a file to the image; of `size` bytes once it is unpacked, -1 if it "
+     "is not compressed."},
+    {"seal", cloche_seal, METH_NOARGS, "seal(): make all files but those to come the image's, and close its heap's holes."},
     {"seed_later", bridge_seed_later, METH_O,
      "seed_later(generator: random.Random): seed it from the host's entropy when the first number is drawn."},
     {"scrypt_mix", cloche_scrypt_mix, METH_VARARGS,

@@ -29,11 +29,13 @@ HOST("entropy") void host_entropy(void *dst, int32_t len);
 struct _object;
 struct _object *cloche_bridge_module(void);
 struct _object *cloche_bridge_step(struct _object *request);
-/* compile.c, immortal.c, settle.c and scrypt.c: methods of _cloche, described there */
+/* compile.c, immortal.c, settle.c, layer.c and scrypt.c: methods of _cloche, described there */
 struct _object *cloche_compile(struct _object *module, struct _object *args);
 struct _object *cloche_immortalize(struct _object *module, struct _object *objects);
 struct _object *cloche_settle(struct _object *module, struct _object *headroom);
 struct _object *cloche_cluster(struct _object *module, struct _object *functions);
+struct _object *cloche_place(struct _object *module, struct _object *args);
+struct _object *cloche_seal(struct _object *module, struct _object *none);
 struct _object *cloche_scrypt_mix(struct _object *module, struct _object *args);
 
 /* wasi.c: nanoseconds that were slept since the image was made */

@@ -510,6 +510,7 @@ WASI(path_readlink)(int32_t fd, int32_t path, int32_t n, int32_t to, int32_t roo
 static node *make_directories(const char *path, size_t n) {
     node *here = tree_root();
     for (const char *at = path, *end = path + n; at < end;) {
+        tree_unseal(here); /* where files are added to an image that was sealed before, until it is sealed again */
         const char *slash = memchr(at, '/', (size_t)(end - at));
         size_t length = (size_t)((slash ? slash : end) - at);
         place p;
@@ -542,6 +543,9 @@ inode *memfs_bake(const char *path, int32_t n, uint8_t *data, int32_t size) {
     while (name > path && name[-1] != '/') name--;
     node *made, *parent = make_directories(path, (size_t)(name - path));
     if (!parent || name == path + n) return parent ? parent->file : NULL;
+    tree_unseal(parent);
+    place p;
+    if (tree_walk(parent, name, (size_t)(path + n - name), false, &p) || p.found) return NULL;
     if (tree_create(parent, name, (size_t)(path + n - name), REGULAR, 0644, &made)) return NULL;
     made->file->data = data, made->file->size = (size_t)size, made->file->borrowed = true;
     return made->file;

@@ -5,9 +5,13 @@ Nothing here may depend on time, chance or the machine: the same inputs give the
 
 import gc
 import importlib
+import importlib.util
+import marshal
 import os
 import signal
 import sys
+import zlib
+from collections.abc import Mapping, Sequence
 from itertools import count
 from types import FunctionType
 from typing import Any
@@ -16,7 +20,15 @@ import _cloche
 from cloche_guest.unsupported import select, sockets, tls
 from cloche_guest.unsupported.reasons import install as install_absent
 
-__all__ = ["LIMITS", "USUAL", "main"]
+__all__ = ["LIMITS", "USUAL", "import_modules", "main", "place"]
+
+PACKAGES = "lib/site-packages"
+"""Where packages lie that are added to an image."""
+# Of hash-based bytecode that is never compared with its source (PEP 552: flags 0b01).
+_HEADER = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
+_SETTLE = 11
+# Text that is hardly ever read takes a quarter of its room when it is compressed.
+_PACKED = (".py", ".txt", ".json", ".csv", ".css", ".html", ".js", ".md", ".rst", ".svg", "METADATA", "RECORD")
 
 # Free bytes in the image: a run that needs no more does not grow the memory, so that its guest can be used again.
 _HEADROOM = 4 << 20
@@ -120,11 +132,56 @@ def _settle_in(home: str) -> None:
 
 
 def _register() -> None:
-    from cloche_guest.step import step
+    from cloche_guest import step
 
-    _cloche.set_step(step)
+    _cloche.set_step(step.step)
+    step.serve(_SETTLE, _settle_again)
     # Not needed by the prelude itself: an agent asks for it by its name.
     importlib.import_module("cloche_guest.agents.session")
+
+
+def place(files: Mapping[str, bytes]) -> None:
+    """Add packages' files to the image, by their paths below :data:`PACKAGES`; modules with their bytecode.
+
+    A module that does not compile, such as one for another version of Python, is added without. Raises FileExistsError.
+    """
+    for name, data in sorted(files.items()):
+        path = f"{PACKAGES}/{name}"
+        if name.endswith(_PACKED):
+            _cloche.place(path, zlib.compress(data, 9), len(data))
+        else:
+            _cloche.place(path, data, -1)
+        if name.endswith(".py"):
+            _place_bytecode(path, data)
+    importlib.invalidate_caches()
+
+
+def _place_bytecode(path: str, source: bytes) -> None:
+    try:
+        code = compile(source, f"/{path}", "exec", dont_inherit=True, optimize=0)
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    folder, _, name = path.rpartition("/")
+    cached = f"{folder}/__pycache__/{name.removesuffix('.py')}.{sys.implementation.cache_tag}.pyc"
+    _cloche.place(cached, _HEADER + marshal.dumps(code), -1)
+
+
+def import_modules(names: Sequence[str]) -> None:
+    """Import modules, those of :data:`PACKAGES` among them, so that a fresh isolate has them. Raises what they do."""
+    if f"/{PACKAGES}" not in sys.path:
+        sys.path.append(f"/{PACKAGES}")
+    for name in names:
+        importlib.import_module(name)
+
+
+def _settle_again() -> None:
+    """Be as before the first request, with what has been added since: what a request of the bake asks for last."""
+    from cloche_guest import caps
+
+    _requests()
+    caps.apply(LIMITS)
+    _come_to_rest()
+    _cloche.seal()
 
 
 def _come_to_rest() -> None:

@@ -13,7 +13,7 @@ from cloche_guest.tracebacks import ErrorReport, describe, refuse, shorten
 from cloche_guest.unsupported import threads
 from cloche_guest.values import ValueCodecError, decode, encode
 
-__all__ = ["forget", "step", "toolbox"]
+__all__ = ["forget", "serve", "step", "toolbox"]
 
 _FINISHED = 0
 _RUN = 1
@@ -42,6 +42,11 @@ def step(request: bytes) -> bytes:
 def forget() -> None:
     """Be as before the first request: the next one draws new random numbers."""
     state.current.fresh = True
+
+
+def serve(operation: int, answer: Callable[..., Any]) -> None:
+    """Have requests of that operation answered by this function."""
+    _OPERATIONS[operation] = answer
 
 
 def _reseed_once(operation: int) -> None:

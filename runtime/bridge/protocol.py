@@ -67,6 +67,7 @@ class Op(IntEnum):
     LIST_FILES = 8
     LIMITS = 9
     RESEED = 10
+    SETTLE = 11
 
 
 class Reading(NamedTuple):

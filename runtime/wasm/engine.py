@@ -3,6 +3,7 @@
 import os
 import platform
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,6 +43,8 @@ _OFF = (
     "wasm_stack_switching",
     "wasm_component_model",
 )
+# On for images with C++ in them, and for no others.
+_EXCEPTIONS = "wasm_exceptions"
 _ON = ("wasm_simd", "wasm_bulk_memory", "wasm_multi_value", "wasm_reference_types")
 
 
@@ -70,34 +73,39 @@ def check_version(version: str = WASMTIME_VERSION) -> None:
 class Engine:
     """Compiles and runs guests with one kind of metering. May be shared by all threads.
 
-    ``mode`` is the row of :data:`METERINGS` that says what it can do. Use :meth:`shared`, which keeps one per process.
+    ``mode`` is the row of :data:`METERINGS` that says what it can do. With ``exceptions`` guests may throw and catch
+    WebAssembly's, which C++ needs. Use :meth:`shared`, which keeps one of each kind per process.
 
     Raises ConfigurationError for another ``metering``, and in a process that was forked from one with an engine.
     """
 
-    _shared: ClassVar[dict[Metering, "Engine"]] = {}
+    _shared: ClassVar[dict[tuple[Metering, bool], "Engine"]] = {}
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, metering: Metering = "fuel", *, max_wasm_stack: int = MAX_WASM_STACK) -> None:
+    def __init__(
+        self, metering: Metering = "fuel", *, exceptions: bool = False, max_wasm_stack: int = MAX_WASM_STACK
+    ) -> None:
         if metering not in METERINGS:
             raise ConfigurationError("metering", f"{metering!r} is not a metering: write {' or '.join(METERINGS)}")
         forks.require_same_process()
         self.metering: Metering = metering
         self.mode = METERINGS[metering]
         self.max_wasm_stack = max_wasm_stack
-        self.wasmtime = wasmtime.Engine(_configure(self.mode, max_wasm_stack))
+        self.off = tuple(name for name in _OFF if not (exceptions and name == _EXCEPTIONS))
+        self.wasmtime = wasmtime.Engine(_configure(self.mode, self.off, max_wasm_stack))
         self.forks = forks
         self.address = native.address(self.wasmtime.ptr())
         self.watch = Watch(self.bump)
         forks.engines = True
 
     @classmethod
-    def shared(cls, metering: Metering = "fuel") -> "Engine":
-        """Return this process's engine of that metering, made at the first call."""
+    def shared(cls, metering: Metering = "fuel", exceptions: bool = False) -> "Engine":
+        """Return this process's engine of that kind, made at the first call."""
+        kind = metering, exceptions
         with cls._lock:
-            if metering not in cls._shared:
-                cls._shared[metering] = cls(metering)
-            return cls._shared[metering]
+            if kind not in cls._shared:
+                cls._shared[kind] = cls(metering, exceptions=exceptions)
+            return cls._shared[kind]
 
     def bump(self) -> None:
         """Have every computing guest look whether it must end. From any thread."""
@@ -115,7 +123,7 @@ class Engine:
             "machine": platform.machine(),
             "system": platform.system(),
             "memory": [_RESERVATION, _GUARD],
-            "off": list(_OFF),
+            "off": list(self.off),
         }
 
     def require_usable(self) -> None:
@@ -123,12 +131,14 @@ class Engine:
         forks.require_same_process()
 
 
-def _configure(mode: MeteringMode, max_wasm_stack: int) -> wasmtime.Config:
+def _configure(mode: MeteringMode, off: Sequence[str], max_wasm_stack: int) -> wasmtime.Config:
     config = wasmtime.Config()
-    for name in _OFF:
+    for name in off:
         setattr(config, name, False)
     for name in _ON:
         setattr(config, name, True)
+    if _EXCEPTIONS not in off:
+        config.wasm_exceptions = True
     # The meter is a second memory, which only the charges address.
     config.wasm_multi_memory = mode.charges
     config.consume_fuel = mode.counts_fuel and not mode.charges

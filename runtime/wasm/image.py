@@ -61,7 +61,7 @@ class GuestImage:
     ``path`` is the module and ``digest`` its SHA-256 in hexadecimal. A manifest beside it with the suffix ``.json``,
     as the bake writes it, states ``sha256`` and ``size``: then only the size is compared at start, and the bytes are
     hashed when they are compiled. Without a manifest they are hashed at once. ``caps`` are those that its interpreter
-    applies from the start, if a manifest says so.
+    applies from the start, if a manifest says so, and ``exceptions`` whether its code needs WebAssembly's.
     """
 
     _images: ClassVar[dict[tuple[Path, int, int], "GuestImage"]] = {}
@@ -75,6 +75,7 @@ class GuestImage:
         manifest = _manifest(path)
         self.digest = _digest(path, manifest)
         self.caps: dict[str, int] | None = None if manifest is None else manifest.get("caps")
+        self.exceptions = manifest is not None and manifest.get("exceptions") is True
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "GuestImage":

@@ -430,8 +430,8 @@ class ImageSource:
     """
 
     def __init__(self, image: GuestImage | None = None, metering: Metering = "fuel") -> None:
-        self.engine = Engine.shared(metering)
         self.image = image if image is not None else GuestImage.load()
+        self.engine = Engine.shared(metering, self.image.exceptions)
 
     @cached_property
     def template(self) -> InstanceTemplate:

@@ -76,11 +76,13 @@ if TYPE_CHECKING:
         GuestException,
         HostMemoryExceeded,
         ImageError,
+        ImageNotFound,
         Interrupted,
         LimitExceeded,
         MemoryExceeded,
         NotSuspended,
         OutputExceeded,
+        PackageRefused,
         ProtocolError,
         RecordingError,
         ResultTooLarge,
@@ -96,6 +98,7 @@ if TYPE_CHECKING:
         TimeExceeded,
         UnserializableValue,
     )
+    from cloche.runtime.images import Image
     from cloche.runtime.limits import Limits, SessionBudget, Spent
     from cloche.runtime.recording.recorder import Recorder
     from cloche.runtime.recording.recording import Recording
@@ -152,7 +155,9 @@ __all__ = [
     "GuestException",
     "HfApiModel",
     "HostMemoryExceeded",
+    "Image",
     "ImageError",
+    "ImageNotFound",
     "InferenceClientModel",
     "Interrupted",
     "LimitExceeded",
@@ -170,6 +175,7 @@ __all__ = [
     "OpenAIModel",
     "Output",
     "OutputExceeded",
+    "PackageRefused",
     "PlanningStep",
     "ProtocolError",
     "PythonInterpreterTool",
@@ -270,6 +276,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "cloche.host_tools.external": ("MCPClient", "ToolCollection", "load_tool"),
     "cloche.runtime.bridge.environment": ("FuelClock",),
     "cloche.runtime.bridge.pending": ("SuspendedCall",),
+    "cloche.runtime.images": ("Image",),
     "cloche.runtime.limits": ("Limits", "SessionBudget", "Spent"),
     "cloche.runtime.recording.recorder": ("Recorder",),
     "cloche.runtime.recording.recording": ("Recording",),

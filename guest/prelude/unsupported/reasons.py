@@ -31,7 +31,6 @@ THREADS_IN_TURN = (
     "use asyncio where they have to take turns"
 )
 NO_INPUT = "there is no standard input in this sandbox: pass the value in as a variable or ask through a tool"
-_NO_NATIVE = "native libraries cannot be loaded in this sandbox"
 NO_TERMINAL = "there is no terminal or display in this sandbox"
 NO_USERS = "there are no users or groups in this sandbox"
 _OTHER_SYSTEM = "it belongs to another operating system"
@@ -46,12 +45,10 @@ _NOT_INSTALLED = (
 )
 
 BLOCKED = {
-    "ctypes": _NO_NATIVE,
     "curses": NO_TERMINAL,
     "ensurepip": "packages cannot be installed at run time in this sandbox: they are placed in its image",
     "fcntl": NO_PROCESSES,
     "idlelib": NO_TERMINAL,
-    "mmap": "files cannot be mapped in this sandbox: they lie in the interpreter's own memory already, read them",
     "pip": "packages cannot be installed at run time in this sandbox: they are placed in its image",
     "pty": NO_TERMINAL,
     "readline": NO_TERMINAL,

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from cloche.runtime.limits import Limits
-from recipe import bake, link, stdlib, wasmfile
+from cloche.runtime.wasm import module_file
+from cloche.runtime.wasm.module_file import ModuleSection, Reader
+from recipe import bake, link, stdlib
 from recipe.inputs import BUILD
-from recipe.wasmfile import Reader
 
 ROOT = BUILD.parent
 IMPORTS = [("cloche", name) for name in ("call", "take", "write", "clock", "entropy")]
@@ -24,7 +25,7 @@ def image() -> bytes:
 
 
 def test_the_imports_are_the_bridge_and_nothing_else(image: bytes) -> None:
-    assert sorted(wasmfile.imports(image)) == sorted(IMPORTS)
+    assert sorted(module_file.imports(image)) == sorted(IMPORTS)
 
 
 def test_each_import_has_a_documented_purpose() -> None:
@@ -34,20 +35,20 @@ def test_each_import_has_a_documented_purpose() -> None:
 
 
 def test_the_exports_are_those_of_run_time(image: bytes) -> None:
-    (payload,) = (s.payload for s in wasmfile.sections(image) if s.id == wasmfile.EXPORT)
+    (payload,) = (s.payload for s in module_file.sections(image) if s.id == ModuleSection.EXPORT)
     reader, names = Reader(payload), set[str]()
     for _ in range(reader.number()):
         names.add(reader.name())
         reader.byte()
         reader.number()
-    assert names == bake.EXPORTS
+    assert names == module_file.EXPORTS
 
 
 def test_the_manifest_tells_the_truth(image: bytes) -> None:
     manifest = json.loads((bake.IMAGE / "cloche.json").read_text())
     assert manifest["sha256"] == hashlib.sha256(image).hexdigest()
     assert manifest["size"] == len(image)
-    assert manifest["imports"] == [name for _, name in wasmfile.imports(image)]
+    assert manifest["imports"] == [name for _, name in module_file.imports(image)]
 
 
 def test_the_image_knows_the_default_caps() -> None:

@@ -75,7 +75,7 @@ os.environ['TZ'] = 'UTC'
 
 
 def test_a_specification_is_none_and_an_import_says_why() -> None:
-    for name in ("numpy", "pandas", "yaml", "PIL", "sklearn", "bs4", "ctypes"):
+    for name in ("numpy", "pandas", "yaml", "PIL", "sklearn", "bs4", "turtle"):
         program = f"import importlib.util\nimportlib.util.find_spec({name!r})"
         assert value(program) is None
         kind, message = failure(f"import {name}")

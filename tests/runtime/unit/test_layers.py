@@ -44,6 +44,9 @@ RUNTIME = (
     "snapshots.stores",
     "recording",
     "session",
+    "packages",
+    "baking",
+    "images",
     "sandbox",
 )
 """The folders and lone modules of runtime, lowest first: each imports only what stands before it."""

@@ -21,7 +21,7 @@ def absent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("absent")
-@pytest.mark.parametrize("name", ["ctypes", "tkinter", "curses", "tkinter.ttk", "pip"])
+@pytest.mark.parametrize("name", ["turtle", "tkinter", "curses", "tkinter.ttk", "pip"])
 def test_blocked_modules_say_why(guest: "Guest", name: str) -> None:
     error = guest.fail(f"import {name}")
     assert error["type"] == "ModuleNotFoundError"

@@ -1,12 +1,30 @@
-"""Reading and rewriting a wasm binary, as far as baking needs: sections, one memory, one data segment."""
+"""Reading and rewriting a wasm binary, as far as baking needs: sections, one memory, one data segment.
 
-from __future__ import annotations
+What is read here is an image's own module, made by the recipe or from one that was.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = ["EXPORTS", "ModuleSection", "Section", "imports", "rewritten", "sections"]
 
 HEADER = b"\0asm\1\0\0\0"
-CUSTOM, IMPORT, MEMORY, GLOBAL, EXPORT, START, DATA, DATA_COUNT = 0, 2, 5, 6, 7, 8, 11, 12
+
+
+class ModuleSection(IntEnum):
+    """The sections that matter here, by their numbers."""
+
+    CUSTOM = 0
+    IMPORT = 2
+    MEMORY = 5
+    GLOBAL = 6
+    EXPORT = 7
+    START = 8
+    DATA = 11
+    DATA_COUNT = 12
+
+
 I32, MUTABLE, I32_CONST, END = 0x7F, 1, 0x41, 0x0B
 
 
@@ -128,7 +146,7 @@ def export_section(payload: bytes, keep: frozenset[str]) -> bytes:
 
 def imports(wasm: bytes) -> list[tuple[str, str]]:
     """The (module, name) pairs of the import section."""
-    payload = next((s.payload for s in sections(wasm) if s.id == IMPORT), b"\0")
+    payload = next((s.payload for s in sections(wasm) if s.id == ModuleSection.IMPORT), b"\0")
     reader = Reader(payload)
     found: list[tuple[str, str]] = []
     for _ in range(reader.number()):
@@ -136,3 +154,40 @@ def imports(wasm: bytes) -> list[tuple[str, str]]:
         assert reader.byte() == 0, "only functions are imported"
         reader.number()
     return found
+
+
+EXPORTS = frozenset({"memory", "__stack_pointer", "cloche_inbox", "cloche_step"})
+"""What an image exports."""
+_PAGE = 65536
+
+
+def rewritten(wasm: bytes, memory: bytes, pointer: int) -> bytes:
+    """Return the module with `memory` as its contents from the start, and the stack pointer where it stands.
+
+    What lies below the stack pointer is dead, and cleared. Of its exports only an image's are kept.
+    """
+    live = bytearray(memory)
+    live[:pointer] = bytes(pointer)
+    image = bytes(live).rstrip(b"\0")
+    offset = (len(image) - len(image.lstrip(b"\0"))) // _PAGE * _PAGE
+    pages = len(memory) // _PAGE
+    parts = [_rewrite(s, image[offset:], offset, pages, pointer) for s in sections(wasm)]
+    return assemble([part for part in parts if part])
+
+
+def _rewrite(section: Section, image: bytes, offset: int, pages: int, pointer: int) -> Section | None:
+    match section.id:
+        case ModuleSection.CUSTOM | ModuleSection.START:
+            return None
+        case ModuleSection.MEMORY:
+            return Section(section.id, memory_section(pages))
+        case ModuleSection.GLOBAL:
+            return Section(section.id, global_section(section.payload, pointer))
+        case ModuleSection.EXPORT:
+            return Section(section.id, export_section(section.payload, EXPORTS))
+        case ModuleSection.DATA_COUNT:
+            return Section(section.id, leb(1))
+        case ModuleSection.DATA:
+            return Section(section.id, data_section(image, offset))
+        case _:
+            return section

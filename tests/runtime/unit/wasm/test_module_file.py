@@ -5,8 +5,8 @@ import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe import bake, wasmfile
-from recipe.wasmfile import Reader, Section
+from cloche.runtime.wasm import module_file
+from cloche.runtime.wasm.module_file import ModuleSection, Reader, Section
 
 WAT = """
 (module
@@ -22,30 +22,30 @@ WAT = """
 
 @given(st.integers(min_value=0, max_value=2**32 - 1))
 def test_unsigned_numbers_round_trip(value: int) -> None:
-    assert Reader(wasmfile.leb(value)).number() == value
+    assert Reader(module_file.leb(value)).number() == value
 
 
 @given(st.binary(max_size=64), st.integers(min_value=0, max_value=2**31 - 1))
 def test_a_data_section_is_accepted_by_the_engine(data: bytes, offset: int) -> None:
-    memory = Section(wasmfile.MEMORY, wasmfile.memory_section(65536))
-    module = wasmfile.assemble([memory, Section(wasmfile.DATA, wasmfile.data_section(data, offset))])
+    memory = Section(ModuleSection.MEMORY, module_file.memory_section(65536))
+    module = module_file.assemble([memory, Section(ModuleSection.DATA, module_file.data_section(data, offset))])
     wasmtime.Module.validate(wasmtime.Engine(), module)
 
 
 def test_sections_reassemble_to_the_same_bytes() -> None:
     module = bytes(wasmtime.wat2wasm(WAT))
-    assert wasmfile.assemble(list(wasmfile.sections(module))) == module
+    assert module_file.assemble(list(module_file.sections(module))) == module
 
 
 def test_imports_are_listed_in_order() -> None:
-    assert wasmfile.imports(bytes(wasmtime.wat2wasm(WAT))) == [("cloche", "clock")]
+    assert module_file.imports(bytes(wasmtime.wat2wasm(WAT))) == [("cloche", "clock")]
 
 
 @pytest.fixture
 def rewritten() -> bytes:
-    memory = bytearray(2 * bake.PAGE)
+    memory = bytearray(2 * 65536)
     memory[70000:70004] = (1234).to_bytes(4, "little")
-    return bake.rewritten(bytes(wasmtime.wat2wasm(WAT)), bytes(memory), 4242)
+    return module_file.rewritten(bytes(wasmtime.wat2wasm(WAT)), bytes(memory), 0x1000)
 
 
 def test_a_rewritten_module_starts_from_the_given_memory_and_stack(rewritten: bytes) -> None:
@@ -58,15 +58,15 @@ def test_a_rewritten_module_starts_from_the_given_memory_and_stack(rewritten: by
     assert isinstance(inbox, wasmtime.Func)
     assert isinstance(pointer, wasmtime.Global)
     assert inbox(store, 0) == 1234
-    assert pointer.value(store) == 4242
+    assert pointer.value(store) == 0x1000
 
 
 def test_a_rewritten_module_keeps_only_the_run_time_exports(rewritten: bytes) -> None:
     names = [export.name for export in wasmtime.Module(wasmtime.Engine(), rewritten).exports]
-    assert set(names) == bake.EXPORTS
+    assert set(names) == module_file.EXPORTS
 
 
 def test_a_second_mutable_global_is_refused() -> None:
     two = "(module (memory 1) (global (mut i32) (i32.const 1)) (global (mut i32) (i32.const 2)))"
     with pytest.raises(AssertionError, match="2 mutable globals"):
-        bake.rewritten(bytes(wasmtime.wat2wasm(two)), bytes(bake.PAGE), 0)
+        module_file.rewritten(bytes(wasmtime.wat2wasm(two)), bytes(65536), 0)

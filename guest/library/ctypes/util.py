@@ -1,0 +1,5 @@
+"""Where native libraries lie: nowhere."""
+
+
+def find_library(name: str) -> None:
+    """Return None: there is no such library in this sandbox."""
