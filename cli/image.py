@@ -29,7 +29,7 @@ def add_parser(commands: Commands, name: str, help: str) -> None:
     image = commands.add_parser(name, help=help, description=_IMAGE)
     actions = image.add_subparsers(dest="action", metavar="ACTION", required=True)
     build = _action(actions, _build, "build", "build an image from packages, imports and a set-up program", _BUILD)
-    build.add_argument("-o", "--output", metavar="NAME", required=True, help="the new image's name")
+    build.add_argument("-o", "--name", dest="output", metavar="NAME", required=True, help="the new image's name")
     build.add_argument("--package", action="append", default=[], metavar="NAME[==V]", help="may be repeated")
     build.add_argument("--requirements", metavar="FILE", help="more packages, one a line as pip takes them")
     build.add_argument(
