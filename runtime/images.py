@@ -9,13 +9,14 @@ import shutil
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from cloche.runtime._files import PART, sync_folder
+from cloche.runtime.bridge.protocol import is_dict
 from cloche.runtime.errors import ConfigurationError, ImageError, ImageNotFound
 from cloche.runtime.limits import Limits
 from cloche.runtime.wasm import module_file
@@ -305,7 +306,7 @@ def _python_packages(image: Image) -> dict[str, str]:
 
 
 @contextmanager
-def _new_folder(name: str) -> Iterator[Path]:
+def _new_folder(name: str) -> Generator[Path]:
     """Give a new folder, which becomes the image of that name once all went well, and is gone if not."""
     if not _NAME.fullmatch(name) or name == CORE:
         how = "small letters, digits, dots, dashes and underscores, beginning with a letter or digit, and not 'core'"
@@ -356,8 +357,8 @@ def _unpacked(archive: tarfile.TarFile) -> tuple[bytes, dict[str, Any], dict[str
             content[entry.name] = b"" if file is None else file.read()
         manifest: Any = json.loads(content[_MANIFEST])
         module = content[_MODULE]
-        if not isinstance(manifest, dict):
-            raise ValueError("not a dict")
+        if not is_dict(manifest):
+            raise ValueError("its manifest is no object")
     except (KeyError, ValueError) as error:
         raise ImageError(f"it is not a whole exported image: {error}") from None
     texts = {
