@@ -52,7 +52,9 @@ class PauseFacts(NamedTuple):
 
     ``breaker`` is the address of the eval breaker, and ``state`` that of what the guest notes, with ``counts``
     counters. ``pauses`` and ``passes`` are the fuel for leaving at a check, and for finding the bit in vain, by the
-    guest's numbers of checks; ``again`` is the part of the latter that comes when an inner eval loop ends.
+    guest's numbers of checks; ``again`` is the part of the latter that comes when an inner eval loop ends. ``waits``
+    is the fuel for a call that has its answer later, beside that of the pause, by the guest's numbers of how it went;
+    empty for an image whose guests cannot leave at calls.
     """
 
     breaker: int
@@ -62,6 +64,7 @@ class PauseFacts(NamedTuple):
     pauses: dict[int, int]
     passes: dict[int, int]
     again: int
+    waits: tuple[int, ...] = ()
 
     @classmethod
     def from_manifest(cls, manifest: dict[str, Any], memory: int) -> "PauseFacts | None":
@@ -75,7 +78,8 @@ class PauseFacts(NamedTuple):
         try:
             layout = FrameLayout(**said["layout"])
             pauses, passes = (_costs(said[name]) for name in ("pauses", "passes"))
-            facts = cls(said["breaker"], said["state"], said["counts"], layout, pauses, passes, said["again"])
+            waits = tuple(int(fuel) for fuel in said.get("waits", ()))
+            facts = cls(said["breaker"], said["state"], said["counts"], layout, pauses, passes, said["again"], waits)
             end = max(facts.breaker + 1, facts.state + _HEAD.size + 4 * facts.counts, layout.current + 4)
             if min(facts.breaker, facts.state, facts.counts, *layout) >= 0 and end <= memory:
                 return facts
@@ -135,7 +139,7 @@ class PauseSwitch:
         """Return the fuel that the guest has spent because of the bit, of the ``used`` since it was last settled."""
         facts = self._facts
         noted = self._memory.read(facts.state, facts.size)
-        if noted == self._zeros:
+        if noted == self._zeros and not paused:
             return 0
         _, wanted, site = _HEAD.unpack_from(noted)
         spent, rest = 0, noted[_HEAD.size :].lstrip(b"\0")
