@@ -8,7 +8,7 @@ from math import inf
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
-__all__ = ["PAUSED", "Handlers", "Machine", "MachineSource", "Piece", "Place", "StopRun"]
+__all__ = ["PAUSED", "UNANSWERED", "Handlers", "Machine", "MachineSource", "Piece", "Place", "StopRun"]
 
 Piece = tuple[int, bytes]
 """Some bytes of memory, behind the address where they belong."""
@@ -16,6 +16,10 @@ Piece = tuple[int, bytes]
 
 PAUSED = b"\x91\x03"
 """What a step returns, this very object, when its guest was paused: an empty request resumes it."""
+
+
+UNANSWERED = b"\xc1"
+"""What a handler returns, this very object, for a call that has no answer yet."""
 
 
 class Place(NamedTuple):
@@ -74,7 +78,11 @@ class Handlers(Protocol):
     """The host's end of the bridge. Whatever a handler raises is caught at the boundary and ends the run."""
 
     def call(self, frame: bytes) -> bytes:
-        """Answer one call frame."""
+        """Answer one call frame.
+
+        UNANSWERED: there is no answer yet, and the guest leaves if it can; the empty frame, then or at once, asks for
+        it. Only where the machine's source says that its guests can leave at calls.
+        """
         ...
 
     def write(self, stream: int, data: bytes) -> None:
@@ -192,6 +200,11 @@ class MachineSource(Protocol):
     @property
     def can_pause(self) -> bool:
         """Whether its machines can be paused."""
+        ...
+
+    @property
+    def can_leave(self) -> bool:
+        """Whether its guests can leave at a call that has no answer yet; ``step`` then returns PAUSED, too."""
         ...
 
     @property

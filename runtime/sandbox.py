@@ -8,6 +8,7 @@ from cloche.runtime.bridge.environment import Clock, Environment, Seed, parse_cl
 from cloche.runtime.bridge.pending import SuspendRule
 from cloche.runtime.bridge.run_state import Listener
 from cloche.runtime.dispatch import Dispatcher, as_dispatcher
+from cloche.runtime.driving.scheduler import Scheduler
 from cloche.runtime.errors import ConfigurationError, SnapshotMismatch
 from cloche.runtime.limits import Limits, Metering, SessionBudget
 from cloche.runtime.machine_api import MachineSource
@@ -41,6 +42,7 @@ class Sandbox:
                   sleeps, which takes no real time; or ``"fuel"``, or a :class:`FuelClock`: then it also passes with the
                   fuel that the guest uses.
     ``source``    where guests come from, in place of an image.
+    ``scheduler`` on whose threads ``arun``, ``stream`` and the sessions' async methods compute; default one for all.
 
     With a seed and a clock that is not the real one, a run is a pure function of the program and of what the tools
     answer: the same output, value, fuel and snapshot, on any machine with the same image.
@@ -59,6 +61,7 @@ class Sandbox:
         seed: Seed | None = None,
         clock: Clock = "real",
         source: MachineSource | None = None,
+        scheduler: Scheduler | None = None,
     ) -> None:
         require_native()
         self._tools = as_dispatcher(tools)
@@ -70,6 +73,7 @@ class Sandbox:
         self._limits = _checked(Limits() if limits is None else limits)
         self._seed = parse_seed(seed)
         self._clock = parse_clock(clock)
+        self._scheduler = scheduler
         self._source: MachineSource = ImageSource(metering=metering) if source is None else source
         if self._clock is not None and self._clock.rate and not self._source.metered:
             raise ConfigurationError("clock", "a clock cannot tick by fuel where fuel is not metered: metering='fuel'")
@@ -114,10 +118,15 @@ class Sandbox:
         limits: Limits | None = None,
         on_event: Listener | None = None,
         recorder: Recorder | None = None,
+        account: str = "",
     ) -> Result[Any]:
-        """Like :meth:`run`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
+        """Like :meth:`run`, on the scheduler's threads. Coroutine tools run on this loop. Being cancelled ends the run.
+
+        While it waits it takes no thread, and while others want to compute it takes turns with them. The computing is
+        charged to ``account``.
+        """
         async with self._new_session(limits, rollback=False, recorder=recorder, single_run=True) as session:
-            return await session.arun(code, stdin=stdin, on_event=on_event)
+            return await session.arun(code, stdin=stdin, on_event=on_event, account=account)
 
     async def stream(
         self,
@@ -126,10 +135,14 @@ class Sandbox:
         stdin: str | None = None,
         limits: Limits | None = None,
         recorder: Recorder | None = None,
+        account: str = "",
     ) -> AsyncGenerator[Event, None]:
-        """Run a program in a fresh guest and yield its events, Finished last. Leaving the iteration ends the run."""
+        """Run a program in a fresh guest, as :meth:`arun` does, and yield its events, Finished last.
+
+        Leaving the iteration ends the run.
+        """
         async with self._new_session(limits, rollback=False, recorder=recorder, single_run=True) as session:
-            events = session.stream(code, stdin=stdin)
+            events = session.stream(code, stdin=stdin, account=account)
             try:
                 async for event in events:
                     yield event
@@ -144,15 +157,17 @@ class Sandbox:
         budget: SessionBudget | None = None,
         recorder: Recorder | None = None,
         single_run: bool = False,
+        account: str = "",
     ) -> Session:
         """Return a new session, which keeps its state between runs.
 
         After a run that was ended by a limit or a trap, the session goes back to where that run began; with
         ``rollback=False`` it ends instead, and costs no memory for its past. ``budget`` bounds all its runs together; a
         ``recorder`` writes them down. In a session for a ``single_run`` a program winds up as one does in :meth:`run`:
-        its exit handlers are called, and its variables are gone.
+        its exit handlers are called, and its variables are gone. What its async methods compute is charged to
+        ``account``.
         """
-        return self._new_session(limits, rollback, budget, recorder, single_run)
+        return self._new_session(limits, rollback, budget, recorder, single_run, account)
 
     def restore(
         self,
@@ -165,6 +180,7 @@ class Sandbox:
         tenant: str | None = None,
         suspend: SuspendRule | None = None,
         recorder: Recorder | None = None,
+        account: str = "",
     ) -> Session:
         """Return a session that continues from a snapshot, with this sandbox's tools and limits.
 
@@ -189,7 +205,8 @@ class Sandbox:
         except SnapshotMismatch as mismatch:
             raise _explained(mismatch, snapshot) from None
         suspension = snapshot.facts.suspension
-        return Session(guest, limits, None if suspension is None else SuspendedOrigin(suspension, suspend))
+        origin = None if suspension is None else SuspendedOrigin(suspension, suspend)
+        return Session(guest, limits, origin, scheduler=self._scheduler, account=account)
 
     async def arestore(
         self,
@@ -202,6 +219,7 @@ class Sandbox:
         tenant: str | None = None,
         suspend: SuspendRule | None = None,
         recorder: Recorder | None = None,
+        account: str = "",
     ) -> Session:
         """Like :meth:`restore`, on another thread."""
         import asyncio
@@ -216,6 +234,7 @@ class Sandbox:
             tenant=tenant,
             suspend=suspend,
             recorder=recorder,
+            account=account,
         )
 
     def __repr__(self) -> str:
@@ -228,11 +247,12 @@ class Sandbox:
         budget: SessionBudget | None = None,
         recorder: Recorder | None = None,
         single_run: bool = False,
+        account: str = "",
     ) -> Session:
         limits, guest = self._new_guest(limits, rollback, budget)
         if recorder is not None:
             guest.record(recorder)
-        return Session(guest, limits, single_run=single_run)
+        return Session(guest, limits, single_run=single_run, scheduler=self._scheduler, account=account)
 
     def _new_guest(
         self, limits: Limits | None, rollback: bool, budget: SessionBudget | None

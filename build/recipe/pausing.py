@@ -26,6 +26,10 @@ from recipe.workspace import BuildError, digest_of, step
 
 HERE = Path(__file__).parent
 PROGRAM = HERE / "inside" / "paused.py"
+WAITING = HERE / "inside" / "waiting.py"
+HOWS = ("stayed", "asked", "called", "slept", "stayed_awake")
+"""How a call goes whose answer comes later, by the guest's numbers (guest/c/cloche.h)."""
+ROUNDS = 6
 NAMES = ("breaker", "state", "counts", "current")
 LAYOUT = (
     "previous",
@@ -66,21 +70,28 @@ class Patient:
     def __init__(self, host: StageHost, program: str) -> None:
         self.host = host
         self.facts = facts(host)
-        code = program.encode()
         # As in the runtime, which asks once where small requests go.
         self._inbox = host.call("cloche_inbox", 0)
-        self.request = b"\x94\x01\xdb" + len(code).to_bytes(4, "big") + code + b"\xa7<run 1>\x80"
         self._size = host.memory.data_len(host.store)
         self._start = host.read(0, self._size)
+        self.program(program)
 
-    def run(self, pauses: int) -> tuple[int, list[Row]]:
-        """The fuel of the program, paused at its first so many checks, and what was noted in each step."""
+    def program(self, text: str) -> None:
+        """Run this program from now on."""
+        code = text.encode()
+        self.request = b"\x94\x01\xdb" + len(code).to_bytes(4, "big") + code + b"\xa7<run 1>\x80"
+
+    def run(self, pauses: int, *, later: bool = False) -> tuple[int, list[Row]]:
+        """The fuel of the program, paused at its first so many checks, and what was noted in each step.
+
+        ``later`` has each call answered the second time that the guest asks; that it has left then is noted, too.
+        """
         host = self.host
         rows: list[Row] = []
         # Not by the engine's own call, which would take longer than all the rest.
         ctypes.memmove(host.memory.data_ptr(host.store), self._start, self._size)
         host.output.clear()
-        host.fuel = FUEL
+        host.fuel, host.later = FUEL, later
         request, response = self.request, PAUSED
         while response == PAUSED:
             asked = len(rows) < pauses
@@ -89,7 +100,7 @@ class Patient:
                 host.write(at, bytes([host.read(at, 1)[0] | BIT]))
             response = self._step(request)
             request = b""
-            if asked:
+            if asked or (later and response == PAUSED):
                 rows.append(self._noted(response == PAUSED))
         if response[:2] != b"\x93\x00" or response[-1:] != b"\xc0":
             raise BuildError(f"the program that measures pauses failed: {response!r:.400} {bytes(host.output)!r:.400}")
@@ -187,6 +198,22 @@ def _filled(costs: Mapping[tuple[str, int], int], kind: str, flags: int, counts:
     return filled
 
 
+def waits(patient: Patient, pauses: Mapping[int, int]) -> list[int]:
+    """What a call costs more whose answer comes later, in each way that it can go, beside the pause."""
+    costs: list[int] = []
+    for how, name in enumerate(HOWS):
+        patient.program(f"{WAITING.read_text()}\n{name}({ROUNDS})\n")
+        at_once, _ = patient.run(0)
+        patient.host.collected.clear()
+        later, rows = patient.run(0, later=True)
+        paused = sum(pauses[number] for row in rows for of, number in row if of == "pause")
+        cost, rest = divmod(later - at_once - paused, ROUNDS)
+        if rest or patient.host.collected != [how] * ROUNDS:
+            raise BuildError(f"a call that is answered later costs {cost} and {rest}/{ROUNDS}: {name}, {rows}")
+        costs.append(cost)
+    return costs
+
+
 def measured() -> dict[str, Any]:
     """What the manifest says under `pause`. Raises `BuildError`."""
 
@@ -198,11 +225,12 @@ def measured() -> dict[str, Any]:
             patient = Patient(host, PROGRAM.read_text())
             found = patient.facts
             costs = completed(solve(list(equations(patient))), found["counts"])
+            costs["waits"] = waits(patient, costs["pauses"])
         layout = {name: found[name] for name in ("current", *LAYOUT)}
         said = {name: found[name] for name in ("breaker", "state", "counts")}
         (folder / "pause.json").write_text(json.dumps({**said, "layout": layout, **costs}))
 
-    own = [Path(part).read_bytes() for part in (__file__, PROGRAM, charging.__file__)]
+    own = [Path(part).read_bytes() for part in (__file__, PROGRAM, WAITING, charging.__file__)]
     folder = step("pause", digest_of(link.key(), *own), work)
     facts: dict[str, Any] = json.loads((folder / "pause.json").read_text())
     return facts

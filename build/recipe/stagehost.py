@@ -15,12 +15,15 @@ from recipe.workspace import BuildError
 
 NOTHING = b"\x92\x00\xc0"
 """The reply to every call: a value of None."""
+NOT_YET = -2
+"""In place of its length: there is none yet."""
 
 
 class StageHost:
     """One instance of a stage module, with the bridge's five imports served plainly.
 
     Clock and entropy are fixed, so that what the guest computes is a function of its inputs.
+    With `later` every call is answered only when the guest asks the second time; `collected` is how it says that went.
     `frames` collects what the guest sends through `call`; its output is in `output`. A `metered` one counts fuel, by
     the same charges as in the runtime.
     """
@@ -29,6 +32,8 @@ class StageHost:
         self.engine = wt.Engine(_config(metered))
         self.store = wt.Store(self.engine)
         self.frames: list[bytes] = []
+        self.later = False
+        self.collected: list[int] = []
         self.output = bytearray()
         linker = wt.Linker(self.engine)
         for name, kind, function in self._imports():
@@ -50,7 +55,12 @@ class StageHost:
         ]
 
     def _call(self, at: int, n: int, reply: int, room: int) -> int:
-        self.frames.append(self.read(at, n))
+        if not n:
+            self.collected.append(at)
+        else:
+            self.frames.append(self.read(at, n))
+            if self.later:
+                return NOT_YET
         self.write(reply, NOTHING)
         return len(NOTHING)
 

@@ -19,12 +19,26 @@ static PyObject *reply_bytes(int32_t length) {
     return reply;
 }
 
-/* Sends a frame and returns the length of the reply, or -1 with an exception. */
+/* A call that the program has left at: what was sent is freed when the reply has been read, as without that. */
+static struct {
+    PyObject *frame; /* of call(); else it is in the buffer, of ask() */
+    Buffer buffer;
+} left;
+
+static int32_t refused(int32_t replied) {
+    if (replied < 0) PyErr_Format(PyExc_RuntimeError, "the host refused the call (%d)", (int)replied);
+    return replied;
+}
+
+/* Takes the reply to a call that had none at first; the host says when, or waits for it. */
+static int32_t collect(int32_t how) { return refused(host_call(AT_HOST(how), 0, reply_room, sizeof reply_room)); }
+
+/* Sends a frame and returns the length of the reply, or -1 with an exception; NOT_YET where the program leaves. */
 static int32_t send(const char *frame, size_t length) {
     if (length > INT32_MAX) return PyErr_NoMemory(), -1;
     int32_t replied = host_call(frame, (int32_t)length, reply_room, sizeof reply_room);
-    if (replied < 0) PyErr_Format(PyExc_RuntimeError, "the host refused the call (%d)", (int)replied);
-    return replied;
+    if (replied == NOT_YET) return cloche_leaves() ? NOT_YET : collect(STAYED);
+    return refused(replied);
 }
 
 static PyObject *bridge_call(PyObject *module, PyObject *frame) {
@@ -33,6 +47,10 @@ static PyObject *bridge_call(PyObject *module, PyObject *frame) {
     Py_ssize_t n;
     if (PyBytes_AsStringAndSize(frame, &data, &n) < 0) return NULL;
     int32_t length = send(data, (size_t)n);
+    if (length == NOT_YET) {
+        left.frame = Py_NewRef(frame);
+        return cloche_unanswered();
+    }
     return length < 0 ? NULL : reply_bytes(length);
 }
 
@@ -51,12 +69,38 @@ static PyObject *long_reply(int32_t length) {
     return result;
 }
 
-static PyObject *exchange(const Buffer *frame) {
-    int32_t length = send(frame->data, frame->length);
+/* The answer of ask() that a reply of this length holds. */
+static PyObject *answer_of(int32_t length) {
     if (length < 0) return NULL;
     if ((size_t)length > sizeof reply_room) return long_reply(length);
     PyObject *value = plain_reply(reply_room, (size_t)length);
     return value || PyErr_Occurred() ? value : long_reply(length);
+}
+
+/* Frees the frame, unless the program leaves. */
+static PyObject *exchange(Buffer *frame) {
+    int32_t length = send(frame->data, frame->length);
+    if (length == NOT_YET) {
+        left.buffer = *frame;
+        return cloche_unanswered();
+    }
+    PyObject *answer = answer_of(length);
+    plain_free(frame);
+    return answer;
+}
+
+/* What the call returns that the program has left at. */
+PyObject *cloche_answer(void) {
+    PyObject *answer;
+    if (left.frame) {
+        int32_t length = collect(CALLED);
+        answer = length < 0 ? NULL : reply_bytes(length);
+        Py_CLEAR(left.frame);
+    } else {
+        answer = answer_of(collect(ASKED));
+        plain_free(&left.buffer);
+    }
+    return answer;
 }
 
 static size_t cap_of(PyObject *cap) { return cap == Py_None ? SIZE_MAX : PyLong_AsSize_t(cap); }
@@ -71,9 +115,9 @@ static PyObject *bridge_ask(PyObject *module, PyObject *const *args, Py_ssize_t 
     bool plain = plain_bytes(&frame, PyBytes_AS_STRING(args[0]), (size_t)PyBytes_GET_SIZE(args[0])) &&
                  plain_items(&frame, ((PyTupleObject *)args[1])->ob_item, PyTuple_GET_SIZE(args[1])) &&
                  plain_value(&frame, args[2]) && frame.length <= cap;
-    PyObject *answer = plain ? exchange(&frame) : PyTuple_New(0);
+    if (plain) return exchange(&frame);
     plain_free(&frame);
-    return answer;
+    return PyTuple_New(0);
 }
 
 static PyObject *bridge_pack(PyObject *module, PyObject *args) {

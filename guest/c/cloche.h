@@ -11,8 +11,12 @@
 #define HOST(name) __attribute__((import_module("cloche"), import_name(name)))
 
 /* One synchronous bridge call. Returns the reply's length; a reply longer than
- * `cap` is not copied but kept by the host for host_take(). */
+ * `cap` is not copied but kept by the host for host_take(). NOT_YET: the program may leave
+ * (suspend.c), and the reply is what a call with a length of 0 returns, in place of whose frame is how it went. */
 HOST("call") int32_t host_call(const void *frame, int32_t len, void *reply, int32_t cap);
+#define NOT_YET (-2)
+enum { STAYED, ASKED, CALLED, SLEPT, STAYED_AWAKE };
+#define AT_HOST(how) ((const void *)(uintptr_t)(how))
 HOST("take") void host_take(void *dst);
 /* A piece of output; stream 1 is stdout, 2 is stderr. */
 HOST("write") void host_write(int32_t stream, const void *data, int32_t len);
@@ -48,6 +52,13 @@ void cloche_sqlite_reseed(void);
 struct _object *cloche_suspend_object(void);
 struct _object *cloche_suspendable_step(struct _object *step, struct _object *request);
 bool cloche_is_paused(void);
+/* Whether the program will leave when the C function returns that its eval loop has called; then it has to return
+ * cloche_unanswered(), which is replaced by cloche_answer() (bridge.c), or anything else. */
+bool cloche_leaves(void);
+struct _object *cloche_unanswered(void);
+struct _object *cloche_answer(void);
+/* sleep.c: the program is entered again */
+void cloche_woken(void);
 struct _object *cloche_blocked_at(struct _object *module, struct _object *none);
 
 #endif

@@ -20,11 +20,47 @@ PyObject *cloche_suspend_object(void) {
     return _PyEval_Pausing.response ? Py_NewRef(&suspend) : NULL;
 }
 
+/* In place of an answer that the host does not have yet. Immortal. */
+static PyObject unanswered = {.ob_refcnt = _Py_IMMORTAL_REFCNT, .ob_type = &PyBaseObject_Type};
+
+PyObject *cloche_unanswered(void) { return &unanswered; }
+
+/* What the thread state has left for nested calls of C, outside of the outermost eval loop. */
+static int room;
+/* What that loop takes of it, and a call that it makes. Another loop within takes as much again. */
+enum { OUTERMOST = 3 + 1 };
+
+/* The check behind the call finds the bit, and nothing lets it pass. A thread that sleeps has none as its own. */
+bool cloche_leaves(void) {
+    PyThreadState *current = PyThreadState_GetUnchecked(), *tstate = _PyEval_Suspension.tstate;
+    if ((current && current != tstate) || !_PyEval_Pausing.response ||
+        tstate->c_recursion_remaining < room - OUTERMOST)
+        return false;
+    _PyEval_Pausing.fresh = 0;
+    tstate->eval_breaker |= _PY_PAUSE_BIT;
+    return true;
+}
+
+/* Puts the answer in its place, where the program has left at a call. Returns false where there is none. */
+static bool answered(void) {
+    cloche_woken();
+    _PyInterpreterFrame *top = _PyEval_Suspension.top;
+    if (top->stacktop <= 0 || top->localsplus[top->stacktop - 1] != &unanswered) return true;
+    PyObject *answer = cloche_answer();
+    if (!answer) return false;
+    top->localsplus[top->stacktop - 1] = answer;
+    return true;
+}
+
 /* Hands a request to the step function, or to the call of suspend() that it was left at. A program that was paused
  * takes none. */
 PyObject *cloche_suspendable_step(PyObject *step, PyObject *request) {
-    if (_PyEval_Suspension.bottom) return _PyEval_Resume(_PyEval_Pausing.is_paused ? NULL : request);
     PyThreadState *tstate = PyThreadState_Get();
+    room = tstate->c_recursion_remaining;
+    if (_PyEval_Suspension.bottom) {
+        bool paused = _PyEval_Pausing.is_paused;
+        return paused && !answered() ? NULL : _PyEval_Resume(paused ? NULL : request);
+    }
     _PyEval_Suspension.tstate = tstate;
     _PyEval_Suspension.base = (struct _PyInterpreterFrame *)tstate->datastack_top;
     _PyEval_Suspension.resumed = 0;

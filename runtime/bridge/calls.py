@@ -6,27 +6,35 @@ CANCEL).
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from cloche.runtime.bridge.host_memory import SHORT
 from cloche.runtime.bridge.protocol import EMPTY_REPLY, Start, error_reply, value_reply
-from cloche.runtime.bridge.run_state import MAX_WAIT, RunState
+from cloche.runtime.bridge.run_state import MAX_WAIT, Delay, RunState
 from cloche.runtime.dispatch import Dispatcher, UnknownTool
 from cloche.runtime.errors import CallsExceeded, GuestVisibleError
 from cloche.runtime.machine_api import now
 from cloche.runtime.result import CALL_COST, ToolCallRecord, ToolFinished, ToolStarted, message_of
-from cloche.runtime.threads import Settled, Submitted, background_loops, start_awaiting, tool_threads
+from cloche.runtime.threads import (
+    Settled,
+    Submitted,
+    Work,
+    background_loops,
+    guest_threads,
+    start_awaiting,
+    tool_threads,
+)
 from cloche.runtime.values import UnserializableError, ValueCodecError
 from cloche.runtime.wasm.signals import signal_behind
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["BackgroundCalls", "ToolCalls", "error_text", "start_call"]
+__all__ = ["Awaited", "BackgroundCalls", "HandedOver", "ToolCalls", "error_text", "start_call"]
 
 
 _MAX_NAME = 200
@@ -128,6 +136,63 @@ def start_call(tools: Dispatcher, name: str, args: list[Any], kwargs: dict[str, 
         return Settled(None, error)
 
 
+class HandedOver:
+    """One call of a tool on a thread that can be left behind."""
+
+    __slots__ = ("_call", "_context", "_over", "_record", "_work", "outcome")
+
+    def __init__(self, record: ToolCallRecord, context: Context, *call: Any) -> None:
+        self._record = record
+        self._context = context
+        self._call = call
+        self._over = False
+        self.outcome: Any = None
+
+    def start(self, tell: Callable[[], object]) -> None:
+        """Make the call. Raises BlockedTools."""
+        self._work = Work(self._make, tell)
+        guest_threads.start(self._work)
+
+    def is_over(self) -> bool:
+        """Whether ``outcome`` is what ``start_call`` returns for the tool."""
+        return self._over
+
+    def give_up(self) -> None:
+        """Leave the thread behind, if it has not come back."""
+        if not self._work.over:
+            guest_threads.abandon(self._work)
+            self._record.end("abandoned", now() - self._record.started)
+
+    def _make(self) -> None:
+        self.outcome = self._context.run(start_call, *self._call)
+        self._over = True
+
+
+class Awaited:
+    """Something that is awaited on a loop that another thread runs."""
+
+    __slots__ = ("_future", "_loop", "is_over")
+
+    def __init__(
+        self, awaitable: Awaitable[Any], loop: "asyncio.AbstractEventLoop", tell: Callable[[], object]
+    ) -> None:
+        self._loop = loop
+        self._future = start_awaiting(awaitable, loop)
+        self._future.add_done_callback(lambda _: tell())
+        self.is_over = self._future.done
+
+    @property
+    def outcome(self) -> Settled:
+        """How it has ended."""
+        return self._future.result()
+
+    def give_up(self) -> None:
+        """Cancel it, if it is not over."""
+        if not self._future.done():
+            self._future.cancel()
+            background_loops.check(self._loop)
+
+
 def error_text(error: BaseException, tool: str, max_length: int) -> tuple[str, str]:
     """Return the type name and the message that the guest may see, and no more of the exception than that."""
     if isinstance(error, UnknownTool):
@@ -200,21 +265,26 @@ class BackgroundCalls:
             self._workers.submit(lambda: task.context.run(self._perform, task))
         return EMPTY_REPLY
 
-    def wait(self, timeout: float | None) -> list[bytes]:
-        """Wait until a call ends or the time is up, and return an item for WAIT's reply for each that has ended."""
-        run = self._run
-        until = None if timeout is None else now() + min(timeout, MAX_WAIT)
-        if self._tasks or until is not None:
-            run.tools = self._names()
-            run.wait_for(self._has_news, inf if until is None else until)
-            run.tools = ""
+    def begin_wait(self, timeout: float | None) -> Delay:
+        """Return what to wait for until a call ends or the time is up; :meth:`collect` says what has come."""
+        until = inf if timeout is None else now() + min(timeout, MAX_WAIT)
+        if not self._tasks and timeout is None:
+            until = 0.0
+        self._run.tools = self._names()
+        return Delay(self._has_news, until)
+
+    def collect(self) -> list[bytes]:
+        """Return an item for WAIT's reply for each call that has ended."""
+        self._run.tools = ""
         return self._collect()
 
     def drain(self) -> list[bytes]:
         """Wait for all calls and return their items for WAIT's reply. Ends the run at its deadline."""
         items: list[bytes] = []
         while self._tasks:
-            news = self.wait(None)
+            wait = self.begin_wait(None)
+            self._run.wait_for(wait.is_over, wait.until)
+            news = self.collect()
             self._run.memory.add(sum(map(len, news)))
             items += news
         return items

@@ -150,6 +150,10 @@ class Environment:
             self._lag -= time.monotonic_ns() - self._stopped_at
             self._stopped_at = None
 
+    def leave_out(self, seconds: float) -> None:
+        """Let the monotonic clock be as if so much time had not passed."""
+        self._lag -= int(seconds * BILLION)
+
     def random(self, size: int) -> bytes:
         """Return ``size`` random bytes, the next ones of the stream if there is a seed."""
         if self._seed is None:

@@ -1,11 +1,11 @@
 """The host's end of the bridge: what a guest's imports do, within one run's limits."""
 
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from contextvars import Context, Token, copy_context
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from cloche.runtime.bridge.calls import BackgroundCalls, ToolCalls, start_call
+from cloche.runtime.bridge.calls import Awaited, BackgroundCalls, HandedOver, ToolCalls, start_call
 from cloche.runtime.bridge.environment import Environment
 from cloche.runtime.bridge.host_memory import SHORT
 from cloche.runtime.bridge.pending import (
@@ -35,12 +35,12 @@ from cloche.runtime.bridge.protocol import (
     wait_reply,
     waits_reply,
 )
-from cloche.runtime.bridge.run_state import MAX_WAIT, RunState
+from cloche.runtime.bridge.run_state import MAX_WAIT, Delay, RunState
 from cloche.runtime.dispatch import Dispatcher, as_suspending
 from cloche.runtime.errors import ClocheError, GuestCrashed, ProtocolError
-from cloche.runtime.machine_api import StopRun, now
+from cloche.runtime.machine_api import UNANSWERED, StopRun, now
 from cloche.runtime.result import ToolCallRecord
-from cloche.runtime.threads import Settled, Work, background_loops, guest_threads, start_awaiting
+from cloche.runtime.threads import Settled, background_loops
 from cloche.runtime.values import MalformedValue
 from cloche.runtime.wasm.signals import signal_behind
 from cloche.runtime.work import HostWork, WorkEnded, current_work
@@ -55,9 +55,8 @@ _CALL, _CLOCK, _ENTROPY = range(3)
 # What one small answer weighs beside its bytes: a tuple, its objects and a place in the list.
 _ANSWER = 128
 
-_Answer = tuple[int, int, Any]
 
-TapedAnswers = tuple[list[_Answer] | None, int]
+TapedAnswers = tuple[list[Any] | None, int]
 """The answers of one request, each with its kind and a check of what was asked, None if there were too many; and what
 they weigh. A plain tuple, because one is made for each run."""
 
@@ -65,7 +64,11 @@ they weigh. A plain tuple, because one is made for each run."""
 def join_answers(first: TapedAnswers, second: TapedAnswers) -> TapedAnswers:
     """Return the answers of a request that was answered in two parts."""
     (before, size), (after, more) = first, second
-    return None if before is None or after is None else [*before, *after], size + more
+    if before is None or after is None:
+        return None, size + more
+    # In place: a program that waits often is answered in many parts.
+    before.extend(after)
+    return before, size + more
 
 
 class ReplayMismatch(Exception):
@@ -85,7 +88,7 @@ class Tape:
         self._max_bytes = max_bytes
         self.replaying = False
         self._recording = False
-        self._answers: list[_Answer] = []
+        self._answers: list[Any] = []
         self._size = 0
         self._position = 0
 
@@ -100,7 +103,7 @@ class Tape:
         complete, self._recording = self._recording, False
         return self._answers if complete else None, self._size
 
-    def play(self, answers: list[_Answer]) -> None:
+    def play(self, answers: list[Any]) -> None:
         """Begin to play answers back."""
         self._answers = answers
         self._position = 0
@@ -121,6 +124,23 @@ class Tape:
                 self._give_up()
             else:
                 self._answers.append((_CALL, hash(frame), reply))
+
+    def reserve_call(self, frame: bytes) -> list[Any] | None:
+        """Keep the place of the reply to a call frame, in the order in which the guest asked."""
+        if not self._recording:
+            return None
+        place = [_CALL, hash(frame), None]
+        self._answers.append(place)
+        return place
+
+    def fill(self, place: list[Any] | None, reply: bytes) -> None:
+        """Record the reply in its place."""
+        if place is not None:
+            place[2] = reply
+            if self._recording:
+                self._size += len(reply) + _ANSWER
+                if self._size > self._max_bytes:
+                    self._give_up()
 
     def record_clock(self, moment: int) -> None:
         """Record a time."""
@@ -162,7 +182,7 @@ class Tape:
         if self._position >= len(self._answers):
             raise ReplayMismatch("asked more often than recorded")
         answer = self._answers[self._position]
-        if answer[:2] != (kind, check):
+        if answer[0] != kind or answer[1] != check:
             raise ReplayMismatch(f"answer {self._position} was recorded for something else")
         self._position += 1
         return answer[2]
@@ -224,6 +244,21 @@ _FRAME_OVERHEAD = 4096
 """Bytes of a call frame besides its arguments, at most: the guest's own cap is on the arguments alone."""
 
 
+class _Unanswered:
+    """A call that has no answer yet: what the run waits for, and what makes the answer then, or is not made any more.
+
+    ``place`` is where the tape has kept room for it, if it records.
+    """
+
+    __slots__ = ("finish", "give_up", "place", "wait")
+
+    def __init__(self, wait: Delay, finish: Callable[[], bytes], give_up: Callable[[], object]) -> None:
+        self.place: list[Any] | None = None
+        self.wait = wait
+        self.finish = finish
+        self.give_up = give_up
+
+
 class BridgeHandlers:
     """Serves one guest's imports. ``begin`` comes before each run and ``end`` after it."""
 
@@ -237,6 +272,7 @@ class BridgeHandlers:
         "_suspending",
         "_tape",
         "_tools",
+        "_unanswered",
         "_work",
         "_world",
     )
@@ -254,6 +290,7 @@ class BridgeHandlers:
         self._calls: ToolCalls | None = None
         self._background: BackgroundCalls | None = None
         self._context: Context | None = None
+        self._unanswered: _Unanswered | None = None
         self._held = None if run.waiting is None else PendingHandlers(run.waiting, self._tool_calls())
         self._work: Token[HostWork | None] | None = None
 
@@ -271,30 +308,52 @@ class BridgeHandlers:
         """Cancel what still runs in the background, and keep nothing of what is over."""
         if self._work is not None:
             current_work.reset(self._work)
+        if self._unanswered is not None:
+            self._unanswered.give_up()
+            self._unanswered = self._run.wait = None
         if self._background is not None:
             self._background.close()
         if self._calls is not None:
             self._calls.let_go()
 
     def call(self, frame: bytes) -> bytes:
-        """Answer a call frame, or end the run."""
+        """Answer a call frame, or end the run. UNANSWERED if there is no answer yet: the empty frame asks for it."""
         tape = self._tape
         if tape.replaying:
             return tape.replay_call(frame)
         try:
-            reply = self._answer(frame)
-        except WorkEnded:
-            self._run.check()
-            raise
+            reply = self._answer(frame) if frame else self._late_answer()
         except Exception as error:
-            if isinstance(error, StopRun | ClocheError) or signal_behind(error):
-                raise
-            # What nothing foresaw came of what the guest sent, and ends its run only.
-            crash = GuestCrashed(f"the host could not answer its call: {type(error).__name__}")
-            crash.__cause__ = error
-            raise StopRun(crash) from None
-        tape.record_call(frame, reply)
+            self._fail(error)
+        if reply is UNANSWERED:
+            assert self._unanswered is not None
+            self._unanswered.place = tape.reserve_call(frame)
+        elif frame:
+            tape.record_call(frame, reply)
         return reply
+
+    def _late_answer(self) -> bytes:
+        """Return the answer to the call that had none, waiting for it if need be."""
+        run, unanswered = self._run, self._unanswered
+        if unanswered is None:
+            run.end(ProtocolError("an answer was asked for, and no call waits for one"))
+        run.wait_for(unanswered.wait.is_over, unanswered.wait.until)
+        self._unanswered = run.wait = None
+        reply = unanswered.finish()
+        self._tape.fill(unanswered.place, reply)
+        return reply
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """End the run because of what answering a call has raised."""
+        if isinstance(error, WorkEnded):
+            self._run.check()
+            raise error
+        if isinstance(error, StopRun | ClocheError) or signal_behind(error):
+            raise error
+        # What nothing foresaw came of what the guest sent, and ends its run only.
+        crash = GuestCrashed(f"the host could not answer its call: {type(error).__name__}")
+        crash.__cause__ = error
+        raise StopRun(crash) from None
 
     def write(self, stream: int, data: bytes) -> None:
         """Take a piece of output, or end the run."""
@@ -366,7 +425,7 @@ class BridgeHandlers:
             case Wait(timeout):
                 return self._wait(timeout)
             case Sleep(seconds):
-                self._pause(seconds)
+                return self._sleep(seconds, EMPTY_REPLY)
             case Cancel(id_):
                 self._in_background().cancel(id_)
             case Withdraw(id_):
@@ -378,6 +437,8 @@ class BridgeHandlers:
     def _call(self, name: str, args: list[Any], kwargs: dict[str, Any], cost: int, started: float) -> bytes:
         calls = self._calls or self._tool_calls()
         record = calls.begin(name, args, kwargs, cost, started)
+        if self._run.driver is not None:
+            return self._call_later(record, name, args, kwargs)
         outcome = self._outcome(record, name, args, kwargs)
         return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)
 
@@ -402,21 +463,63 @@ class BridgeHandlers:
         run.tool = ""
         return outcome
 
+    def _call_later(self, record: ToolCallRecord, name: str, args: list[Any], kwargs: dict[str, Any]) -> bytes:
+        """Call a tool, and have the run leave its thread where that takes time."""
+        run = self._run
+        run.tool = name
+        run.check()
+        if self._tools.blocking(name):
+            pending: HandedOver | Awaited = self._begin_hand_over(record, name, args, kwargs)
+        else:
+            outcome = start_call(self._tools, name, args, kwargs)
+            if not hasattr(outcome, "__await__"):
+                return self._finish_call(record, outcome)
+            pending = self._begin_await(outcome)
+        return self._later(
+            Delay(pending.is_over, inf), lambda: self._finish_call(record, pending.outcome), pending.give_up
+        )
+
+    def _finish_call(self, record: ToolCallRecord, outcome: Any) -> bytes:
+        if hasattr(outcome, "__await__"):
+            outcome = self._await(outcome)
+        self._run.check()
+        self._run.tool = ""
+        calls = self._tool_calls()
+        return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)
+
+    def _later(self, wait: Delay, finish: Callable[[], bytes], give_up: Callable[[], object]) -> bytes:
+        """Have the run leave its thread until that is over, or wait here if it cannot."""
+        run, outer = self._run, self._unanswered
+        unanswered = _Unanswered(wait, finish, give_up)
+        leaves = run.driver is not None and run.driver.leaves and outer is None
+        if leaves and not wait.is_over() and now() < wait.until:
+            self._unanswered, run.wait = unanswered, wait
+            return UNANSWERED
+        # A finalizer may make a call while the program is about to leave at another one.
+        try:
+            run.wait_for(wait.is_over, wait.until)
+        except BaseException:
+            give_up()
+            raise
+        return finish()
+
     def _hand_over(self, record: ToolCallRecord, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Call a tool on another thread, left behind if the run ends first; return what ``start_call`` does."""
-        run = self._run
+        call = self._begin_hand_over(record, name, args, kwargs)
+        try:
+            self._run.wait_for(call.is_over)
+        finally:
+            call.give_up()
+        return call.outcome
+
+    def _begin_hand_over(
+        self, record: ToolCallRecord, name: str, args: list[Any], kwargs: dict[str, Any]
+    ) -> HandedOver:
         if self._context is None:
             self._context = copy_context()
-        call = _HandedOver(self._context, self._tools, name, args, kwargs)
-        work = Work(call.make, run.post)
-        try:
-            guest_threads.start(work)
-            run.wait_for(call.is_over)
-        finally:
-            if work.begun and not work.over:
-                guest_threads.abandon(work)
-                record.end("abandoned", now() - record.started)
-        return call.outcome
+        call = HandedOver(record, self._context, self._tools, name, args, kwargs)
+        call.start(self._run.post)
+        return call
 
     def _dispatch(self, held: PendingCall) -> Settled:
         """Make a call that waited: what the guest sent then, read again, and nothing that was seen since."""
@@ -436,17 +539,15 @@ class BridgeHandlers:
             self._held.withdraw(id_)
 
     def _await(self, awaitable: Awaitable[Any]) -> Settled:
-        run = self._run
-        loop = self._loop or background_loops.get()
-        future: Future[Settled] = start_awaiting(awaitable, loop)
-        future.add_done_callback(lambda _: run.post())
+        pending = self._begin_await(awaitable)
         try:
-            run.wait_for(future.done)
+            self._run.wait_for(pending.is_over)
         finally:
-            if not future.done():
-                future.cancel()
-                background_loops.check(loop)
-        return future.result()
+            pending.give_up()
+        return pending.outcome
+
+    def _begin_await(self, awaitable: Awaitable[Any]) -> Awaited:
+        return Awaited(awaitable, self._loop or background_loops.get(), self._run.post)
 
     def _wait(self, timeout: float | None) -> bytes:
         background, waiting = self._background, self._run.waiting
@@ -457,18 +558,21 @@ class BridgeHandlers:
         if timeout != 0 and waiting is not None and waiting.held and not background:
             return waits_reply(None)
         if background is None or (not len(background) and timeout is not None):
-            self._pause(timeout or 0.0)
-            return wait_reply([])
-        items = background.wait(timeout)
+            return self._sleep(timeout or 0.0, wait_reply([]))
+        return self._later(background.begin_wait(timeout), lambda: self._collect(background, timeout), _nothing)
+
+    def _collect(self, background: BackgroundCalls, timeout: float | None) -> bytes:
+        items = background.collect()
         if not items and timeout is not None:
             self._world.pass_time(min(timeout, MAX_WAIT))
         return wait_reply(items)
 
-    def _pause(self, seconds: float) -> None:
+    def _sleep(self, seconds: float, reply: bytes) -> bytes:
         seconds = min(seconds, MAX_WAIT)
-        if not self._world.has_fixed_clock:
-            self._run.wait_for(_never, now() + seconds)
-        self._world.pass_time(seconds)
+        if self._world.has_fixed_clock:
+            self._world.pass_time(seconds)
+            return reply
+        return self._later(Delay(_never, now() + seconds), lambda: reply, _nothing)
 
     def _tool_calls(self) -> ToolCalls:
         if self._calls is None:
@@ -481,23 +585,9 @@ class BridgeHandlers:
         return self._background
 
 
-class _HandedOver:
-    """One call of a tool on a thread that can be left behind."""
-
-    __slots__ = ("call", "context", "outcome", "over")
-
-    def __init__(self, context: Context, *call: Any) -> None:
-        self.context = context
-        self.call = call
-        self.over = False
-
-    def make(self) -> None:
-        self.outcome = self.context.run(start_call, *self.call)
-        self.over = True
-
-    def is_over(self) -> bool:
-        return self.over
-
-
 def _never() -> bool:
     return False
+
+
+def _nothing() -> None:
+    pass

@@ -3,9 +3,10 @@
 import codecs
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from math import inf
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from cloche.runtime.bridge.host_memory import HostMemory
 from cloche.runtime.bridge.pending import PendingCalls
@@ -16,7 +17,7 @@ from cloche.runtime.machine_api import StopRun, StopSignal, now
 from cloche.runtime.result import Event, Output, Stream, ToolCallRecord, Usage
 from cloche.runtime.threads import longest_wait
 
-__all__ = ["MAX_WAIT", "NO_USAGE", "InterruptedStep", "Listener", "OutputBuffer", "RunState"]
+__all__ = ["MAX_WAIT", "NO_USAGE", "Delay", "Driver", "InterruptedStep", "Listener", "OutputBuffer", "RunState"]
 
 
 _BLOCK = 32_768
@@ -79,11 +80,35 @@ NO_USAGE = Usage(0, 0.0, 0, 0, 0)
 """What a run has used before it begins."""
 
 
+class Delay:
+    """What a run waits for that has left its thread: until ``is_over()``, or until that moment."""
+
+    __slots__ = ("is_over", "until")
+
+    def __init__(self, is_over: Callable[[], bool], until: float) -> None:
+        self.is_over = is_over
+        self.until = until
+
+
+class Driver(Protocol):
+    """Has a run continue that has left its thread. ``leaves`` says whether it can do that, or waits on its thread."""
+
+    leaves: bool
+
+    def poke(self) -> None:
+        """From any thread: something has come that the run may wait for."""
+        ...
+
+    def standing_in(self) -> AbstractContextManager[None]:
+        """Return what has another thread stand in for this one while it is entered, as the run waits on it."""
+        ...
+
+
 class InterruptedStep(NamedTuple):
     """A request in the middle of which a program is paused, and what the tape has of its answers so far."""
 
     request: bytes
-    answers: tuple[list[tuple[int, int, Any]] | None, int]
+    answers: tuple[list[Any] | None, int]
 
 
 class RunState:
@@ -95,6 +120,8 @@ class RunState:
     ``waiting`` holds the calls that wait for answers, and is None where none ever does; ``carried`` is what it had
     used when it was suspended the last time; ``record`` is where it is recorded, if it is.
     ``interrupted_step`` is there while it is paused: the request that it is in the middle of, and the answers so far.
+
+    ``driver`` is there for a run that leaves its thread where it waits. ``wait`` is then what it waits for, if it does.
     """
 
     # Defaults here rather than slots set one by one: one is made for each run, which uses few of them.
@@ -106,6 +133,8 @@ class RunState:
     tool = ""
     tools = ""
     hands_over = False
+    driver: Driver | None = None
+    wait: Delay | None = None
     _memory: HostMemory | None = None
     _uncounted = _BLOCK
 
@@ -186,13 +215,34 @@ class RunState:
         """From any thread: end the run at its next handler, and wake it if it waits in one."""
         self.stop.set(reason)
         self._mail.put(None)
+        if self.driver is not None:
+            self.driver.poke()
 
     def post(self, mail: Any = None) -> None:
         """From any thread: wake the run; ``mail`` that is not None is put among ``finished``."""
         self._mail.put(mail)
+        if self.driver is not None:
+            self.driver.poke()
 
-    def wait_for(self, ready: Callable[[], bool], until: float = inf) -> None:
+    def still_waits(self) -> bool:
+        """Return whether a run that has left its thread has nothing to do yet. By one thread at a time."""
+        wait = self.wait
+        if wait is None:
+            return False
+        with suppress(Empty):
+            while True:
+                mail = self._mail.get(False)
+                if mail is not None:
+                    self.finished.append(mail)
+        moment = now()
+        return not (wait.is_over() or moment >= wait.until or self.stop.is_due(moment))
+
+    def wait_for(self, ready: Callable[[], bool], until: float = inf, stood_in: bool = False) -> None:
         """Wait until ``ready()`` or until that moment. Ends the run at its deadline or when it is interrupted."""
+        if self.driver is not None and not stood_in and not ready() and now() < until:
+            with self.driver.standing_in():
+                self.wait_for(ready, until, stood_in=True)
+            return
         while not ready():
             moment = now()
             if moment >= until:

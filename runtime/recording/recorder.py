@@ -7,7 +7,7 @@ from cloche.runtime.bridge.protocol import ABI, Call, Op, Start, Wait, is_list, 
 from cloche.runtime.bridge.transcript import RecordedCall, RecordedClock, RecordedEntropy, RecordedEvent, RecordedRun
 from cloche.runtime.dispatch import ToolSpec
 from cloche.runtime.errors import ConfigurationError, ProtocolError
-from cloche.runtime.machine_api import Handlers, MachineSource
+from cloche.runtime.machine_api import UNANSWERED, Handlers, MachineSource
 from cloche.runtime.recording.recording import Recording
 from cloche.runtime.values import decode, encode
 
@@ -182,9 +182,9 @@ class Recorder:
         if run.requests:
             self._runs.append(run)
 
-    def asked(self, run: RecordedRun, frame: bytes, reply: bytes | None) -> None:
-        """Record a call."""
-        self._add(run, self._redaction.event(frame, reply), len(frame) + len(reply or b""))
+    def asked(self, run: RecordedRun, frame: bytes, reply: bytes | None, place: int | None = None) -> None:
+        """Record a call, as the last event or at its place among them."""
+        self._add(run, self._redaction.event(frame, reply), len(frame) + len(reply or b""), place)
 
     def answered_by_host(self, run: RecordedRun, event: RecordedClock | RecordedEntropy) -> None:
         """Record a look at the clock, or random bytes."""
@@ -196,10 +196,10 @@ class Recorder:
         if not run.cut:
             run.responses.append(response)
 
-    def _add(self, run: RecordedRun, event: RecordedEvent, size: int) -> None:
+    def _add(self, run: RecordedRun, event: RecordedEvent, size: int, place: int | None = None) -> None:
         self._take(run, size + _EVENT_SIZE)
         if not run.cut:
-            run.events.append(event)
+            run.events.insert(len(run.events) if place is None else place, event)
 
     def _take(self, run: RecordedRun, size: int) -> None:
         self._room -= size
@@ -213,15 +213,22 @@ class RecordingHandlers:
         self._handlers = handlers
         self._recorder = recorder
         self.run: RecordedRun | None = None
+        # A call without an answer yet, and its place among the events.
+        self._unanswered: tuple[bytes, int | None] = (b"", None)
 
     def call(self, frame: bytes) -> bytes:
         """Answer a call frame."""
+        # The empty one asks for the answer to the last one.
+        asked, place = (frame, None) if frame else self._unanswered
         try:
             reply = self._handlers.call(frame)
         except BaseException:
-            self._asked(frame, None)
+            self._asked(asked, None, place)
             raise
-        self._asked(frame, reply)
+        if reply is UNANSWERED:
+            self._unanswered = frame, 0 if self.run is None else len(self.run.events)
+        else:
+            self._asked(asked, reply, place)
         return reply
 
     def write(self, stream: int, data: bytes) -> None:
@@ -240,9 +247,9 @@ class RecordingHandlers:
         self._note(RecordedEntropy(data))
         return data
 
-    def _asked(self, frame: bytes, reply: bytes | None) -> None:
+    def _asked(self, frame: bytes, reply: bytes | None, place: int | None = None) -> None:
         if self.run is not None:
-            self._recorder.asked(self.run, frame, reply)
+            self._recorder.asked(self.run, frame, reply, place)
 
     def _note(self, event: RecordedClock | RecordedEntropy) -> None:
         if self.run is not None:

@@ -211,6 +211,9 @@ class Execution:
     begun: LockType | None = None
     _running: Running | None = None
     _exit_code: int | None = None
+    _fuel: int | None = None
+    # Of a run that a driver has: how it is going to end, once its guest has been entered.
+    _ending: _Ending | None = None
 
     def __init__(
         self,
@@ -234,6 +237,15 @@ class Execution:
     def is_overdue(self) -> bool:
         """Whether the guest was started and its time is over by more than any guest takes to notice."""
         return self._running is not None and now() > self.run.stop.deadline + GRACE
+
+    @property
+    def can_leave(self) -> bool:
+        """Whether its guest can leave its thread at a call that has no answer yet."""
+        return self._guest.source.can_leave
+
+    def time_exceeded(self) -> GuestError:
+        """Return the error for a run whose time is over."""
+        return self.run.time_exceeded()
 
     @property
     def can_pause(self) -> bool:
@@ -263,19 +275,17 @@ class Execution:
         ``stack_checked`` says that this thread's stack is known to have room for it. Raises Overtaken if the run was
         cancelled before, or abandoned meanwhile.
         """
-        guest, run = self._guest, self.run
+        run = self.run
         if self.begun is not None and not self.begun.acquire(False):
             raise Overtaken
-        made_now = guest.running is None
+        running = self._open()
+        ending = _Ending()
         try:
-            running = guest.ready()
-        except BaseException as error:
-            if self._settled.acquire(False):
-                self._done(self, error if isinstance(error, SessionClosed) else None)
-            raise
-        if made_now:
-            run.start()
-        ending = self._drive(running, stack_checked)
+            ending.answer = self._exchange(running, ending.steps, stack_checked)
+            ending.paused = ending.answer is None
+        except BaseException as raised:
+            ending.error = _as_error(raised, run)
+        self._close(running, ending)
         if not self._settled.acquire(False):
             running.machine.close()
             raise Overtaken
@@ -298,9 +308,58 @@ class Execution:
         except BaseException as raised:
             ending.error = _as_error(raised, self.run)
         limit = self.run.limits.fuel
-        self._leave(running, ending, UNLIMITED_FUEL if limit is None else limit)
+        self._fuel = UNLIMITED_FUEL if limit is None else limit
+        self._close(running, ending)
         self._settled.acquire(False)
         return self._conclude(running, ending)
+
+    def advance(self) -> Result[Any] | None:
+        """Do as :meth:`perform`, until the run ends or its guest has left this thread: None then, and it can be
+        advanced again, on any thread with room for a guest, or dropped. It has left to wait if ``run.wait`` is there.
+        """
+        run, ending = self.run, self._ending
+        if ending is None:
+            running = self._open()
+            ending = self._ending = _Ending()
+        else:
+            running = self._machine_of_run()
+        try:
+            ending.answer = self._exchange(running, ending.steps, True)
+            ending.paused = ending.answer is None
+            if ending.paused and not (self.pausing is not None and self.pausing.stands and run.wait is None):
+                return None
+        except BaseException as raised:
+            ending.error, ending.paused = _as_error(raised, run), False
+        self._close(running, ending)
+        if not self._settled.acquire(False):
+            running.machine.close()
+            raise Overtaken
+        return self._conclude(running, ending)
+
+    def _machine_of_run(self) -> Running:
+        assert self._running is not None
+        return self._running
+
+    def drop(self, error: BaseException) -> Result[Any] | None:
+        """Settle a run that stands: it was not advanced yet, or has left its thread. None if it was settled already."""
+        if not self._settled.acquire(False):
+            return None
+        running, ending = self._running, self._ending
+        if running is None or ending is None:
+            self._done(self, None)
+            return None
+        ending.error, ending.answer, ending.paused = error, None, False
+        for record in self.run.calls:
+            record.end("abandoned", now() - record.started)
+        self._close(running, ending)
+        return self._conclude(running, ending)
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count some time that has just passed: the run could have continued, and others had their turn."""
+        run = self.run
+        run.started += seconds
+        run.stop.deadline += seconds
+        self._guest.environment.leave_out(seconds)
 
     def cancel(self) -> None:
         """Settle a run that is not being performed yet: it never will be."""
@@ -336,11 +395,23 @@ class Execution:
         if self._running is not None:
             self._running.machine.wake()
 
-    def _drive(self, running: Running, stack_checked: bool) -> _Ending:
-        run, machine, guest, limits = self.run, running.machine, self._guest, self.run.limits
-        fuel, used = None, run.carried.fuel or 0
+    def _open(self) -> Running:
+        """Prepare the guest for the run, and return it."""
+        guest, run, limits = self._guest, self.run, self.run.limits
+        made_now = guest.running is None
+        try:
+            running = guest.ready()
+        except BaseException as error:
+            if self._settled.acquire(False):
+                self._done(self, error if isinstance(error, SessionClosed) else None)
+            raise
+        if made_now:
+            run.start()
+        machine = running.machine
+        fuel = None
         if guest.metered:
-            fuel = UNLIMITED_FUEL if limits.fuel is None else max(0, limits.fuel - used)
+            fuel = UNLIMITED_FUEL if limits.fuel is None else max(0, limits.fuel - (run.carried.fuel or 0))
+        self._fuel = fuel
         machine.allow(fuel, run.stop)
         if fuel is not None and guest.environment.rate:
             guest.environment.begin(lambda: fuel - machine.fuel_left())
@@ -349,28 +420,26 @@ class Execution:
             self._begin_record(running, fuel)
         # From here on an interrupt finds the machine; one that came before is found when the first step is due.
         self._running = running
-        ending = _Ending()
-        try:
-            ending.answer = self._exchange(running, ending.steps, stack_checked)
-            ending.paused = ending.answer is None
-        except BaseException as raised:
-            ending.error = _as_error(raised, run)
-        self._leave(running, ending, fuel, used)
-        return ending
+        return running
 
-    def _leave(self, running: Running, ending: _Ending, fuel: int | None, used: int = 0) -> None:
+    def _close(self, running: Running, ending: _Ending) -> None:
+        """Take note of what the guest has used, once it was left for good."""
+        run, fuel = self.run, self._fuel
         running.host.end()
-        ending.seconds = now() - self.run.started
+        ending.seconds = now() - run.started
         if fuel is not None:
-            ending.fuel = used + fuel - running.machine.fuel_left()
+            ending.fuel = (run.carried.fuel or 0) + fuel - running.machine.fuel_left()
 
     def _exchange(self, running: Running, steps: list[Step], stack_checked: bool) -> Response | None:
         """Return the guest's answer; None if the program was paused."""
         run, request, frames = self.run, self._request, self._frames
         if run.stop.reason is not None:
             raise StopRun(run.stop.reason)
-        last = frames[0] if len(frames) == 1 and request.answers is None else self._prepare(running, steps)
-        if self.can_pause:
+        if run.driver is not None and run.interrupted_step is not None:
+            last = b""
+        else:
+            last = frames[0] if len(frames) == 1 and request.answers is None else self._prepare(running, steps)
+        if run.driver is not None or self.can_pause:
             response = self._step_program(running, last, steps, stack_checked)
             if response is PAUSED:
                 return None
@@ -423,7 +492,7 @@ class Execution:
         tape.start()
         try:
             response = machine.step(frame, stack_checked=stack_checked)
-            while response is PAUSED and not pausing.stands:
+            while response is PAUSED and run.driver is None and not pausing.stands:
                 # It left when it was asked no longer.
                 response = machine.step(b"", stack_checked=stack_checked)
         finally:
@@ -433,7 +502,8 @@ class Execution:
             frame, answers = before.request, join_answers(before.answers, answers)
         if response is PAUSED:
             run.interrupted_step = InterruptedStep(frame, answers)
-            guest.environment.stop_clock()
+            if run.driver is None:
+                guest.environment.stop_clock()
             return response
         if guest.keeps:
             steps.append((frame, answers, response))

@@ -34,6 +34,12 @@ class PauseRequest:
             if self._machine is not None:
                 self._machine.pause()
 
+    def nudge(self) -> None:
+        """From any thread: have the program leave once, for its turn is over. It is not paused for that."""
+        with self._lock:
+            if self._machine is not None:
+                self._machine.pause()
+
     def withdraw(self) -> None:
         """From any thread: ask no longer."""
         with self._lock:

@@ -3,17 +3,20 @@
 # pyright: reportPrivateUsage=false
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from functools import partial
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
 
 from cloche.runtime.bridge.pending import PendingCalls, SuspendedCall, SuspendRule, as_suspended_call, cancel_pending
 from cloche.runtime.bridge.run_state import Listener, RunState
+from cloche.runtime.driving.scheduler import Scheduler
 from cloche.runtime.errors import Interrupted, NotSuspended, SessionSuspended
 from cloche.runtime.limits import Limits, Spent, parse_count
 from cloche.runtime.result import Event, Finished, Result, Usage
 from cloche.runtime.session import requests
 from cloche.runtime.session.capture import make_twin, take_snapshot
-from cloche.runtime.session.detached import Detached, EventFeed, perform_async
+from cloche.runtime.session.detached import perform_here
+from cloche.runtime.session.driven import EventFeed, perform_async
 from cloche.runtime.session.execution import Execution
 from cloche.runtime.session.express import FEW_CALLS, HAS_RUNNERS, Express, arm
 from cloche.runtime.session.guest import SessionGuest
@@ -29,9 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["GuestPath", "Outcome", "Session", "Suspended"]
 
 T = TypeVar("T")
-
 GuestPath = str | PathLike[str]
-
 _MAX_FORKS = 10_000
 
 
@@ -47,11 +48,20 @@ class Session:
     """
 
     def __init__(
-        self, guest: SessionGuest, limits: Limits, origin: SuspendedOrigin | None = None, single_run: bool = False
+        self,
+        guest: SessionGuest,
+        limits: Limits,
+        origin: SuspendedOrigin | None = None,
+        single_run: bool = False,
+        *,
+        scheduler: Scheduler | None = None,
+        account: str = "",
     ) -> None:
         self._guest = guest
         self._limits = limits
         self._single_run = single_run
+        self._scheduler = scheduler
+        self._account = account
         self._calls_often = False
         self._suspended: Suspended | None = None
         self._origin: SuspendedOrigin | None = None
@@ -80,7 +90,7 @@ class Session:
             return made
         program = RunProgram(code, stdin, self._single_run)
         with deferred():
-            result = self._perform(self._begin(program, limits, on_event))
+            result = perform_here(self._guest, self._begin(program, limits, on_event), self._calls_often)
             if usual and HAS_RUNNERS and self._suspended is None and self._origin is None:
                 self._express = arm(self._express, self._guest, self._limits, self._calls_often)
         return result
@@ -92,18 +102,22 @@ class Session:
         stdin: str | None = None,
         limits: Limits | None = None,
         on_event: Listener | None = None,
+        account: str | None = None,
     ) -> Result[Any]:
-        """Like :meth:`run`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
-        return await self._aexchange(RunProgram(code, stdin, self._single_run), limits, on_event)
+        """Like :meth:`run`, on the scheduler's threads, in turns with others; while it waits it has none.
+
+        Coroutine tools run on this loop. Being cancelled ends the run. ``account`` is charged, default the session's.
+        """
+        return await self._aexchange(RunProgram(code, stdin, self._single_run), limits, on_event, account)
 
     async def stream(
-        self, code: str, *, stdin: str | None = None, limits: Limits | None = None
+        self, code: str, *, stdin: str | None = None, limits: Limits | None = None, account: str | None = None
     ) -> AsyncGenerator[Event, None]:
-        """Run a program and yield its events as they happen, Finished last. Leaving the iteration ends the run."""
+        """Run as :meth:`arun` does, and yield events as they happen, Finished last. Leaving the iteration ends it."""
         import asyncio
 
         feed = EventFeed(asyncio.get_running_loop())
-        task = asyncio.ensure_future(self.arun(code, stdin=stdin, limits=limits, on_event=feed.put))
+        task = asyncio.ensure_future(self.arun(code, stdin=stdin, limits=limits, on_event=feed.put, account=account))
         task.add_done_callback(feed.end)
         try:
             async for event in feed:
@@ -137,7 +151,7 @@ class Session:
         program = RunProgram(code, stdin, self._single_run)
         with deferred():
             execution = self._begin(program, limits, on_event, pending=pending)
-            return _outcome(execution, self._perform(execution))
+            return _outcome(execution, perform_here(self._guest, execution, self._calls_often))
 
     async def astart(
         self,
@@ -148,11 +162,13 @@ class Session:
         on_event: Listener | None = None,
         suspend: SuspendRule | None = None,
         step: bool = False,
+        account: str | None = None,
     ) -> "Outcome":
-        """Like :meth:`start`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
+        """Like :meth:`start`, driven as by :meth:`arun`, with ``account``. Being cancelled ends the run."""
         pending = PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
         program = RunProgram(code, stdin, self._single_run)
-        return _outcome(*await perform_async(lambda loop: self._begin(program, limits, on_event, loop, pending)))
+        begin = partial(self._begin, program, limits, on_event, pending=pending)
+        return _outcome(*await perform_async(begin, self._scheduler, account or self._account))
 
     @property
     def suspended(self) -> "Suspended | None":
@@ -332,30 +348,9 @@ class Session:
             raise
         return execution
 
-    def _perform(self, execution: Execution) -> Result[Any]:
-        """Perform a run and return its result: here, or on a thread of its own.
-
-        A tool that may block is called on another thread, so that the run can end in time without it. Where the last
-        run made many calls, it is cheaper to have the whole run on a thread that can be left behind.
-        """
-        guest, run = self._guest, execution.run
-        blocking = guest.tools.blocking()
-        if (blocking and self._calls_often and run.listener is None) or not guest.source.fits_here():
-            return Detached(execution).wait()
-        try:
-            run.hands_over = blocking
-            return execution.perform(stack_checked=True)
-        except BaseException as error:
-            if guest.holder is execution:
-                # Ctrl-C between two of our own lines: the session must not stay busy, nor keep half of a run.
-                guest.discard()
-                guest.note_loss(error)
-                guest.release()
-            raise
-
     def _ask(self, make: Callable[..., Request], *args: Any) -> Any:
         with deferred():
-            return self._perform(self._begin(make(*args))).unwrap()
+            return perform_here(self._guest, self._begin(make(*args)), self._calls_often).unwrap()
 
     async def _aask(self, make: Callable[..., Request], *args: Any) -> Any:
         with deferred():
@@ -363,10 +358,14 @@ class Session:
         return (await self._aexchange(request)).unwrap()
 
     async def _aexchange(
-        self, request: Request, limits: Limits | None = None, listener: Listener | None = None
+        self,
+        request: Request,
+        limits: Limits | None = None,
+        listener: Listener | None = None,
+        account: str | None = None,
     ) -> Result[Any]:
-        _, result = await perform_async(lambda loop: self._begin(request, limits, listener, loop))
-        return result
+        begin = partial(self._begin, request, limits, listener)
+        return (await perform_async(begin, self._scheduler, account or self._account))[1]
 
     def _done(self, execution: Execution, error: BaseException | None) -> None:
         """Take the session back from a run that was settled; ``error`` is why its guest was lost."""
@@ -386,10 +385,11 @@ class Session:
     def _resume(self, suspended: "Suspended", answers: GivenAnswers, listener: Listener | None) -> "Outcome":
         with deferred():
             execution = self._begin_again(suspended, answers, listener, None)
-            return _outcome(execution, self._perform(execution))
+            return _outcome(execution, perform_here(self._guest, execution, self._calls_often))
 
     async def _aresume(self, suspended: "Suspended", answers: GivenAnswers, listener: Listener | None) -> "Outcome":
-        return _outcome(*await perform_async(lambda loop: self._begin_again(suspended, answers, listener, loop)))
+        begin = partial(self._begin_again, suspended, answers, listener)
+        return _outcome(*await perform_async(begin, self._scheduler, self._account))
 
     def _begin_again(
         self,
@@ -454,7 +454,8 @@ class Session:
 
     def _forks(self, n: int) -> "list[Session]":
         checkpoint, origin = self._guest.checkpoint(), self._as_origin()
-        return [Session(make_twin(self._guest, checkpoint), self._limits, origin) for _ in range(n)]
+        like: dict[str, Any] = {"scheduler": self._scheduler, "account": self._account}
+        return [Session(make_twin(self._guest, checkpoint), self._limits, origin, **like) for _ in range(n)]
 
 
 class Suspended:
@@ -528,7 +529,7 @@ class Suspended:
         deny: Mapping[int, str] | None = None,
         on_event: Listener | None = None,
     ) -> "Outcome":
-        """Like :meth:`resume`, on another thread. Coroutine tools run on this loop. Being cancelled ends the run."""
+        """Like :meth:`resume`, driven as by :meth:`Session.arun`. Being cancelled ends the run."""
         answers = self._answers(Answers(values or {}, errors or {}, approve, deny or {}))
         return await self._session._aresume(self, answers, on_event)
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from cloche.runtime.errors import ProtocolError
-from cloche.runtime.machine_api import Handlers
+from cloche.runtime.machine_api import UNANSWERED, Handlers
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.deadlines import Control, RunningGuest, here, must_end
-from cloche.runtime.wasm.meter import LOOK
+from cloche.runtime.wasm.meter import LOOK, Meter
 
-__all__ = ["CALLBACKS", "EXPORTS", "IMPORTS", "MAX_FRAME", "GuestImports", "Linear", "ServedGuest"]
+__all__ = ["CALLBACKS", "EXPORTS", "IMPORTS", "MAX_FRAME", "NOT_YET", "GuestImports", "Linear", "ServedGuest"]
 
 # The whole door: name -> (parameters, results). A module that imports anything else is refused.
 IMPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -36,6 +36,8 @@ MAX_FRAME = 64 * 1024 * 1024
 # An answer's length travels as a signed 32-bit number.
 _MAX_ANSWER = (1 << 31) - 1
 _MAX_TIME = 1 << 63
+NOT_YET = 0xFFFF_FFFE
+"""In place of an answer's length, -2 as the guest sees it: there is none yet."""
 
 
 class Linear(Protocol):
@@ -62,19 +64,26 @@ class GuestImports:
     """Serves one guest's imports from its handlers.
 
     ``max_frame`` caps, in bytes, what the guest may pass or ask for at once. ``memory`` is set once the guest exists.
-    ``kept`` is an answer that the guest has not taken yet.
+    ``kept`` is an answer that the guest has not taken yet. ``unanswered`` says that a call has no answer yet. What
+    it costs the guest to have it later is given back to ``meter``: of ``costs``, by how the guest says that it went.
     """
 
-    __slots__ = ("handlers", "kept", "max_frame", "memory")
+    __slots__ = ("costs", "handlers", "kept", "max_frame", "memory", "meter", "unanswered")
 
-    def __init__(self, handlers: Handlers, max_frame: int = MAX_FRAME) -> None:
+    def __init__(self, handlers: Handlers, max_frame: int = MAX_FRAME, costs: tuple[int, ...] = ()) -> None:
         self.handlers = handlers
         self.max_frame = max_frame
+        self.costs = costs
+        self.meter: Meter | None = None
+        self.unanswered = False
         self.kept: bytes | None = None
         self.memory: Linear = _NoMemory()
 
     def call(self, request: int, length: int, response: int, capacity: int) -> int:
-        """Answer one call frame with the answer's length; one longer than ``capacity`` is kept for :meth:`take`."""
+        """Answer one call frame with the answer's length; one longer than ``capacity`` is kept for :meth:`take`.
+
+        With the number :data:`NOT_YET` if there is no answer yet: it is what the next call without a frame returns.
+        """
         # Everything in one place: this is the path of every tool call, where each further function is felt.
         memory = self.memory
         if length > self.max_frame:
@@ -83,7 +92,9 @@ class GuestImports:
         frame = memory.read_for(request, length, response, capacity)
         self.kept = None
         answer = self.handlers.call(frame)
-        if len(answer) > capacity:
+        if not length:
+            self._settle(request)
+        if len(answer) > capacity or answer is UNANSWERED:
             return self.keep(answer)
         memory.write(response, answer)
         return len(answer)
@@ -127,8 +138,18 @@ class GuestImports:
             raise ValueError(f"the entropy handler returned {len(data)} bytes instead of {length}")
         self.memory.write(pointer, data)
 
+    def _settle(self, how: int) -> None:
+        """Give back what it has cost the guest to take an answer later."""
+        # Once for each call: it has cost more than that.
+        if self.unanswered and self.meter is not None and how < len(self.costs):
+            self.meter.numbers[0] += self.costs[how]
+        self.unanswered = False
+
     def keep(self, answer: bytes) -> int:
-        """Keep an answer for :meth:`take`, and return its length."""
+        """Keep an answer for :meth:`take`, and return its length; or note that there is none yet."""
+        if answer is UNANSWERED:
+            self.unanswered = True
+            return NOT_YET
         if len(answer) > _MAX_ANSWER:
             raise ValueError(f"an answer of {len(answer)} bytes cannot travel to the guest")
         self.kept = answer

@@ -80,12 +80,14 @@ class WasmMachine:
         self._max_frame = max_frame
         self._turn = threading.Lock()
         self._control = Control()
-        self._host = GuestImports(handlers, max_frame)
+        facts = template.pause_facts
+        self._host = GuestImports(handlers, max_frame, () if facts is None else facts.waits)
         self._guest = self._template.instance(
             self._control, self._host, StoreLimits(memory_limit, table_elements, _TABLES)
         )
         # The guest may serve another machine once this one is closed; this view of its memory does not.
         self._memory = self._guest.memory
+        self._host.meter = self._guest.meter
         self._pages = self._guest.pages
         self._thread = get_ident()
         # Known beforehand: a guest that was restored must not spend more fuel than one that was asked long ago.
@@ -180,14 +182,10 @@ class WasmMachine:
 
         Ask again, every few milliseconds, until it has. Returns False, without asking, if the image cannot do it.
         """
-        facts = self._template.pause_facts
-        if facts is None:
+        if self._template.pause_facts is None:
             return False
-        with _switching:
-            if self._control.pausing is None:
-                self._control.pausing = PauseSwitch(facts, self._memory)
-        self._control.pausing.asked = True
-        self.engine.bump()
+        self._switch().asked = True
+        self.engine.ask(self._control)
         return True
 
     def unpause(self) -> None:
@@ -345,6 +343,9 @@ class WasmMachine:
             size = len(request)
             self._memory.write(self._small_inbox if size <= SMALL_INBOX else self._inbox(size), request)
             response = self._response(self._guest.step(size))
+            if self._host.unanswered:
+                # It has left at a call, as if it had been asked to.
+                self._switch().flagged = True
             return response if control.pausing is None else self._settle_pause(control.pausing, response)
         finally:
             watch.leave(control)
@@ -366,6 +367,18 @@ class WasmMachine:
             self.set_fuel(left + pausing.cost(self._allowance - left, paused=paused))
         pausing.settle()
         return PAUSED if paused else response
+
+    def _switch(self) -> PauseSwitch:
+        pausing = self._control.pausing
+        if pausing is None:
+            with _switching:
+                pausing = self._control.pausing
+                facts = self._template.pause_facts
+                if pausing is None and facts is not None:
+                    pausing = self._control.pausing = PauseSwitch(facts, self._memory)
+        if pausing is None:
+            raise ProtocolError("a guest that cannot leave has left")
+        return pausing
 
     def _inbox(self, size: int) -> int:
         pointer = self._guest.inbox(size)
@@ -452,6 +465,12 @@ class ImageSource:
     def metered(self) -> bool:
         """Whether its machines count fuel."""
         return self.engine.mode.counts_fuel
+
+    @property
+    def can_leave(self) -> bool:
+        """Whether the image says what leaving at a call costs."""
+        facts = self.template.pause_facts
+        return facts is not None and bool(facts.waits)
 
     @property
     def can_pause(self) -> bool:

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from cloche.host_tools.external import MCPClient, ToolCollection, load_tool
     from cloche.runtime.bridge.environment import FuelClock
     from cloche.runtime.bridge.pending import SuspendedCall
+    from cloche.runtime.driving.scheduler import Scheduler
     from cloche.runtime.errors import (
         BlockedTools,
         BudgetSpent,
@@ -189,6 +190,7 @@ __all__ = [
     "RunResult",
     "SQLiteStore",
     "Sandbox",
+    "Scheduler",
     "Session",
     "SessionBudget",
     "SessionBusy",
@@ -292,6 +294,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Usage",
         "ValueRepr",
     ),
+    "cloche.runtime.driving.scheduler": ("Scheduler",),
     "cloche.runtime.sandbox": ("Sandbox",),
     "cloche.runtime.session.session": ("Session", "Suspended"),
     "cloche.runtime.snapshots.snapshot": ("Snapshot",),

@@ -14,6 +14,8 @@ Engine engine;
 
 /* What a charge passes to `clock`: see runtime/wasm/meter.py. */
 #define CLOCK_LOOK 99
+/* In place of a length: see runtime/wasm/imports.py. */
+#define NOT_YET 0xfffffffeLL
 static const char STOPPED[] = "stopped";
 
 /* The guest that this thread runs, innermost where a tool runs another one. */
@@ -135,6 +137,12 @@ static void *finish(Door *door, PyObject *result)
     return NULL;
 }
 
+/* Whether this is UNANSWERED (runtime/machine_api.py): no message is this byte alone. */
+static bool is_unanswered(PyObject *reply)
+{
+    return PyBytes_Size(reply) == 1 && *PyBytes_AsString(reply) == (char)0xc1;
+}
+
 /* Answer a usual frame: the reply's length, or -1 with an exception set. */
 static int64_t answer(Door *door, uint32_t at, uint32_t size, uint32_t to, uint32_t capacity)
 {
@@ -148,6 +156,8 @@ static int64_t answer(Door *door, uint32_t at, uint32_t size, uint32_t to, uint3
     int64_t length = -1;
     if (Py_TYPE(reply) != &PyBytes_Type)
         PyErr_SetString(PyExc_TypeError, "a reply that is not bytes");
+    else if (is_unanswered(reply))
+        length = as_length(ask_with(door, "keep", reply));
     else if ((length = PyBytes_Size(reply)) <= (int64_t)capacity)
         memcpy(door->base + to, PyBytes_AsString(reply), (size_t)length);
     else {
@@ -160,7 +170,7 @@ static int64_t answer(Door *door, uint32_t at, uint32_t size, uint32_t to, uint3
 
 static bool is_usual(Door *door, uint32_t at, uint32_t size, uint32_t to, uint32_t capacity)
 {
-    return door->serve != NULL && !door->has_kept && size <= door->max_frame && door_spans(door, at, size) &&
+    return door->serve != NULL && !door->has_kept && size && size <= door->max_frame && door_spans(door, at, size) &&
            door_spans(door, to, capacity);
 }
 
@@ -179,11 +189,11 @@ static void *on_call(void *environment, void *caller, Raw *values, size_t count)
         length = answer(door, at, size, to, capacity);
     else {
         length = as_length(ask(door, "call", "IIII", at, size, to, capacity));
-        door->has_kept = length > (int64_t)capacity;
+        door->has_kept = length > (int64_t)capacity && length != NOT_YET;
     }
     if (length < 0)
         return go_out(door, end(door));
-    values[0].i64 = length;
+    values[0].i32 = (int32_t)length;
     return go_out(door, NULL);
 }
 

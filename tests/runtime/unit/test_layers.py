@@ -37,6 +37,7 @@ RUNTIME = (
     "limits",
     "dispatch",
     "threads",
+    "driving",
     "wasm",
     "bridge",
     "rollback",

@@ -12,7 +12,7 @@ from cloche.runtime.errors import Interrupted, TimeExceeded
 from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import StopRun, now
 from cloche.runtime.result import Event, Output
-from cloche.runtime.session.detached import EventFeed
+from cloche.runtime.session.driven import EventFeed
 
 PATIENCE = 60.0
 

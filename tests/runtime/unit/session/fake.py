@@ -212,6 +212,7 @@ class FakeSource:
     min_memory = 4 * PAGE
 
     can_pause = False
+    can_leave = False
 
     def __init__(self, metered: bool = True, fits: bool = True) -> None:
         self.metered = metered

@@ -1,0 +1,417 @@
+"""The threads on which scheduled programs compute, in turns: a few threads for any number of programs.
+
+A program holds a thread only while it computes. One that waits has left its thread, and comes back when what it waits
+for has come; one whose slice is over, while others want its place, is asked to leave and queues up again
+(:mod:`cloche.runtime.driving.turns`). Where it cannot leave at once, because C code is below it, another thread takes
+its place, and it leaves later: how many threads may be held in that way is bounded.
+
+Threads come from the process's pool for guests, and return to it when no program is ready. One more, the clock, ends
+slices and wakes programs at the moments that they wait for; it ends, too, when there is nothing to do.
+"""
+
+import os
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from heapq import heapify, heappop, heappush
+from itertools import count
+from math import inf
+from time import thread_time
+from typing import Protocol
+from weakref import WeakSet
+
+from cloche.runtime.driving.turns import Turns
+from cloche.runtime.errors import BlockedTools, ConfigurationError
+from cloche.runtime.machine_api import now
+from cloche.runtime.threads import Work, guest_threads
+
+__all__ = ["Program", "Scheduler"]
+
+
+class Program(Protocol):
+    """What a scheduler runs: one program's execution. Nothing here raises."""
+
+    @property
+    def account(self) -> str:
+        """The account that its computing is charged to."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, so that none of the others does anything."""
+        ...
+
+    def advance(self) -> bool:
+        """On a thread of the scheduler: compute until it ends, waits, or was asked to leave. True in the last case."""
+        ...
+
+    def ask(self) -> None:
+        """From any thread: have it leave soon, if it computes."""
+        ...
+
+    def poke(self) -> None:
+        """From any thread: look whether it still has to wait."""
+        ...
+
+    def unstick(self) -> bool:
+        """From any thread: end it without its thread, if that should be back long since. Returns whether it did."""
+        ...
+
+
+class _Turn:
+    """One program's turn on a thread, and why another thread takes that one's place: it waits, or does not leave."""
+
+    __slots__ = ("blocked", "held", "overdue", "program", "scheduler", "since")
+
+    def __init__(self, program: Program, scheduler: "Scheduler") -> None:
+        self.program = program
+        self.scheduler = scheduler
+        self.since = now()
+        self.blocked = self.overdue = self.held = False
+
+
+class _Here(threading.local):
+    turn: _Turn | None = None
+
+
+_here = _Here()
+
+# Seconds that a program may take to leave, before another thread takes its place; and between two requests to leave.
+_PATIENCE = 0.005
+_AGAIN = 0.001
+# Seconds between two looks at programs that compute, while none waits for its turn.
+_GLANCE = 0.25
+# Seconds without anything to do after which the clock's thread ends.
+_LINGER = 2.0
+_MAX_THREADS = 256
+_FEW_TIMERS = 1_000
+
+
+class Scheduler:
+    """Has programs take turns on a few threads: fairly between accounts, and with no thread for those that wait.
+
+    ``threads`` is how many programs compute at once, by default one for each core that this process may use; ``slice``
+    how many seconds one computes while others wait for their turn, by default 0.01; ``max_blocked`` how many more
+    threads may be held by programs that wait, or compute for too long, where they cannot leave: by default 512. Beyond
+    that such programs keep others waiting.
+
+    A sandbox uses the one that it was given, or else the one that all others share. Safe to use from any thread. It
+    needs no closing: its threads end when there is nothing to do.
+
+    Raises ConfigurationError for numbers that none of these can be.
+    """
+
+    def __init__(self, threads: int | None = None, *, slice: float = 0.01, max_blocked: int = 512) -> None:
+        self._threads = _whole("threads", _cores() if threads is None else threads, 1, _MAX_THREADS)
+        self._max_blocked = _whole("max_blocked", max_blocked, 0, 1 << 20)
+        self._slice = _number("slice", slice, 0.0005, 3600.0)
+        self._begin()
+        _schedulers.add(self)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._turns: Turns[Program] = Turns(self._slice)
+        self._stepping: set[_Turn] = set()
+        self._workers = self._held = self._overdue = 0
+        self._timers: list[tuple[float, int, Program]] = []
+        self._max_timers = _FEW_TIMERS
+        self._count = count().__next__
+        self._clock: threading.Thread | None = None
+        self._rouse = threading.Event()
+        self._next_look = inf
+
+    @classmethod
+    def shared(cls) -> "Scheduler":
+        """Return the one that sandboxes use that were given none."""
+        if _shared.scheduler is None:
+            with _shared.lock:
+                if _shared.scheduler is None:
+                    _shared.scheduler = cls()
+        return _shared.scheduler
+
+    @property
+    def threads(self) -> int:
+        """How many programs compute at once."""
+        return self._threads
+
+    @property
+    def ready(self) -> int:
+        """How many programs wait for their turn."""
+        return len(self._turns)
+
+    @property
+    def computing(self) -> int:
+        """How many programs have a thread now, blocked ones included."""
+        return len(self._stepping)
+
+    @property
+    def blocked(self) -> int:
+        """How many of them hold a thread beside the others': they wait, or compute for too long, and cannot leave."""
+        return self._held
+
+    def set_account(self, name: str, *, weight: float = 1.0, priority: int = 0) -> None:
+        """Set an account's share of the time, relative to 1 of the others, and its priority.
+
+        As long as programs of a higher priority are ready, no others get a turn. Raises ConfigurationError.
+        """
+        name, weight = _text("name", name), _number("weight", weight, 0.001, 1000.0)
+        priority = _whole("priority", priority, -1000, 1000)
+        with self._lock:
+            self._turns.configure(name, weight, priority)
+
+    def remove_account(self, name: str) -> None:
+        """Forget an account's settings, and what it has used. Its programs, if there are any, have the defaults then.
+
+        An account needs no other ending: one without settings that has nothing to do is forgotten in time.
+        """
+        with self._lock:
+            self._turns.forget(_text("name", name))
+
+    def usage(self) -> dict[str, float]:
+        """Return the seconds of computing that accounts have used, as far as they are remembered."""
+        with self._lock:
+            return self._turns.usage()
+
+    def __repr__(self) -> str:
+        return f"<Scheduler {self._threads} threads, {self.computing} programs compute, {self.ready} are ready>"
+
+    # For the layers above.
+
+    def submit(self, program: Program) -> None:
+        """Have a program take a turn. Raises BlockedTools, and still keeps it."""
+        with self._lock:
+            self._turns.put(program.account, program, begun=False)
+            starts = self._takes_on()
+            late = not starts and self._next_look > self._due()
+        if starts:
+            self._start_worker()
+        elif late:
+            self._wind()
+
+    def wake_at(self, moment: float, program: Program) -> None:
+        """Poke a program at that moment of ``now``."""
+        with self._lock:
+            if len(self._timers) >= self._max_timers:
+                self._timers = [timer for timer in self._timers if not timer[2].is_over]
+                heapify(self._timers)
+                self._max_timers = 2 * len(self._timers) + _FEW_TIMERS
+            heappush(self._timers, (moment, self._count(), program))
+            late = moment < self._next_look
+        if late:
+            self._wind()
+
+    # The threads that compute.
+
+    def _takes_on(self) -> bool:
+        """Count one thread more, if there is work for it and room. With the lock."""
+        if not self._turns or self._workers - self._held >= self._threads:
+            return False
+        self._workers += 1
+        return True
+
+    def _start_worker(self) -> None:
+        try:
+            guest_threads.start(Work(self._serve, _nothing))
+        except BaseException:
+            with self._lock:
+                self._workers -= 1
+            raise
+
+    def _serve(self) -> None:
+        while True:
+            with self._lock:
+                taken = None if self._workers - self._held > self._threads else self._turns.take()
+                if taken is None:
+                    self._workers -= 1
+                    return
+                account, program = taken
+                turn = _Turn(program, self)
+                self._stepping.add(turn)
+                late = self._next_look > turn.since + (self._slice if self._turns else _GLANCE)
+            if late:
+                self._wind()
+            _here.turn = turn
+            began = thread_time()
+            goes_on = program.advance()
+            seconds = thread_time() - began
+            _here.turn = None
+            with self._lock:
+                self._stepping.discard(turn)
+                self._overdue -= turn.overdue
+                turn.blocked = turn.overdue = False
+                self._release(turn)
+                self._turns.charge(account, seconds)
+                if goes_on:
+                    self._turns.put(account, program, begun=True)
+            # Its objects are dropped before more is waited for.
+            del program, turn, taken
+
+    def _hold(self, turn: _Turn) -> bool:
+        """Let another thread take the place of this turn's. Returns whether to start one. With the lock."""
+        if not turn.held and self._held < self._max_blocked:
+            turn.held = True
+            self._held += 1
+        return self._takes_on()
+
+    def _release(self, turn: _Turn) -> None:
+        if turn.held and not turn.blocked and not turn.overdue:
+            turn.held = False
+            self._held -= 1
+
+    def _begin_block(self, turn: _Turn) -> None:
+        with self._lock:
+            # The clock may come too late.
+            starts = turn in self._stepping
+            if starts:
+                turn.blocked = True
+                starts = self._hold(turn)
+        if starts:
+            with suppress(BlockedTools):
+                self._start_worker()
+
+    def _end_block(self, turn: _Turn) -> None:
+        with self._lock:
+            turn.blocked = False
+            self._release(turn)
+
+    # The clock.
+
+    def _due(self) -> float:
+        """Return when the first slice ends that is in progress. With the lock."""
+        return min((turn.since for turn in self._stepping if not turn.held), default=inf) + self._slice
+
+    def _wind(self) -> None:
+        with self._lock:
+            if self._clock is None:
+                self._clock = threading.Thread(target=self._run_clock, name="cloche-clock", daemon=True)
+                self._clock.start()
+        self._rouse.set()
+
+    def _run_clock(self) -> None:
+        idle_since = now()
+        while True:
+            self._rouse.clear()
+            wait = self._tick()
+            if wait < inf:
+                idle_since = now()
+            self._rouse.wait(min(wait, _LINGER))
+            if now() - idle_since >= _LINGER and self._stop_clock():
+                return
+
+    def _stop_clock(self) -> bool:
+        with self._lock:
+            if self._stepping or self._timers or self._rouse.is_set():
+                return False
+            self._clock, self._next_look = None, inf
+            return True
+
+    def _tick(self) -> float:
+        """Do what is due, and return for how many seconds nothing will be."""
+        moment = now()
+        with self._lock:
+            due: list[Program] = []
+            while self._timers and self._timers[0][0] <= moment:
+                due.append(heappop(self._timers)[2])
+            asked, late, look = self._look_at_turns(moment)
+            if self._timers:
+                look = min(look, self._timers[0][0])
+            self._next_look = look
+            starts = False
+            for turn in late:
+                self._overdue += 1
+                turn.overdue = True
+                starts = self._hold(turn)
+                if starts:
+                    break
+            computing = list(self._stepping)
+        if starts:
+            with suppress(BlockedTools):
+                self._start_worker()
+        for program in due:
+            program.poke()
+        for program in asked:
+            program.ask()
+        for turn in computing:
+            if turn.program.unstick():
+                # Its thread may never come back.
+                self._begin_block(turn)
+        return 0.0 if starts else max(0.0, look - now())
+
+    def _look_at_turns(self, moment: float) -> tuple[list[Program], list[_Turn], float]:
+        """Return whom to ask to leave, who has not done so in time, and when to look again. With the lock."""
+        asked: list[Program] = []
+        late: list[_Turn] = []
+        look = inf
+        for turn in self._stepping:
+            end = turn.since + self._slice
+            if not self._turns:
+                look = min(look, moment + _GLANCE)
+            elif moment < end:
+                look = min(look, end)
+            else:
+                asked.append(turn.program)
+                look = min(look, moment + _AGAIN)
+                # Of these there are no more than of the others: a program could be made to do this to its neighbours.
+                if moment >= end + _PATIENCE and not turn.held and self._overdue < self._threads:
+                    late.append(turn)
+        return asked, late, look
+
+
+@contextmanager
+def standing_in() -> Generator[None]:
+    """While this is entered another thread takes the place of this one, if it is a scheduler's: it is about to wait."""
+    turn = _here.turn
+    if turn is None or turn.blocked:
+        yield
+        return
+    turn.scheduler._begin_block(turn)  # pyright: ignore[reportPrivateUsage]
+    try:
+        yield
+    finally:
+        turn.scheduler._end_block(turn)  # pyright: ignore[reportPrivateUsage]
+
+
+class _Shared:
+    scheduler: Scheduler | None = None
+    lock = threading.Lock()
+
+
+_shared = _Shared()
+_schedulers: WeakSet[Scheduler] = WeakSet()
+
+
+def _forget() -> None:
+    """After a fork, the child has none of the threads."""
+    for scheduler in list(_schedulers):
+        scheduler._begin()  # pyright: ignore[reportPrivateUsage]
+    _shared.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _cores() -> int:
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _MAX_THREADS)
+
+
+def _whole(field: str, number: object, minimum: int, maximum: int) -> int:
+    if type(number) is not int or not minimum <= number <= maximum:
+        raise ConfigurationError(field, f"{number!r:.60} is not an integer from {minimum} to {maximum}")
+    return number
+
+
+def _number(field: str, number: object, minimum: float, maximum: float) -> float:
+    if (type(number) is not float and type(number) is not int) or not minimum <= number <= maximum:
+        raise ConfigurationError(field, f"{number!r:.60} is not a number from {minimum} to {maximum}")
+    return float(number)
+
+
+def _text(field: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise ConfigurationError(field, f"a {type(text).__name__} is not a name: pass a str")
+    return text
