@@ -318,11 +318,11 @@ class Execution:
         advanced again, on any thread with room for a guest, or dropped. It has left to wait if ``run.wait`` is there.
         """
         run, ending = self.run, self._ending
-        if ending is None:
-            running = self._open()
-            ending = self._ending = _Ending()
+        if ending is None or self._running is None:
+            running, self._ending = self._open(), _Ending()
+            ending = self._ending
         else:
-            running = self._machine_of_run()
+            running = self._running
         try:
             ending.answer = self._exchange(running, ending.steps, True)
             ending.paused = ending.answer is None
@@ -335,10 +335,6 @@ class Execution:
             running.machine.close()
             raise Overtaken
         return self._conclude(running, ending)
-
-    def _machine_of_run(self) -> Running:
-        assert self._running is not None
-        return self._running
 
     def drop(self, error: BaseException) -> Result[Any] | None:
         """Settle a run that stands: it was not advanced yet, or has left its thread. None if it was settled already."""

@@ -33,7 +33,6 @@ __all__ = ["GuestPath", "Outcome", "Session", "Suspended"]
 
 T = TypeVar("T")
 GuestPath = str | PathLike[str]
-_MAX_FORKS = 10_000
 
 
 class Session:
@@ -254,7 +253,7 @@ class Session:
         Raises SessionBusy, SessionClosed, or ConfigurationError for a number below 0.
         """
         forks = self._guest.at_rest(
-            lambda: self._forks(parse_count("n", 1 if n is None else n, maximum=_MAX_FORKS, minimum=0))
+            lambda: self._forks(parse_count("n", 1 if n is None else n, maximum=10_000, minimum=0))
         )
         return forks[0] if n is None else forks
 
