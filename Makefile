@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test pure again pauses guest conformance bench lint types docs package fuzz hostile soak kills clean help
+.PHONY: demo test pure again pauses guest conformance bench serve lint types docs package fuzz hostile soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -28,6 +28,9 @@ pure: guest ## the runtime's tests without the host in C
 
 conformance: guest ## CPython's own tests and generated programs in the guest; writes docs/conformance.md
 	PYTHONPATH=.:src:build $(BIN)/python -m tests.conformance
+
+serve: guest ## a server with two demo tenants, and three lines of curl to try
+	$(BIN)/cloche serve --demo
 
 bench: guest ## what isolation costs here, with ratios
 	$(BIN)/cloche bench --bars

@@ -27,6 +27,7 @@ _COMMANDS = {
     "replay": ("cloche.cli.replay", "run a recording again without its tools"),
     "kernel": ("cloche.cli.kernel.command", "sessions as kernels of Jupyter"),
     "mcp": ("cloche.cli.mcp.command", "serve the sandbox to an MCP client"),
+    "serve": ("cloche.cli.serve", "serve sessions of many tenants over HTTP"),
     "agent": ("cloche.cli.agent.command", "work on a task with a model"),
     "trace": ("cloche.cli.trace", "show a run record of an agent"),
     "image": ("cloche.cli.image", "images with packages of your own"),

@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from cloche.runtime.snapshots.stores.fsspec import FsspecStore
     from cloche.runtime.snapshots.stores.redis import RedisStore
     from cloche.runtime.snapshots.stores.sqlite import SQLiteStore
+    from cloche.serve.client import Client
 
 __all__ = [
     "ActionStep",
@@ -136,6 +137,7 @@ __all__ = [
     "CallsExceeded",
     "CannotPause",
     "ChatMessage",
+    "Client",
     "ClocheError",
     "CodeAgent",
     "ConfigurationError",
@@ -303,6 +305,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "cloche.runtime.snapshots.stores.fsspec": ("FsspecStore",),
     "cloche.runtime.snapshots.stores.redis": ("RedisStore",),
     "cloche.runtime.snapshots.stores.sqlite": ("SQLiteStore",),
+    "cloche.serve.client": ("Client",),
 }
 # Every other public name is an error.
 _NAMES["cloche.runtime.errors"] = tuple(set(__all__).difference(*_NAMES.values()))

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-PRODUCT = ("agent", "bench", "build", "cli", "guest", "host_tools", "integrations", "runtime", "src/cloche")
+PRODUCT = ("agent", "bench", "build", "cli", "guest", "host_tools", "integrations", "runtime", "serve", "src/cloche")
 
 _ROW = re.compile(r"^\| `([\w./]+/)` \| (.+) \|$", re.M)
 _NAMED = re.compile(r"`([\w.]+/[\w./]*)`")

@@ -29,7 +29,7 @@ _STATUS = re.compile(r"^(Accepted|Superseded by \[\d{3}\]\([^)]+\)|Changed by \[
 _INDEXED = re.compile(r"^\| \[([^\]]+)\]\(([^)]+)\) \| [^|]* \| (.+) \|$", re.M)
 _EXTRAS = re.compile(r"cloche\[([\w,]+)\]")
 _PATH = re.compile(
-    r"`((?:agent|bench|build|cli|docs|examples|guest|host_tools|integrations|runtime|src|tests)/[\w./-]+|\.ci/\w+)(?:::\w+)?`"
+    r"`((?:agent|bench|build|cli|docs|examples|guest|host_tools|integrations|runtime|serve|src|tests)/[\w./-]+|\.ci/\w+)(?:::\w+)?`"
 )
 
 

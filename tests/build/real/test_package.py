@@ -20,6 +20,7 @@ PLACES = {
     "cli": "cloche/cli",
     "bench": "cloche/bench",
     "integrations": "cloche/integrations",
+    "serve": "cloche/serve",
     "src/cloche": "cloche",
 }
 LINKS = {

@@ -17,6 +17,7 @@ PRODUCT = {
     "cli": "cloche.cli",
     "bench": "cloche.bench",
     "integrations": "cloche.integrations",
+    "serve": "cloche.serve",
     "guest/prelude": "cloche_guest",
     "build/recipe": "recipe",
     "src/cloche": "cloche",

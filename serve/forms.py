@@ -1,0 +1,309 @@
+"""What crosses the server's two borders: values, results and errors as JSON, and frames between its processes.
+
+A value that JSON has is itself. Any other is an object with one key that begins with ``$``: ``$tuple``, ``$bytes``
+(base64), ``$float`` ("nan", "inf", "-inf"), or ``$cloche``, the codec's bytes in base64, for everything else that can
+leave a guest. So nothing is ambiguous and nothing is lost.
+"""
+
+import asyncio
+import base64
+import json
+import math
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import msgpack
+
+from cloche.runtime import errors
+from cloche.runtime.errors import ClocheError, GuestError
+from cloche.runtime.limits import LIMITS, Limits
+from cloche.runtime.result import Result, ToolCallRecord, Usage, ValueRepr
+from cloche.runtime.values import decode, encode
+
+__all__ = [
+    "MAX_FRAME",
+    "Channel",
+    "Problem",
+    "calls_form",
+    "dumps",
+    "error_form",
+    "error_of",
+    "from_form",
+    "limits_form",
+    "limits_of",
+    "record_of",
+    "result_form",
+    "result_of",
+    "to_form",
+]
+
+MAX_FRAME = 256 << 20
+"""Bytes of one frame between two processes: a snapshot of a full memory is the largest thing that is sent."""
+_MAX_DEPTH = 64
+# What every JSON reader takes for the same number.
+_MAX_INT = 1 << 53
+
+
+class Problem(Exception):
+    """A request that is refused, as a problem document (RFC 9457): one shape for all of them.
+
+    ``code`` is for programs and never changes; ``message`` says what happened, ``cause`` why, and ``remedy`` what to
+    do. ``retry_after`` are seconds. ``more`` are numbers that belong to it.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        cause: str = "",
+        remedy: str = "",
+        retry_after: float | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(status, code, message)
+        self.status, self.code, self.message = status, code, message
+        self.cause, self.remedy, self.retry_after, self.more = cause, remedy, retry_after, more
+
+    def form(self) -> dict[str, Any]:
+        """Return the document."""
+        return {
+            "type": f"urn:cloche:problem:{self.code}",
+            "title": self.code.replace("_", " "),
+            "status": self.status,
+            "code": self.code,
+            "message": self.message,
+            "cause": self.cause,
+            "remedy": self.remedy,
+            **({} if self.retry_after is None else {"retry_after": round(self.retry_after, 3)}),
+            **self.more,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.remedy}" if self.remedy else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _problem, (self.form(),)
+
+
+def _problem(form: dict[str, Any]) -> Problem:
+    known = ("status", "code", "message", "cause", "remedy", "retry_after")
+    more = {key: value for key, value in form.items() if key not in (*known, "type", "title")}
+    return Problem(**{key: form[key] for key in known if key in form}, **more)
+
+
+def dumps(form: Any) -> bytes:
+    """Return a form as JSON. ASCII only: what a guest printed may hold lone surrogates, which UTF-8 does not have."""
+    return json.dumps(form, allow_nan=False, separators=(",", ":")).encode()
+
+
+def to_form(value: Any, depth: int = 0) -> Any:
+    """Return a value as what JSON can say. Raises TypeError or ValueError for what could not cross a guest's border."""
+    kind: type[Any] = type(value)
+    if value is None or kind is bool or (kind is str and _is_text(value)):
+        return value
+    if kind is int and -_MAX_INT <= value <= _MAX_INT:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else {"$float": repr(value)}
+    if kind is bytes:
+        return {"$bytes": base64.b64encode(value).decode()}
+    if depth < _MAX_DEPTH:
+        if kind is list:
+            return [to_form(each, depth + 1) for each in value]
+        if kind is tuple:
+            return {"$tuple": [to_form(each, depth + 1) for each in value]}
+        if kind is dict and all(type(key) is str and not key.startswith("$") and _is_text(key) for key in value):
+            return {key: to_form(each, depth + 1) for key, each in value.items()}
+    return {"$cloche": base64.b64encode(encode(value)).decode()}
+
+
+def _is_text(value: str) -> bool:
+    """Return whether text has no lone surrogates, which many readers of JSON refuse."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def from_form(form: Any, depth: int = 0) -> Any:
+    """Return the value of a form that someone else made. Raises ValueError for one that cannot be."""
+    if depth > 2 * _MAX_DEPTH:
+        raise ValueError("a value is nested too deeply")
+    if isinstance(form, list):
+        return [from_form(each, depth + 1) for each in _items(form)]
+    if not isinstance(form, dict):
+        return form
+    known = cast("dict[str, Any]", form)
+    if len(known) == 1 and (key := next(iter(known))).startswith("$"):
+        return _marked(key, known[key], depth)
+    if any(key.startswith("$") for key in known):
+        raise ValueError("a key that begins with $ stands alone in its object, and marks a value that JSON has not")
+    return {key: from_form(each, depth + 1) for key, each in known.items()}
+
+
+def _items(form: Any) -> Iterator[Any]:
+    return iter(form)
+
+
+def _marked(key: str, inner: Any, depth: int) -> Any:
+    if key == "$tuple" and isinstance(inner, list):
+        return tuple(from_form(each, depth + 1) for each in _items(inner))
+    if key == "$float" and inner in ("nan", "inf", "-inf"):
+        return float(inner)
+    if key in ("$bytes", "$cloche") and isinstance(inner, str):
+        data = base64.b64decode(inner, validate=True)
+        return data if key == "$bytes" else decode(data)
+    raise ValueError(f"{key[:40]!r} marks no value that there is, or not one like this")
+
+
+# Results and errors.
+
+
+def error_form(error: BaseException) -> dict[str, Any]:
+    """Return an error of the tree as a form: its class, its text, and the numbers it was made of."""
+    form: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
+    if isinstance(error, ClocheError):
+        form["args"] = [to_form(each) for each in error.args]
+    return form
+
+
+def error_of(form: dict[str, Any]) -> ClocheError:
+    """Return the error of a form; a GuestError with its text where the class is not known here."""
+    name = str(form.get("type"))
+    kind = getattr(errors, name, None) if name in errors.__all__ else None
+    if kind is not None and isinstance(form.get("args"), list):
+        try:
+            error = kind(*from_form(form["args"]))
+        except (TypeError, ValueError):
+            error = None
+        if isinstance(error, ClocheError):
+            return error
+    return GuestError(f"{name}: {form.get('message')}")
+
+
+def limits_form(limits: Limits) -> dict[str, Any]:
+    """Return limits by name."""
+    return {name: getattr(limits, name) for name in LIMITS}
+
+
+def limits_of(form: dict[str, Any]) -> Limits:
+    """Return the limits of a form. Raises ConfigurationError."""
+    return Limits(**form)
+
+
+def _call_form(record: ToolCallRecord) -> dict[str, Any]:
+    form = {"name": record.name, "outcome": record.outcome, "seconds": record.seconds}
+    return form if record.error is None else form | {"error": type(record.error).__name__}
+
+
+def calls_form(records: list[ToolCallRecord]) -> list[dict[str, Any]]:
+    """Return calls by name and outcome; their arguments and values are the host's own and stay there."""
+    return [_call_form(record) for record in records]
+
+
+def result_form(result: Result[Any]) -> dict[str, Any]:
+    """Return a result as a form; a value that cannot leave the guest is under ``shown``, with the ``reason``."""
+    form: dict[str, Any] = {
+        "value": None,
+        "error": None if result.error is None else error_form(result.error),
+        "stdout": result.stdout,
+        "stderr": result.stderr,
+        "usage": result.usage._asdict(),
+        "calls": calls_form(result.calls),
+        "rolled_back": result.rolled_back,
+        "exit_code": result.exit_code,
+    }
+    if isinstance(result.value, ValueRepr):
+        form["shown"], form["reason"] = str(result.value), result.value.reason
+    else:
+        form["value"] = to_form(result.value)
+    return form
+
+
+def result_of(form: dict[str, Any]) -> Result[Any]:
+    """Return the result that a server described. Raises ValueError for what is none."""
+    value = ValueRepr(form["shown"], form["reason"]) if "shown" in form else from_form(form["value"])
+    error: Any = None if form["error"] is None else error_of(form["error"])
+    calls = [record_of(each) for each in form["calls"]]
+    usage = Usage(**form["usage"])
+    return Result(value, error, form["stdout"], form["stderr"], usage, calls, form["rolled_back"], form["exit_code"])
+
+
+def record_of(form: dict[str, Any]) -> ToolCallRecord:
+    """Return a call's record, without arguments and value."""
+    record = ToolCallRecord(form["name"], [], {})
+    record.outcome, record.seconds = form["outcome"], form["seconds"]
+    return record
+
+
+# Frames between the gateway and its workers.
+
+_HEAD = struct.Struct(">I")
+_msgpack: Any = msgpack
+"""The package's stubs know neither these functions' names nor their options."""
+
+
+def _pack(message: list[Any]) -> bytes:
+    packed: bytes = _msgpack.packb(message, unicode_errors="surrogatepass")
+    return packed
+
+
+def _unpack(data: memoryview) -> list[Any]:
+    message: list[Any] = _msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass")
+    return message
+
+
+class Channel(asyncio.Protocol):
+    """One end of a socket between two of the server's processes: messages as msgpack, each behind its length.
+
+    ``on_message`` is called with each message, ``on_lost`` once when the other end is gone.
+    """
+
+    def __init__(self, on_message: Callable[[list[Any]], None], on_lost: Callable[[], None]) -> None:
+        self._on_message, self._on_lost = on_message, on_lost
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes, and hand over each message that is whole."""
+        buffer = self._buffer
+        buffer += data
+        start, end = 0, len(buffer)
+        while end - start >= _HEAD.size:
+            (length,) = _HEAD.unpack_from(buffer, start)
+            if length > MAX_FRAME:
+                self.close()
+                return
+            if end - start - _HEAD.size < length:
+                break
+            start += _HEAD.size
+            message = _unpack(memoryview(buffer)[start : start + length])
+            start += length
+            self._on_message(message)
+        del buffer[:start]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Say so."""
+        self._transport = None
+        self._on_lost()
+
+    def send(self, message: list[Any]) -> None:
+        """Send a message; one to an end that is gone is dropped, as ``on_lost`` says."""
+        body = _pack(message)
+        if self._transport is not None:
+            self._transport.write(_HEAD.pack(len(body)) + body)
+
+    def close(self) -> None:
+        """Close the socket, after what was sent."""
+        if self._transport is not None:
+            self._transport.close()

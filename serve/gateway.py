@@ -1,0 +1,442 @@
+"""The gateway: runs of sessions, from a request to an outcome that is stored, and whatever else is asked of a session.
+
+A run is acknowledged when its outcome and, as the session's durability wants it, its state are in the ledger. One whose
+worker died is performed again, unless it may have called a tool; a session whose runs end workers is quarantined.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from cloche.runtime.errors import ConfigurationError
+from cloche.serve.config import ServerConfig
+from cloche.serve.forms import Problem, dumps, limits_form
+from cloche.serve.ledger import Ledger, Statement, drop_state
+from cloche.serve.placement import Worker, WorkerLost
+from cloche.serve.sessions import Residence, Run, Session, invalid, new_id, not_found
+from cloche.serve.tenants import Tenant, digest_of
+
+__all__ = ["Gateway"]
+
+_MAX_DEATHS = 2
+_ALONE = 1.0
+"""Seconds that a run which may have killed its worker has for itself, before the next suspect may run too."""
+
+
+class Gateway:
+    """Performs runs in the sessions of ``home``, stores what comes of them, and answers for it."""
+
+    def __init__(self, config: ServerConfig, secret: bytes, ledger: Ledger) -> None:
+        self.home = Residence(config, secret, ledger, self._go_on)
+        self.ledger = ledger
+        self.draining = False
+        self.quarantined = 0
+        self._alone = asyncio.Lock()
+
+    # The server's own life.
+
+    async def drain(self, grace: float) -> None:
+        """Let runs finish or pause them, store every session, and end the workers. No new request is taken."""
+        self.draining = True
+        until = time.monotonic() + grace
+        await asyncio.gather(*(self._settle(session, until) for session in self.home.sessions()))
+        await self.home.close()
+
+    async def _settle(self, session: Session, until: float) -> None:
+        """Have a session's run end: paused where it can be, else interrupted when the time is up."""
+        run = session.running
+        if run is None or session.worker is None:
+            return
+        while not run.over and (left := until - time.monotonic()) > 0:
+            with suppress(Problem, WorkerLost):
+                await session.worker.call("pause", sid=session.id, timeout=min(0.5, left))
+            await run.ended(min(0.2, max(left, 0.0)))
+        if not run.over:
+            with suppress(Problem, WorkerLost):
+                await session.worker.call("interrupt", sid=session.id)
+            await run.ended(2.0)
+
+    # Runs.
+
+    async def run(self, session: Session, asked: dict[str, Any], *, wait: bool) -> Run:
+        """Run a program, or return the run of that id if there is one. With ``wait`` it is over, or asks its client.
+
+        Raises Problem, ConfigurationError.
+        """
+        id, code, stdin = asked.get("id") or "", asked["code"], asked.get("stdin")
+        digest = digest_of(code, stdin, asked.get("limits"))
+        if id:
+            known = self.known_run(session, id, digest)
+            if known is not None:
+                if wait:
+                    await known.ended(or_asks=True)
+                return known
+        self._check_usable(session)
+        limits = session.tenant.admit_run(self._limits(session, asked.get("limits") or {}))
+        run = Run(id or new_id("r"), digest)
+        session.running, session.busy = run, True
+        session.remember(run)
+        has_events = bool(asked.get("events")) or bool(session.spec["tools"])
+
+        def order(worker: Worker) -> Awaitable[Any]:
+            return worker.call(
+                "run",
+                run.event,
+                sid=session.id,
+                rid=run.id,
+                code=code,
+                stdin=stdin,
+                limits=limits_form(limits),
+                events=has_events,
+                save=session.durable == "run",
+            )
+
+        driving = self._drive(session, run, order)
+        if wait and not session.spec["tools"]:
+            await driving
+        else:
+            self.home.background(driving)
+            if wait:
+                await run.ended(or_asks=True)
+        return run
+
+    def known_run(self, session: Session, id: str, digest: str | None = None) -> Run | None:
+        """Return a run by its id. Raises Problem where there was another one of that id, or where it was lost."""
+        run = session.runs.get(id)
+        if run is not None and run.status == "refused":
+            # It was never begun, so its id is still free.
+            del session.runs[id]
+            run = None
+        if run is None:
+            stored = self.ledger.run(session.id, id)
+            if stored is None:
+                return None
+            run = Run(id, stored[0])
+            run.end(stored[1], stored[2] or b"{}")
+            session.remember(run)
+        if digest is not None and run.digest != digest:
+            raise Problem(
+                409,
+                "run_id_reused",
+                "there is a run of this id with another program",
+                cause="the id of a run is the key by which it is run once",
+                remedy="use a new id for a new program",
+            )
+        if id in session.lost:
+            raise Problem(410, "run_lost", "this run's state was lost with its worker", remedy="run it under a new id")
+        return run
+
+    def _limits(self, session: Session, asked: dict[str, Any]) -> Any:
+        if not asked:
+            return session.tenant.config.clamped(session.spec["limits"])
+        clamped = session.tenant.config.clamped({**session.spec["limits"], **asked})
+        if clamped.memory != session.spec["limits"]["memory"]:
+            raise ConfigurationError("memory", "it is the session's: set it when the session is created")
+        return clamped
+
+    def _check_usable(self, session: Session) -> None:
+        row = session.row
+        if row.quarantined is not None:
+            left = row.quarantined + self.home.config.quarantine - time.time()
+            if left > 0:
+                raise Problem(
+                    423,
+                    "session_quarantined",
+                    "workers died in this session's runs, one after the other",
+                    cause="its program may be what ends them",
+                    remedy="wait, or go back to a snapshot; its state in the store is whole",
+                    retry_after=left,
+                )
+        if session.busy:
+            raise Problem(409, "session_busy", "a run is in progress", remedy="wait for it, or use another session")
+        waits = session.waits
+        if waits is not None:
+            raise Problem(
+                409,
+                "session_suspended",
+                "a program in this session waits for answers",
+                remedy="resume or cancel it",
+                run=waits["run"],
+                waits=waits["calls"],
+            )
+        session.tenant.check_stored()
+
+    async def _drive(self, session: Session, run: Run, order: Callable[[Worker], Awaitable[Any]]) -> None:
+        """Have a run performed, and once more where its worker died before it did anything; store what came of it."""
+        tenant = session.tenant
+        try:
+            report = await self._performed(session, run, order)
+            await self._settled(session, run, report)
+            run.fuel = report["fuel"]
+            run.end(report["status"], report["body"])
+            tenant.latencies.append(time.monotonic() - run.began)
+        except (Problem, ConfigurationError) as problem:
+            run.fail(problem if isinstance(problem, Problem) else invalid(problem))
+        except Exception as error:
+            run.fail(Problem(500, "internal", f"the server failed: {type(error).__name__}", remedy="report this"))
+            raise
+        finally:
+            session.running, session.busy = None, False
+            session.touched = time.monotonic()
+            tenant.ended_run()
+
+    async def _performed(self, session: Session, run: Run, order: Callable[[Worker], Awaitable[Any]]) -> dict[str, Any]:
+        report: dict[str, Any]
+        try:
+            report = await order(await self.home.opened(session))
+            return report
+        except WorkerLost:
+            await self._note_death(session, run)
+        async with self._by_itself():
+            try:
+                report = await order(await self.home.opened(session))
+                return report
+            except WorkerLost:
+                await self._note_death(session, run)
+                raise Problem(
+                    503,
+                    "run_lost",
+                    "the worker died, twice; the session is where it was before this run",
+                    remedy="try again later",
+                    retry_after=1.0,
+                ) from None
+
+    async def _note_death(self, session: Session, run: Run) -> None:
+        """Count a worker's death in this session's run; raise Problem where the run is not to be repeated."""
+        deaths = session.row.deaths + 1
+        quarantined = time.time() if deaths >= _MAX_DEATHS else None
+        self.quarantined += quarantined is not None
+        session.row = session.row._replace(deaths=deaths, quarantined=quarantined)
+        await self.ledger.write(
+            [("UPDATE sessions SET deaths = ?, quarantined = ? WHERE id = ?", (deaths, quarantined, session.id))]
+        )
+        if session.lost or session.durable == "never":
+            raise Problem(410, "state_lost", "the worker died, and the session's state with it", runs=session.lost)
+        if run.asked:
+            raise Problem(
+                503,
+                "run_lost",
+                "the worker died in this run, after it had called tools; the session is where it was before",
+                cause="whether the last call was made is not known",
+                remedy="look whether it was, then run the program under a new id",
+            )
+        if quarantined is not None:
+            self._check_usable_after_death(session)
+
+    def _check_usable_after_death(self, session: Session) -> None:
+        busy, session.busy = session.busy, False
+        try:
+            self._check_usable(session)
+        finally:
+            session.busy = busy
+
+    @asynccontextmanager
+    async def _by_itself(self) -> AsyncGenerator[None]:
+        """Let suspects run one at a time, for a moment each, so that the one which ends workers is known."""
+        await self._alone.acquire()
+        held = True
+
+        def release() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._alone.release()
+
+        timer = asyncio.get_running_loop().call_later(_ALONE, release)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            release()
+
+    async def _settled(self, session: Session, run: Run, report: dict[str, Any]) -> None:
+        """Put a run into the books, and store it as the session's durability wants it."""
+        tenant, status, state = session.tenant, report["status"], report["state"]
+        is_whole = status != "paused"
+        charge = tenant.charged(report["fuel"], report["wall"], is_whole, report["calls"], report["output"])
+        record: Statement = (
+            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)",
+            (session.id, run.id, run.digest, status, report["body"], time.time()),
+        )
+        waits = None
+        if status != "done":
+            waiting = {
+                "kind": status,
+                "run": run.id,
+                "calls": report["waits"],
+                "digest": run.digest,
+                "events": run.first_event + len(run.events),
+            }
+            waits = json.dumps(waiting)
+        if state is not None:
+            kept = [record] if is_whole else []
+            await self.ledger.write([*self.home.saved(session, state, waits), *kept, charge])
+        else:
+            session.changed = True
+            session.row = session.row._replace(deaths=0, waits=waits)
+            if session.durable != "never":
+                session.unsaved.append(record)
+            self.ledger.post([charge])
+        if status == "suspended":
+            token = tenant.token({"s": session.id, "r": run.id, "v": session.row.version}, self._token_life(session))
+            report["body"] = report["body"][:-1] + b',"token":' + dumps(token) + b"}"
+
+    def _token_life(self, session: Session) -> float:
+        return max(0.0, min(self.home.config.token_life, session.row.expires - time.time()))
+
+    def token(self, session: Session) -> str | None:
+        """Return a token for the session's suspended program, None if there is none."""
+        waits = session.waits
+        if waits is None or waits["kind"] != "suspended":
+            return None
+        content = {"s": session.id, "r": waits["run"], "v": session.row.version}
+        return session.tenant.token(content, self._token_life(session))
+
+    async def resume(self, tenant: Tenant, token: str, asked: dict[str, Any], *, wait: bool) -> tuple[Session, Run]:
+        """Resume a suspended program with answers. One token resumes once: the same answers again give the same run.
+
+        Raises Problem.
+        """
+        content = tenant.read_token(token)
+        session = self.home.find(tenant, content["s"])
+        id, digest = f"{content['r']}.{content['v']}", digest_of(asked.get("answers"))
+        known = self.known_run(session, id, digest)
+        if known is None:
+            waits = session.waits
+            if waits is None or session.row.version != content["v"]:
+                raise Problem(409, "token_used", "this token's program was resumed already, or cancelled")
+            if session.busy:
+                raise Problem(409, "session_busy", "the program is being resumed")
+            tenant.admit_run(self._limits(session, {}))
+            known = Run(id, digest)
+            session.running, session.busy = known, True
+            session.remember(known)
+            self.home.background(
+                self._drive(session, known, self._resuming(session, known, asked.get("answers") or {}))
+            )
+        if wait:
+            await known.ended(or_asks=True)
+        return session, known
+
+    def _go_on(self, session: Session) -> None:
+        """Have a program go on that was computing when the server ended."""
+        waits = session.waits
+        if waits is None or self.draining:
+            return
+        run = Run(waits["run"], waits["digest"], waits["events"])
+        session.running, session.busy = run, True
+        session.remember(run)
+        session.tenant.running += 1
+        self.home.background(self._drive(session, run, self._resuming(session, run, None)))
+
+    def _resuming(
+        self, session: Session, run: Run, answers: dict[str, Any] | None
+    ) -> Callable[[Worker], Awaitable[Any]]:
+        def order(worker: Worker) -> Awaitable[Any]:
+            return worker.call(
+                "resume",
+                run.event,
+                sid=session.id,
+                rid=run.id,
+                answers=answers,
+                events=True,
+                save=session.durable == "run",
+            )
+
+        return order
+
+    async def cancel_suspended(self, session: Session) -> None:
+        """Give the suspended program up: the session is where it was before. Raises Problem."""
+        waits = session.waits
+        if waits is None:
+            raise Problem(409, "not_suspended", "no program is suspended in this session")
+        async with self._using(session, even_suspended=True):
+            state = await self._calling(session, "cancel_suspended", save=True)
+            await self.ledger.write(self.home.saved(session, state, None))
+
+    async def answer(self, session: Session, run: Run, call: str, answer: dict[str, Any]) -> None:
+        """Give a call its answer. Raises Problem where none of that id waits."""
+        if session.running is not run or call not in run.calls or session.worker is None:
+            raise not_found("call")
+        run.answered(call)
+        if not await session.worker.call("answer", sid=session.id, call=call, answer=answer):
+            raise not_found("call")
+
+    async def interrupt(self, session: Session, run: Run) -> bool:
+        """End a run in progress; its error is Interrupted. Returns whether it was in progress."""
+        if session.running is not run or session.worker is None:
+            return False
+        interrupted: bool = await session.worker.call("interrupt", sid=session.id)
+        return interrupted
+
+    # Variables and files, snapshots and forks.
+
+    async def ask(self, session: Session, method: str, *arguments: Any) -> Any:
+        """Get or set a variable, or read, write or list files. Raises Problem."""
+        async with self._using(session):
+            report = await self._calling(
+                session, "ask", method=method, arguments=list(arguments), save=session.durable == "run"
+            )
+            charge = session.tenant.charged(report["fuel"], 0.0, 0, 0, 0)
+            if report["state"] is not None:
+                await self.ledger.write([*self.home.saved(session, report["state"], None), charge])
+            else:
+                session.changed = session.changed or method in ("set", "put_file")
+                self.ledger.post([charge])
+        return report["value"]
+
+    async def snapshot(self, session: Session) -> str:
+        """Keep the session's state under an id of its own, which never changes, and return it. Raises Problem."""
+        session.tenant.check_stored()
+        async with self._using(session, even_suspended=True):
+            id, statements = new_id("snap"), list[Statement]()
+            if session.changed or session.row.state is None:
+                statements = self.home.saved(session, await self._calling(session, "snapshot"), session.row.waits)
+            row = session.row
+            values = (id, row.tenant, time.time(), row.spec, row.state, row.waits)
+            await self.ledger.write([*statements, ("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", values)])
+        return id
+
+    async def delete_snapshot(self, tenant: Tenant, id: str) -> None:
+        """Forget a snapshot. Raises Problem."""
+        found = self.ledger.snapshot(id)
+        if found is None or found[0] != tenant.name:
+            raise not_found("snapshot")
+        await self.ledger.write([("DELETE FROM snapshots WHERE id = ?", (id,)), *drop_state(found[3])])
+        self.home.count_stored(tenant)
+
+    async def fork(self, session: Session, count: int) -> list[Session]:
+        """Create sessions in the state of this one; the state itself is stored once. Raises Problem."""
+        tenant = session.tenant
+        tenant.admit_create(count)
+        async with self._using(session, even_suspended=True):
+            if session.changed or session.row.state is None:
+                state = await self._calling(session, "snapshot")
+                await self.ledger.write(self.home.saved(session, state, session.row.waits))
+            row = session.row
+            rows = [self.home.new_row(tenant, session.spec, row.state, row.waits) for _ in range(count)]
+            await self.home.insert(tenant, rows)
+        return [self.home.adopt(each, tenant) for each in rows]
+
+    @asynccontextmanager
+    async def _using(self, session: Session, *, even_suspended: bool = False) -> AsyncGenerator[None]:
+        """Have a session for oneself. Raises Problem where it is in use."""
+        if session.busy or not even_suspended:
+            self._check_usable(session)
+        session.busy = True
+        try:
+            yield
+        finally:
+            session.busy, session.touched = False, time.monotonic()
+
+    async def _calling(self, session: Session, order: str, **arguments: Any) -> Any:
+        """Give an order to the session's worker; once more where that died, as nothing of it was stored."""
+        for _ in range(2):
+            with suppress(WorkerLost):
+                return await (await self.home.opened(session)).call(order, sid=session.id, **arguments)
+            if session.lost:
+                raise Problem(410, "state_lost", "the worker died, and the session's state with it", runs=session.lost)
+        raise Problem(503, "worker_lost", "the worker died, twice", remedy="try again", retry_after=1.0)
