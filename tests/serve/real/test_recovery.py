@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 from tests.serve.servers import Served, serving
 
-
 _POISON = """
 import os
 
