@@ -96,13 +96,13 @@ def _new_key() -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from cloche.serve.config import ServerConfig, hash_key, new_key
+    from cloche.serve.config import ServerConfig, TenantConfig, hash_key, new_key
     from cloche.serve.server import serve
 
     keys = {name: new_key() for name in ("north", "south")}
     with tempfile.TemporaryDirectory(prefix="cloche-demo-") as folder:
-        tenants = {name: {"keys": [hash_key(key)], "label": "demo"} for name, key in keys.items()}
-        config = _changed(ServerConfig(store=Path(folder), tenants=tenants), arguments)  # type: ignore[arg-type]
+        tenants = {name: TenantConfig(keys=(hash_key(key),), label="demo") for name, key in keys.items()}
+        config = _changed(ServerConfig(store=Path(folder), tenants=tenants), arguments)
         serve(config, None, lambda url: _show_lines(url, keys))
     return ExitCode.OK
 
