@@ -221,8 +221,8 @@ class Api:
                 remedy="see /openapi.json for what it can be",
             ) from None
 
-    def _session(self, tenant: Tenant, request: Request) -> Session:
-        return self.home.find(tenant, _checked(request, "id", "session"))
+    def _session(self, tenant: Tenant, request: Request, *, use: bool = True) -> Session:
+        return self.home.find(tenant, _checked(request, "id", "session"), use=use)
 
     def _run(self, session: Session, request: Request) -> Run:
         run = self.gateway.known_run(session, _checked(request, "run", "run"))
@@ -254,7 +254,7 @@ class Api:
 
     async def get_session(self, tenant: Tenant, request: Request) -> Response:
         """Show a session: times, limits, where it is, and the program that waits in it."""
-        return _json(self._shown(self._session(tenant, request)))
+        return _json(self._shown(self._session(tenant, request, use=False)))
 
     async def delete_session(self, tenant: Tenant, request: Request) -> Response:
         """End a session, whatever it does, and forget it."""

@@ -10,6 +10,7 @@ import hashlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -177,7 +178,8 @@ class Ledger:
     def sessions(self, tenant: str, after: str, limit: int) -> list[SessionRow]:
         """Return a tenant's sessions by id, those after one."""
         rows = self._reader.execute(
-            "SELECT * FROM sessions WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?", (tenant, after, limit)
+            "SELECT * FROM sessions WHERE tenant = ? AND id > ? AND expires > ? ORDER BY id LIMIT ?",
+            (tenant, after, time.time(), limit),
         )
         return [SessionRow(*row) for row in rows]
 

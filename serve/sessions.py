@@ -300,12 +300,16 @@ class Residence:
 
     # Their life.
 
-    def find(self, tenant: Tenant, id: str) -> Session:
-        """Return a tenant's session. Raises Problem: one of someone else does not exist."""
+    def find(self, tenant: Tenant, id: str, *, use: bool = True) -> Session:
+        """Return a tenant's session; with ``use``, its idle time begins anew.
+
+        Raises Problem: a session of someone else does not exist.
+        """
         session = self._known(tenant, id)
         if session.row.expires < time.time():
             raise not_found("session")
-        session.touched = time.monotonic()
+        if use:
+            session.touched = time.monotonic()
         return session
 
     def _known(self, tenant: Tenant, id: str) -> Session:

@@ -48,7 +48,7 @@ def head(server: Served, method: str = "GET", path: str = "/v1/usage", *lines: s
 def test_keys(server: Served) -> None:
     good = server.keys["north"]
     for key in ("x", good[:-1], good + "x", good.swapcase(), "é", good * 100):
-        headers = {b"authorization": f"Bearer {key}".encode()}
+        headers = [(b"authorization", f"Bearer {key}".encode())]
         answer = httpx.get(f"{server.url}/v1/sessions", headers=headers)
         assert answer.status_code in (400, 401), (key, answer.text)
     assert status(raw(server, head(server).replace(good.encode(), b"\x00"))) in (400, 401)
