@@ -7,12 +7,13 @@ messages are worked on in pieces, and between two of them the work looks whether
 import gc
 import sys
 import threading
+import time
 from contextvars import ContextVar
 from typing import Any, Protocol
 
 from cloche.runtime.values.checks import has_few_items
 
-__all__ = ["HostWork", "WorkEnded", "current_work", "discard", "long_work", "look", "take"]
+__all__ = ["HostWork", "WorkEnded", "current_work", "discard", "long_work", "look", "short_turns", "take"]
 
 
 class WorkEnded(BaseException):
@@ -49,38 +50,63 @@ def take(size: int) -> None:
         work.take(size)
 
 
-class _LongWork:
-    """While any thread is inside, nothing is searched for garbage, and the others need not wait long for their turn.
+class _ShortTurns:
+    """While any thread is inside, the others need not wait long for their turn.
 
-    No part of a message is garbage, and the collector would go through all of it again and again. And a thread that
-    waits for the interpreter's lock asks for it after 5 ms, which is ten times as long as a neighbour's whole run.
+    A thread that waits for the interpreter's lock asks for it after 5 ms, which is fifty times as long as a neighbour's
+    whole run.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._collects = False
         self._interval = 0.0
 
     def __enter__(self) -> None:
         with self._lock:
             self._users += 1
             if self._users == 1:
-                self._collects, self._interval = gc.isenabled(), sys.getswitchinterval()
-                gc.disable()
+                self._interval = sys.getswitchinterval()
                 sys.setswitchinterval(min(self._interval, _INTERVAL))
+                # Whoever waits already would do so for the whole of the usual time.
+                time.sleep(0)
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._users -= 1
             if not self._users:
                 sys.setswitchinterval(self._interval)
-                if self._collects:
-                    _grow_old()
-                    gc.enable()
 
 
-_INTERVAL = 0.000_1
+class _LongWork:
+    """While any thread is inside, nothing is searched for garbage, and turns are short.
+
+    No part of a message is garbage, and the collector would go through all of it again and again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._collects = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._collects = gc.isenabled()
+                gc.disable()
+        short_turns.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        short_turns.__exit__()
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._collects:
+                _grow_old()
+                gc.enable()
+
+
+_INTERVAL = 0.000_05
 _MANY_NEW = 10_000
 
 
@@ -94,6 +120,8 @@ def _grow_old() -> None:
         gc.unfreeze()
 
 
+short_turns = _ShortTurns()
+"""``with short_turns:`` around work that others may have to wait for; it may be nested."""
 long_work = _LongWork()
 """``with long_work:`` around the work on a long message; it may be nested."""
 

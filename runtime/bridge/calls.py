@@ -62,6 +62,9 @@ class ToolCalls:
         if cost:
             record.charge = cost = CALL_COST + cost
             memory.used += cost
+            if memory.hurries:
+                # How long the tool takes is not known.
+                memory.rest()
         else:
             memory.used += CALL_COST
         if memory.used > memory.limit:
@@ -88,8 +91,11 @@ class ToolCalls:
         # As ``end`` and ``_tell`` do, without the calls.
         if record.outcome == "running":
             record.outcome, record.seconds = "returned", now() - record.started
+        memory = self._memory
         if len(reply) > SHORT:
-            self._memory.add_value(record, value, len(reply))
+            memory.add_value(record, value, len(reply))
+        if memory.hurries:
+            memory.rest()
         if self.run.listener is not None:
             self.run.emit(ToolFinished(record))
         return reply
@@ -101,6 +107,8 @@ class ToolCalls:
         self.let_go()
         self._failed = record
         reply = error_reply(*error_text(error, record.name, self.run.limits.message), id=id)
+        if self._memory.hurries:
+            self._memory.rest()
         if self.run.listener is not None:
             self.run.emit(ToolFinished(record))
         return reply

@@ -315,6 +315,7 @@ class BridgeHandlers:
             self._background.close()
         if self._calls is not None:
             self._calls.let_go()
+        self._run.rest()
 
     def call(self, frame: bytes) -> bytes:
         """Answer a call frame, or end the run. UNANSWERED if there is no answer yet: the empty frame asks for it."""

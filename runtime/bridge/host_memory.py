@@ -5,6 +5,7 @@ over give way, the oldest first; what is still in use cannot, and ends the run w
 """
 
 import sys
+from _thread import allocate_lock
 from gc import get_referents
 from typing import Any, NoReturn
 
@@ -13,7 +14,7 @@ from cloche.runtime.machine_api import StopRun, StopSignal, now
 from cloche.runtime.result import CALL_COST, ToolCallRecord
 from cloche.runtime.values import Look
 from cloche.runtime.values.cost import TooCostly, cost_of
-from cloche.runtime.work import WorkEnded, long_work
+from cloche.runtime.work import WorkEnded, long_work, short_turns
 
 __all__ = ["SHORT", "HostMemory", "size_of"]
 
@@ -35,9 +36,10 @@ class HostMemory:
 
     ``used`` is what is counted now, in bytes, and ``limit`` what may be. ``calls`` are the run's records, each with its
     part of it in ``charge``.
+    ``hurries`` while there was work to look at that is not known to be over.
     """
 
-    __slots__ = ("_calls", "_first", "_output", "_taken", "limit", "stop", "used")
+    __slots__ = ("_calls", "_first", "_lock", "_output", "_taken", "hurries", "limit", "stop", "used")
 
     def __init__(self, limit: int, calls: list[ToolCallRecord], stop: StopSignal) -> None:
         self.limit = limit
@@ -46,12 +48,26 @@ class HostMemory:
         self._first = 0
         self._output = 0
         self._taken = 0
+        self._lock = allocate_lock()
+        self.hurries = False
         self.stop = stop
 
     def look(self) -> None:
-        """Raise WorkEnded if the run has to end."""
+        """Raise WorkEnded if the run has to end. From now on threads take short turns, until :meth:`rest`."""
+        if not self.hurries:
+            with self._lock:
+                if not self.hurries:
+                    self.hurries = True
+                    short_turns.__enter__()
         if self.stop.is_due(now()):
             raise WorkEnded
+
+    def rest(self) -> None:
+        """Have threads take their usual turns again: there is no more to look at. From any thread."""
+        with self._lock:
+            if self.hurries:
+                self.hurries = False
+                short_turns.__exit__()
 
     def take(self, size: int) -> None:
         """Count bytes that the work on the latest message needs beside it, and look. Raises WorkEnded; see HostWork."""

@@ -162,6 +162,11 @@ class RunState:
             self._memory = HostMemory(self.limits.host_memory, self.calls, self.stop)
         return self._memory
 
+    def rest(self) -> None:
+        """Note that no work on its messages is left for now."""
+        if self._memory is not None and self._memory.hurries:
+            self._memory.rest()
+
     @property
     def stdout(self) -> OutputBuffer:
         """What was printed."""

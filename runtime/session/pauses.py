@@ -79,7 +79,11 @@ def _run(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: SuspendRul
     run.calls_made = run.carried.calls
     run.stdout.add(_expect(bytes, plain["stdout"]))
     run.stderr.add(_expect(bytes, plain["stderr"]))
-    waiting.held = {held.id: held for held in (_held(row, waiting, run.memory) for row in _expect(list, plain["held"]))}
+    try:
+        held_calls = [_held(row, waiting, run.memory) for row in _expect(list, plain["held"])]
+    finally:
+        run.rest()
+    waiting.held = {held.id: held for held in held_calls}
     if len(waiting.held) != len(plain["held"]):
         # Of two of them one would wait, and both would be shown to whoever approves it.
         raise ValueError("two calls with one number")

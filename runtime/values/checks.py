@@ -1,6 +1,6 @@
 """What a message is checked for before it is decoded, and a value before it is encoded."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from gc import get_referents
 from itertools import chain, islice
 from typing import Any, Final
@@ -18,20 +18,21 @@ _PREFIX: Final = b"\x91" * (_PARSER_DEPTH - MAX_DEPTH)
 
 _NO_CONTAINER: Final = bytes(set(range(256)) - set(range(0x80, 0xA0)) - set(range(0xDC, 0xE0)))
 _SHORT: Final = 4096
+_LOOKED_AT: Final = 1 << 17
 
 
-def is_too_deep(data: bytes) -> bool:
+def is_too_deep(data: bytes, look: Look | None = None) -> bool:
     """Whether the message nests deeper than MAX_DEPTH. Bytes that are no message at all count as shallow."""
     if len(data) <= MAX_DEPTH:  # a container costs a byte
         return False
     if len(data) <= _SHORT and len(data.translate(None, _NO_CONTAINER)) <= MAX_DEPTH:
         return False
-    return _parser_gives_up(data)
+    return _parser_gives_up(data, look if len(data) > _LOOKED_AT else None)
 
 
-def _parser_gives_up(data: bytes) -> bool:
+def _parser_gives_up(data: bytes, look: Look | None) -> bool:
     try:
-        check_shape(data, None)
+        check_shape(data, look)
     except TooDeep:
         return True
     except MalformedValue:  # the decoder says why
@@ -156,6 +157,7 @@ def _without_long_contents(data: bytes) -> Iterator[bytes]:
 
 
 _CONTAINERS: Final = frozenset((list, dict, tuple, set, frozenset))
+_DICTS: Final[frozenset[type]] = frozenset((dict,))
 _AT_ONCE: Final = 8_192
 
 _FEW: Final = 16
@@ -213,7 +215,10 @@ def _count_by_level(value: object, room: int, look: Look | None) -> int:
 
 def _inside(containers: list[Collection[Any]]) -> Iterator[list[Any]]:
     """What is in containers, some thousand objects at a time."""
-    dicts: Any = dict
-    items = chain.from_iterable(chain(each, each.values()) if isinstance(each, dicts) else each for each in containers)
+    items = chain.from_iterable(map(_parts, containers))
     while some := list(islice(items, _AT_ONCE)):
         yield some
+
+
+def _parts(container: Any) -> Iterable[Any]:
+    return chain(container, container.values()) if type(container) in _DICTS else container

@@ -186,7 +186,7 @@ def _checked(data: bytes, value: object, where: str, limit: int | None, look: Lo
     """The message, once its size and depth are known to be allowed."""
     if limit is not None and len(data) > limit:
         raise ValueTooLarge(f"{where}: {len(data):,} bytes (at most {limit:,})", path=where)
-    if is_too_deep(data):
+    if is_too_deep(data, look):
         raise _explain(value, where, UnserializableError(f"nested more than {MAX_DEPTH} levels deep"), look)
     return data
 

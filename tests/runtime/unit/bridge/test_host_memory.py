@@ -23,6 +23,22 @@ from cloche.runtime.work import WorkEnded, current_work, discard, long_work, loo
 MIB = 1 << 20
 
 
+@pytest.fixture(autouse=True)
+def _rested(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the counts that a test makes rest at its end, as their runs would."""
+    made: list[HostMemory] = []
+    begin = HostMemory.__init__
+
+    def noted(self: HostMemory, *given: Any) -> None:
+        made.append(self)
+        begin(self, *given)
+
+    monkeypatch.setattr(HostMemory, "__init__", noted)
+    yield
+    for memory in made:
+        memory.rest()
+
+
 def memory_of(limit: int, *records: ToolCallRecord) -> HostMemory:
     return HostMemory(limit, list(records), StopSignal())
 
@@ -268,3 +284,36 @@ def test_values_are_dropped_in_pieces_unless_they_are_used_elsewhere(monkeypatch
     held.clear()
     assert gone[0]() is None
     assert gone[1]() is not None
+
+
+def test_threads_take_short_turns_from_a_look_until_there_is_nothing_to_look_at() -> None:
+    interval = sys.getswitchinterval()
+    first, second = memory_of(MIB), memory_of(MIB)
+    first.look()
+    first.look()
+    second.look()
+    assert sys.getswitchinterval() < interval
+    first.rest()
+    first.rest()
+    assert sys.getswitchinterval() < interval
+    second.rest()
+    assert sys.getswitchinterval() == interval
+
+
+def test_turns_are_as_usual_while_a_tool_runs_and_after_the_run() -> None:
+    interval, seen = sys.getswitchinterval(), list[float]()
+
+    class Tools(NoTools):
+        def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+            seen.append(sys.getswitchinterval())
+            return [[1] * 100] * 1_000
+
+    run = RunState(Limits())
+    calls = ToolCalls(Tools(), run)
+    run.memory.look()
+    reply = calls.returned(calls.begin("tool", [], {}, 1, 0.0), calls.tools.call("tool", [], {}))
+    assert len(reply) > 100_000
+    assert [*seen, sys.getswitchinterval()] == [interval] * 2
+    run.memory.look()
+    run.rest()
+    assert sys.getswitchinterval() == interval
