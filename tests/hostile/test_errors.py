@@ -101,7 +101,7 @@ def test_an_answer_that_makes_its_reader_fail_is_the_guests_error(monkeypatch: p
         session.run("kept = 41")
         with monkeypatch.context() as patched:
             patched.setattr(execution, "parse_response", broken)
-            result = session.run("kept = 0\nkept")
+            result = session.run("kept = 0\n'x' * 100")
         assert isinstance(result.error, GuestCrashed)
         assert isinstance(result.error.__cause__, IndexError)
         assert result.rolled_back
