@@ -19,7 +19,7 @@ from cloche.serve.config import hash_key
 from cloche.serve.forms import Problem, dumps
 from cloche.serve.gateway import Gateway
 from cloche.serve.http import Metrics, answer_problem, event_stream, read_body
-from cloche.serve.sessions import Run, Session, invalid, not_found
+from cloche.serve.sessions import ServedRun, ServedSession, invalid, not_found
 from cloche.serve.tenants import Tenant
 
 __all__ = ["make_app"]
@@ -221,10 +221,10 @@ class Api:
                 remedy="see /openapi.json for what it can be",
             ) from None
 
-    def _session(self, tenant: Tenant, request: Request, *, use: bool = True) -> Session:
+    def _session(self, tenant: Tenant, request: Request, *, use: bool = True) -> ServedSession:
         return self.home.find(tenant, _checked(request, "id", "session"), use=use)
 
-    def _run(self, session: Session, request: Request) -> Run:
+    def _run(self, session: ServedSession, request: Request) -> ServedRun:
         run = self.gateway.known_run(session, _checked(request, "run", "run"))
         if run is None:
             raise not_found("run")
@@ -267,7 +267,7 @@ class Api:
         await self.home.renew(session, form.idle, form.life or session.spec["life"])
         return _json(self._shown(session))
 
-    def _shown(self, session: Session) -> dict[str, Any]:
+    def _shown(self, session: ServedSession) -> dict[str, Any]:
         row, spec, waits = session.row, session.spec, session.waits
         where = "running" if session.busy else "live" if session.worker is not None else "parked"
         return {
@@ -318,7 +318,7 @@ class Api:
         request.state.audit = {"run": run.id, "program": run.digest}
         return self._ended(tenant, run)
 
-    def _ended(self, tenant: Tenant, run: Run) -> Response:
+    def _ended(self, tenant: Tenant, run: ServedRun) -> Response:
         """Return a run as far as it is: its outcome, or the calls that wait for the client."""
         if run.problem is not None:
             raise run.problem

@@ -14,13 +14,15 @@ from typing import Any
 from cloche.runtime.errors import ConfigurationError
 from cloche.serve.config import ServerConfig
 from cloche.serve.forms import Problem, dumps, limits_form
-from cloche.serve.ledger import Ledger, Statement, drop_state
-from cloche.serve.placement import Worker, WorkerLost
-from cloche.serve.sessions import Residence, Run, Session, invalid, new_id, not_found
+from cloche.serve.ledger import SessionLedger, Statement, drop_state
+from cloche.serve.placement import WorkerLost, WorkerProcess
+from cloche.serve.sessions import Residence, ServedRun, ServedSession, invalid, new_id, not_found
 from cloche.serve.tenants import Tenant, digest_of
 
 __all__ = ["Gateway"]
 
+_Order = Callable[[WorkerProcess], Awaitable[Any]]
+"""Has a worker perform a run, and returns its report."""
 _MAX_DEATHS = 2
 _ALONE = 1.0
 """Seconds that a run which may have killed its worker has for itself, before the next suspect may run too."""
@@ -29,7 +31,7 @@ _ALONE = 1.0
 class Gateway:
     """Performs runs in the sessions of ``home``, stores what comes of them, and answers for it."""
 
-    def __init__(self, config: ServerConfig, secret: bytes, ledger: Ledger) -> None:
+    def __init__(self, config: ServerConfig, secret: bytes, ledger: SessionLedger) -> None:
         self.home = Residence(config, secret, ledger, self._go_on)
         self.ledger = ledger
         self.draining = False
@@ -45,7 +47,7 @@ class Gateway:
         await asyncio.gather(*(self._settle(session, until) for session in self.home.sessions()))
         await self.home.close()
 
-    async def _settle(self, session: Session, until: float) -> None:
+    async def _settle(self, session: ServedSession, until: float) -> None:
         """Have a session's run end: paused where it can be, else interrupted when the time is up."""
         run = session.running
         if run is None or session.worker is None:
@@ -61,7 +63,7 @@ class Gateway:
 
     # Runs.
 
-    async def run(self, session: Session, asked: dict[str, Any], *, wait: bool) -> Run:
+    async def run(self, session: ServedSession, asked: dict[str, Any], *, wait: bool) -> ServedRun:
         """Run a program, or return the run of that id if there is one. With ``wait`` it is over, or asks its client.
 
         Raises Problem, ConfigurationError.
@@ -76,12 +78,12 @@ class Gateway:
                 return known
         self._check_usable(session)
         limits = session.tenant.admit_run(self._limits(session, asked.get("limits") or {}))
-        run = Run(id or new_id("r"), digest)
+        run = ServedRun(id or new_id("r"), digest)
         session.running, session.busy = run, True
         session.remember(run)
         has_events = bool(asked.get("events")) or bool(session.spec["tools"])
 
-        def order(worker: Worker) -> Awaitable[Any]:
+        def order(worker: WorkerProcess) -> Awaitable[Any]:
             return worker.call(
                 "run",
                 run.event,
@@ -103,7 +105,7 @@ class Gateway:
                 await run.ended(or_asks=True)
         return run
 
-    def known_run(self, session: Session, id: str, digest: str | None = None) -> Run | None:
+    def known_run(self, session: ServedSession, id: str, digest: str | None = None) -> ServedRun | None:
         """Return a run by its id. Raises Problem where there was another one of that id, or where it was lost."""
         run = session.runs.get(id)
         if run is not None and run.status == "refused":
@@ -114,7 +116,7 @@ class Gateway:
             stored = self.ledger.run(session.id, id)
             if stored is None:
                 return None
-            run = Run(id, stored[0])
+            run = ServedRun(id, stored[0])
             run.end(stored[1], stored[2] or b"{}")
             session.remember(run)
         if digest is not None and run.digest != digest:
@@ -129,7 +131,7 @@ class Gateway:
             raise Problem(410, "run_lost", "this run's state was lost with its worker", remedy="run it under a new id")
         return run
 
-    def _limits(self, session: Session, asked: dict[str, Any]) -> Any:
+    def _limits(self, session: ServedSession, asked: dict[str, Any]) -> Any:
         if not asked:
             return session.tenant.config.clamped(session.spec["limits"])
         clamped = session.tenant.config.clamped({**session.spec["limits"], **asked})
@@ -137,7 +139,7 @@ class Gateway:
             raise ConfigurationError("memory", "it is the session's: set it when the session is created")
         return clamped
 
-    def _check_usable(self, session: Session) -> None:
+    def _check_usable(self, session: ServedSession) -> None:
         row = session.row
         if row.quarantined is not None:
             left = row.quarantined + self.home.config.quarantine - time.time()
@@ -164,7 +166,7 @@ class Gateway:
             )
         session.tenant.check_stored()
 
-    async def _drive(self, session: Session, run: Run, order: Callable[[Worker], Awaitable[Any]]) -> None:
+    async def _drive(self, session: ServedSession, run: ServedRun, order: _Order) -> None:
         """Have a run performed, and once more where its worker died before it did anything; store what came of it."""
         tenant = session.tenant
         try:
@@ -183,7 +185,7 @@ class Gateway:
             session.touched = time.monotonic()
             tenant.ended_run()
 
-    async def _performed(self, session: Session, run: Run, order: Callable[[Worker], Awaitable[Any]]) -> dict[str, Any]:
+    async def _performed(self, session: ServedSession, run: ServedRun, order: _Order) -> dict[str, Any]:
         report: dict[str, Any]
         try:
             report = await order(await self.home.opened(session))
@@ -204,7 +206,7 @@ class Gateway:
                     retry_after=1.0,
                 ) from None
 
-    async def _note_death(self, session: Session, run: Run) -> None:
+    async def _note_death(self, session: ServedSession, run: ServedRun) -> None:
         """Count a worker's death in this session's run; raise Problem where the run is not to be repeated."""
         deaths = session.row.deaths + 1
         quarantined = time.time() if deaths >= _MAX_DEATHS else None
@@ -226,7 +228,7 @@ class Gateway:
         if quarantined is not None:
             self._check_usable_after_death(session)
 
-    def _check_usable_after_death(self, session: Session) -> None:
+    def _check_usable_after_death(self, session: ServedSession) -> None:
         busy, session.busy = session.busy, False
         try:
             self._check_usable(session)
@@ -252,7 +254,7 @@ class Gateway:
             timer.cancel()
             release()
 
-    async def _settled(self, session: Session, run: Run, report: dict[str, Any]) -> None:
+    async def _settled(self, session: ServedSession, run: ServedRun, report: dict[str, Any]) -> None:
         """Put a run into the books, and store it as the session's durability wants it."""
         tenant, status, state = session.tenant, report["status"], report["state"]
         is_whole = status != "paused"
@@ -284,10 +286,10 @@ class Gateway:
             token = tenant.token({"s": session.id, "r": run.id, "v": session.row.version}, self._token_life(session))
             report["body"] = report["body"][:-1] + b',"token":' + dumps(token) + b"}"
 
-    def _token_life(self, session: Session) -> float:
+    def _token_life(self, session: ServedSession) -> float:
         return max(0.0, min(self.home.config.token_life, session.row.expires - time.time()))
 
-    def token(self, session: Session) -> str | None:
+    def token(self, session: ServedSession) -> str | None:
         """Return a token for the session's suspended program, None if there is none."""
         waits = session.waits
         if waits is None or waits["kind"] != "suspended":
@@ -295,7 +297,9 @@ class Gateway:
         content = {"s": session.id, "r": waits["run"], "v": session.row.version}
         return session.tenant.token(content, self._token_life(session))
 
-    async def resume(self, tenant: Tenant, token: str, asked: dict[str, Any], *, wait: bool) -> tuple[Session, Run]:
+    async def resume(
+        self, tenant: Tenant, token: str, asked: dict[str, Any], *, wait: bool
+    ) -> tuple[ServedSession, ServedRun]:
         """Resume a suspended program with answers. One token resumes once: the same answers again give the same run.
 
         Raises Problem.
@@ -311,7 +315,7 @@ class Gateway:
             if session.busy:
                 raise Problem(409, "session_busy", "the program is being resumed")
             tenant.admit_run(self._limits(session, {}))
-            known = Run(id, digest)
+            known = ServedRun(id, digest)
             session.running, session.busy = known, True
             session.remember(known)
             self.home.background(
@@ -321,21 +325,19 @@ class Gateway:
             await known.ended(or_asks=True)
         return session, known
 
-    def _go_on(self, session: Session) -> None:
+    def _go_on(self, session: ServedSession) -> None:
         """Have a program go on that was computing when the server ended."""
         waits = session.waits
         if waits is None or self.draining:
             return
-        run = Run(waits["run"], waits["digest"], waits["events"])
+        run = ServedRun(waits["run"], waits["digest"], waits["events"])
         session.running, session.busy = run, True
         session.remember(run)
         session.tenant.running += 1
         self.home.background(self._drive(session, run, self._resuming(session, run, None)))
 
-    def _resuming(
-        self, session: Session, run: Run, answers: dict[str, Any] | None
-    ) -> Callable[[Worker], Awaitable[Any]]:
-        def order(worker: Worker) -> Awaitable[Any]:
+    def _resuming(self, session: ServedSession, run: ServedRun, answers: dict[str, Any] | None) -> _Order:
+        def order(worker: WorkerProcess) -> Awaitable[Any]:
             return worker.call(
                 "resume",
                 run.event,
@@ -348,7 +350,7 @@ class Gateway:
 
         return order
 
-    async def cancel_suspended(self, session: Session) -> None:
+    async def cancel_suspended(self, session: ServedSession) -> None:
         """Give the suspended program up: the session is where it was before. Raises Problem."""
         waits = session.waits
         if waits is None:
@@ -357,7 +359,7 @@ class Gateway:
             state = await self._calling(session, "cancel_suspended", save=True)
             await self.ledger.write(self.home.saved(session, state, None))
 
-    async def answer(self, session: Session, run: Run, call: str, answer: dict[str, Any]) -> None:
+    async def answer(self, session: ServedSession, run: ServedRun, call: str, answer: dict[str, Any]) -> None:
         """Give a call its answer. Raises Problem where none of that id waits."""
         if session.running is not run or call not in run.calls or session.worker is None:
             raise not_found("call")
@@ -365,7 +367,7 @@ class Gateway:
         if not await session.worker.call("answer", sid=session.id, call=call, answer=answer):
             raise not_found("call")
 
-    async def interrupt(self, session: Session, run: Run) -> bool:
+    async def interrupt(self, session: ServedSession, run: ServedRun) -> bool:
         """End a run in progress; its error is Interrupted. Returns whether it was in progress."""
         if session.running is not run or session.worker is None:
             return False
@@ -374,7 +376,7 @@ class Gateway:
 
     # Variables and files, snapshots and forks.
 
-    async def ask(self, session: Session, method: str, *arguments: Any) -> Any:
+    async def ask(self, session: ServedSession, method: str, *arguments: Any) -> Any:
         """Get or set a variable, or read, write or list files. Raises Problem."""
         async with self._using(session):
             report = await self._calling(
@@ -388,7 +390,7 @@ class Gateway:
                 self.ledger.post([charge])
         return report["value"]
 
-    async def snapshot(self, session: Session) -> str:
+    async def snapshot(self, session: ServedSession) -> str:
         """Keep the session's state under an id of its own, which never changes, and return it. Raises Problem."""
         session.tenant.check_stored()
         async with self._using(session, even_suspended=True):
@@ -408,7 +410,7 @@ class Gateway:
         await self.ledger.write([("DELETE FROM snapshots WHERE id = ?", (id,)), *drop_state(found[3])])
         self.home.count_stored(tenant)
 
-    async def fork(self, session: Session, count: int) -> list[Session]:
+    async def fork(self, session: ServedSession, count: int) -> list[ServedSession]:
         """Create sessions in the state of this one; the state itself is stored once. Raises Problem."""
         tenant = session.tenant
         tenant.admit_create(count)
@@ -422,7 +424,7 @@ class Gateway:
         return [self.home.adopt(each, tenant) for each in rows]
 
     @asynccontextmanager
-    async def _using(self, session: Session, *, even_suspended: bool = False) -> AsyncGenerator[None]:
+    async def _using(self, session: ServedSession, *, even_suspended: bool = False) -> AsyncGenerator[None]:
         """Have a session for oneself. Raises Problem where it is in use."""
         if session.busy or not even_suspended:
             self._check_usable(session)
@@ -432,7 +434,7 @@ class Gateway:
         finally:
             session.busy, session.touched = False, time.monotonic()
 
-    async def _calling(self, session: Session, order: str, **arguments: Any) -> Any:
+    async def _calling(self, session: ServedSession, order: str, **arguments: Any) -> Any:
         """Give an order to the session's worker; once more where that died, as nothing of it was stored."""
         for _ in range(2):
             with suppress(WorkerLost):

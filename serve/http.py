@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cloche.serve.forms import Problem, dumps
-from cloche.serve.sessions import Residence, Run
+from cloche.serve.sessions import Residence, ServedRun
 
 __all__ = ["BoundedProtocol", "Metrics", "answer_problem", "event_stream", "read_body"]
 
@@ -188,13 +188,13 @@ def answer_problem(problem: Problem) -> Response:
     return Response(dumps(problem.form()), problem.status, headers, "application/problem+json")
 
 
-def event_stream(run: Run, after: int) -> Response:
+def event_stream(run: ServedRun, after: int) -> Response:
     """Return a run's events as server-sent events, from the one behind that number to its last."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no", "x-run-id": run.id}
     return StreamingResponse(_events(run, after), headers=headers, media_type="text/event-stream")
 
 
-async def _events(run: Run, after: int) -> AsyncIterator[bytes]:
+async def _events(run: ServedRun, after: int) -> AsyncIterator[bytes]:
     async for item in run.follow(after, _BEAT):
         if item is None:
             yield b": waiting\n\n"

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from cloche.runtime.errors import ConfigurationError, SnapshotBusy
 from cloche.runtime.snapshots.stores.base import locked
 
-__all__ = ["Ledger", "SessionRow", "Statement", "drop_state", "put_state"]
+__all__ = ["SessionLedger", "SessionRow", "Statement", "drop_state", "put_state"]
 
 Statement = tuple[str, tuple[Any, ...]]
 
@@ -80,7 +80,7 @@ def drop_state(name: str | None) -> list[Statement]:
     return [] if name is None else [(_DROP_STATE, (name,))]
 
 
-class Ledger:
+class SessionLedger:
     """The SQLite file ``ledger.db`` in a folder, which one server at a time uses.
 
     Reads are for the event loop's thread; :meth:`write` hands statements to the writer's thread and returns once they

@@ -3,6 +3,7 @@ that dies.
 """
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from zlib import crc32
 
 from cloche.serve.forms import Channel, Problem
 
-__all__ = ["Placement", "Worker", "WorkerLost"]
+__all__ = ["Placement", "WorkerLost", "WorkerProcess"]
 
 _PING = 1.0
 _PATIENCE = 15.0
@@ -29,10 +30,11 @@ class WorkerLost(Exception):
     """The worker died before it reported: what it was asked may have happened there, and is gone with it."""
 
 
-class Worker:
+class WorkerProcess:
     """A worker process, seen from the gateway."""
 
-    def __init__(self, name: str, on_lost: "Callable[[Worker], None]") -> None:
+    def __init__(self, name: str, threads: int, on_lost: "Callable[[WorkerProcess], None]") -> None:
+        self._threads = threads
         self.name = name
         self.pid = 0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -52,7 +54,7 @@ class Worker:
         """Start the process. It is ``ready`` when it has loaded the image."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "cloche.serve.worker", str(theirs.fileno())]
+            command = [sys.executable, "-m", "cloche.serve.worker", str(theirs.fileno()), str(self._threads)]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         self.pid = self._process.pid
         await asyncio.get_running_loop().create_connection(lambda: self._channel, sock=ours)
@@ -142,12 +144,14 @@ class Placement:
     A session goes to the worker that comes first for it by rendezvous hashing, so that a change of workers moves few.
     """
 
-    def __init__(self, count: int, *, max_live: int, max_memory: int, on_lost: Callable[[Worker], None]) -> None:
-        self.workers: list[Worker] = []
+    def __init__(self, count: int, *, max_live: int, max_memory: int, on_lost: Callable[[WorkerProcess], None]) -> None:
+        self.workers: list[WorkerProcess] = []
         self.deaths = 0
         self._count, self._max_live, self._max_memory = count, max_live, max_memory
+        # Programs that compute at once, over all workers, are as many as there are cores, or one for each worker.
+        self._threads = max(1, (os.cpu_count() or 1) // count)
         self._on_lost = on_lost
-        self._spare: Worker | None = None
+        self._spare: WorkerProcess | None = None
         self._made = 0
         self._settings: dict[str, Any] = {}
         self._closing = self._refilling = False
@@ -167,7 +171,7 @@ class Placement:
             with suppress(WorkerLost):
                 await worker.call("tenants", settings=settings)
 
-    async def choose(self, sid: str) -> Worker:
+    async def choose(self, sid: str) -> WorkerProcess:
         """Return the worker for a session. Raises Problem where none has room."""
         for _ in range(200):
             able = [worker for worker in self.workers if worker.alive]
@@ -200,9 +204,9 @@ class Placement:
         spare = [] if self._spare is None else [self._spare]
         await asyncio.gather(*(worker.close() for worker in [*self.workers, *spare]))
 
-    async def _started(self) -> Worker:
+    async def _started(self) -> WorkerProcess:
         self._made += 1
-        worker = Worker(f"w{self._made}", self._died)
+        worker = WorkerProcess(f"w{self._made}", self._threads, self._died)
         await worker.start()
         await worker.ready
         await worker.call("tenants", settings=self._settings)
@@ -216,7 +220,7 @@ class Placement:
                 break
             made = await asyncio.gather(*(self._started() for _ in range(missing)), return_exceptions=True)
             for worker in made:
-                if not isinstance(worker, Worker):
+                if not isinstance(worker, WorkerProcess):
                     await asyncio.sleep(_PAUSE)
                 elif len(self.workers) < self._count:
                     self.workers.append(worker)
@@ -229,7 +233,7 @@ class Placement:
             self._refilling = True
             self._background(self._refill())
 
-    def _died(self, worker: Worker) -> None:
+    def _died(self, worker: WorkerProcess) -> None:
         self._background(asyncio.to_thread(worker.reap))
         if worker is self._spare:
             self._spare = None
@@ -257,7 +261,7 @@ class Placement:
                 else:
                     self._background(self._ping(worker))
 
-    async def _ping(self, worker: Worker) -> None:
+    async def _ping(self, worker: WorkerProcess) -> None:
         with suppress(WorkerLost, Problem):
             await worker.call("ping")
             worker.answered = time.monotonic()

@@ -19,7 +19,7 @@ from cloche.serve.app import make_app
 from cloche.serve.config import ServerConfig, load_config, read_secret
 from cloche.serve.gateway import Gateway
 from cloche.serve.http import BoundedProtocol
-from cloche.serve.ledger import Ledger
+from cloche.serve.ledger import SessionLedger
 from cloche.serve.worker import fast_loop
 
 __all__ = ["serve"]
@@ -51,7 +51,7 @@ def serve(config: ServerConfig, path: Path | None = None, on_ready: Callable[[st
 async def _serve(config: ServerConfig, path: Path | None, on_ready: Callable[[str], None] | None) -> None:
     secret = read_secret(config.store)
     listener = _bound(config)
-    ledger = Ledger(config.store)
+    ledger = SessionLedger(config.store)
     with contextlib.ExitStack() as stack:
         gateway = Gateway(config, secret, ledger)
         audit: Callable[[bytes], Any] | None = None

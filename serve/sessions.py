@@ -12,11 +12,11 @@ from typing import Any
 from cloche.runtime.errors import ConfigurationError
 from cloche.serve.config import ServerConfig
 from cloche.serve.forms import Problem, dumps, limits_form
-from cloche.serve.ledger import Ledger, SessionRow, Statement, drop_state, put_state
-from cloche.serve.placement import Placement, Worker, WorkerLost
+from cloche.serve.ledger import SessionLedger, SessionRow, Statement, drop_state, put_state
+from cloche.serve.placement import Placement, WorkerLost, WorkerProcess
 from cloche.serve.tenants import Tenant, Tenants
 
-__all__ = ["Residence", "Run", "Session", "invalid", "new_id", "not_found"]
+__all__ = ["Residence", "ServedRun", "ServedSession", "invalid", "new_id", "not_found"]
 
 _MAX_RUNS_KEPT = 32
 """Ended runs of one session whose events are in memory."""
@@ -28,7 +28,7 @@ def new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_urlsafe(16)}"
 
 
-class Run:
+class ServedRun:
     """One run, from its request to its outcome, with its events for those who follow it."""
 
     def __init__(self, id: str, digest: str, first_event: int = 0) -> None:
@@ -117,7 +117,7 @@ class Run:
                 yield None
 
 
-class Session:
+class ServedSession:
     """A session that was used lately: its row in the ledger, and where it is."""
 
     __slots__ = (
@@ -138,10 +138,10 @@ class Session:
     def __init__(self, row: SessionRow, tenant: Tenant) -> None:
         self.row, self.tenant = row, tenant
         self.spec: dict[str, Any] = json.loads(row.spec)
-        self.worker: Worker | None = None
-        self.running: Run | None = None
+        self.worker: WorkerProcess | None = None
+        self.running: ServedRun | None = None
         self.busy = False
-        self.runs: OrderedDict[str, Run] = OrderedDict()
+        self.runs: OrderedDict[str, ServedRun] = OrderedDict()
         self.lock = asyncio.Lock()
         self.touched = time.monotonic()
         self.changed = False
@@ -167,7 +167,7 @@ class Session:
         """Its suspended program: the run's id, the calls, and ``kind``."""
         return None if self.row.waits is None else json.loads(self.row.waits)
 
-    def remember(self, run: Run) -> None:
+    def remember(self, run: ServedRun) -> None:
         """Keep a run for those who come back to it."""
         self.runs[run.id] = run
         while len(self.runs) > _MAX_RUNS_KEPT:
@@ -191,7 +191,7 @@ class Residence:
     """
 
     def __init__(
-        self, config: ServerConfig, secret: bytes, ledger: Ledger, on_paused: Callable[[Session], None]
+        self, config: ServerConfig, secret: bytes, ledger: SessionLedger, on_paused: Callable[[ServedSession], None]
     ) -> None:
         self.config, self.ledger = config, ledger
         self.tenants = Tenants(config, secret, ledger)
@@ -202,7 +202,7 @@ class Residence:
             on_lost=self._on_lost,
         )
         self._on_paused = on_paused
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, ServedSession] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -235,7 +235,7 @@ class Residence:
         await self.placement.close()
         self.ledger.close()
 
-    def sessions(self) -> list[Session]:
+    def sessions(self) -> list[ServedSession]:
         """Return the sessions that were used lately."""
         return list(self._sessions.values())
 
@@ -245,7 +245,7 @@ class Residence:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def create(self, tenant: Tenant, asked: dict[str, Any]) -> Session:
+    async def create(self, tenant: Tenant, asked: dict[str, Any]) -> ServedSession:
         """Create a session, and store that there is one. Raises Problem, ConfigurationError."""
         spec = self._spec(tenant, asked)
         state = waits = None
@@ -293,14 +293,14 @@ class Residence:
         tenant.stored_sessions += len(rows)
         await self.ledger.write([*statements, tenant.charged(0, 0.0, 0, 0, 0, len(rows))])
 
-    def adopt(self, row: SessionRow, tenant: Tenant) -> Session:
+    def adopt(self, row: SessionRow, tenant: Tenant) -> ServedSession:
         """Return the session of a row, which is remembered from now on."""
-        session = self._sessions[row.id] = Session(row, tenant)
+        session = self._sessions[row.id] = ServedSession(row, tenant)
         return session
 
     # Their life.
 
-    def find(self, tenant: Tenant, id: str, *, use: bool = True) -> Session:
+    def find(self, tenant: Tenant, id: str, *, use: bool = True) -> ServedSession:
         """Return a tenant's session; with ``use``, its idle time begins anew.
 
         Raises Problem: a session of someone else does not exist.
@@ -312,7 +312,7 @@ class Residence:
             session.touched = time.monotonic()
         return session
 
-    def _known(self, tenant: Tenant, id: str) -> Session:
+    def _known(self, tenant: Tenant, id: str) -> ServedSession:
         session = self._sessions.get(id)
         if session is not None:
             if session.tenant is not tenant:
@@ -327,7 +327,7 @@ class Residence:
             self._on_paused(session)
         return session
 
-    async def delete(self, session: Session) -> None:
+    async def delete(self, session: ServedSession) -> None:
         """End a session, whatever it does, and forget it."""
         self._sessions.pop(session.id, None)
         if session.worker is not None:
@@ -339,7 +339,7 @@ class Residence:
             await self.ledger.write(_forget(session.row))
             self.count_stored(session.tenant)
 
-    async def renew(self, session: Session, idle: float | None, life: float | None) -> None:
+    async def renew(self, session: ServedSession, idle: float | None, life: float | None) -> None:
         """Set the idle time, and have the life begin anew."""
         config = session.tenant.config
         if idle is not None:
@@ -354,7 +354,7 @@ class Residence:
 
     # Where a session is.
 
-    async def opened(self, session: Session) -> Worker:
+    async def opened(self, session: ServedSession) -> WorkerProcess:
         """Return the worker that a session is in; it is brought into one where it is in none."""
         worker = session.worker
         if worker is not None and worker.alive:
@@ -407,7 +407,7 @@ class Residence:
             )
         await self.park(min(idle, key=lambda each: each.touched))
 
-    async def park(self, session: Session) -> None:
+    async def park(self, session: ServedSession) -> None:
         """Store a session and take it out of its worker, unless it is in use."""
         async with session.lock:
             worker = session.worker
@@ -429,7 +429,7 @@ class Residence:
             if self._sessions.pop(session.id, None) is not None and session.durable == "never":
                 session.tenant.stored_sessions -= 1
 
-    def saved(self, session: Session, state: bytes, waits: str | None) -> list[Statement]:
+    def saved(self, session: ServedSession, state: bytes, waits: str | None) -> list[Statement]:
         """Return what stores a session's state, with the outcomes that belong to it."""
         name, put = put_state(session.tenant.name, state)
         old, row = session.row.state, session.row
@@ -452,7 +452,7 @@ class Residence:
         """Count anew what a tenant has in the store."""
         tenant.stored_sessions, tenant.stored_bytes = self.ledger.stored(tenant.name)
 
-    def _on_lost(self, worker: Worker) -> None:
+    def _on_lost(self, worker: WorkerProcess) -> None:
         """A worker died: its sessions are where the ledger has them."""
         for id in worker.sessions:
             session = self._sessions.get(id)
@@ -485,10 +485,10 @@ class Residence:
             if tenant is not None:
                 self.count_stored(tenant)
 
-    def _is_idle(self, session: Session, now: float) -> bool:
+    def _is_idle(self, session: ServedSession, now: float) -> bool:
         return not session.busy and not session.lock.locked() and now - session.touched > session.spec["idle"]
 
-    def _relieve(self, worker: Worker) -> None:
+    def _relieve(self, worker: WorkerProcess) -> None:
         """Park a quarter of a worker's sessions, those unused for longest."""
         here = [each for id in worker.sessions if (each := self._sessions.get(id)) is not None and not each.busy]
         here.sort(key=lambda each: each.touched)

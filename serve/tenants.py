@@ -12,7 +12,7 @@ from typing import Any
 from cloche.runtime.limits import Limits
 from cloche.serve.config import Quotas, ServerConfig, TenantConfig, derived_key, hash_key
 from cloche.serve.forms import Problem
-from cloche.serve.ledger import Ledger, Statement
+from cloche.serve.ledger import SessionLedger, Statement
 
 __all__ = ["Bucket", "Tenant", "Tenants"]
 
@@ -50,7 +50,7 @@ class Bucket:
 class Tenant:
     """One tenant as the server sees it now: its bounds, and what it has and uses."""
 
-    def __init__(self, name: str, config: TenantConfig, secret: bytes, ledger: Ledger) -> None:
+    def __init__(self, name: str, config: TenantConfig, secret: bytes, ledger: SessionLedger) -> None:
         self.name = name
         self.seal = derived_key(secret, "state", name)
         self._token_key = derived_key(secret, "token", name)
@@ -180,7 +180,7 @@ class Tenant:
 class Tenants:
     """All tenants, by key and by name. Set anew when the configuration is; what was counted stays."""
 
-    def __init__(self, config: ServerConfig, secret: bytes, ledger: Ledger) -> None:
+    def __init__(self, config: ServerConfig, secret: bytes, ledger: SessionLedger) -> None:
         self._secret, self._ledger = secret, ledger
         self._known: dict[str, Tenant] = {}
         self._by_key: dict[str, tuple[str, Tenant]] = {}

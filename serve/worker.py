@@ -18,6 +18,7 @@ from cloche.host_tools import ToolRegistry, from_object
 from cloche.host_tools.errors import ToolFailed
 from cloche.host_tools.policy import GuardedTools
 from cloche.host_tools.schema_tool import SchemaTool
+from cloche.runtime.driving.scheduler import Scheduler
 from cloche.runtime.errors import (
     BlockedTools,
     BudgetSpent,
@@ -35,7 +36,7 @@ from cloche.runtime.errors import (
 from cloche.runtime.limits import SessionBudget
 from cloche.runtime.result import Event, Finished, Output, Result, ToolFinished, ToolStarted, Usage
 from cloche.runtime.sandbox import Sandbox
-from cloche.runtime.session.detached import EventFeed
+from cloche.runtime.session.driven import EventFeed
 from cloche.runtime.session.session import Session, Suspended
 from cloche.serve.forms import (
     Channel,
@@ -48,7 +49,7 @@ from cloche.serve.forms import (
     to_form,
 )
 
-__all__ = ["ClientTool", "Worker", "fast_loop", "problem_of", "tenant_tools"]
+__all__ = ["ClientTool", "SessionHost", "fast_loop", "problem_of", "tenant_tools"]
 
 _STATUS: tuple[tuple[type[ClocheError], int, str, str], ...] = (
     (SessionBusy, 409, "session_busy", "wait for the run in progress, or use another session"),
@@ -166,18 +167,19 @@ class _Hosted:
         return await self.running.ask(name, arguments)
 
 
-class Worker:
+class SessionHost:
     """Carries out the gateway's orders; each is a method, named after it."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int | None = None) -> None:
         self.sessions: dict[str, _Hosted] = {}
+        self._scheduler = Scheduler(threads)
         self.gone = asyncio.Event()
         self.channel = Channel(self._on_message, self.gone.set)
         self._settings: dict[str, dict[str, Any]] = {}
         self._boxes: dict[str, Sandbox] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # Built before the first request is there: the image is loaded, and pages of it are in memory.
-        self._plain = Sandbox()
+        self._plain = Sandbox(scheduler=self._scheduler)
         self._plain.run("x = 1")
 
     def _on_message(self, message: list[Any]) -> None:
@@ -199,6 +201,10 @@ class Worker:
     async def do_tenants(self, number: int, settings: dict[str, dict[str, Any]]) -> None:
         """Take the tenants' settings; sessions that are open keep theirs."""
         changed = {name for name, each in settings.items() if self._settings.get(name) != each}
+        for name in self._settings.keys() - settings.keys():
+            self._scheduler.remove_account(name)
+        for name, each in settings.items():
+            self._scheduler.set_account(name, weight=each["weight"])
         self._settings = settings
         self._boxes = {name: box for name, box in self._boxes.items() if name in settings and name not in changed}
 
@@ -221,9 +227,11 @@ class Worker:
         box = await self._box(tenant, tools, hosted)
         bounds, bounded = limits_of(limits), None if budget is None else SessionBudget(**budget)
         if state is None:
-            hosted.session = box.session(limits=bounds, budget=bounded)
+            hosted.session = box.session(limits=bounds, budget=bounded, account=tenant)
         else:
-            hosted.session = await box.arestore(state, limits=bounds, budget=bounded, key=key, tenant=tenant)
+            hosted.session = await box.arestore(
+                state, limits=bounds, budget=bounded, key=key, tenant=tenant, account=tenant
+            )
         self.sessions[sid] = hosted
         waiting = hosted.session.suspended
         return {"suspended": None if waiting is None else _waiting_form(waiting)}
@@ -350,12 +358,13 @@ class Worker:
             registry = await asyncio.to_thread(tenant_tools, settings)
             for given in tools[:_MAX_TOOLS]:
                 registry.add(ClientTool(given, hosted.ask))
-            return Sandbox(_guarded(registry, settings))
+            return Sandbox(_guarded(registry, settings), scheduler=self._scheduler)
         box = self._boxes.get(tenant)
         if box is None:
             needs_tools = settings.get("tools") or settings.get("mcp")
             own = await asyncio.to_thread(tenant_tools, settings) if needs_tools else None
-            box = self._boxes[tenant] = self._plain if own is None else Sandbox(_guarded(own, settings))
+            made = self._plain if own is None else Sandbox(_guarded(own, settings), scheduler=self._scheduler)
+            box = self._boxes[tenant] = made
         return box
 
     async def _perform(
@@ -479,9 +488,9 @@ def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(descriptor: int) -> None:
+async def _serve(descriptor: int, threads: int) -> None:
     loop = asyncio.get_running_loop()
-    worker = Worker()
+    worker = SessionHost(threads)
     await loop.create_connection(lambda: worker.channel, sock=socket.socket(fileno=descriptor))
     worker.channel.send([0, "ready", os.getpid()])
     await worker.gone.wait()
@@ -489,8 +498,11 @@ async def _serve(descriptor: int) -> None:
     os._exit(0)
 
 
-def main(descriptor: int) -> None:
-    """Serve the gateway at the other end of a socket until it is gone. Ctrl-C is the gateway's to handle."""
+def main(descriptor: int, threads: int) -> None:
+    """Serve the gateway at the other end of a socket until it is gone, with so many programs computing at once.
+
+    Ctrl-C is the gateway's to handle.
+    """
     import signal
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -499,8 +511,8 @@ def main(descriptor: int) -> None:
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
-        runner.run(_serve(descriptor))
+        runner.run(_serve(descriptor, threads))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from cloche.serve.app import make_app
 from cloche.serve.config import ServerConfig, TenantConfig, hash_key, new_key, read_secret
 from cloche.serve.gateway import Gateway
-from cloche.serve.ledger import Ledger
+from cloche.serve.ledger import SessionLedger
 
 
 async def main() -> None:
@@ -26,7 +26,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tenants = {"mine": TenantConfig(keys=(hash_key(key),))}
         config = ServerConfig(store=Path(folder), workers=1, tenants=tenants)
-        gateway = Gateway(config, read_secret(config.store), Ledger(config.store))
+        gateway = Gateway(config, read_secret(config.store), SessionLedger(config.store))
 
         @asynccontextmanager
         async def lifespan(_: FastAPI) -> AsyncGenerator[None]:

@@ -15,18 +15,18 @@ from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 from cloche.serve.config import ServerConfig, TenantConfig, hash_key, load_config, new_key, read_secret
 from cloche.serve.forms import Problem
-from cloche.serve.ledger import Ledger, SessionRow, drop_state, put_state
+from cloche.serve.ledger import SessionLedger, SessionRow, drop_state, put_state
 from cloche.serve.tenants import Bucket, Tenant, Tenants
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path / "store")
+def ledger(tmp_path: Path) -> Iterator[SessionLedger]:
+    made = SessionLedger(tmp_path / "store")
     yield made
     made.close()
 
 
-def tenant(ledger: Ledger, **settings: Any) -> Tenant:
+def tenant(ledger: SessionLedger, **settings: Any) -> Tenant:
     config = TenantConfig(keys=(hash_key("ck"),), **settings)
     return Tenant("north", config, b"s" * 32, ledger)
 
@@ -71,7 +71,7 @@ def test_limits_are_clamped_and_lower_ones_are_allowed() -> None:
     assert config.clamped({"time": None}).time == 20
 
 
-def test_keys_are_found_by_their_hash_only(ledger: Ledger) -> None:
+def test_keys_are_found_by_their_hash_only(ledger: SessionLedger) -> None:
     first, second = new_key(), new_key()
     config = ServerConfig(tenants={"a": TenantConfig(keys=(hash_key(first), hash_key(second)))})
     tenants = Tenants(config, b"s" * 32, ledger)
@@ -92,7 +92,7 @@ def test_a_bucket_says_when_to_come_back() -> None:
     assert bucket.level() < -90
 
 
-def test_quotas_refuse_with_their_name(ledger: Ledger) -> None:
+def test_quotas_refuse_with_their_name(ledger: SessionLedger) -> None:
     one = tenant(
         ledger,
         quotas={
@@ -117,7 +117,7 @@ def test_quotas_refuse_with_their_name(ledger: Ledger) -> None:
         one.admit_create()
 
 
-def test_fuel_that_was_used_too_fast_is_paid_off(ledger: Ledger) -> None:
+def test_fuel_that_was_used_too_fast_is_paid_off(ledger: SessionLedger) -> None:
     one = tenant(ledger, quotas={"fuel_per_second": 1_000})
     one.admit_run(Limits())
     one.charged(10_000, 0.0, 1, 0, 0)
@@ -127,7 +127,7 @@ def test_fuel_that_was_used_too_fast_is_paid_off(ledger: Ledger) -> None:
     assert 7 < caught.value.retry_after < 9.1
 
 
-def test_a_token_is_one_tenants_and_expires(ledger: Ledger) -> None:
+def test_a_token_is_one_tenants_and_expires(ledger: SessionLedger) -> None:
     north = tenant(ledger)
     south = Tenant("south", north.config, b"s" * 32, ledger)
     token = north.token({"s": "x"}, 60)
@@ -157,7 +157,7 @@ def row(id: str, tenant: str = "north", state: str | None = None) -> SessionRow:
 _INSERT = "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-def test_what_waits_at_the_same_time_shares_a_commit(ledger: Ledger) -> None:
+def test_what_waits_at_the_same_time_shares_a_commit(ledger: SessionLedger) -> None:
     async def main() -> None:
         await asyncio.gather(*(ledger.write([(_INSERT, tuple(row(f"s{each}")))]) for each in range(100)))
 
@@ -166,7 +166,7 @@ def test_what_waits_at_the_same_time_shares_a_commit(ledger: Ledger) -> None:
     assert ledger.commits < 60
 
 
-def test_a_statement_that_fails_takes_no_other_request_along(ledger: Ledger) -> None:
+def test_a_statement_that_fails_takes_no_other_request_along(ledger: SessionLedger) -> None:
     async def main() -> list[Any]:
         orders: list[list[Any]] = [
             [(_INSERT, tuple(row("a")))],
@@ -180,7 +180,7 @@ def test_a_statement_that_fails_takes_no_other_request_along(ledger: Ledger) -> 
     assert [each.id for each in ledger.sessions("north", "", 9)] == ["a", "b"]
 
 
-def test_a_state_is_stored_once_and_goes_with_its_last_owner(ledger: Ledger) -> None:
+def test_a_state_is_stored_once_and_goes_with_its_last_owner(ledger: SessionLedger) -> None:
     name, put = put_state("north", b"bytes")
     assert put_state("south", b"bytes")[0] != name
 
@@ -195,16 +195,16 @@ def test_a_state_is_stored_once_and_goes_with_its_last_owner(ledger: Ledger) -> 
     assert ledger.state(name) is None
 
 
-def test_one_server_at_a_time_uses_a_store(ledger: Ledger, tmp_path: Path) -> None:
+def test_one_server_at_a_time_uses_a_store(ledger: SessionLedger, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="in use"):
-        Ledger(tmp_path / "store")
+        SessionLedger(tmp_path / "store")
 
 
 def test_closing_writes_what_is_left(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = SessionLedger(tmp_path)
     ledger.post([(_INSERT, tuple(row("a")))])
     ledger.close()
-    again = Ledger(tmp_path)
+    again = SessionLedger(tmp_path)
     assert [each.id for each in again.sessions("north", "", 9)] == ["a"]
     again.close()
     assert not any(thread.name == "ledger" for thread in threading.enumerate())
