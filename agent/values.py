@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from pydantic_core import from_json, to_json
 
+from cloche.runtime.values.containers import NO_KEY, Spelling, plain_class, spelling
+
 __all__ = ["Mask", "error_text", "masker", "plain", "plain_in_short", "safe_repr", "safe_str", "shorten"]
 
 _MAX_DEPTH = 50
@@ -69,7 +71,7 @@ def plain_in_short(value: Any, limit: int) -> Any:
     """
     if _is_within(value, limit):
         return plain(value)
-    if type(value) in _DICTS and len(value) <= _MAX_KEYS:
+    if plain_class(value) in _DICTS and len(value) <= _MAX_KEYS:
         return {safe_str(key, _MAX_KEYS): plain_in_short(item, limit // 2) for key, item in value.items()}
     return safe_repr(value, limit)
 
@@ -165,7 +167,9 @@ class _Writer:
 
     def parts(self, value: Any, depth: int) -> Iterator[str]:
         kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
-        if kind not in _BRACKETS:
+        if kind not in _BRACKETS and (spelt := spelling(value)) is not None:
+            yield from self._spelt(value, spelt, depth)
+        elif kind not in _BRACKETS:
             text = self._leaf(value)
             self._left -= len(text)
             yield text
@@ -195,9 +199,30 @@ class _Writer:
             self._left -= 2
         yield ",)" if kind is tuple and len(value) == 1 else closing
 
+    def _spelt(self, value: Any, spelt: Spelling, depth: int) -> Iterator[str]:
+        yield spelt.opening
+        if depth >= _MAX_DEPTH or id(value) in self._open:
+            yield f"...{spelt.closing}"
+            return
+        self._open.add(id(value))
+        separator = ""
+        for key, before, item in spelt.parts:
+            yield separator
+            if self._left <= 0:
+                yield "..."
+                break
+            if key is not NO_KEY:
+                yield from self.parts(key, depth + 1)
+            yield before
+            yield from self.parts(item, depth + 1)
+            separator = ", "
+            self._left -= 2 + len(before)
+        self._open.discard(id(value))
+        yield spelt.closing
+
     def _leaf(self, value: Any) -> str:
         kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
-        if kind in (str, bytes) and len(value) > self._left:
+        if kind in (str, bytes, bytearray) and len(value) > self._left:
             return f"{value[: max(self._left, 0)]!r}..."
         try:
             return repr(value)

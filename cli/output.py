@@ -153,9 +153,9 @@ def json_value(value: object) -> Any:
         return value
     if type(value) is float and math.isfinite(value):
         return value
-    if type(value) in (list, tuple):
+    if type(value) is list or isinstance(value, tuple):
         return [json_value(item) for item in cast("list[object]", value)]
-    if type(value) is dict:
+    if isinstance(value, dict):
         return _object(cast("dict[object, object]", value))
     raise TypeError(f"JSON has no {type(value).__name__}")
 

@@ -14,6 +14,7 @@ from cloche.host_tools.convert import Converter
 from cloche.host_tools.display import annotation_text, brief, brief_with_type
 from cloche.host_tools.errors import ToolDefinitionError, ToolRejected
 from cloche.host_tools.signature import Kind, Parameter
+from cloche.runtime.values.containers import plain_class
 
 __all__ = ["Arguments", "Binding", "complaint", "signature_text"]
 
@@ -181,13 +182,11 @@ def _path(value: Any, location: Sequence[int | str]) -> str:
 
 
 def _inside(value: Any, step: int | str) -> tuple[bool, Any]:
-    if type(value) in _MAPPINGS and step in value:
+    if plain_class(value) in _MAPPINGS and step in value:
         return True, value[step]
-    if type(value) in _SEQUENCES and isinstance(step, int) and step < len(value):
+    if plain_class(value) in _SEQUENCES and isinstance(step, int) and step < len(value):
         return True, value[step]
-    # Records of the guest, which pydantic saw as dicts.
-    is_field = isinstance(step, str) and hasattr(value, "__dataclass_fields__") and hasattr(value, step)
-    return is_field, getattr(value, str(step)) if is_field else value
+    return False, value
 
 
 def _step(step: int | str) -> str:

@@ -4,8 +4,8 @@ Three parts: the annotations whose check is one look at the value's class (the f
 guest's own classes as plain dicts and text; and pydantic for all else.
 """
 
-import dataclasses
 import types
+from collections import deque
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -18,6 +18,7 @@ from uuid import UUID
 from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
+from cloche.runtime.values.containers import plain_class
 from cloche.runtime.work import current_work, long_work, look, take
 
 __all__ = ["Converter", "exact_types", "has_guest_classes", "is_exact", "without_guest_classes"]
@@ -91,11 +92,9 @@ _CONTAINERS_SENT: frozenset[Any] = _LISTS | _DICTS
 
 
 def has_guest_classes(value: Any) -> bool:
-    """Return whether a record or a path stands anywhere in a decoded value.
+    """Return whether a path, or a container of a class that few annotations name, stands anywhere in a decoded value.
 
-    Records come from dataclasses of the guest, and from results of other tools that the program passes on; on
-    this side they are instances of classes made for the purpose, which no annotation names. Paths arrive as pure
-    ones, since they name nothing on this side, and ``Path`` does not accept these.
+    Paths arrive as pure ones, since they name nothing on this side, and ``Path`` does not accept these.
     """
     # Level by level, by classes and in pieces: a program can send millions of items, and a call of a function for each
     # would take seconds.
@@ -117,31 +116,36 @@ def has_guest_classes(value: Any) -> bool:
 
 
 def without_guest_classes(value: Any) -> Any:
-    """Return the value with dicts for records and text for paths, however deep. Containers are copied.
+    """Return the value with built-in containers for the others and text for paths, however deep. Containers are copied.
 
     Raises WorkEnded when the run that sent the value is over.
     """
-    if type(value) in _CONTAINERS_SENT:
-        return _copied(value)
-    if _is_record(value):
-        take(_DICT + _ENTRY * len(dataclasses.fields(value)))
-        return {field.name: without_guest_classes(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    kind = plain_class(value)
+    if kind in _CONTAINERS_SENT:
+        return _copied(value, kind)
+    if _is_list(kind):
+        take(_DICT + 4 * _SLOT * len(value))
+        return list(map(without_guest_classes, _with_looks(value)))
     return str(value) if isinstance(value, PurePath) else value
 
 
-def _copied(value: Any) -> Any:
-    is_dict = type(value) in _DICTS
+def _copied(value: Any, kind: type[Any]) -> Any:
+    is_dict = kind in _DICTS
     take(_DICT + (_ENTRY if is_dict else _SLOT) * len(value))
     items = map(without_guest_classes, _with_looks(value.values() if is_dict else value))
-    return dict(zip(value, items, strict=True)) if is_dict else type(value)(items)
+    return dict(zip(value, items, strict=True)) if is_dict else kind(items)
 
 
 def _is_guest_class(kind: type[Any]) -> bool:
-    return dataclasses.is_dataclass(kind) or issubclass(kind, PurePath)
+    return (kind not in _CONTAINERS_SENT and issubclass(kind, _GUEST_CLASSES)) or _is_list(kind)
 
 
-def _is_record(value: Any) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+def _is_list(kind: type[Any]) -> bool:
+    """Return whether it is a deque or an array, for which few annotations ask."""
+    return kind is deque or (kind.__name__ == "array" and kind.__module__ == "array")
+
+
+_GUEST_CLASSES = (PurePath, dict, tuple)
 
 
 _CONTAINERS = {

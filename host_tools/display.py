@@ -21,6 +21,8 @@ from typing import (
     get_origin,
 )
 
+from cloche.runtime.values.containers import plain_class
+
 __all__ = ["annotation_text", "brief", "brief_with_type"]
 
 
@@ -75,7 +77,7 @@ def brief(value: object, depth: int = 2) -> str:
 
     Only values of Python's plain classes are shown; of others, which may say things about the host, the class.
     """
-    kind = type(value)
+    kind = plain_class(value)
     if kind in (str, bytes):
         return _cut_text(cast("str", value))
     if kind is int:
@@ -84,7 +86,7 @@ def brief(value: object, depth: int = 2) -> str:
         return repr(value)
     if kind in _BRACKETS:
         return _container(value, depth) if depth else "..."
-    return kind.__name__
+    return type(value).__name__
 
 
 def brief_with_type(value: object) -> str:
@@ -98,12 +100,12 @@ def _cut_text(value: str) -> str:
 
 
 def _container(value: Any, depth: int) -> str:
-    opening, closing = _BRACKETS[type(value)]
+    opening, closing = _BRACKETS[plain_class(value)]
     return opening + _joined(_parts(value, depth - 1), len(value)) + closing
 
 
 def _parts(value: Any, depth: int) -> Iterator[str]:
-    if type(value) in _MAPPINGS:
+    if plain_class(value) in _MAPPINGS:
         return (f"{brief(key, 0)}: {brief(item, depth)}" for key, item in value.items())
     return (brief(item, depth) for item in value)
 

@@ -9,9 +9,8 @@ from io import BytesIO
 from typing import Any
 
 from cloche.host_tools.errors import ToolRejected
-from cloche.host_tools.json_schema import as_dict
 from cloche.runtime.values import UnserializableError, encode
-from cloche.runtime.values.records import type_of
+from cloche.runtime.values.containers import plain_class
 
 __all__ = ["PLAIN", "Handles", "HostImage", "HostObject", "is_image"]
 
@@ -87,7 +86,7 @@ class Handles:
             self.objects.clear()
 
     def _replaced(self, value: Any, leaf: Callable[[Any], Any], budget: list[int], depth: int) -> Any:
-        kind: Any = type_of(value)
+        kind: Any = plain_class(value)
         if kind not in _CONTAINERS:
             return leaf(value)
         if (known := leaf(value)) is not value:
@@ -116,7 +115,7 @@ class Handles:
 
     def _resolved_leaf(self, value: Any) -> Any:
         # A record of the guest comes back as a dict, a model that calls by schema writes the handle itself.
-        fields = as_dict(value)
+        fields: dict[str, Any] = value if plain_class(value) is dict else {}
         handle = value if isinstance(value, str) else fields.get("handle")
         if not isinstance(handle, str) or handle[:4] not in ("obj-", "img-"):
             return value

@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass, field
 from gc import get_referents
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from itertools import islice
 from types import FrameType
 from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
@@ -306,6 +307,27 @@ class _BoundedRepr(reprlib.Repr):
         self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdeque = self.maxarray = (
             self.maxdict
         ) = 20
+
+    def repr1(self, x: Any, level: int) -> str:
+        """Return the repr of any value."""
+        # Not where `import cloche` would pay for it.
+        from cloche.runtime.values.containers import NO_KEY, spelling
+
+        spelt = spelling(x)
+        if spelt is None:
+            return super().repr1(x, level)
+        if level <= 0:
+            return f"{spelt.opening}...{spelt.closing}"
+        parts = [
+            f"{'' if key is NO_KEY else self.repr1(key, level - 1)}{before}{self.repr1(item, level - 1)}"
+            for key, before, item in islice(spelt.parts, self.maxlist)
+        ]
+        more = ["..."] if len(x) > self.maxlist else []
+        return f"{spelt.opening}{', '.join([*parts, *more])}{spelt.closing}"
+
+    def repr_bytearray(self, x: bytearray, level: int) -> str:
+        """Return the repr of its beginning."""
+        return repr(x) if len(x) <= _MAX_SHOWN else f"{x[:_MAX_SHOWN]!r}..."
 
     def repr_ValueRepr(self, x: ValueRepr, level: int) -> str:
         """Return the text."""

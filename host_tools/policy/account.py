@@ -22,6 +22,7 @@ from cloche.host_tools.display import brief, brief_with_type
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.policy.policy import Scope
 from cloche.runtime.result import message_of
+from cloche.runtime.values.containers import plain_class
 
 __all__ = ["Account", "Secrets", "recorded", "recorded_arguments"]
 
@@ -140,11 +141,12 @@ def _parts(value: Any) -> Collection[Any]:
 
 def _sample(value: Any, redact: Collection[str], depth: int = 3) -> Any:
     """Return as much of the value as a short text shows, without what is to stay secret."""
-    if type(value) in _DICTS and depth:
+    if plain_class(value) in _DICTS and depth:
         items = itertools.islice(value.items(), _SAMPLE)
         return {key: _HIDDEN if key in redact else _sample(item, redact, depth - 1) for key, item in items}
-    if type(value) in _LISTS and depth:
-        return type(value)(_sample(item, redact, depth - 1) for item in value[:_SAMPLE])
+    kind = plain_class(value)
+    if kind in _LISTS and depth:
+        return kind(_sample(item, redact, depth - 1) for item in value[:_SAMPLE])
     return value
 
 
@@ -170,7 +172,7 @@ def _texts_in(arguments: Any, names: Collection[str]) -> Iterator[str]:
             spelt = (str(value), repr(value)[1:-1] if type(value) is str else repr(value))
             yield from (text for text in spelt if len(text) >= _MIN_SECRET)
             continue
-        is_dict = type(value) in _DICTS
+        is_dict = plain_class(value) in _DICTS
         parts: Collection[Any] = value.items() if is_dict else _parts(value)
         left -= len(parts)
         if left < 0:

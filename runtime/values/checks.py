@@ -1,5 +1,6 @@
 """What a message is checked for before it is decoded, and a value before it is encoded."""
 
+import sys
 from collections.abc import Collection, Iterable, Iterator
 from gc import get_referents
 from itertools import chain, islice
@@ -158,27 +159,35 @@ def _without_long_contents(data: bytes) -> Iterator[bytes]:
 
 _CONTAINERS: Final = frozenset((list, dict, tuple, set, frozenset))
 _DICTS: Final[frozenset[type]] = frozenset((dict,))
+_LOOKED_FOR: Final = frozenset((*_CONTAINERS, bytearray))
+_FEW_ITEMS: Final = (0, None)
 _AT_ONCE: Final = 8_192
 
 _FEW: Final = 16
 _LEVELS: Final = 4
 
 
-def count_items(value: object, room: int, look: Look | None = None) -> int:
+def count_items(value: object, room: int, look: Look | None = None) -> tuple[int, bool | None]:
     """The items in exact lists, dicts, tuples and sets, all levels; each takes a byte or more on the wire.
 
-    0 for a value of a few dozen. Raises SizeExceeded above `room` items and UnserializableError below MAX_DEPTH levels
-    (so for every cycle).
+    And whether there is a bytearray among them, which msgpack would write as bytes. Of a value of a few dozen items the
+    number is 0 and that is not looked for, so None. Raises SizeExceeded above `room` items and UnserializableError
+    below MAX_DEPTH levels (so for every cycle).
     """
     if type(value) not in _CONTAINERS or len(value) <= _FEW:  # type: ignore[arg-type]
         few = get_referents(value)
         for _ in range(_LEVELS):  # most messages are small and flat: looked through here in a few hundred nanoseconds
             if not few:
-                return 0
+                return _FEW_ITEMS
             if len(few) > _FEW:
                 break
             few = get_referents(*few)
     return _count_by_level(value, room, look)
+
+
+def holds_bytearray(value: object) -> bool:
+    """Whether there is one in exact lists, dicts and tuples of a value whose items have been counted."""
+    return _count_by_level(value, sys.maxsize, None)[1]
 
 
 def has_few_items(value: object, few: int) -> bool:
@@ -190,12 +199,12 @@ def has_few_items(value: object, few: int) -> bool:
     return True
 
 
-def _count_by_level(value: object, room: int, look: Look | None) -> int:
+def _count_by_level(value: object, room: int, look: Look | None) -> tuple[int, bool]:
     level: list[Collection[Any]] = [value] if type(value) in _CONTAINERS else []  # type: ignore[list-item]
-    items = 0
+    items, mutable = 0, False
     for _ in range(MAX_DEPTH + 1):
         if not level:
-            return items
+            return items, mutable
         inner: list[Collection[Any]] = []
         for start in range(0, len(level), _AT_ONCE):
             some = level[start : start + _AT_ONCE]
@@ -207,7 +216,8 @@ def _count_by_level(value: object, room: int, look: Look | None) -> int:
                 if look is not None and items > _AT_ONCE:
                     look()
                 # As a rule there are none, which is found out four times as fast as by going through them.
-                if not _CONTAINERS.isdisjoint(map(type, inside)):
+                if not _LOOKED_FOR.isdisjoint(map(type, inside)):
+                    mutable = mutable or bytearray in map(type, inside)
                     inner += [item for item in inside if type(item) in _CONTAINERS]
         level = inner
     raise UnserializableError(f"nested more than {MAX_DEPTH} levels deep, or inside itself")

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import Any, Final, Literal
 
 from . import arrays, codes
-from .checks import PIECE, Pieces, count_items, has_few_items, is_too_deep, may_hold_timestamp
+from .checks import PIECE, Pieces, count_items, has_few_items, holds_bytearray, is_too_deep, may_hold_timestamp
 from .codes import (
     MAX_DEPTH,
     Look,
@@ -25,7 +25,7 @@ from .codes import (
 from .guarded import KEYED, GuardedDecoder
 from .locate import locate
 from .records import type_name, type_of
-from .reduce import is_unhashable, reduce
+from .reduce import IN_GUEST, is_unhashable, reduce
 
 _BETWEEN_LOOKS: Final = 256
 _AT_ONCE: Final = 8_192
@@ -104,7 +104,7 @@ def _blob_head(value: bytes, where: str, limit: int | None) -> bytes:
 class _Packing:
     """One packer with the state of the message it is writing. Used by one message at a time: see `_idle`."""
 
-    __slots__ = ("_hashable", "_look", "_pack", "_room")
+    __slots__ = ("_hashable", "_look", "_mutable", "_pack", "_room")
 
     def __init__(self, unicode_errors: str | None = None) -> None:
         packer = Packer(default=self._reduce, strict_types=True, buf_size=4096, unicode_errors=unicode_errors)
@@ -118,9 +118,24 @@ class _Packing:
     def run(self, value: object, room: int, look: Look | None) -> bytes:
         """The message, of at most `room` items."""
         self._look = look
-        items = 0 if type(value) in _SCALARS else count_items(value, room, look)
+        self._mutable = False
+        if type(value) in _SCALARS:
+            self._room = room
+            scalar: bytes = self._pack(value)
+            return scalar
+        items, found = count_items(value, room, look)
+        self._mutable = bool(found)
         self._room = room - items
-        data: bytes = self._pack(value) if look is None or items <= _AT_ONCE else self._pack_in_pieces(value, look)
+        if look is not None and items > _AT_ONCE:
+            data = self._pack_in_pieces(value, look)
+        else:
+            data = self._pack(with_marked(value) if found else value)
+        # A bytearray is written with a head of one of these. In a short message that is looked at afterwards, which is
+        # faster than to look for it before.
+        if found is None and (0xC4 in data or 0xC5 in data or 0xC6 in data) and _holds_bytearray(value):
+            self._mutable = True
+            self._room = room - items
+            data = self._pack(with_marked(value))
         if self._hashable:
             self._check_keys(value)
         return data
@@ -128,7 +143,7 @@ class _Packing:
     def _pack_in_pieces(self, value: Any, look: Look) -> bytes:
         """What `_pack` returns, made of parts of few items, whose heads are taken off again."""
         if type(value) not in _SPLIT:
-            return bytes(self._pack(value))
+            return bytes(self._pack(with_marked(value) if self._mutable else value))
         is_list = type(value) in _LISTS
         parts = [_head(0x90 if is_list else 0x80, len(value))]
         rest: Iterator[Any] = iter(value if is_list else value.items())
@@ -136,7 +151,7 @@ class _Packing:
             look()
             piece = some if is_list else dict(some)
             if has_few_items(piece, _AT_ONCE):
-                parts.append(self._pack(piece)[1 if len(some) < 16 else 3 :])
+                parts.append(self._pack(with_marked(piece) if self._mutable else piece)[1 if len(some) < 16 else 3 :])
             else:
                 parts += [self._pack_in_pieces(item, look) for item in (some if is_list else chain(*some))]
         return b"".join(parts)
@@ -150,16 +165,18 @@ class _Packing:
             self._look()
         content = reduce(value)
         kind = type_of(content)
-        if kind is list or kind is dict:
-            self._opened(value, content)
-        return content
+        return self._opened(value, content) if kind is list or kind is dict else content
 
-    def _opened(self, value: object, content: Any) -> None:
+    def _opened(self, value: object, content: Any) -> Any:
         """A new container: count what plain ones it holds, and note if it was hashable before but will not be."""
-        if type(value) is tuple or type(value) is set or type(value) is frozenset:
-            return  # counted with what holds it
-        self._room -= count_items(content, self._room, self._look)
-        self._hashable = self._hashable or (type(value).__hash__ is not None and is_unhashable(content))
+        mutable = self._mutable
+        if type(value) is not tuple and type(value) is not set and type(value) is not frozenset:  # else counted already
+            items, found = count_items(content, self._room, self._look)
+            self._room -= items
+            mutable = found is not False
+            self._mutable = self._mutable or mutable
+            self._hashable = self._hashable or (type(value).__hash__ is not None and is_unhashable(content))
+        return with_marked(content) if mutable else content
 
     def _check_keys(self, value: object) -> None:
         """A frozen dataclass may be a dict key here, but the dict or record it becomes there may not."""
@@ -175,6 +192,20 @@ def _head(short: int, size: int) -> bytes:
         return bytes([short + size])
     wide = 0xDC if short == 0x90 else 0xDE
     return bytes([wide]) + size.to_bytes(2, "big") if size < 1 << 16 else bytes([wide + 1]) + size.to_bytes(4, "big")
+
+
+def _holds_bytearray(value: object) -> bool:
+    return type(value) is bytearray or holds_bytearray(value)
+
+
+def with_marked(value: Any) -> Any:
+    """A copy in which what stands for bytearrays is in their place; msgpack would write them as bytes."""
+    kind = type_of(value)
+    if kind is bytearray:
+        return reduce(value)
+    if kind is list:
+        return [with_marked(item) for item in value]
+    return {key: with_marked(item) for key, item in value.items()} if kind is dict else value
 
 
 _idle: list[_Packing] = []
@@ -225,9 +256,7 @@ def _without_path(where: str, error: Exception) -> ValueCodecError:
 
 Records = Literal["dict", "typed"]
 
-_DEFAULT_RECORDS: Final[Records] = "typed" if __name__.startswith("cloche_guest.") else "dict"
-"""This package is installed twice, once for each end."""
-
+_DEFAULT_RECORDS: Final[Records] = "typed" if IN_GUEST else "dict"
 
 _DEFAULT_BUDGET: Final = 512 << 20
 _MAX_PER_BYTE: Final = 128
@@ -247,7 +276,7 @@ def decode(
 ) -> Any:
     """The value that `data` holds.
 
-    `records` says how dataclasses and models arrive: "dict" (the host's default) as plain dicts, "typed" (the guest's)
+    `records` says how dataclasses and models arrive: "dict" (the host's default) as a Record, "typed" (the guest's)
     as instances of a dataclass made for their type name and fields. `budget` bounds the bytes of memory that the value
     may take; one that is `measured` was cleared by `cost_of`, and the budget is for arrays alone. A message with a
     `look` is decoded piece by piece: it is called in between, and ends the work by raising what is no Exception.

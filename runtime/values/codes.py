@@ -69,7 +69,10 @@ ARRAY: Final = 11
 NUMBER: Final = 12
 """A numpy scalar."""
 ZONE: Final = 13
-"""A time zone alone, of a fixed offset."""
+"""A time zone alone."""
+BYTEARRAY: Final = 14
+TYPED_ARRAY: Final = 15
+"""An `array.array`."""
 
 TUPLE: Final = 32
 SET: Final = 33
@@ -78,8 +81,17 @@ RECORD: Final = 35
 """`[RECORD, type name, {field: value}]`"""
 EXCEPTION: Final = 36
 """`[EXCEPTION, type name, message]`"""
+NAMED_TUPLE: Final = 37
+"""`[NAMED_TUPLE, type name, "field names with spaces between", *values]`"""
+MAPPING: Final = 38
+"""`[MAPPING, kind, {key: value}]`: a dict of another class, see `containers`"""
+DEQUE: Final = 39
+"""`[DEQUE, maxlen, *items]`"""
+GROUP: Final = 40
+"""`[GROUP, type name, message, *exceptions]`"""
 
-MARKS: Final = {code: ExtType(code, b"") for code in (TUPLE, SET, FROZENSET, RECORD, EXCEPTION)}
+_CODES: Final = (TUPLE, SET, FROZENSET, RECORD, EXCEPTION, NAMED_TUPLE, MAPPING, DEQUE, GROUP)
+MARKS: Final = {code: ExtType(code, b"") for code in _CODES}
 
 MAX_DEPTH: Final = 200
 """Containers on the wire inside one another. Low enough for `repr`, `copy.deepcopy` and `json` on the receiver."""

@@ -11,7 +11,19 @@ from operator import itemgetter
 from typing import Final
 
 from .checks import PIECE, check_shape
-from .codes import FROZENSET, MAX_DEPTH, PATH, SET, Look, MalformedValue
+from .codes import (
+    ARRAY,
+    BYTEARRAY,
+    DEQUE,
+    FROZENSET,
+    MAPPING,
+    MAX_DEPTH,
+    PATH,
+    SET,
+    TYPED_ARRAY,
+    Look,
+    MalformedValue,
+)
 
 __all__ = ["TooCostly", "cost_of"]
 
@@ -26,7 +38,7 @@ class TooCostly(MalformedValue):
 
 
 _FLAT: Final = 64
-"""Messages of so few bytes are not looked at: nothing that they hold is dear."""
+"""Messages of so few bytes are not looked at: nothing that they hold is dear, but for deques."""
 _FLAT_COST: Final = 2_048
 _SAMPLED: Final = 1_024
 _BLOCK: Final = 1 << 17
@@ -54,7 +66,7 @@ def cost_of(data: bytes, room: int, look: Look) -> int:
     A message of more than a few bytes is checked with ``check_shape`` first. Raises TooCostly above ``room``,
     MalformedValue for what is no message, and what ``look`` raises.
     """
-    if len(data) <= _FLAT:
+    if len(data) <= _FLAT and _DEQUES not in data:
         return _FLAT_COST
     scan = _Scan(data, room, look)
     short = len(data) > _SAMPLED and scan.is_short()
@@ -83,8 +95,9 @@ def _bound(data: bytes, look: Look) -> int:
     containers = len(data.translate(None, _NO_CONTAINER))
     negative = len(data.translate(None, _NO_NEGATIVE))
     extensions = len(data.translate(None, _NO_EXTENSION))
+    extension = _EXTENSION + (_DEQUE if extensions and _DEQUES in data else 0)
     per_byte = _PER_BYTE + (_SET_SLOT if extensions and _holds_sets(data) else 0)
-    return per_byte * len(data) + _CONTAINER * containers + _NEGATIVE * negative + _EXTENSION * extensions
+    return per_byte * len(data) + _CONTAINER * containers + _NEGATIVE * negative + extension * extensions
 
 
 def _holds_sets(data: bytes, look: Look | None = None) -> bool:
@@ -108,10 +121,15 @@ _WIDE: Final = 24
 """Bytes more for a text that is not ASCII, besides four more for each of its own."""
 _KEYED: Final = 176
 _EXTENSION_BYTE: Final = 20
-_PATH_BYTE: Final = 40
+_PER_CODE: Final = {PATH: 40, BYTEARRAY: 3, TYPED_ARRAY: 4, ARRAY: 3}
+"""Of numpy's arrays as they are: the decoder has a budget for those that become lists."""
+_DEQUE: Final = 900
+"""An empty deque has room for 64 items."""
+_DEQUES: Final = b"\0" + bytes([DEQUE])
+"""How the mark of one ends, however its length is written."""
 _ASCII: Final = bytes(range(128))
 _SETS: Final = tuple(
-    head + bytes([code]) for code in (SET, FROZENSET) for head in (b"\xc7\0", b"\xc8\0\0", b"\xc9\0\0\0\0")
+    head + bytes([code]) for code in (SET, FROZENSET, MAPPING) for head in (b"\xc7\0", b"\xc8\0\0", b"\xc9\0\0\0\0")
 )
 _MARK: Final = 5
 """Bytes of the longest of these but one."""
@@ -279,7 +297,7 @@ class _Scan:
         end = start + size
         if 0xC7 <= head <= 0xC9:
             end += 1
-            self.cost += _KEYED + (_PATH_BYTE if data[start] == PATH else _EXTENSION_BYTE) * (end - start)
+            self.cost += _KEYED + _per_byte(data[start]) * (end - start) + _DEQUE * (data[start] == DEQUE)
         else:
             narrow = head <= 0xC6 or data[start:end].isascii()
             self.cost += _TEXT + (end - start if narrow else _WIDE + 5 * (end - start))
@@ -298,4 +316,8 @@ def _extra_cost(token: bytes) -> int:
         return 0
     # Of one with a length the code comes after it, of one of a fixed size it comes at once.
     code = token[2] if head == 0xC7 else token[1]
-    return (_PATH_BYTE if code == PATH else _EXTENSION_BYTE) * (len(token) - 2)
+    return _per_byte(code) * (len(token) - 2) + _DEQUE * (code == DEQUE)
+
+
+def _per_byte(code: int) -> int:
+    return _PER_CODE.get(code, _EXTENSION_BYTE)

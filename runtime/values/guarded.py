@@ -7,9 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from . import arrays, codes, scalars, times
+from . import arrays, codes, containers, scalars, times
 from .codes import MalformedValue, Timestamp
-from .records import build_exception, build_record, is_known, type_of
+from .records import (
+    Record,
+    build_exception,
+    build_group,
+    build_named,
+    build_record,
+    is_known,
+    is_named,
+    type_of,
+)
 
 Reader = Callable[[bytes], Any]
 
@@ -19,6 +28,8 @@ KEYED: Final[dict[int, Reader]] = {
     codes.TIME: times.read_time,
     codes.TIMEDELTA: times.read_timedelta,
     codes.PATH: scalars.read_path,
+    codes.BYTEARRAY: bytearray,
+    codes.TYPED_ARRAY: containers.read_typed_array,
 }
 """Values of which no sender can make thousands with one hash: it is keyed per process, or they are too few."""
 
@@ -85,6 +96,10 @@ class GuardedDecoder:
             codes.FROZENSET: lambda items: frozenset(self._set(items)),
             codes.RECORD: self._record,
             codes.EXCEPTION: self._exception,
+            codes.NAMED_TUPLE: self._named_tuple,
+            codes.MAPPING: containers.build_mapping,
+            codes.DEQUE: containers.build_deque,
+            codes.GROUP: self._group,
         }
 
     def finish(self, value: Any) -> Any:
@@ -149,14 +164,31 @@ class GuardedDecoder:
         name, fields = items
         if type(name) is not str or type_of(fields) is not dict or not all(type(field) is str for field in fields):
             raise MalformedValue("a record that is not a name and its fields")
-        return self._typed_record(name, fields) if self._typed else fields
+        return self._typed_record(name, fields) if self._typed else Record(name, fields)
 
     def _typed_record(self, name: str, fields: dict[str, Any]) -> Any:
         shape = (name, tuple(fields))
-        self._new_shapes += not is_known(shape)
+        self._count_shape(is_new=not is_known(shape))
+        return build_record(shape, fields)
+
+    def _count_shape(self, *, is_new: bool) -> None:
+        self._new_shapes += is_new
         if self._new_shapes > _MAX_NEW_SHAPES:
             raise MalformedValue(f"more than {_MAX_NEW_SHAPES} new types of record")
-        return build_record(shape, fields)
+
+    def _named_tuple(self, items: list[Any]) -> tuple[Any, ...]:
+        name, names, *values = items
+        if type(name) is not str or type(names) is not str:
+            raise MalformedValue("a named tuple that is not a name, names of fields, and values")
+        fields = tuple(names.split(" "))
+        self._count_shape(is_new=not is_named((name, fields)))
+        return build_named(name, fields, values)
+
+    def _group(self, items: list[Any]) -> Exception:
+        name, message, *errors = items
+        if type(name) is not str or type(message) is not str or not all(isinstance(each, Exception) for each in errors):
+            raise MalformedValue("an exception group that is not a name, a message and exceptions")
+        return build_group(name, message, errors)
 
     def _exception(self, items: list[Any]) -> Exception:
         name, message = items

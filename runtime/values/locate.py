@@ -16,6 +16,9 @@ _PLAIN_KEYS: Final = frozenset((str, int, float, bool, bytes, type(None)))
 _SHOWN: Final = 40
 """Characters of a key or of a path's middle that a message shows."""
 
+_FIRST_ITEM: Final = {codes.DEQUE: 2, codes.GROUP: 3}
+"""Where the items begin that are a value's own."""
+
 Child = tuple[str, Any, bool]
 """Where, what, and whether it must stay hashable."""
 
@@ -92,6 +95,12 @@ def _children(path: str, content: Any, is_key: bool) -> Iterator[Child]:
     mark = content[0].code if content and type(content[0]) is ExtType else None
     if mark == codes.RECORD:
         return ((f"{path}.{name}", item, False) for name, item in content[2].items())
+    if mark == codes.MAPPING:
+        return _dict_children(path, content[2])
+    if mark == codes.NAMED_TUPLE:
+        return ((f"{path}.{name}", item, is_key) for name, item in zip(content[2].split(" "), content[3:], strict=True))
+    if mark in _FIRST_ITEM:
+        return ((f"{path}[{index}]", item, False) for index, item in enumerate(content[_FIRST_ITEM[mark] :]))
     if mark in (codes.SET, codes.FROZENSET):
         return ((f"{path}{{…}}", item, True) for item in content[1:])
     items = content if mark is None else content[1:]

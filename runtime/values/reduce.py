@@ -4,9 +4,10 @@ Subclasses are read with their base's own methods, so that one which overrides `
 cannot show one value here and another elsewhere.
 """
 
-from collections import OrderedDict
+import sys
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -14,13 +15,16 @@ from pathlib import PurePath
 from typing import Any, Final, cast
 from uuid import UUID
 
-from . import arrays, codes, scalars, times
+from . import arrays, codes, containers, scalars, times
 from .codes import MARKS, ExtType, UnserializableError
-from .records import describe_exception, fields_of, type_name, type_of
+from .records import Record, describe_exception, fields_of, names_of, type_name, type_of
+
+IN_GUEST: Final = __name__.startswith("cloche_guest.")
+"""This package is installed twice, once for each end."""
 
 _mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 
-_NATIVE: Final = frozenset((type(None), bool, float, str, bytes, bytearray, memoryview, list, dict))
+_NATIVE: Final = frozenset((type(None), bool, float, str, bytes, memoryview, list, dict))
 
 
 def is_native(value: object) -> bool:
@@ -36,7 +40,9 @@ def is_unhashable(content: Any) -> bool:
     return kind is dict or (kind is ExtType and content.code in _UNHASHABLE)
 
 
-_UNHASHABLE: Final = frozenset((codes.SET, codes.RECORD, codes.ARRAY))
+_UNHASHABLE: Final = frozenset(
+    (codes.SET, codes.RECORD, codes.ARRAY, codes.BYTEARRAY, codes.TYPED_ARRAY, codes.MAPPING, codes.DEQUE)
+)
 
 
 def reduced(value: object) -> Any:
@@ -58,8 +64,13 @@ def reduce(value: object) -> Any:
 
 def _by_class(value: object) -> Any:
     for cls in _mro(type(value)):
+        if cls is tuple and (names := names_of(cast("tuple[Any, ...]", value))):
+            return [MARKS[codes.NAMED_TUPLE], type_name(type(value)), " ".join(names), *_tuple_items(value)]
         if cls in _REDUCERS:
             return _REDUCERS[cls](value)
+    rare = _rare(value)
+    if rare is not None:
+        return rare
     fields = fields_of(value)
     if fields is None:
         raise _refusal(value)
@@ -74,9 +85,11 @@ def _refusal(value: object) -> UnserializableError:
 _HINTS: Final = {
     "generator": ": make it a list first",
     "range": ": make it a list first",
-    "deque": ": make it a list first",
-    "array": ": make it a list first",
-    "ZoneInfo": ": send its key, str(zone)",
+    "UserDict": ": send its data",
+    "UserList": ": send its data",
+    "UserString": ": send its data",
+    "ChainMap": ": make it a dict first",
+    "mappingproxy": ": make it a dict first",
     "dict_keys": ": make it a list first",
     "dict_values": ": make it a list first",
     "dict_items": ": make it a list first",
@@ -98,6 +111,17 @@ def _numpy(value: object) -> Any:
         return ExtType(codes.ARRAY, arrays.write_array(value))
     if isinstance(value, numpy.generic) and not isinstance(value, (str, bytes)):
         return ExtType(codes.NUMBER, arrays.write_number(value))
+    return None
+
+
+def _rare(value: object) -> Any:
+    """What stands for a value of a class whose module the program has to have imported; None for another."""
+    module: Any = sys.modules.get("array")
+    if module is not None and isinstance(value, module.array):
+        return ExtType(codes.TYPED_ARRAY, containers.write_typed_array(value))
+    module = sys.modules.get("zoneinfo")
+    if module is not None and isinstance(value, module.ZoneInfo):
+        return ExtType(codes.ZONE, times.write_key(cast("tzinfo", value)))
     return None
 
 
@@ -132,17 +156,57 @@ def _exception(value: BaseException) -> Any:
     return [MARKS[codes.EXCEPTION], *describe_exception(value)]
 
 
+def _group(value: BaseExceptionGroup[Any]) -> Any:
+    return [MARKS[codes.GROUP], type_name(type_of(value)), *_group_parts(value)]
+
+
+def _group_parts(value: BaseExceptionGroup[Any]) -> Iterable[Any]:
+    # Its own text would have a count of the exceptions behind the message.
+    yield str.__str__(_message_of(value))[: codes.MAX_MESSAGE]
+    yield from _errors_in(value)
+
+
+def _mapping(base: type) -> Callable[[Any], Any]:
+    mark, items = MARKS[codes.MAPPING], _items_of(base)
+    return lambda value: [mark, containers.kind_of(value), items(value)]
+
+
+def _record(value: Record) -> Any:
+    return [MARKS[codes.RECORD], value.type_name, _dict_items(value)]
+
+
+def _deque(value: deque[Any]) -> Any:
+    return [MARKS[codes.DEQUE], value.maxlen, *_deque_items(value)]
+
+
+def _enum(value: Enum) -> Any:
+    """Of the host's, the value: it is what a tool's description says. A program's own class stays with it."""
+    if not IN_GUEST:
+        return reduced(object.__getattribute__(value, "_value_"))
+    name = type_name(type(value))
+    raise UnserializableError(f"cannot send a '{name}', a member of an enum: send its .value or .name", type_name=name)
+
+
+_message_of: Callable[[Any], str] = BaseExceptionGroup.__dict__["message"].__get__
+_errors_in: Callable[[Any], Iterable[BaseException]] = BaseExceptionGroup.__dict__["exceptions"].__get__
 _list_items = _iterator_of(list)
+_dict_items = _items_of(dict)
+_tuple_items = _iterator_of(tuple)
+_deque_items = _iterator_of(deque)
 
 _REDUCERS: Final[dict[type, Callable[[Any], Any]]] = {
     int: _int,
     str: str.__str__,
     float: float.__float__,
     bytes: lambda value: bytes.__getitem__(value, slice(None)),
-    bytearray: lambda value: bytes(bytearray.__getitem__(value, slice(None))),
+    bytearray: _leaf(codes.BYTEARRAY, containers.write_bytearray),
     list: _list,
-    OrderedDict: _items_of(OrderedDict),  # dict's own would miss a move_to_end
-    dict: _items_of(dict),
+    OrderedDict: _mapping(OrderedDict),  # dict's own items would miss a move_to_end
+    Counter: _mapping(dict),
+    defaultdict: _mapping(dict),
+    Record: _record,
+    dict: _dict_items,
+    deque: _deque,
     tuple: _marked(codes.TUPLE, tuple),
     set: _marked(codes.SET, set),
     frozenset: _marked(codes.FROZENSET, frozenset),
@@ -154,8 +218,10 @@ _REDUCERS: Final[dict[type, Callable[[Any], Any]]] = {
     time: _leaf(codes.TIME, times.write_time),
     timedelta: _leaf(codes.TIMEDELTA, times.write_timedelta),
     timezone: _leaf(codes.ZONE, times.write_zone),
+    times.UnknownZone: _leaf(codes.ZONE, times.write_key),
     UUID: _leaf(codes.UUID, scalars.write_uuid),
     PurePath: _leaf(codes.PATH, scalars.write_path),
-    Enum: lambda value: reduced(object.__getattribute__(value, "_value_")),
+    Enum: _enum,
+    BaseExceptionGroup: _group,
     BaseException: _exception,
 }

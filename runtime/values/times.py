@@ -73,13 +73,53 @@ def read_timedelta(data: bytes) -> timedelta:
     return timedelta(days, seconds, microseconds)
 
 
+class UnknownZone(tzinfo):
+    """A time zone alone of which this machine has no data: it has its ``key`` and goes back to where it came from.
+
+    Asking it for an offset raises LookupError.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def utcoffset(self, dt: datetime | None, /) -> timedelta | None:
+        """Raise LookupError."""
+        raise LookupError(f"this machine has no data for the time zone {self.key!r}: the package tzdata has")
+
+    dst = utcoffset
+
+    def tzname(self, dt: datetime | None, /) -> str:
+        """The key."""
+        return self.key
+
+    def __str__(self) -> str:
+        return self.key
+
+    def __repr__(self) -> str:
+        return f"UnknownZone({self.key!r})"
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return type(self), (self.key,)
+
+
+def write_key(zone: tzinfo) -> bytes:
+    """The key of a ZoneInfo, or of one that stands for it. ValueError if it has none."""
+    key = _key_of(zone)
+    if not key:
+        raise ValueError("a time zone without a key")
+    return _ZONE_WITHOUT_OFFSET + str.encode(key)
+
+
 def write_zone(value: timezone) -> bytes:
     """The offset, and the name if it has one of its own."""
     return _write_zone(value, timezone.utcoffset(value, None))
 
 
 def read_zone(data: bytes) -> tzinfo:
-    """The time zone of a fixed offset."""
+    """The time zone of a fixed offset or a key."""
+    if data[:1] == _ZONE_WITHOUT_OFFSET:
+        key = data[1:].decode("ascii")
+        return _zone_info(key) or UnknownZone(key)
     if data[:1] != _FIXED:
         raise ValueError("a time zone of no fixed offset")
     return _fixed(_OFFSET.unpack_from(data, 1)[0], data[1 + _OFFSET.size :].decode())

@@ -2,7 +2,8 @@
 
 import copy
 import math
-from collections import OrderedDict
+from array import array
+from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -11,6 +12,7 @@ from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -113,7 +115,8 @@ MADE_IN_THE_GUEST = {
     "(1.5, float('inf'), -0.0)": (1.5, math.inf, -0.0),
     "{'a': {1: {2, 3}}, (1, 2): b'x', None: True}": {"a": {1: {2, 3}}, (1, 2): b"x", None: True},
     "frozenset({(1, frozenset())})": frozenset({(1, frozenset())}),
-    "bytearray(b'ab')": b"ab",
+    "bytearray(b'ab')": bytearray(b"ab"),
+    "[(1, bytearray(b'ab'))]": [(1, bytearray(b"ab"))],
     "memoryview(b'ab')": b"ab",
     "3 + 4j": 3 + 4j,
     "__import__('decimal').Decimal('1.10')": Decimal("1.10"),
@@ -126,15 +129,15 @@ MADE_IN_THE_GUEST = {
     "__import__('datetime').timedelta(days=-1, microseconds=5)": timedelta(days=-1, microseconds=5),
     "__import__('uuid').UUID(int=5)": UUID(int=5),
     "__import__('pathlib').Path('/a/b')": PurePosixPath("/a/b"),
-    "__import__('enum').Enum('E', {'A': 5}).A": 5,
     "__import__('enum').IntEnum('E', {'A': 5}).A": 5,
-    "__import__('collections').OrderedDict(b=1, a=2)": {"b": 1, "a": 2},
-    "__import__('collections').defaultdict(list, a=[1])": {"a": [1]},
-    "__import__('collections').Counter('aab')": {"a": 2, "b": 1},
-    "__import__('collections').namedtuple('P', 'x y')(1, 2)": (1, 2),
+    "__import__('collections').OrderedDict(b=1, a=2)": OrderedDict(b=1, a=2),
+    "__import__('collections').defaultdict(list, a=[1])": defaultdict(list, a=[1]),
+    "__import__('collections').Counter('aab')": Counter("aab"),
+    "__import__('collections').deque([1, 2], 3)": deque([1, 2], 3),
+    "__import__('array').array('l', [1, -2])": array("l", [1, -2]),
+    "__import__('zoneinfo').ZoneInfo('Europe/Oslo')": ZoneInfo("Europe/Oslo"),
+    "__import__('datetime').timezone.utc": UTC,
     "'\\ud800'": "\ud800",
-    "__import__('array').array('i', [1]).tolist()": [1],
-    "__import__('dataclasses').make_dataclass('D', ['x', 'y'])(1, [2])": {"x": 1, "y": [2]},
     "type('S', (str,), {'__str__': lambda s: 'evil'})('plain')": "plain",
     "type('I', (int,), {'__int__': lambda s: 666})(5)": 5,
     "type('D', (dict,), {'items': lambda s: [('evil', 1)]})(a=1)": {"a": 1},
@@ -156,9 +159,11 @@ def test_a_value_made_in_the_guest(session: Session, code: str) -> None:
         ("[lambda: 1]", "result[0]"),
         ("object()", "result: cannot send a 'object'"),
         ("(i for i in [])", "make it a list first"),
-        ("__import__('collections').deque([1])", "make it a list first"),
-        ("__import__('array').array('i', [1])", "make it a list first"),
-        ("__import__('zoneinfo').ZoneInfo('Europe/Oslo')", "send its key"),
+        ("range(3)", "make it a list first"),
+        ("__import__('array').array('w', 'x')", "make it a list first"),
+        ("__import__('collections').defaultdict(lambda: 0)", "make it a dict first"),
+        ("__import__('collections').UserList()", "send its data"),
+        ("__import__('enum').Enum('E', {'A': 5}).A", "send its .value or .name"),
         ("import sys; sys", "module"),
         ("x = []; x.append(x); x", "contains itself"),
         ("x = {}; x['a'] = {'b': x}; x", "result['a']['b']"),
@@ -176,9 +181,20 @@ def test_what_cannot_cross_is_named_with_its_place(session: Session, code: str, 
     assert refused.value.message == result.value.reason
 
 
+def test_records_and_named_tuples_keep_their_names(session: Session) -> None:
+    row = session.run("__import__('dataclasses').make_dataclass('D', ['x', 'y'])(1, [2])").unwrap()
+    assert (row, row.x, row["y"], repr(row)) == ({"x": 1, "y": [2]}, 1, [2], "D(x=1, y=[2])")
+    pair = session.run("__import__('collections').namedtuple('P', 'x y')(1, 2)").unwrap()
+    assert (pair, pair.x, pair.y, repr(pair)) == ((1, 2), 1, 2, "P(x=1, y=2)")
+    session.set("both", [row, pair])
+    assert session.run("[type(each).__name__ for each in both], both[0].y, both[1].y").unwrap() == (["D", "P"], [2], 2)
+    group = session.run("ExceptionGroup('all', [ValueError('a'), KeyError('b')])").unwrap()
+    assert repr(group) == "ExceptionGroup('all', [ValueError('a'), KeyError('b')])"
+
+
 REPRS = {
-    "import collections; collections.deque([1, 2])": "deque([1, 2])",
-    "import array; array.array('i', [1])": "array('i', [1])",
+    "import enum; enum.Enum('E', {'A': 5}).A": "<E.A: 5>",
+    "import collections; collections.ChainMap({1: 2})": "ChainMap({1: 2})",
     "type('A', (), {'__repr__': lambda s: 'an A'})()": "an A",
     "print": "<built-in function print>",
     "[1, print]": "[1, <built-in function print>]",

@@ -1,5 +1,6 @@
 """Dataclasses, pydantic models and exceptions."""
 
+import copy
 import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,7 +12,8 @@ from msgpack import packb
 from pydantic import BaseModel, ConfigDict
 
 from cloche.runtime.values import MalformedValue, UnserializableError, decode, encode
-from cloche.runtime.values.codes import EXCEPTION, MARKS, RECORD
+from cloche.runtime.values.codes import EXCEPTION, GROUP, MARKS, RECORD
+from cloche.runtime.values.records import Record
 
 
 @dataclass
@@ -60,6 +62,32 @@ def test_a_typed_record_round_trips_to_the_same_bytes(records: Any, x: int, y: A
     data = encode(Point(x, y))
     back = decode(data, records=records)
     assert encode(back) == data if records == "typed" else back == {"x": x, "y": y}
+
+
+def test_a_record_of_the_host_is_a_dict_with_attributes_and_a_name() -> None:
+    record = decode(encode(Point(1, {"items": 2})))
+    assert isinstance(record, Record)
+    assert (record.type_name, record.x, record["y"]) == ("Point", 1, {"items": 2})
+    assert repr(record) == "Point(x=1, y={'items': 2})"
+    for again in (decode(encode(record)), copy.copy(record), copy.deepcopy(record)):
+        assert (type(again), again, again.type_name) == (Record, record, "Point")
+    with pytest.raises(AttributeError, match="the Point has no field 'z'"):
+        _ = record.z
+
+
+def test_an_exception_group_keeps_what_is_in_it() -> None:
+    group = ExceptionGroup("outer", [ValueError("a"), ExceptionGroup("inner", [KeyError("b")])])
+    back = decode(encode(group))
+    assert (back.message, repr(back.exceptions[0]), back.exceptions[1].message) == ("outer", "ValueError('a')", "inner")
+    assert repr(back.exceptions[1].exceptions) == "(KeyError('b'),)"
+
+
+@pytest.mark.parametrize(
+    "items", [[], ["G"], ["G", "m"], ["G", "m", 1], [1, "m", ValueError], ["G", 2, [MARKS[EXCEPTION], "E", ""]]]
+)
+def test_misshapen_groups_are_malformed(items: list[Any]) -> None:
+    with pytest.raises(MalformedValue):
+        decode(packb([MARKS[GROUP], *filter(lambda item: item is not ValueError, items)]))
 
 
 def test_undeclared_fields_of_a_model_cross() -> None:
@@ -126,7 +154,9 @@ def test_a_hashable_record_elsewhere_is_fine() -> None:
         (UnicodeDecodeError("utf-8", b"", 0, 1, "bad"), Exception, "UnicodeDecodeError: 'utf-8' codec"),
         (type("Odd", (Exception,), {})("x"), Exception, "Odd: x"),
         (SystemExit(3), Exception, "SystemExit: 3"),
-        (ExceptionGroup("g", [ValueError("x")]), Exception, "ExceptionGroup: g"),
+        (ExceptionGroup("g", [ValueError("x")]), ExceptionGroup, "g (1 sub-exception)"),
+        (BaseExceptionGroup("g", [SystemExit(3), KeyError("k")]), ExceptionGroup, "g (2 sub-exceptions)"),
+        (type("Own", (ExceptionGroup,), {})("g", [ValueError("x")]), ExceptionGroup, "Own: g (1 sub"),
         (type("Mute", (ValueError,), {"__str__": lambda _self: 1 / 0})(), Exception, "Mute: <unprintable>"),
     ],
 )

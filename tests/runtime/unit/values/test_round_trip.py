@@ -146,8 +146,8 @@ def test_fraction_with_large_parts() -> None:
     assert decode(encode(value)) == value
 
 
-@pytest.mark.parametrize("view", [bytearray(b"abc"), memoryview(b"abc"), memoryview(bytearray(b"abc"))])
-def test_bytes_like_values_arrive_as_bytes(view: Any) -> None:
+@pytest.mark.parametrize("view", [memoryview(b"abc"), memoryview(bytearray(b"abc"))])
+def test_a_view_arrives_as_the_bytes_it_shows(view: Any) -> None:
     assert type(decode(encode([view]))[0]) is bytes
     assert decode(encode(view)) == b"abc"
 
