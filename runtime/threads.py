@@ -2,10 +2,11 @@
 
 import os
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from math import inf
 from queue import SimpleQueue
@@ -13,6 +14,7 @@ from threading import get_ident, main_thread
 from time import monotonic
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 from cloche.runtime.errors import BlockedTools, ConfigurationError
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GUEST_STACK",
     "MAX_ABANDONED",
+    "Awaiting",
     "BackgroundLoops",
     "Expired",
     "Settled",
@@ -34,8 +37,8 @@ __all__ = [
     "expiring",
     "guest_threads",
     "longest_wait",
+    "post",
     "require_native",
-    "start_awaiting",
     "tool_threads",
 ]
 
@@ -317,11 +320,99 @@ class BackgroundLoops:
         return loop
 
 
-def start_awaiting(awaitable: Awaitable[Any], loop: "asyncio.AbstractEventLoop") -> "Future[Settled]":
-    """Await something on a loop that another thread runs; the future never fails, whatever the awaitable raises."""
-    import asyncio
+class _Post:
+    """What other threads have for one loop to do, which is woken once for all of it: each time costs two switches."""
 
-    return asyncio.run_coroutine_threadsafe(_settle(awaitable), loop)
+    __slots__ = ("_calls", "_loop", "_woken")
+
+    def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
+        self._loop = loop
+        self._calls: deque[Callable[[], object]] = deque()
+        self._woken = False
+
+    def put(self, call: Callable[[], object]) -> None:
+        if self._loop.is_closed():
+            raise RuntimeError("the event loop is closed")
+        self._calls.append(call)
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        # Before the calls are counted: one that comes later wakes the loop again.
+        self._woken = False
+        calls = self._calls
+        for _ in range(len(calls)):
+            calls.popleft()()
+
+
+_posts: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Post]" = WeakKeyDictionary()
+
+
+def post(loop: "asyncio.AbstractEventLoop", call: Callable[[], object]) -> None:
+    """From any thread: have a loop call this soon. It must not raise. Raises RuntimeError if the loop is closed."""
+    found = _posts.get(loop)
+    if found is None:
+        found = _posts.setdefault(loop, _Post(loop))
+    found.put(call)
+
+
+class Awaiting:
+    """Something that is awaited on a loop which another thread runs, within this one's context.
+
+    ``tell`` is called there when it has ended, and ``outcome`` is there; the awaitable may raise what it likes.
+    """
+
+    __slots__ = ("_awaitable", "_context", "_given_up", "_loop", "_task", "_tell", "outcome")
+
+    def __init__(self, awaitable: Awaitable[Any], loop: "asyncio.AbstractEventLoop") -> None:
+        self._awaitable = awaitable
+        self._loop = loop
+        self._context = copy_context()
+        self._task: asyncio.Task[Settled] | None = None
+        self._given_up = False
+        self._tell: Callable[[Settled], object] = _ignore
+        self.outcome: Settled | None = None
+
+    def start(self, tell: Callable[[Settled], object]) -> None:
+        """Begin. Raises RuntimeError if the loop is closed."""
+        self._tell = tell
+        post(self._loop, self._begin)
+
+    def is_over(self) -> bool:
+        """Whether there is an outcome."""
+        return self.outcome is not None
+
+    def cancel(self) -> None:
+        """From any thread: cancel it."""
+        self._given_up = True
+        with suppress(RuntimeError):
+            post(self._loop, self._cancel)
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(_settle(self._awaitable), context=self._context)
+        self._task.add_done_callback(self._end)
+        if self._given_up:
+            self._task.cancel()
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end(self, task: "asyncio.Task[Settled]") -> None:
+        # A task that was cancelled before its first step has no outcome of ours.
+        self.outcome = Settled(None, _cancelled()) if task.cancelled() else task.result()
+        self._tell(self.outcome)
+
+
+def _ignore(_: Settled) -> None:
+    pass
+
+
+def _cancelled() -> BaseException:
+    from asyncio import CancelledError
+
+    return CancelledError()
 
 
 async def _settle(awaitable: Awaitable[Any]) -> Settled:

@@ -7,7 +7,6 @@ CANCEL).
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from contextvars import Context, copy_context
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -20,12 +19,12 @@ from cloche.runtime.errors import CallsExceeded, GuestVisibleError
 from cloche.runtime.machine_api import now
 from cloche.runtime.result import CALL_COST, ToolCallRecord, ToolFinished, ToolStarted, message_of
 from cloche.runtime.threads import (
+    Awaiting,
     Settled,
     Submitted,
     Work,
     background_loops,
     guest_threads,
-    start_awaiting,
     tool_threads,
 )
 from cloche.runtime.values import UnserializableError, ValueCodecError
@@ -179,25 +178,25 @@ class HandedOver:
 class Awaited:
     """Something that is awaited on a loop that another thread runs."""
 
-    __slots__ = ("_future", "_loop", "is_over")
+    __slots__ = ("_awaiting", "_loop", "is_over")
 
     def __init__(
         self, awaitable: Awaitable[Any], loop: "asyncio.AbstractEventLoop", tell: Callable[[], object]
     ) -> None:
         self._loop = loop
-        self._future = start_awaiting(awaitable, loop)
-        self._future.add_done_callback(lambda _: tell())
-        self.is_over = self._future.done
+        self._awaiting = Awaiting(awaitable, loop)
+        self.is_over = self._awaiting.is_over
+        self._awaiting.start(lambda _: tell())
 
     @property
-    def outcome(self) -> Settled:
+    def outcome(self) -> Settled | None:
         """How it has ended."""
-        return self._future.result()
+        return self._awaiting.outcome
 
     def give_up(self) -> None:
         """Cancel it, if it is not over."""
-        if not self._future.done():
-            self._future.cancel()
+        if not self.is_over():
+            self._awaiting.cancel()
             background_loops.check(self._loop)
 
 
@@ -234,13 +233,13 @@ _MAX_THREADS = 32
 class _Task:
     """One background call."""
 
-    __slots__ = ("call", "context", "future", "record")
+    __slots__ = ("awaiting", "call", "context", "record")
 
     def __init__(self, call: Start, record: ToolCallRecord) -> None:
         self.call = call
         self.record = record
         self.context = copy_context()
-        self.future: Future[Settled] | None = None
+        self.awaiting: Awaiting | None = None
 
 
 class BackgroundCalls:
@@ -322,14 +321,10 @@ class BackgroundCalls:
     def _perform(self, task: _Task) -> None:
         outcome = start_call(self._calls.tools, task.call.name, task.call.args, task.call.kwargs)
         if hasattr(outcome, "__await__"):
-            task.future = start_awaiting(outcome, self._loop or background_loops.get())
-            task.future.add_done_callback(lambda future: self._awaited(task, future))
+            task.awaiting = Awaiting(outcome, self._loop or background_loops.get())
+            task.awaiting.start(lambda settled: self._run.post((task, settled)))
         else:
             self._run.post((task, outcome if type(outcome) is Settled else Settled(outcome, None)))
-
-    def _awaited(self, task: _Task, future: "Future[Settled]") -> None:
-        if not future.cancelled():
-            self._run.post((task, future.result()))
 
     def _collect(self) -> list[bytes]:
         finished, items, size = self._run.finished, list[bytes](), 0
@@ -399,6 +394,6 @@ class _Workers:
 
 
 def _give_up(task: _Task) -> None:
-    if task.future is not None:
-        task.future.cancel()
+    if task.awaiting is not None:
+        task.awaiting.cancel()
     task.record.end("cancelled", now() - task.record.started)

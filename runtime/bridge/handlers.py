@@ -545,6 +545,7 @@ class BridgeHandlers:
             self._run.wait_for(pending.is_over)
         finally:
             pending.give_up()
+        assert pending.outcome is not None
         return pending.outcome
 
     def _begin_await(self, awaitable: Awaitable[Any]) -> Awaited:

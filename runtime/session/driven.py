@@ -15,6 +15,7 @@ from cloche.runtime.errors import BlockedTools, GuestError, Interrupted
 from cloche.runtime.machine_api import now
 from cloche.runtime.result import Event, Output, Result, Stream
 from cloche.runtime.session.execution import Execution, Overtaken
+from cloche.runtime.threads import post
 from cloche.runtime.wasm.signals import deferred
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class Driven:
         self._state = _OVER
         # A loop that was closed meanwhile refuses: nothing waits there any more.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._wake)
+            post(self._loop, self._wake)
 
     def _wake(self) -> None:
         if not self._awaited.done():
