@@ -45,7 +45,7 @@ class ToolCalls:
     def __init__(self, tools: Dispatcher, run: RunState) -> None:
         self.tools = tools
         self.run = run
-        self._memory = run.memory
+        self.memory = run.memory
         self._failed: ToolCallRecord | None = None
 
     def begin(self, name: str, args: list[Any], kwargs: dict[str, Any], cost: int, started: float) -> ToolCallRecord:
@@ -57,7 +57,7 @@ class ToolCalls:
             run.end(CallsExceeded(run.calls_made, max_calls))
         record = ToolCallRecord(name, args, kwargs, started)
         run.calls.append(record)
-        memory = self._memory
+        memory = self.memory
         if cost:
             record.charge = cost = CALL_COST + cost
             memory.used += cost
@@ -82,7 +82,7 @@ class ToolCalls:
     def returned(self, record: ToolCallRecord, value: Any, id: int | None = None) -> bytes:
         """Like :meth:`finish`, for a call that returned a value."""
         try:
-            reply = value_reply(value, id=id, limit=self.run.limits.result, look=self._memory.look)
+            reply = value_reply(value, id=id, limit=self.run.limits.result, look=self.memory.look)
         except Exception as error:
             # Not only the codec's errors: a value's own methods run while it is encoded.
             return self.failed(record, error, id)
@@ -90,7 +90,7 @@ class ToolCalls:
         # As ``end`` and ``_tell`` do, without the calls.
         if record.outcome == "running":
             record.outcome, record.seconds = "returned", now() - record.started
-        memory = self._memory
+        memory = self.memory
         if len(reply) > SHORT:
             memory.add_value(record, value, len(reply))
         if memory.hurries:
@@ -106,8 +106,8 @@ class ToolCalls:
         self.let_go()
         self._failed = record
         reply = error_reply(*error_text(error, record.name, self.run.limits.message), id=id)
-        if self._memory.hurries:
-            self._memory.rest()
+        if self.memory.hurries:
+            self.memory.rest()
         if self.run.listener is not None:
             self.run.emit(ToolFinished(record))
         return reply

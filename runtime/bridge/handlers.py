@@ -36,6 +36,7 @@ from cloche.runtime.bridge.protocol import (
     waits_reply,
 )
 from cloche.runtime.bridge.run_state import MAX_WAIT, Delay, RunState
+from cloche.runtime.bridge.transcript import Tape
 from cloche.runtime.dispatch import Dispatcher, as_suspending
 from cloche.runtime.errors import ClocheError, GuestCrashed, ProtocolError
 from cloche.runtime.machine_api import UNANSWERED, StopRun, now
@@ -48,144 +49,7 @@ from cloche.runtime.work import HostWork, WorkEnded, current_work
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["BridgeHandlers", "PendingHandlers", "ReplayMismatch", "Tape", "TapedAnswers", "join_answers"]
-
-
-_CALL, _CLOCK, _ENTROPY = range(3)
-# What one small answer weighs beside its bytes: a tuple, its objects and a place in the list.
-_ANSWER = 128
-
-
-TapedAnswers = tuple[list[Any] | None, int]
-"""The answers of one request, each with its kind and a check of what was asked, None if there were too many; and what
-they weigh. A plain tuple, because one is made for each run."""
-
-
-def join_answers(first: TapedAnswers, second: TapedAnswers) -> TapedAnswers:
-    """Return the answers of a request that was answered in two parts."""
-    (before, size), (after, more) = first, second
-    if before is None or after is None:
-        return None, size + more
-    # In place: a program that waits often is answered in many parts.
-    before.extend(after)
-    return before, size + more
-
-
-class ReplayMismatch(Exception):
-    """The guest did something else than what was recorded."""
-
-
-class Tape:
-    """Records one request's answers, or plays them back: a guest that is fed with them again does the same.
-
-    Recording stops for good once the answers weigh more than ``max_bytes`` bytes: they are then worth less than a
-    copy of the memory. With 0 nothing is ever recorded.
-    """
-
-    __slots__ = ("_answers", "_max_bytes", "_position", "_recording", "_size", "replaying")
-
-    def __init__(self, max_bytes: int = 0) -> None:
-        self._max_bytes = max_bytes
-        self.replaying = False
-        self._recording = False
-        self._answers: list[Any] = []
-        self._size = 0
-        self._position = 0
-
-    def start(self) -> None:
-        """Begin a recording."""
-        self._answers = []
-        self._size = 0
-        self._recording = self._max_bytes > 0
-
-    def stop(self) -> TapedAnswers:
-        """End the recording and return it."""
-        complete, self._recording = self._recording, False
-        return self._answers if complete else None, self._size
-
-    def play(self, answers: list[Any]) -> None:
-        """Begin to play answers back."""
-        self._answers = answers
-        self._position = 0
-        self.replaying = True
-
-    def end_play(self) -> None:
-        """Stop playing. Raises ReplayMismatch if not everything was asked for."""
-        self.replaying = False
-        if self._position != len(self._answers):
-            raise ReplayMismatch(f"asked {self._position} times instead of {len(self._answers)}")
-
-    def record_call(self, frame: bytes, reply: bytes) -> None:
-        """Record the reply to a call frame."""
-        # As in ``_add``, without the call, and without a check of a frame for which there is no room.
-        if self._recording:
-            self._size += len(reply) + _ANSWER
-            if self._size > self._max_bytes:
-                self._give_up()
-            else:
-                self._answers.append((_CALL, hash(frame), reply))
-
-    def reserve_call(self, frame: bytes) -> list[Any] | None:
-        """Keep the place of the reply to a call frame, in the order in which the guest asked."""
-        if not self._recording:
-            return None
-        place = [_CALL, hash(frame), None]
-        self._answers.append(place)
-        return place
-
-    def fill(self, place: list[Any] | None, reply: bytes) -> None:
-        """Record the reply in its place."""
-        if place is not None:
-            place[2] = reply
-            if self._recording:
-                self._size += len(reply) + _ANSWER
-                if self._size > self._max_bytes:
-                    self._give_up()
-
-    def record_clock(self, moment: int) -> None:
-        """Record a time."""
-        if self._recording:
-            self._add(_CLOCK, 0, moment, 0)
-
-    def record_entropy(self, data: bytes) -> None:
-        """Record random bytes."""
-        if self._recording:
-            self._add(_ENTROPY, len(data), data, len(data))
-
-    def replay_call(self, frame: bytes) -> bytes:
-        """Return the recorded reply to this very frame. Raises ReplayMismatch."""
-        reply: bytes = self._next(_CALL, hash(frame))
-        return reply
-
-    def replay_clock(self) -> int:
-        """Return the recorded time. Raises ReplayMismatch."""
-        moment: int = self._next(_CLOCK, 0)
-        return moment
-
-    def replay_entropy(self, size: int) -> bytes:
-        """Return the recorded random bytes. Raises ReplayMismatch."""
-        data: bytes = self._next(_ENTROPY, size)
-        return data
-
-    def _add(self, kind: int, check: int, answer: Any, size: int) -> None:
-        self._size += size + _ANSWER
-        if self._size > self._max_bytes:
-            self._give_up()
-        else:
-            self._answers.append((kind, check, answer))
-
-    def _give_up(self) -> None:
-        self._recording = False
-        self._answers = []
-
-    def _next(self, kind: int, check: int) -> Any:
-        if self._position >= len(self._answers):
-            raise ReplayMismatch("asked more often than recorded")
-        answer = self._answers[self._position]
-        if answer[0] != kind or answer[1] != check:
-            raise ReplayMismatch(f"answer {self._position} was recorded for something else")
-        self._position += 1
-        return answer[2]
+__all__ = ["BridgeHandlers", "PendingHandlers"]
 
 
 class PendingHandlers:
@@ -333,6 +197,32 @@ class BridgeHandlers:
             tape.record_call(frame, reply)
         return reply
 
+    def usual_calls(self) -> tuple[Any, ...] | None:
+        """Return what a door in C has to know to make usual calls of this run by itself; None if none is usual.
+
+        That is one of few bytes, of a tool that is called on this thread, and which no listener hears of. A door does
+        what :meth:`call` does. It asks again when Python has answered a frame.
+        """
+        tape = self._tape
+        if tape.replaying:
+            return None
+        run = self._run
+        if self._held is not None or run.listener is not None or run.hands_over or run.driver is not None:
+            return None
+        suspends = None if self._suspending is None else self._suspending.any_suspends
+        limit, memory = run.limits.calls, self._tool_calls().memory
+        made_by = (self._tools, start_call, ToolCallRecord, self.finish_usual, suspends, tape.record_call)
+        parts = (run, run.stop, run.calls, memory, *made_by)
+        return parts, run.stop.deadline, -1 if limit is None else limit, memory.limit
+
+    def finish_usual(self, record: ToolCallRecord, outcome: Any) -> bytes:
+        """Return the reply to a usual call that did not return a short plain value, or end the run. For a door in C."""
+        try:
+            outcome, calls = self._settled(outcome), self._tool_calls()
+            return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)
+        except Exception as error:
+            self._fail(error)
+
     def _late_answer(self) -> bytes:
         """Return the answer to the call that had none, waiting for it if need be."""
         run, unanswered = self._run, self._unanswered
@@ -455,11 +345,16 @@ class BridgeHandlers:
             outcome = self._hand_over(record, name, args, kwargs)
         else:
             outcome = start_call(self._tools, name, args, kwargs)
+        return self._settled(outcome)
+
+    def _settled(self, outcome: Any) -> Any:
+        """Return a tool's value, or how it settled; ends the run if it came too late."""
+        run = self._run
         # Cheaper than isinstance(outcome, Awaitable), and than a function for it.
         if hasattr(outcome, "__await__"):
             outcome = self._await(outcome)
         # A tool that came back too late has an answer that no program waits for.
-        if stop.reason is not None or now() >= stop.deadline:
+        if run.stop.reason is not None or now() >= run.stop.deadline:
             run.check()
         run.tool = ""
         return outcome

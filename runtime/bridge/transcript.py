@@ -1,7 +1,7 @@
 """What a guest asked of the host during a run, and what it was answered.
 
 A guest is a pure function of its memory, the request, and these answers: fed with them again, it does the same. A
-:class:`RecordedRun` is one run as a recording holds it.
+:class:`RecordedRun` is one run as a recording holds it, and :class:`Tape` keeps one request's answers for a rollback.
 """
 
 from dataclasses import dataclass, field, fields
@@ -15,8 +15,12 @@ __all__ = [
     "RecordedEntropy",
     "RecordedEvent",
     "RecordedRun",
+    "ReplayMismatch",
+    "Tape",
+    "TapedAnswers",
     "event_from",
     "is_number",
+    "join_answers",
     "run_from",
 ]
 
@@ -122,3 +126,140 @@ def is_number(value: object) -> TypeGuard[int]:
 
 def _are(values: Any, kind: type) -> TypeGuard[list[Any]]:
     return is_list(values) and all(type(value) is kind for value in values)
+
+
+_CALL, _CLOCK, _ENTROPY = range(3)
+# What one small answer weighs beside its bytes: a tuple, its objects and a place in the list.
+_ANSWER = 128
+
+
+TapedAnswers = tuple[list[Any] | None, int]
+"""The answers of one request, each with its kind and a check of what was asked, None if there were too many; and what
+they weigh. A plain tuple, because one is made for each run."""
+
+
+def join_answers(first: TapedAnswers, second: TapedAnswers) -> TapedAnswers:
+    """Return the answers of a request that was answered in two parts."""
+    (before, size), (after, more) = first, second
+    if before is None or after is None:
+        return None, size + more
+    # In place: a program that waits often is answered in many parts.
+    before.extend(after)
+    return before, size + more
+
+
+class ReplayMismatch(Exception):
+    """The guest did something else than what was recorded."""
+
+
+class Tape:
+    """Records one request's answers, or plays them back: a guest that is fed with them again does the same.
+
+    Recording stops for good once the answers weigh more than ``max_bytes`` bytes: they are then worth less than a
+    copy of the memory. With 0 nothing is ever recorded.
+    """
+
+    __slots__ = ("_answers", "_max_bytes", "_position", "_recording", "_size", "replaying")
+
+    def __init__(self, max_bytes: int = 0) -> None:
+        self._max_bytes = max_bytes
+        self.replaying = False
+        self._recording = False
+        self._answers: list[Any] = []
+        self._size = 0
+        self._position = 0
+
+    def start(self) -> None:
+        """Begin a recording."""
+        self._answers = []
+        self._size = 0
+        self._recording = self._max_bytes > 0
+
+    def stop(self) -> TapedAnswers:
+        """End the recording and return it."""
+        complete, self._recording = self._recording, False
+        return self._answers if complete else None, self._size
+
+    def play(self, answers: list[Any]) -> None:
+        """Begin to play answers back."""
+        self._answers = answers
+        self._position = 0
+        self.replaying = True
+
+    def end_play(self) -> None:
+        """Stop playing. Raises ReplayMismatch if not everything was asked for."""
+        self.replaying = False
+        if self._position != len(self._answers):
+            raise ReplayMismatch(f"asked {self._position} times instead of {len(self._answers)}")
+
+    def record_call(self, frame: bytes, reply: bytes) -> None:
+        """Record the reply to a call frame."""
+        # As in ``_add``, without the call, and without a check of a frame for which there is no room.
+        if self._recording:
+            self._size += len(reply) + _ANSWER
+            if self._size > self._max_bytes:
+                self._give_up()
+            else:
+                self._answers.append((_CALL, hash(frame), reply))
+
+    def reserve_call(self, frame: bytes) -> list[Any] | None:
+        """Keep the place of the reply to a call frame, in the order in which the guest asked."""
+        if not self._recording:
+            return None
+        place = [_CALL, hash(frame), None]
+        self._answers.append(place)
+        return place
+
+    def fill(self, place: list[Any] | None, reply: bytes) -> None:
+        """Record the reply in its place."""
+        if place is not None:
+            place[2] = reply
+            if self._recording:
+                self._size += len(reply) + _ANSWER
+                if self._size > self._max_bytes:
+                    self._give_up()
+
+    def record_clock(self, moment: int) -> None:
+        """Record a time."""
+        if self._recording:
+            self._add(_CLOCK, 0, moment, 0)
+
+    def record_entropy(self, data: bytes) -> None:
+        """Record random bytes."""
+        if self._recording:
+            self._add(_ENTROPY, len(data), data, len(data))
+
+    def replay_call(self, frame: bytes) -> bytes:
+        """Return the recorded reply to this very frame. Raises ReplayMismatch."""
+        reply: bytes = self._next(_CALL, hash(frame))
+        return reply
+
+    def replay_clock(self) -> int:
+        """Return the recorded time. Raises ReplayMismatch."""
+        moment: int = self._next(_CLOCK, 0)
+        return moment
+
+    def replay_entropy(self, size: int) -> bytes:
+        """Return the recorded random bytes. Raises ReplayMismatch."""
+        data: bytes = self._next(_ENTROPY, size)
+        return data
+
+    def _add(self, kind: int, check: int, answer: Any, size: int) -> None:
+        self._size += size + _ANSWER
+        if self._size > self._max_bytes:
+            self._give_up()
+        else:
+            self._answers.append((kind, check, answer))
+
+    def _give_up(self) -> None:
+        self._recording = False
+        self._answers = []
+
+    def _next(self, kind: int, check: int) -> Any:
+        if self._position >= len(self._answers):
+            raise ReplayMismatch("asked more often than recorded")
+        answer = self._answers[self._position]
+        if answer[0] != kind or answer[1] != check:
+            raise ReplayMismatch(f"answer {self._position} was recorded for something else")
+        self._position += 1
+        return answer[2]

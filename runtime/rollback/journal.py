@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from cloche.runtime.bridge.handlers import ReplayMismatch, Tape, TapedAnswers
+from cloche.runtime.bridge.transcript import ReplayMismatch, Tape, TapedAnswers
 from cloche.runtime.machine_api import Machine, StopSignal
 from cloche.runtime.rollback.checkpoint import Checkpoint
 

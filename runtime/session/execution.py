@@ -5,7 +5,6 @@ from _thread import LockType, allocate_lock
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cloche.runtime.bridge.handlers import join_answers
 from cloche.runtime.bridge.host_memory import SHORT
 from cloche.runtime.bridge.pending import PendingCalls
 from cloche.runtime.bridge.protocol import (
@@ -20,6 +19,7 @@ from cloche.runtime.bridge.protocol import (
     parse_response,
 )
 from cloche.runtime.bridge.run_state import NO_USAGE, InterruptedStep, RunState
+from cloche.runtime.bridge.transcript import join_answers
 from cloche.runtime.errors import (
     CallerError,
     CannotPause,

@@ -47,10 +47,10 @@ class Express:
         "__weakref__",
         "_deferral",
         "_guest",
-        "_machine",
         "_running",
         "execution",
         "limits",
+        "machine",
         "run",
         "runner",
         "stop",
@@ -61,7 +61,7 @@ class Express:
     ) -> None:
         self._guest = guest
         self._running = running
-        self._machine = machine
+        self.machine = machine
         self._deferral: Deferral | None = None
         self.limits = limits
         self.runner = runner
@@ -99,7 +99,7 @@ class Express:
         execution = self.execution
         if execution is not None:
             return execution.interrupt(reason)
-        self._machine.wake()
+        self.machine.wake()
         return True
 
     def opened(self, done: Done, frame: bytes, stop: StopSignal, started: float) -> None:
@@ -119,7 +119,7 @@ class Express:
             execution = self._execution(done, frame, stop, started)
             self._guest.collect()
             self._guest.count_run()
-            result = execution.conclude(self._running, partial(self._machine.end_run, outcome))
+            result = execution.conclude(self._running, partial(self.machine.end_run, outcome))
         except BaseException as error:
             self._leave(error)
             raise
@@ -148,7 +148,7 @@ class Express:
     def _defer(self) -> None:
         if self._deferral is None and get_ident() == main.ident:
             deferral = Deferral()
-            deferral.control = self._machine.control
+            deferral.control = self.machine.control
             self._deferral = deferral.__enter__()
 
     def _leave(self, error: BaseException | None) -> None:
@@ -171,7 +171,8 @@ def arm(express: Express | None, guest: SessionGuest, limits: Limits, calls_ofte
             return None
         if express is None or not express.is_of(guest.running, limits):
             express = _made(guest, limits)
-        if express is not None:
+        # One that was asked to pause is looked after in Python.
+        if express is not None and express.machine.is_usual:
             guest.express = ref(express)
             fuel = UNLIMITED_FUEL if limits.fuel is None else limits.fuel
             time = -1.0 if limits.time is None else limits.time

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from weakref import ref
 
 from cloche.runtime.bridge.environment import Environment
-from cloche.runtime.bridge.handlers import BridgeHandlers, ReplayMismatch, Tape, TapedAnswers
+from cloche.runtime.bridge.handlers import BridgeHandlers
 from cloche.runtime.bridge.protocol import Op, request, run_request
+from cloche.runtime.bridge.transcript import ReplayMismatch, Tape, TapedAnswers
 from cloche.runtime.dispatch import Dispatcher, as_suspending
 from cloche.runtime.errors import ClocheError, ConfigurationError, GuestError, Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.limits import Limits, SessionBudget, Spent

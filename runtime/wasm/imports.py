@@ -7,7 +7,6 @@ kept away by :mod:`cloche.runtime.wasm.signals`, and the recursion limit by the 
 """
 
 import ctypes
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from cloche.runtime.errors import ProtocolError
@@ -99,12 +98,15 @@ class GuestImports:
         memory.write(response, answer)
         return len(answer)
 
-    def direct(self) -> Callable[[bytes], bytes] | None:
-        """Return what a door in C may call instead of :meth:`call`; None for handlers that are not Cloche's own.
+    def direct(self) -> tuple[Any, Any]:
+        """Return what a door in C may call instead of :meth:`call`: who makes usual calls, and who answers any frame.
 
-        What a signal's handler raises inside of such is raised there: see ``signals``, which looks for our frame.
+        None for each that there is not. Handlers that are not Cloche's own are called by :meth:`call` alone: what a
+        signal's handler raises inside of them is raised there, see ``signals``, which looks for our frame.
         """
-        return self.handlers.call if type(self.handlers).__module__.startswith("cloche.") else None
+        handlers = self.handlers
+        own = type(handlers).__module__.startswith("cloche.")
+        return (handlers if hasattr(handlers, "usual_calls") else None, handlers.call) if own else (None, None)
 
     def take(self, destination: int) -> None:
         """Copy the kept answer to the guest and forget it."""

@@ -268,7 +268,7 @@ class Instance(ServedGuest):
     def _serve_door(self) -> None:
         if self.door is not None:
             host = self.host
-            serve = (None, 0) if host is None else (host.direct(), host.max_frame)
+            serve = (None, None, 0) if host is None else (*host.direct(), host.max_frame)
             self.door.host(host, *serve, partial(must_end, self.control))
 
     def _enter(self, function: int, argument: int) -> int:

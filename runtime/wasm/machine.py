@@ -298,19 +298,11 @@ class WasmMachine:
         times, _ = watch.times.buffer_info()
         on_main = thread == signals.main.ident
         self._control.on_main = self._control.on_main or on_main
+        session = (guest, running, lock.acquire, lock.release, version, watch.guests, self._control)
+        process = (guest_threads.left_behind, sys.modules, signals.main)
         return native.host.Runner(
-            door,
-            guest,
-            running,
-            lock.acquire,
-            lock.release,
-            version,
-            (watch.guests, times),
-            self._control,
-            (StopSignal, Result, Usage),
-            guest_threads.left_behind,
-            sys.modules,
-            signals.main,
+            (door, *session, StopSignal, Result, Usage, *process),
+            times,
             (self._small_inbox, SMALL_INBOX),
             (thread, on_main),
             (*stack_here, need),
@@ -319,8 +311,9 @@ class WasmMachine:
 
     @property
     def is_usual(self) -> bool:
-        """Whether nothing is known of it that only this module looks after, such as a pause."""
-        return not self.dead and self._control.pausing is None
+        """Whether nothing is known of it that only this module looks after: that it is asked to pause, or has left."""
+        pausing = self._control.pausing
+        return not (self.dead or self._host.unanswered or (pausing is not None and (pausing.asked or pausing.flagged)))
 
     def end_run(self, outcome: int | tuple[int, int]) -> bytes:
         """Return the response with which a runner left the guest. Raises as :meth:`step` does."""

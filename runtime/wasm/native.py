@@ -169,7 +169,7 @@ def _typed(pointer: int, kind: Any) -> Any:
 
 
 # What Python and C say to each other; to be raised on both sides with every change of it.
-_HOST_VERSION = 1
+_HOST_VERSION = 2
 
 
 def _load_host() -> Any:

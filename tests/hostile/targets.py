@@ -15,11 +15,11 @@ from tests.hostile.mutations import Mutator, Tokens, tokens_of
 
 from cloche.cli.wasm_sections import read_door
 from cloche.runtime.bridge.environment import Environment, EnvironmentState, FuelClock
-from cloche.runtime.bridge.handlers import BridgeHandlers, Tape
+from cloche.runtime.bridge.handlers import BridgeHandlers
 from cloche.runtime.bridge.pending import PendingCalls
 from cloche.runtime.bridge.protocol import FinishedResponse
 from cloche.runtime.bridge.run_state import RunState
-from cloche.runtime.bridge.transcript import RecordedCall, RecordedClock, RecordedEntropy, RecordedRun
+from cloche.runtime.bridge.transcript import RecordedCall, RecordedClock, RecordedEntropy, RecordedRun, Tape
 from cloche.runtime.dispatch import NoTools
 from cloche.runtime.errors import GuestError, ProtocolError, RecordingError, SnapshotError
 from cloche.runtime.limits import Limits, SessionBudget, Spent

@@ -69,10 +69,9 @@ typedef struct {
 #define Py_tp_new 65
 #define Py_TPFLAGS_DEFAULT (1UL << 18)
 
-#define IMPORTED extern
-IMPORTED PyObject _Py_NoneStruct, _Py_TrueStruct, _Py_FalseStruct;
-IMPORTED PyTypeObject PyBytes_Type, PyDict_Type, PyFloat_Type, PyList_Type, PyLong_Type, PyTuple_Type, PyUnicode_Type;
-IMPORTED PyObject *PyExc_MemoryError, *PyExc_RuntimeError, *PyExc_TypeError, *PyExc_ValueError;
+extern PyObject _Py_NoneStruct, _Py_TrueStruct, _Py_FalseStruct;
+extern PyTypeObject PyBytes_Type, PyDict_Type, PyFloat_Type, PyList_Type, PyLong_Type, PyTuple_Type, PyUnicode_Type;
+extern PyObject *PyExc_MemoryError, *PyExc_RuntimeError, *PyExc_TypeError, *PyExc_ValueError;
 #define Py_None (&_Py_NoneStruct)
 #define Py_True (&_Py_TrueStruct)
 #define Py_False (&_Py_FalseStruct)
@@ -102,7 +101,7 @@ PyObject *PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *), *PyUnico
 const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *);
 Py_ssize_t PyUnicode_GetLength(PyObject *);
 
-PyObject *PyTuple_New(Py_ssize_t);
+PyObject *PyTuple_New(Py_ssize_t), *PyTuple_GetItem(PyObject *, Py_ssize_t);
 int PyTuple_SetItem(PyObject *, Py_ssize_t, PyObject *);
 PyObject *PyList_New(Py_ssize_t), *PyList_GetItem(PyObject *, Py_ssize_t);
 int PyList_SetItem(PyObject *, Py_ssize_t, PyObject *), PyList_Append(PyObject *, PyObject *);
@@ -117,7 +116,7 @@ PyObject *PyObject_GetAttr(PyObject *, PyObject *);
 int PyObject_SetAttr(PyObject *, PyObject *, PyObject *), PyObject_IsTrue(PyObject *);
 Py_hash_t PyObject_Hash(PyObject *);
 PyObject *PyObject_CallNoArgs(PyObject *), *PyObject_CallFunctionObjArgs(PyObject *, ...);
-PyObject *PyObject_CallMethodObjArgs(PyObject *, PyObject *, ...), *PyObject_CallFunction(PyObject *, const char *, ...);
+PyObject *PyObject_CallMethod(PyObject *, const char *, const char *, ...);
 PyObject *Py_BuildValue(const char *, ...);
 int PyArg_ParseTuple(PyObject *, const char *, ...);
 
@@ -127,11 +126,7 @@ PyObject *PyType_GenericAlloc(PyTypeObject *, Py_ssize_t);
 void *PyType_GetSlot(PyTypeObject *, int);
 #define PyModule_Create(definition) PyModule_Create2(definition, 3) /* abi3's PYTHON_ABI_VERSION */
 
-#if defined(_WIN32)
-#define PyMODINIT_FUNC __declspec(dllexport) PyObject *
-#else
 #define PyMODINIT_FUNC __attribute__((visibility("default"))) PyObject *
-#endif
 
 #endif
 
@@ -140,6 +135,12 @@ static inline void drop(void *object)
 {
     if (object != NULL)
         Py_DecRef((PyObject *)object);
+}
+
+static inline PyObject *none(void)
+{
+    Py_IncRef(Py_None);
+    return Py_None;
 }
 
 #endif

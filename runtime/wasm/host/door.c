@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "names.h"
+
 Engine engine;
 
 /* What a charge passes to `clock`: see runtime/wasm/meter.py. */
@@ -20,15 +22,6 @@ static const char STOPPED[] = "stopped";
 
 /* The guest that this thread runs, innermost where a tool runs another one. */
 static _Thread_local Door *current;
-
-void replace(PyObject **place, PyObject *value)
-{
-    PyObject *before = *place;
-    if (value != NULL)
-        Py_IncRef(value);
-    *place = value;
-    drop(before);
-}
 
 static void *trap(void)
 {
@@ -94,47 +87,12 @@ static bool is_open(Door *door)
     return opening(door->run);
 }
 
-static PyObject *find(PyObject *owner, const char *attribute)
-{
-    PyObject *name = PyUnicode_InternFromString(attribute);
-    if (name == NULL)
-        return NULL;
-    PyObject *found = PyObject_GetAttr(owner, name);
-    Py_DecRef(name);
-    return found;
-}
-
-/* Have GuestImports do it. Returns what it returned, or NULL with an exception set. */
-static PyObject *ask(Door *door, const char *method, const char *format, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
-{
-    PyObject *function = find(door->host, method);
-    PyObject *result = function == NULL ? NULL : PyObject_CallFunction(function, format, a, b, c, d);
-    drop(function);
-    return result;
-}
-
-static PyObject *ask_with(Door *door, const char *method, PyObject *argument)
-{
-    PyObject *function = find(door->host, method);
-    PyObject *result = function == NULL ? NULL : PyObject_CallFunctionObjArgs(function, argument, NULL);
-    drop(function);
-    return result;
-}
-
 /* A length that Python returned; -1 with an exception set if it is none. */
 static int64_t as_length(PyObject *result)
 {
     int64_t length = result == NULL ? -1 : PyLong_AsLongLong(result);
     drop(result);
     return length;
-}
-
-static void *finish(Door *door, PyObject *result)
-{
-    if (result == NULL)
-        return end(door);
-    Py_DecRef(result);
-    return NULL;
 }
 
 /* Whether this is UNANSWERED (runtime/machine_api.py): no message is this byte alone. */
@@ -146,23 +104,24 @@ static bool is_unanswered(PyObject *reply)
 /* Answer a usual frame: the reply's length, or -1 with an exception set. */
 static int64_t answer(Door *door, uint32_t at, uint32_t size, uint32_t to, uint32_t capacity)
 {
-    PyObject *frame = PyBytes_FromStringAndSize((char *)door->base + at, size);
-    if (frame == NULL)
-        return -1;
-    PyObject *reply = PyObject_CallFunctionObjArgs(door->serve, frame, NULL);
-    Py_DecRef(frame);
+    PyObject *reply = NULL;
+    if (size <= SHORT && door->handlers != NULL)
+        reply = calls_answer(&door->calls, door->handlers, door->base + at, size);
+    if (reply == NULL && PyErr_Occurred() == NULL) {
+        PyObject *frame = PyBytes_FromStringAndSize((char *)door->base + at, size);
+        reply = frame == NULL ? NULL : PyObject_CallFunctionObjArgs(door->serve, frame, NULL);
+        drop(frame);
+    }
     if (reply == NULL)
         return -1;
     int64_t length = -1;
     if (Py_TYPE(reply) != &PyBytes_Type)
         PyErr_SetString(PyExc_TypeError, "a reply that is not bytes");
-    else if (is_unanswered(reply))
-        length = as_length(ask_with(door, "keep", reply));
-    else if ((length = PyBytes_Size(reply)) <= (int64_t)capacity)
+    else if (!is_unanswered(reply) && (length = PyBytes_Size(reply)) <= (int64_t)capacity)
         memcpy(door->base + to, PyBytes_AsString(reply), (size_t)length);
     else {
-        length = as_length(ask_with(door, "keep", reply));
-        door->has_kept = true;
+        length = as_length(PyObject_CallMethod(door->host, "keep", "O", reply));
+        door->has_kept = length != NOT_YET;
     }
     Py_DecRef(reply);
     return length;
@@ -188,7 +147,7 @@ static void *on_call(void *environment, void *caller, Raw *values, size_t count)
     if (is_usual(door, at, size, to, capacity))
         length = answer(door, at, size, to, capacity);
     else {
-        length = as_length(ask(door, "call", "IIII", at, size, to, capacity));
+        length = as_length(PyObject_CallMethod(door->host, "call", "IIII", at, size, to, capacity));
         door->has_kept = length > (int64_t)capacity && length != NOT_YET;
     }
     if (length < 0)
@@ -197,36 +156,40 @@ static void *on_call(void *environment, void *caller, Raw *values, size_t count)
     return go_out(door, NULL);
 }
 
-static void *on_take(void *environment, void *caller, Raw *values, size_t count)
+/* Have GuestImports do it, with these numbers of the guest's. */
+static void *serve(const char *method, const char *format, const Raw *values)
 {
-    (void)environment, (void)caller, (void)count;
-    uint32_t to = (uint32_t)values[0].i32;
     Door *door = come_in();
     if (door == NULL)
         return trap();
-    void *ended = is_open(door) ? finish(door, ask(door, "take", "I", to, 0, 0, 0)) : end(door);
-    door->has_kept = door->has_kept && ended != NULL;
-    return go_out(door, ended);
+    PyObject *result = is_open(door) ? PyObject_CallMethod(door->host, method, format, (uint32_t)values[0].i32,
+                                                           (uint32_t)values[1].i32, (uint32_t)values[2].i32)
+                                     : NULL;
+    drop(result);
+    return go_out(door, result == NULL ? end(door) : NULL);
+}
+
+static void *on_take(void *environment, void *caller, Raw *values, size_t count)
+{
+    (void)environment, (void)caller, (void)count;
+    Raw given[3] = {values[0]};
+    void *ended = serve("take", "I", given);
+    if (ended == NULL)
+        current->has_kept = false;
+    return ended;
 }
 
 static void *on_write(void *environment, void *caller, Raw *values, size_t count)
 {
     (void)environment, (void)caller, (void)count;
-    uint32_t stream = (uint32_t)values[0].i32, at = (uint32_t)values[1].i32, size = (uint32_t)values[2].i32;
-    Door *door = come_in();
-    if (door == NULL)
-        return trap();
-    return go_out(door, is_open(door) ? finish(door, ask(door, "write", "III", stream, at, size, 0)) : end(door));
+    return serve("write", "III", values);
 }
 
 static void *on_entropy(void *environment, void *caller, Raw *values, size_t count)
 {
     (void)environment, (void)caller, (void)count;
-    uint32_t at = (uint32_t)values[0].i32, size = (uint32_t)values[1].i32;
-    Door *door = come_in();
-    if (door == NULL)
-        return trap();
-    return go_out(door, is_open(door) ? finish(door, ask(door, "entropy", "II", at, size, 0, 0)) : end(door));
+    Raw given[3] = {values[0], values[1]};
+    return serve("entropy", "II", given);
 }
 
 /* A charge calls when it found too little fuel, or when the host asked for a look. */
@@ -255,7 +218,7 @@ static void *on_clock(void *environment, void *caller, Raw *values, size_t count
         return go_out(door, look(door));
     if (!is_open(door))
         return go_out(door, end(door));
-    PyObject *moment = ask(door, "clock", "I", which, 0, 0, 0);
+    PyObject *moment = PyObject_CallMethod(door->host, "clock", "I", which);
     if (moment == NULL)
         return go_out(door, end(door));
     values[0].i64 = PyLong_AsLongLong(moment);
@@ -263,9 +226,9 @@ static void *on_clock(void *environment, void *caller, Raw *values, size_t count
     return go_out(door, PyErr_Occurred() ? end(door) : NULL);
 }
 
-PyObject *door_callbacks(PyObject *module, PyObject *none)
+PyObject *door_callbacks(PyObject *module, PyObject *unused)
 {
-    (void)module, (void)none;
+    (void)module, (void)unused;
     return Py_BuildValue("{sKsKsKsKsK}", "call", (unsigned long long)(uintptr_t)on_call, "take",
                          (unsigned long long)(uintptr_t)on_take, "write", (unsigned long long)(uintptr_t)on_write, "clock",
                          (unsigned long long)(uintptr_t)on_clock, "entropy", (unsigned long long)(uintptr_t)on_entropy);
@@ -282,6 +245,9 @@ bool door_enter(Door *door, const void *function, uint32_t argument, uint64_t *p
     *error = engine.call(door->context, function, &value, 1, trapped);
     current = before;
     PyEval_RestoreThread(door->thread);
+    /* The next run's calls are others. */
+    if (door->calls.asked)
+        calls_forget(&door->calls);
     *packed = (uint64_t)value.i64;
     return *error == NULL && *trapped == NULL;
 }
@@ -312,28 +278,25 @@ static void door_dealloc(PyObject *self)
     Door *door = (Door *)self;
     PyTypeObject *type = Py_TYPE(self);
     replace(&door->host, NULL);
+    replace(&door->handlers, NULL);
     replace(&door->serve, NULL);
     replace(&door->must_end, NULL);
     replace(&door->raised, NULL);
+    calls_forget(&door->calls);
     ((void (*)(void *))PyType_GetSlot(type, Py_tp_free))(self);
     Py_DecRef((PyObject *)type);
 }
 
-static PyObject *none(void)
-{
-    Py_IncRef(Py_None);
-    return Py_None;
-}
-
-/* host(imports, handlers.call, max_frame, must_end) */
+/* host(imports, handlers or None, handlers.call or None, max_frame, must_end) */
 static PyObject *door_host(PyObject *self, PyObject *args)
 {
     Door *door = (Door *)self;
-    PyObject *host, *serve, *must_end;
+    PyObject *host, *handlers, *serve, *must_end;
     long long max_frame;
-    if (!PyArg_ParseTuple(args, "OOLO", &host, &serve, &max_frame, &must_end))
+    if (!PyArg_ParseTuple(args, "OOOLO", &host, &handlers, &serve, &max_frame, &must_end))
         return NULL;
     replace(&door->host, host);
+    replace(&door->handlers, handlers == Py_None ? NULL : handlers);
     replace(&door->serve, serve == Py_None ? NULL : serve);
     replace(&door->must_end, must_end);
     replace(&door->raised, NULL);
@@ -382,9 +345,7 @@ static PyObject *door_run(PyObject *self, PyObject *running)
 static PyObject *door_is_running(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    PyObject *answer = ((Door *)self)->running ? Py_True : Py_False;
-    Py_IncRef(answer);
-    return answer;
+    return PyLong_FromLong(((Door *)self)->running);
 }
 
 /* note(end): have a guest that runs call its host, and with `end` trap. From any thread: the GIL is held. */

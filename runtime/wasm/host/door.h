@@ -5,10 +5,7 @@
 #include <stdbool.h>
 
 #include "abi3.h"
-
-#if defined(_WIN32)
-#error "not tried yet: Python does the work on Windows"
-#endif
+#include "calls.h"
 
 /* A raw value of WebAssembly, as Wasmtime's unchecked calls take it. */
 typedef union {
@@ -39,7 +36,9 @@ typedef struct Door {
     uint64_t size; /* what was seen last: a memory never shrinks */
     int64_t max_frame;
     PyObject *host;     /* a GuestImports, or None */
-    PyObject *serve;    /* handlers.call */
+    PyObject *handlers; /* of Cloche's own kind, or NULL */
+    PyObject *serve;    /* handlers.call, or NULL for others, which GuestImports calls */
+    Calls calls;
     PyObject *must_end; /* () -> bool: what a charge asks */
     PyObject *raised;   /* the first exception of a callback, to be read once WebAssembly is left */
     bool (*opening)(void *run); /* called once, before the first import is served; NULL if there is none: see Runner */
@@ -58,9 +57,6 @@ bool door_enter(Door *door, const void *function, uint32_t argument, uint64_t *p
 /* Whether so many bytes lie in the guest's memory. */
 bool door_spans(Door *door, uint64_t at, uint64_t size);
 
-PyObject *door_callbacks(PyObject *module, PyObject *none);
-
-/* Set a reference to another object, or to NULL. */
-void replace(PyObject **place, PyObject *value);
+PyObject *door_callbacks(PyObject *module, PyObject *unused);
 
 #endif

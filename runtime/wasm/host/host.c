@@ -1,7 +1,29 @@
 /* cloche._host: the hot path of a run in C. The way in Python does the same for what is unusual, and where this is not. */
 #include "door.h"
+#include "names.h"
 #include "plain.h"
 #include "runner.h"
+
+PyObject *names[NAMES_COUNT];
+
+void replace(PyObject **place, PyObject *value)
+{
+    PyObject *before = *place;
+    if (value != NULL)
+        Py_IncRef(value);
+    *place = value;
+    drop(before);
+}
+
+static int prepare(void)
+{
+#define AS_TEXT(word) #word,
+    const char *const texts[] = {NAMES(AS_TEXT)};
+    for (int index = 0; index < NAMES_COUNT; index++)
+        if ((names[index] = PyUnicode_InternFromString(texts[index])) == NULL)
+            return -1;
+    return calls_prepare() < 0 || runner_prepare() < 0 ? -1 : 0;
+}
 
 /* bind(call, trap_new, memory_data, memory_size): the addresses of Wasmtime's functions, once, before anything else */
 static PyObject *host_bind(PyObject *module, PyObject *args)
@@ -14,8 +36,7 @@ static PyObject *host_bind(PyObject *module, PyObject *args)
     *(void **)&engine.trap_new = (void *)(uintptr_t)trap_new;
     *(void **)&engine.memory_data = (void *)(uintptr_t)memory_data;
     *(void **)&engine.memory_size = (void *)(uintptr_t)memory_size;
-    Py_IncRef(Py_None);
-    return Py_None;
+    return none();
 }
 
 /* read(bytes) -> (value,), or None where it is left to Python. For tests: the ways in are Door and Runner. */
@@ -30,8 +51,7 @@ static PyObject *host_read(PyObject *module, PyObject *data)
     if (value != NULL && from.at == from.end)
         return Py_BuildValue("(N)", value);
     drop(value);
-    Py_IncRef(Py_None);
-    return Py_None;
+    return none();
 }
 
 /* write(value, room) -> bytes, or None where it is left to Python. For tests. */
@@ -46,8 +66,7 @@ static PyObject *host_write(PyObject *module, PyObject *args)
     Writer to = {buffer, buffer + room};
     if (plain_write(&to, value))
         return PyBytes_FromStringAndSize((char *)buffer, to.at - buffer);
-    Py_IncRef(Py_None);
-    return Py_None;
+    return none();
 }
 
 static PyMethodDef host_methods[] = {
@@ -78,7 +97,7 @@ PyMODINIT_FUNC PyInit__host(void)
     PyObject *module = PyModule_Create(&host_module);
     if (module == NULL)
         return NULL;
-    if (runner_prepare() < 0 || add_type(module, "Door", &door_spec) || add_type(module, "Runner", &runner_spec) ||
+    if (prepare() < 0 || add_type(module, "Door", &door_spec) || add_type(module, "Runner", &runner_spec) ||
         PyModule_AddIntConstant(module, "VERSION", HOST_VERSION) < 0) {
         Py_DecRef(module);
         return NULL;

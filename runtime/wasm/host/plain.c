@@ -22,21 +22,14 @@ static uint64_t number(Reader *from, int count)
     return value;
 }
 
-static PyObject *forget(void)
-{
-    /* Not memory that ran out: that is no question of the message. */
-    PyErr_Clear();
-    return NULL;
-}
-
 static PyObject *read_text(Reader *from, uint64_t size)
 {
     if (!has(from, size))
         return NULL;
     PyObject *text = PyUnicode_DecodeUTF8((const char *)from->at, (Py_ssize_t)size, NULL);
     from->at += size;
-    /* A lone surrogate crosses, too; Python reads it. */
-    return text != NULL ? text : forget();
+    /* NULL for a lone surrogate, which crosses, too: Python reads it. */
+    return text;
 }
 
 static PyObject *read_bytes(Reader *from, uint64_t size)
@@ -45,7 +38,7 @@ static PyObject *read_bytes(Reader *from, uint64_t size)
         return NULL;
     PyObject *bytes = PyBytes_FromStringAndSize((const char *)from->at, (Py_ssize_t)size);
     from->at += size;
-    return bytes != NULL ? bytes : forget();
+    return bytes;
 }
 
 static PyObject *read_list(Reader *from, uint64_t count, int depth)
@@ -55,7 +48,7 @@ static PyObject *read_list(Reader *from, uint64_t count, int depth)
         return NULL;
     PyObject *list = PyList_New((Py_ssize_t)count);
     if (list == NULL)
-        return forget();
+        return NULL;
     for (uint64_t index = 0; index < count; index++) {
         PyObject *item = read_at(from, depth + 1);
         if (item == NULL) {
@@ -77,8 +70,6 @@ static bool read_entry(Reader *from, PyObject *dict, int depth)
         if (value != NULL) {
             done = PyDict_SetItem(dict, key, value) == 0;
             Py_DecRef(value);
-            if (!done)
-                PyErr_Clear();
         }
     }
     drop(key);
@@ -91,7 +82,7 @@ static PyObject *read_dict(Reader *from, uint64_t count, int depth)
         return NULL;
     PyObject *dict = PyDict_New();
     if (dict == NULL)
-        return forget();
+        return NULL;
     while (count-- > 0)
         if (!read_entry(from, dict, depth + 1)) {
             Py_DecRef(dict);
@@ -106,23 +97,17 @@ static PyObject *constant(PyObject *value)
     return value;
 }
 
-static PyObject *read_float(uint64_t bits, int size)
+static PyObject *read_float(uint64_t bits)
 {
-    if (size == 8) {
-        double value;
-        memcpy(&value, &bits, sizeof value);
-        return PyFloat_FromDouble(value);
-    }
-    uint32_t short_bits = (uint32_t)bits;
-    float value;
-    memcpy(&value, &short_bits, sizeof value);
-    return PyFloat_FromDouble((double)value);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return PyFloat_FromDouble(value);
 }
 
 /* Bytes of the number that stands behind each of the tags 0xc0 to 0xdf; 0 for those that have none, or are not plain. */
 static const uint8_t LENGTHS[32] = {
     [0x04] = 1, [0x05] = 2, [0x06] = 4,             /* bytes */
-    [0x0a] = 4, [0x0b] = 8,                         /* floats */
+    [0x0b] = 8,                                     /* floats */
     [0x0c] = 1, [0x0d] = 2, [0x0e] = 4, [0x0f] = 8, /* unsigned */
     [0x10] = 1, [0x11] = 2, [0x12] = 4, [0x13] = 8, /* signed */
     [0x19] = 1, [0x1a] = 2, [0x1b] = 4,             /* text */
@@ -141,12 +126,10 @@ static PyObject *read_tagged(Reader *from, uint8_t tag, int depth)
     case 0xc2: return constant(Py_False);
     case 0xc3: return constant(Py_True);
     case 0xc4: case 0xc5: case 0xc6: return read_bytes(from, value);
-    case 0xca: case 0xcb: return read_float(value, size);
+    case 0xcb: return read_float(value);
     case 0xcc: case 0xcd: case 0xce: case 0xcf: return PyLong_FromUnsignedLongLong(value);
-    case 0xd0: return PyLong_FromLong((int8_t)value);
-    case 0xd1: return PyLong_FromLong((int16_t)value);
-    case 0xd2: return PyLong_FromLong((int32_t)value);
-    case 0xd3: return PyLong_FromLongLong((int64_t)value);
+    case 0xd0: case 0xd1: case 0xd2: case 0xd3:
+        return PyLong_FromLongLong((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size));
     case 0xd9: case 0xda: case 0xdb: return read_text(from, value);
     case 0xdc: case 0xdd: return read_list(from, value, depth);
     case 0xde: case 0xdf: return read_dict(from, value, depth);
@@ -202,26 +185,21 @@ static int put_tag(Writer *to, int tag, uint64_t value, int size)
 
 static int write_int(Writer *to, PyObject *value)
 {
-    int overflow;
+    int overflow, step = 0;
     long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
     if (overflow)
         return 0;
-    if (number >= 0) {
-        if (number < 0x80)
-            return put_tag(to, (int)number, 0, 0);
-        if (number <= 0xff)
-            return put_tag(to, 0xcc, (uint64_t)number, 1);
-        if (number <= 0xffff)
-            return put_tag(to, 0xcd, (uint64_t)number, 2);
-        return number <= 0xffffffffLL ? put_tag(to, 0xce, (uint64_t)number, 4) : put_tag(to, 0xcf, (uint64_t)number, 8);
-    }
-    if (number >= -32)
+    if (number >= -32 && number < 0x80)
         return put_tag(to, (uint8_t)number, 0, 0);
-    if (number >= INT8_MIN)
-        return put_tag(to, 0xd0, (uint64_t)number, 1);
-    if (number >= INT16_MIN)
-        return put_tag(to, 0xd1, (uint64_t)number, 2);
-    return number >= INT32_MIN ? put_tag(to, 0xd2, (uint64_t)number, 4) : put_tag(to, 0xd3, (uint64_t)number, 8);
+    /* In the fewest of 1, 2, 4 and 8 bytes. */
+    if (number >= 0) {
+        while (step < 3 && number >> (8 << step))
+            step++;
+        return put_tag(to, 0xcc + step, (uint64_t)number, 1 << step);
+    }
+    while (step < 3 && number < -(1LL << ((8 << step) - 1)))
+        step++;
+    return put_tag(to, 0xd0 + step, (uint64_t)number, 1 << step);
 }
 
 /* The head of text, bytes, a list or a dict: the size within the tag if it is below `within`, else in as few bytes as

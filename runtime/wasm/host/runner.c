@@ -8,27 +8,31 @@
 #include "runner.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "door.h"
+#include "names.h"
 #include "plain.h"
 
 /* As in runtime/wasm/deadlines.py. */
 #define HEARTBEAT 0.05
-/* Bytes of an answer up to which it costs the host's memory nothing extra: SHORT of runtime/bridge/host_memory.py. */
-#define SHORT 32
-
 /* What the guest answers as a rule: no value, no error. */
 static const uint8_t NOTHING[4] = {0x93, 0x00, 0xc0, 0xc0};
 
 typedef struct {
     PyObject_HEAD
-    Door *door;
-    /* Of runtime/session/guest.py: the SessionGuest, its Running, and its lock's two methods. */
-    PyObject *guest, *running, *acquire, *release;
-    /* The dispatcher's `version` method and what it said; the watch, the set of its guests, the guest's control. */
-    PyObject *version, *watched, *control;
-    PyObject *stop_type, *result_type, *usage_type, *left_behind, *modules, *signals;
+    union {
+        struct {
+            Door *door;
+            /* Of runtime/session/guest.py: the SessionGuest, its Running, and its lock's two methods. */
+            PyObject *guest, *running, *acquire, *release;
+            /* The dispatcher's `version` method; the watch's set of guests, and the guest's control. */
+            PyObject *version, *watched, *control;
+            PyObject *stop_type, *result_type, *usage_type, *left_behind, *modules, *signals;
+            /* What was done since it was armed, for the journal. The one that is not given. */
+            PyObject *steps;
+        };
+        PyObject *parts[15];
+    };
     double *times;        /* the watch's: when it looks next, and how many guests have entered */
     uint64_t inbox;       /* where requests are written, and the bytes that fit */
     uint64_t inbox_size;
@@ -42,44 +46,28 @@ typedef struct {
     /* What was done since it was armed: for SessionGuest.collect. */
     long long number, runs, used, weight;
     double spent;
-    PyObject *steps;
     /* What may be done before the journal wants to be asked. */
     long long fuel_room, weight_room;
     Py_ssize_t steps_room;
 } Runner;
 
+#define PARTS (sizeof((Runner *)0)->parts / sizeof(PyObject *))
+
 static bool forked;
 static PyObject *no_text;
-static PyObject *name_ended, *name_running, *name_holder, *name_stop, *name_deadline, *name_deferral, *name_opened;
-static PyObject *name_concluded, *name_greenlet;
 static PyObject *(*new_tuple)(PyTypeObject *, PyObject *, PyObject *);
 
-static double now(void)
+PyObject *runner_now(PyObject *module, PyObject *unused)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    /* As time.perf_counter rounds it. */
-    return (double)((int64_t)time.tv_sec * 1000000000 + time.tv_nsec) / 1e9;
-}
-
-PyObject *runner_now(PyObject *module, PyObject *none)
-{
-    (void)module, (void)none;
+    (void)module, (void)unused;
     return PyFloat_FromDouble(now());
 }
 
-PyObject *runner_forget(PyObject *module, PyObject *none)
+PyObject *runner_forget(PyObject *module, PyObject *unused)
 {
-    (void)module, (void)none;
+    (void)module, (void)unused;
     forked = true;
-    Py_IncRef(Py_None);
-    return Py_None;
-}
-
-static PyObject *another_way(void)
-{
-    Py_IncRef(Py_None);
-    return Py_None;
+    return none();
 }
 
 /* One run, while it lasts. */
@@ -123,9 +111,9 @@ static bool is_place(Runner *runner)
     if (room > runner->stack_size || room < runner->stack_need || PySet_Size(runner->left_behind) != 0)
         return false;
     /* A greenlet has a stack of its own: Python looks at that. */
-    if (PyDict_GetItemWithError(runner->modules, name_greenlet) != NULL || PyErr_Occurred())
+    if (PyDict_GetItemWithError(runner->modules, name(greenlet)) != NULL || PyErr_Occurred())
         return false;
-    return !runner->on_main || is_still(runner->signals, name_deferral, Py_None);
+    return !runner->on_main || is_still(runner->signals, name(deferral), Py_None);
 }
 
 static bool has_room(Runner *runner)
@@ -144,59 +132,34 @@ static bool knows_tools(Runner *runner)
     return number == runner->known && !PyErr_Occurred();
 }
 
-/* The bytes of "<run 12>" without the brackets' price of a format. */
-static int number_name(char *name, long long number)
+static bool put(Writer *to, const char *bytes, size_t size)
 {
-    char digits[20];
-    int count = 0, size = 0;
-    do
-        digits[count++] = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    memcpy(name, "<run ", 5);
-    for (size = 5; count > 0;)
-        name[size++] = digits[--count];
-    name[size++] = '>';
-    return size;
+    if ((size_t)(to->end - to->at) < size)
+        return false;
+    memcpy(to->at, bytes, size);
+    to->at += size;
+    return true;
 }
 
-/* The RUN request, as bridge/protocol.py writes it, with no options; NULL without an exception if it is too long. */
-static PyObject *request(Runner *runner, PyObject *code)
+/* Write the RUN request into the guest's inbox, as bridge/protocol.py does it, with no options. Returns its bytes, or NULL:
+ * without an exception if it finds no room. */
+static PyObject *write_request(Runner *runner, PyObject *code)
 {
-    Py_ssize_t size;
-    const char *text = PyUnicode_AsUTF8AndSize(code, &size);
-    if (text == NULL) {
-        PyErr_Clear();
+    char tail[40], digits[20];
+    size_t count = 0, size = 6;
+    for (long long number = runner->number + 1; number > 0; number /= 10)
+        digits[count++] = (char)('0' + number % 10);
+    memcpy(tail + 1, "<run ", 5);
+    while (count > 0)
+        tail[size++] = digits[--count];
+    tail[size] = '>';
+    tail[0] = (char)(0xa0 | size);
+    tail[size + 1] = (char)0x80;
+    uint8_t *inbox = runner->door->base + runner->inbox;
+    Writer to = {inbox, inbox + runner->inbox_size};
+    if (!put(&to, "\x94\x01", 2) || !plain_write(&to, code) || !put(&to, tail, size + 2))
         return NULL;
-    }
-    uint8_t head[5], tail[40];
-    int before = 0, after;
-    if (size < 32)
-        head[before++] = (uint8_t)(0xa0 | size);
-    else if (size <= 0xff) {
-        head[before++] = 0xd9;
-        head[before++] = (uint8_t)size;
-    } else if (size <= 0xffff) {
-        head[before++] = 0xda;
-        head[before++] = (uint8_t)(size >> 8);
-        head[before++] = (uint8_t)size;
-    } else
-        return NULL;
-    after = number_name((char *)tail + 1, runner->number + 1);
-    tail[0] = (uint8_t)(0xa0 | after);
-    tail[++after] = 0x80;
-    after++;
-    Py_ssize_t whole = 2 + before + size + after;
-    if ((uint64_t)whole > runner->inbox_size)
-        return NULL;
-    PyObject *frame = PyBytes_FromStringAndSize(NULL, whole);
-    if (frame == NULL)
-        return NULL;
-    uint8_t *at = (uint8_t *)PyBytes_AsString(frame);
-    memcpy(at, "\x94\x01", 2);
-    memcpy(at + 2, head, (size_t)before);
-    memcpy(at + 2 + before, text, (size_t)size);
-    memcpy(at + 2 + before + size, tail, (size_t)after);
-    return frame;
+    return PyBytes_FromStringAndSize((char *)inbox, to.at - inbox);
 }
 
 /* The signal that says when the run must end, where everyone finds it: the guest's control and the session's holder. */
@@ -208,17 +171,14 @@ static bool announce(Run *run)
     if (PySet_Add(runner->watched, runner->control) < 0)
         return false;
     if (runner->seconds >= 0) {
-        PyObject *moment = PyFloat_FromDouble(deadline);
-        bool done = moment != NULL && set(run->stop, name_deadline, moment);
-        drop(moment);
-        /* The watch has to be woken for it: in Python. */
-        if (!done || deadline < runner->times[0])
+        /* The watch has to be woken for an earlier one: in Python. */
+        if (!set_moment(run->stop, name(deadline), deadline) || deadline < runner->times[0])
             return false;
     }
     if (runner->on_main && runner->times[0] > run->started + HEARTBEAT)
         return false;
-    return set(runner->control, name_stop, run->stop) && set(run->express, name_stop, run->stop) &&
-           set(runner->guest, name_holder, run->express);
+    return set(runner->control, name(stop), run->stop) && set(run->express, name(stop), run->stop) &&
+           set(runner->guest, name(holder), run->express);
 }
 
 static bool take(Runner *runner)
@@ -238,8 +198,8 @@ static void give_back(Runner *runner)
 
 static bool is_same(Runner *runner)
 {
-    return runner->armed && is_empty(runner->guest, name_ended) &&
-           is_still(runner->guest, name_running, runner->running) && runner->door->context != NULL &&
+    return runner->armed && is_empty(runner->guest, name(ended)) &&
+           is_still(runner->guest, name(running), runner->running) && runner->door->context != NULL &&
            !runner->door->running;
 }
 
@@ -257,12 +217,12 @@ static bool begin(Run *run, PyObject *code)
     if (!take(runner))
         return false;
     run->started = now();
-    if (is_same(runner) && (run->frame = request(runner, code)) != NULL &&
-        (run->stop = PyObject_CallNoArgs(runner->stop_type)) != NULL && announce(run))
+    if (is_same(runner) && (run->stop = PyObject_CallNoArgs(runner->stop_type)) != NULL && announce(run) &&
+        (run->frame = write_request(runner, code)) != NULL)
         return true;
     PyErr_Clear();
     leave_watch(runner);
-    if (!set(runner->guest, name_holder, Py_None))
+    if (!set(runner->guest, name(holder), Py_None))
         PyErr_Clear();
     give_back(runner);
     return false;
@@ -272,11 +232,7 @@ static bool open_run(void *context)
 {
     Run *run = context;
     run->opened = true;
-    PyObject *started = PyFloat_FromDouble(run->started);
-    PyObject *done = started == NULL ? NULL
-                                     : PyObject_CallMethodObjArgs(run->express, name_opened, run->session, run->frame,
-                                                                  run->stop, started, NULL);
-    drop(started);
+    PyObject *done = PyObject_CallMethod(run->express, "opened", "OOOd", run->session, run->frame, run->stop, run->started);
     drop(done);
     return done != NULL;
 }
@@ -288,10 +244,8 @@ static PyObject *short_value(Runner *runner, uint64_t packed)
     if (size < sizeof NOTHING || size > SHORT || !door_spans(runner->door, at, size))
         return NULL;
     const uint8_t *bytes = runner->door->base + at;
-    if (size == sizeof NOTHING && memcmp(bytes, NOTHING, sizeof NOTHING) == 0) {
-        Py_IncRef(Py_None);
-        return Py_None;
-    }
+    if (size == sizeof NOTHING && memcmp(bytes, NOTHING, sizeof NOTHING) == 0)
+        return none();
     if (bytes[0] != 0x93 || bytes[1] != 0 || bytes[size - 1] != 0xc0)
         return NULL;
     Reader from = {bytes + 2, bytes + size - 1};
@@ -311,21 +265,10 @@ static bool note_step(Run *run, uint64_t packed)
         return true;
     const char *at = (const char *)runner->door->base + (packed >> 32);
     PyObject *response = PyBytes_FromStringAndSize(at, (Py_ssize_t)(packed & UINT32_MAX));
-    PyObject *check = response == NULL ? NULL : PyLong_FromLongLong(PyObject_Hash(response));
-    PyObject *answers = PyList_New(0), *step = PyTuple_New(3);
-    bool done = check != NULL && answers != NULL && step != NULL;
-    if (done) {
-        Py_IncRef(run->frame);
-        PyTuple_SetItem(step, 0, run->frame);
-        PyTuple_SetItem(step, 1, answers);
-        PyTuple_SetItem(step, 2, check);
-        done = PyList_Append(runner->steps, step) == 0;
-        answers = check = NULL;
-    }
-    PyObject *left[] = {response, check, answers, step};
-    for (int index = 0; index < 4; index++)
-        if (left[index] != NULL)
-            Py_DecRef(left[index]);
+    PyObject *step = response == NULL ? NULL : Py_BuildValue("O[]n", run->frame, (Py_ssize_t)PyObject_Hash(response));
+    bool done = step != NULL && PyList_Append(runner->steps, step) == 0;
+    drop(response);
+    drop(step);
     runner->weight += done ? PyBytes_Size(run->frame) : 0;
     return done;
 }
@@ -354,17 +297,15 @@ static PyObject *make_result(Runner *runner, PyObject *value, long long fuel, do
 /* Let others use the session. */
 static bool end_run(Runner *runner)
 {
-    bool done = set(runner->guest, name_holder, Py_None);
+    bool done = set(runner->guest, name(holder), Py_None);
     give_back(runner);
-    PyObject *ended = PyObject_GetAttr(runner->guest, name_ended);
+    PyObject *ended = PyObject_GetAttr(runner->guest, name(ended));
     int must_close = ended == NULL ? -1 : PyObject_IsTrue(ended);
     if (must_close > 0) {
         /* It was ended while it ran: whoever did that could not close it. */
-        PyObject *name = PyUnicode_InternFromString("end");
-        PyObject *closed = name == NULL ? NULL : PyObject_CallMethodObjArgs(runner->guest, name, ended, NULL);
+        PyObject *closed = PyObject_CallMethod(runner->guest, "end", "O", ended);
         done = done && closed != NULL;
         drop(closed);
-        drop(name);
     }
     drop(ended);
     return done && must_close >= 0;
@@ -383,17 +324,11 @@ static PyObject *conclude_usual(Run *run, PyObject *value, double seconds)
 
 static PyObject *conclude_any(Run *run, bool left_well, uint64_t packed, void *error, void *trap)
 {
-    PyObject *started = PyFloat_FromDouble(run->started), *outcome = NULL, *result = NULL;
     if (left_well)
-        outcome = PyLong_FromUnsignedLongLong(packed);
-    else
-        outcome = Py_BuildValue("KK", (unsigned long long)(uintptr_t)error, (unsigned long long)(uintptr_t)trap);
-    if (started != NULL && outcome != NULL)
-        result = PyObject_CallMethodObjArgs(run->express, name_concluded, run->session, run->frame, run->stop, started,
-                                            outcome, NULL);
-    drop(started);
-    drop(outcome);
-    return result;
+        return PyObject_CallMethod(run->express, "concluded", "OOOdK", run->session, run->frame, run->stop, run->started,
+                                   (unsigned long long)packed);
+    return PyObject_CallMethod(run->express, "concluded", "OOOd(KK)", run->session, run->frame, run->stop, run->started,
+                               (unsigned long long)(uintptr_t)error, (unsigned long long)(uintptr_t)trap);
 }
 
 static PyObject *perform(Run *run)
@@ -403,7 +338,6 @@ static PyObject *perform(Run *run)
     uint64_t packed = 0;
     void *error = NULL, *trap = NULL;
     Py_ssize_t size = PyBytes_Size(run->frame);
-    memcpy(door->base + runner->inbox, PyBytes_AsString(run->frame), (size_t)size);
     door->meter[LEFT] = runner->fuel;
     door->meter[LOOK_NOW] = door->meter[ENDED] = 0;
     door->running = true;
@@ -435,19 +369,19 @@ static PyObject *runner_run(PyObject *self, PyObject *const *args, Py_ssize_t co
 {
     Runner *runner = (Runner *)self;
     if (count != 3 || Py_TYPE(args[0]) != &PyUnicode_Type || !has_room(runner))
-        return another_way();
+        return none();
     if (!is_place(runner))
-        return PyErr_Occurred() ? NULL : another_way();
+        return PyErr_Occurred() ? NULL : none();
     /* The last Python code that may run before the session is taken. */
     if (!knows_tools(runner))
-        return PyErr_Occurred() ? NULL : another_way();
+        return PyErr_Occurred() ? NULL : none();
     Run run = {runner, args[1], args[2], NULL, NULL, 0.0, false};
     PyObject *result = NULL;
     Py_IncRef(self);
     if (begin(&run, args[0]))
         result = perform(&run);
     else
-        result = another_way();
+        result = none();
     if (run.frame != NULL)
         Py_DecRef(run.frame);
     if (run.stop != NULL)
@@ -465,13 +399,13 @@ static PyObject *runner_arm(PyObject *self, PyObject *args)
                           &runner->fuel_room, &runner->weight_room, &runner->steps_room))
         return NULL;
     runner->armed = true;
-    return another_way();
+    return none();
 }
 
 /* collect() -> (runs, fuel, seconds, steps, weight) since the last time; no more runs until it is armed again */
-static PyObject *runner_collect(PyObject *self, PyObject *none)
+static PyObject *runner_collect(PyObject *self, PyObject *unused)
 {
-    (void)none;
+    (void)unused;
     Runner *runner = (Runner *)self;
     runner->armed = false;
     PyObject *steps = PyList_New(0);
@@ -485,9 +419,9 @@ static PyObject *runner_collect(PyObject *self, PyObject *none)
 }
 
 /* so_far() -> (runs, fuel, seconds), without the rest of it */
-static PyObject *runner_so_far(PyObject *self, PyObject *none)
+static PyObject *runner_so_far(PyObject *self, PyObject *unused)
 {
-    (void)none;
+    (void)unused;
     Runner *runner = (Runner *)self;
     return Py_BuildValue("LLd", runner->runs, runner->used, runner->spent);
 }
@@ -496,55 +430,42 @@ static void runner_dealloc(PyObject *self)
 {
     Runner *runner = (Runner *)self;
     PyTypeObject *type = Py_TYPE(self);
-    PyObject **kept[] = {
-        (PyObject **)&runner->door, &runner->guest,       &runner->running,    &runner->acquire,
-        &runner->release,           &runner->version,     &runner->watched,    &runner->control,
-        &runner->stop_type,         &runner->result_type, &runner->usage_type, &runner->left_behind,
-        &runner->modules,           &runner->signals,     &runner->steps,
-    };
-    for (size_t index = 0; index < sizeof kept / sizeof *kept; index++)
-        replace(kept[index], NULL);
+    for (size_t index = 0; index < PARTS; index++)
+        replace(&runner->parts[index], NULL);
     ((void (*)(void *))PyType_GetSlot(type, Py_tp_free))(self);
     Py_DecRef((PyObject *)type);
 }
 
-/* Runner(door, guest, running, lock's acquire and release, version, (watch's set, times' address), control,
- * (StopSignal, Result, Usage), left behind, sys.modules, signals' main, (inbox, its size), (thread, on main),
- * (stack's lowest address, its size, what is needed), keeps) */
+/* Runner(parts, times' address, (inbox, its size), (thread, on main), (stack's lowest address, its size, what is needed),
+ * keeps); the parts are those of the struct, in its order */
 static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     (void)keywords;
-    Runner given = {0};
     unsigned long long times, stack, inbox, inbox_size, stack_size, stack_need;
+    unsigned long thread;
     int on_main, keeps;
-    PyObject *door;
-    if (!PyArg_ParseTuple(args, "OOOOOO(OK)O(OOO)OOO(KK)(kp)(KKK)p", &door, &given.guest, &given.running,
-                          &given.acquire, &given.release, &given.version, &given.watched, &times, &given.control,
-                          &given.stop_type, &given.result_type, &given.usage_type, &given.left_behind, &given.modules,
-                          &given.signals, &inbox, &inbox_size, &given.thread, &on_main, &stack, &stack_size, &stack_need,
-                          &keeps))
+    PyObject *parts;
+    if (!PyArg_ParseTuple(args, "OK(KK)(kp)(KKK)p", &parts, &times, &inbox, &inbox_size, &thread, &on_main, &stack,
+                          &stack_size, &stack_need, &keeps))
         return NULL;
-    PyObject *steps = PyList_New(0);
-    Runner *runner = steps == NULL ? NULL : (Runner *)PyType_GenericAlloc(type, 0);
-    if (runner == NULL) {
-        drop(steps);
+    Runner *runner = (Runner *)PyType_GenericAlloc(type, 0);
+    if (runner == NULL)
+        return NULL;
+    runner->steps = PyList_New(0);
+    bool done = runner->steps != NULL;
+    for (size_t index = 0; done && index < PARTS - 1; index++) {
+        PyObject *part = PyTuple_GetItem(parts, (Py_ssize_t)index);
+        replace(&runner->parts[index], part);
+        done = part != NULL;
+    }
+    if (!done) {
+        Py_DecRef((PyObject *)runner);
         return NULL;
     }
-    replace((PyObject **)&runner->door, door);
-    PyObject **from[] = {&given.guest,     &given.running,     &given.acquire,    &given.release,     &given.version,
-                         &given.watched,   &given.control,     &given.stop_type,  &given.result_type, &given.usage_type,
-                         &given.left_behind, &given.modules,   &given.signals};
-    PyObject **to[] = {&runner->guest,     &runner->running,     &runner->acquire,    &runner->release,
-                       &runner->version,   &runner->watched,     &runner->control,    &runner->stop_type,
-                       &runner->result_type, &runner->usage_type, &runner->left_behind, &runner->modules,
-                       &runner->signals};
-    for (size_t index = 0; index < sizeof from / sizeof *from; index++)
-        replace(to[index], *from[index]);
-    runner->steps = steps;
     runner->times = (double *)(uintptr_t)times;
     runner->inbox = inbox;
     runner->inbox_size = inbox_size;
-    runner->thread = given.thread;
+    runner->thread = thread;
     runner->stack = (char *)(uintptr_t)stack;
     runner->stack_size = stack_size;
     runner->stack_need = stack_need;
@@ -573,24 +494,7 @@ PyType_Spec runner_spec = {"cloche._host.Runner", sizeof(Runner), 0, Py_TPFLAGS_
 
 int runner_prepare(void)
 {
-    const struct {
-        PyObject **place;
-        const char *text;
-    } names[] = {
-        {&no_text, ""},
-        {&name_ended, "ended"},
-        {&name_running, "running"},
-        {&name_holder, "holder"},
-        {&name_stop, "stop"},
-        {&name_deadline, "deadline"},
-        {&name_deferral, "deferral"},
-        {&name_opened, "opened"},
-        {&name_concluded, "concluded"},
-        {&name_greenlet, "greenlet"},
-    };
-    for (size_t index = 0; index < sizeof names / sizeof *names; index++)
-        if ((*names[index].place = PyUnicode_InternFromString(names[index].text)) == NULL)
-            return -1;
+    no_text = PyUnicode_InternFromString("");
     *(void **)&new_tuple = PyType_GetSlot(&PyTuple_Type, Py_tp_new);
-    return new_tuple == NULL ? -1 : 0;
+    return no_text == NULL || new_tuple == NULL ? -1 : 0;
 }

@@ -5,12 +5,12 @@
 #include "abi3.h"
 
 /* To be raised with every change of what Python and C say to each other: runtime/wasm/native.py expects this one. */
-#define HOST_VERSION 1
+#define HOST_VERSION 2
 
 extern PyType_Spec runner_spec;
 
 int runner_prepare(void);
-PyObject *runner_now(PyObject *module, PyObject *none);
-PyObject *runner_forget(PyObject *module, PyObject *none);
+PyObject *runner_now(PyObject *module, PyObject *unused);
+PyObject *runner_forget(PyObject *module, PyObject *unused);
 
 #endif

@@ -2,20 +2,25 @@
 # pyright: reportPrivateUsage=false
 
 import random
+import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
 import pytest
+from tests.runtime.checked import PureImage
 
 from cloche import Limits, Recorder, Sandbox, Session, Suspended, ToolRegistry, tool
 from cloche.runtime.errors import Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.rollback import journal
-from cloche.runtime.session import session as sessions
 from cloche.runtime.wasm import native
+from cloche.runtime.wasm.cache import CompiledCache
+from cloche.runtime.wasm.image import DEFAULT_IMAGE
+from cloche.runtime.wasm.machine import ImageSource
 
 pytestmark = pytest.mark.skipif(native.host is None, reason="there is no extension here")
 
@@ -79,6 +84,12 @@ def box() -> Sandbox:
     return Sandbox(tools=[add, slow_add, fail], limits=Limits(time=PATIENCE, fuel=3_000_000))
 
 
+@lru_cache(maxsize=1)
+def pure_source() -> ImageSource:
+    """The image, with all of its host in Python."""
+    return ImageSource(PureImage(DEFAULT_IMAGE, CompiledCache()))
+
+
 def express_runs(session: Session) -> int:
     """Return how many runs C has performed since the session was last used in another way."""
     express = session._express
@@ -114,18 +125,22 @@ def act(session: Session, what: int, code: str) -> list[Any]:
     return outcome(session, code)
 
 
-def test_it_is_the_same_as_in_python(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def pure(box: Sandbox) -> Sandbox:
+    """The same sandbox."""
+    limits = Limits(time=PATIENCE, fuel=3_000_000)
+    return Sandbox(tools=[add, slow_add, fail], limits=limits, source=pure_source())
+
+
+def test_it_is_the_same_as_in_python(box: Sandbox, pure: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     # A copy of the memory now and then, so that the journal of both kinds of runs begins anew.
     monkeypatch.setattr(journal, "_MAX_ENTRIES", 7)
     chance = random.Random(26)
     steps = [(chance.randrange(20), chance.choice(PROGRAMS)) for _ in range(150)]
     steps += [(9, code) for code in PROGRAMS for _ in range(3)]
-    with box.session() as session, box.session() as plain:
+    with box.session() as session, pure.session() as plain:
         for step in steps:
-            monkeypatch.setattr(sessions, "HAS_RUNNERS", True)
-            found = act(session, *step)
-            monkeypatch.setattr(sessions, "HAS_RUNNERS", False)
-            assert found == act(plain, *step), step
+            assert act(session, *step) == act(plain, *step), step
         assert plain._express is None
 
 
@@ -147,6 +162,107 @@ def test_what_they_did_is_repeated_after_a_lost_run(box: Sandbox) -> None:
         assert lost.rolled_back
         assert session.run("n").value == 5
         assert session.spent.runs == 8
+
+
+CALLS = [
+    "add({0}, 1)",
+    "add(a={0}, b=2)",
+    "add({0}, 'no')",
+    "add()",
+    "echo({0})",
+    "echo('{0}' * 9)",
+    "echo({{'k': [{0}, None, True, 1.5, b'b']}})",
+    "echo(({0}, 1))",
+    "echo({{{0}: 1}})",
+    "echo({0} * 2 ** 62)",
+    "echo('\\ud800')",
+    "hold({0})",
+    "later({0})",
+    "odd({0})",
+    "fail('{0}')",
+    "fail('long' * 20)",
+]
+
+
+@tool(blocking=False)
+def echo(value: Any) -> Any:
+    """Return the value."""
+    return value
+
+
+@tool(blocking=False)
+def hold(value: int) -> Any:
+    """Return what is no plain value, or none that can be sent."""
+    return [(value,), {value}, object(), Text("x"), [[]], {"a": {value: value}}, "ä" * value][value % 7]
+
+
+class Text(str):
+    """Not exactly text."""
+
+
+@tool
+async def later(value: int) -> int:
+    """Return the value, from a loop."""
+    return value
+
+
+@tool(blocking=False)
+def odd(value: int) -> int:
+    """Raise in odd ways."""
+    raise [SystemExit(value), RecursionError("deep"), StopIteration(), KeyError("k")][value % 4]
+
+
+def a_program(chance: random.Random) -> str:
+    lines = ["seen = []"]
+    for _ in range(chance.randrange(1, 12)):
+        call = chance.choice(CALLS).format(chance.choice([0, 1, 2, 3, 4, 5, 6, 127, 300, 70_000]))
+        call = f"await {call}" if call.startswith("later") else call
+        lines += ["try:", f"    seen.append({call})", "except BaseException as e:", "    seen.append(repr(e)[:80])"]
+    return "\n".join([*lines, "repr(seen)"])
+
+
+def test_calls_are_the_same_as_in_python() -> None:
+    tools = [add, echo, hold, later, odd, fail]
+    limits = Limits(time=PATIENCE, calls=9)
+    box, other = Sandbox(tools=tools, limits=limits), Sandbox(tools=tools, limits=limits, source=pure_source())
+    chance = random.Random(11)
+    with box.session() as session, other.session() as plain:
+        for number in range(120):
+            program = a_program(chance)
+            assert plainly(session, program) == plainly(plain, program), program
+            if number % 40 == 39:
+                # What was answered is played back, and no tool is called again.
+                assert session.run("add(1, 2)\nwhile True: pass", limits=limits.replace(fuel=2_000_000)).rolled_back
+                plain.run("add(1, 2)\nwhile True: pass", limits=limits.replace(fuel=2_000_000))
+                assert session.run("seen").value == plain.run("seen").value
+
+
+def plainly(session: Session, code: str) -> list[Any]:
+    """Return the outcome, without the addresses of objects."""
+    return [re.sub("0x[0-9a-f]+", "0x", repr(part)) for part in outcome(session, code)]
+
+
+def test_usual_calls_count_for_the_host_s_memory() -> None:
+    limits = Limits(time=PATIENCE, fuel=None, host_memory="1 MiB", calls=None)
+    with Sandbox(tools=[add], limits=limits).session() as session:
+        warm(session)
+        result = session.run("for i in range(3_000): add(i, 1)")
+        assert type(result.error).__name__ == "HostMemoryExceeded"
+        assert 1_600 < result.usage.calls < 1_700
+
+
+def test_a_tool_that_takes_too_long_ends_the_run() -> None:
+    @tool(blocking=False)
+    def wait() -> int:
+        """Take longer than the run may."""
+        time.sleep(0.3)
+        return 1
+
+    with Sandbox(tools=[wait], limits=Limits(time=0.2, fuel=None)).session() as session:
+        warm(session)
+        result = session.run("x = wait()\nn = 1")
+        assert type(result.error).__name__ == "TimeExceeded"
+        assert session.run("n").value == 0
 
 
 def test_without_rollback_they_keep_nothing(box: Sandbox) -> None:

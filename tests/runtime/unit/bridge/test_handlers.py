@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from cloche.runtime.bridge.environment import Environment, FuelClock
-from cloche.runtime.bridge.handlers import BridgeHandlers, Tape
+from cloche.runtime.bridge.handlers import BridgeHandlers
 from cloche.runtime.bridge.run_state import RunState
+from cloche.runtime.bridge.transcript import Tape
 from cloche.runtime.dispatch import NoTools, UnknownTool
 from cloche.runtime.errors import (
     CallsExceeded,

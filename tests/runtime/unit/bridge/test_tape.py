@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloche.runtime.bridge.environment import Environment, FuelClock, parse_seed
-from cloche.runtime.bridge.handlers import ReplayMismatch, Tape
+from cloche.runtime.bridge.transcript import ReplayMismatch, Tape
 
 answers = st.lists(
     st.tuples(st.just("call"), st.binary(max_size=20), st.binary(max_size=20))

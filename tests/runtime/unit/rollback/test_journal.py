@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloche.runtime.bridge.handlers import ReplayMismatch, Tape
+from cloche.runtime.bridge.transcript import ReplayMismatch, Tape
 from cloche.runtime.machine_api import Piece, StopSignal
 from cloche.runtime.rollback.checkpoint import PAGE, Checkpoint, changed_pieces
 from cloche.runtime.rollback.journal import Journal
