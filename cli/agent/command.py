@@ -1,6 +1,7 @@
 """``cloche agent``: a task for a model, with its programs in the sandbox."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from cloche.cli.agent.tools import agent_tools, answer_calls, with_approval
 from cloche.cli.exit_codes import CommandError, ExitCode
 from cloche.cli.files import problems_with
 from cloche.cli.flags import MODELS_BY_KEY, Commands, add_tool_flag, model_of_environment
+from cloche.cli.output import need_package
 from cloche.runtime._terminal import harmless, one_line
 from cloche.runtime.errors import CallerError, ClocheError
 
@@ -59,6 +61,9 @@ def add_parser(commands: Commands, name: str, help: str) -> None:
     agent.add_argument("--max-steps", type=int, default=20, metavar="N", help="default: 20")
     agent.add_argument("--max-cost", type=float, metavar="DOLLARS", help="stop when this much was spent")
     agent.add_argument("--plan", type=int, metavar="N", help="make a plan every N steps")
+    agent.add_argument(
+        "--http", type=int, metavar="PORT", help="offer the agent as a model of OpenAI's API, at 127.0.0.1"
+    )
     agent.add_argument("--record", metavar="FILE", help="append a run record, for cloche trace")
     agent.add_argument("--quiet", action="store_true", help="print the answer only")
 
@@ -71,8 +76,25 @@ def command(arguments: argparse.Namespace) -> int:
         with problems_with(arguments.record, "write"):
             Path(arguments.record).open("a").close()
     with agent_tools(arguments) as found, _agent(arguments, with_approval(found, arguments.approve)) as agent:
+        if arguments.http is not None:
+            return _serve(agent, arguments.http)
         task = arguments.task or (scripted_task() if arguments.scripted else None)
         return _work(agent, task, reset=True) if task else _converse(agent)
+
+
+def _serve(agent: MultiStepAgent, port: int) -> ExitCode:
+    """Serve until Ctrl-C. The key that clients must have is CLOCHE_API_KEY's, if that is set."""
+    need_package("starlette", "serve")
+    need_package("uvicorn", "serve")
+    import uvicorn
+
+    from cloche.integrations.openai_api import openai_app
+
+    key = os.environ.get("CLOCHE_API_KEY")
+    name = agent.name or "cloche"
+    print(f"the model {name!r} is at http://127.0.0.1:{port}/v1" + ("" if key else ", without a key"), flush=True)
+    uvicorn.run(openai_app({name: agent}, keys=[key] if key else []), host="127.0.0.1", port=port, log_level="warning")
+    return ExitCode.OK
 
 
 def _module(text: str) -> str:

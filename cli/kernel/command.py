@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cloche.cli.exit_codes import ExitCode
+from cloche.cli.exit_codes import CommandError, ExitCode
 from cloche.cli.flags import Commands, add_sandbox_flags, load_tools, sandbox_from
 from cloche.cli.output import need_package
 from cloche.host_tools import ToolRegistry
@@ -41,6 +41,8 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.action == "install":
         print(f"installed the kernel {arguments.name!r} in {_install(arguments)}")
         return ExitCode.OK
+    if arguments.connection_file is None:
+        raise CommandError("Jupyter runs the kernel: install it, and choose it there")
     from cloche.cli.kernel.kernel import run
 
     run(box, tools, arguments.connection_file)
