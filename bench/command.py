@@ -20,6 +20,7 @@ __all__ = ["UsageError", "add_arguments", "execute"]
 _EPILOG = """\
 cloche bench compare A.json B.json   what changed between two runs, beyond noise
 cloche bench show A.json             the tables (or --html, --markdown) of an earlier run
+cloche bench serve [NAME ...]        a server under load, beside the bars that it has
 cloche bench schema                  the JSON schema of results
 """
 
@@ -58,6 +59,8 @@ def execute(arguments: argparse.Namespace, out: "Console", err: "Console") -> in
             return _compare(files, out)
         case ["show", *files]:
             return _report(_load(*_exactly(files, 1, "show A.json")), arguments, out)
+        case ["serve", *cases]:
+            return _serve(cases, arguments.quick, out)
         case ["schema"]:
             print(json.dumps(Results.model_json_schema(), indent=2))
             return 0
@@ -122,6 +125,15 @@ def _report(results: Results, arguments: argparse.Namespace, out: "Console") -> 
     if arguments.bars:
         show_bars(out, results)
     return 0
+
+
+def _serve(cases: list[str], quick: bool, out: "Console") -> int:
+    from cloche.bench.serve import CASES, measure
+
+    unknown = [name for name in cases if name not in CASES]
+    if unknown:
+        raise UsageError(f"there is no {unknown[0]!r}; there are {', '.join(CASES)}")
+    return measure(cases, quick, out)
 
 
 def _compare(files: list[str], out: "Console") -> int:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.limits import Limits
 from cloche.serve.config import ServerConfig
 from cloche.serve.forms import Problem, dumps, limits_form
 from cloche.serve.ledger import SessionLedger, Statement, drop_state
@@ -77,6 +78,7 @@ class Gateway:
                     await known.ended(or_asks=True)
                 return known
         self._check_usable(session)
+        usual = self._limits(session, {})
         limits = session.tenant.admit_run(self._limits(session, asked.get("limits") or {}))
         run = ServedRun(id or new_id("r"), digest)
         session.running, session.busy = run, True
@@ -91,7 +93,7 @@ class Gateway:
                 rid=run.id,
                 code=code,
                 stdin=stdin,
-                limits=limits_form(limits),
+                limits=None if limits is usual else limits_form(limits),
                 events=has_events,
                 save=session.durable == "run",
             )
@@ -131,10 +133,14 @@ class Gateway:
             raise Problem(410, "run_lost", "this run's state was lost with its worker", remedy="run it under a new id")
         return run
 
-    def _limits(self, session: ServedSession, asked: dict[str, Any]) -> Any:
+    def _limits(self, session: ServedSession, asked: dict[str, Any]) -> Limits:
+        config = session.tenant.config
         if not asked:
-            return session.tenant.config.clamped(session.spec["limits"])
-        clamped = session.tenant.config.clamped({**session.spec["limits"], **asked})
+            # Kept for as long as the configuration is the same: it takes longer than all else about a run here.
+            if session.limits is None or session.limits[0] is not config:
+                session.limits = config, config.clamped(session.spec["limits"])
+            return session.limits[1]
+        clamped = config.clamped({**session.spec["limits"], **asked})
         if clamped.memory != session.spec["limits"]["memory"]:
             raise ConfigurationError("memory", "it is the session's: set it when the session is created")
         return clamped

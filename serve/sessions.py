@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 from cloche.runtime.errors import ConfigurationError
-from cloche.serve.config import ServerConfig
+from cloche.runtime.limits import Limits
+from cloche.serve.config import ServerConfig, TenantConfig
 from cloche.serve.forms import Problem, dumps, limits_form
 from cloche.serve.ledger import SessionLedger, SessionRow, Statement, drop_state, put_state
 from cloche.serve.placement import Placement, WorkerLost, WorkerProcess
@@ -123,6 +124,7 @@ class ServedSession:
     __slots__ = (
         "busy",
         "changed",
+        "limits",
         "lock",
         "lost",
         "row",
@@ -138,6 +140,8 @@ class ServedSession:
     def __init__(self, row: SessionRow, tenant: Tenant) -> None:
         self.row, self.tenant = row, tenant
         self.spec: dict[str, Any] = json.loads(row.spec)
+        self.limits: tuple[TenantConfig, Limits] | None = None
+        """Its limits within the tenant's ceilings, and the configuration that says these."""
         self.worker: WorkerProcess | None = None
         self.running: ServedRun | None = None
         self.busy = False
@@ -257,7 +261,11 @@ class Residence:
             state, waits = found[3], found[4]
         tenant.admit_create()
         row = self.new_row(tenant, spec, state, waits)
-        if spec["durable"] == "never":
+        if spec["durable"] == "idle":
+            # As its state: with the disk's next turn, and no one waits for it.
+            tenant.stored_sessions += 1
+            self.ledger.post([_insertion(row), tenant.charged(0, 0.0, 0, 0, 0, 1)])
+        elif spec["durable"] == "never":
             # It lasts as long as its worker, and there is nothing to come back to.
             tenant.stored_sessions += 1
             self.ledger.post([tenant.charged(0, 0.0, 0, 0, 0, 1)])
@@ -287,11 +295,8 @@ class Residence:
 
     async def insert(self, tenant: Tenant, rows: list[SessionRow]) -> None:
         """Store new sessions."""
-        statements: list[Statement] = [
-            ("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", tuple(row)) for row in rows
-        ]
         tenant.stored_sessions += len(rows)
-        await self.ledger.write([*statements, tenant.charged(0, 0.0, 0, 0, 0, len(rows))])
+        await self.ledger.write([*map(_insertion, rows), tenant.charged(0, 0.0, 0, 0, 0, len(rows))])
 
     def adopt(self, row: SessionRow, tenant: Tenant) -> ServedSession:
         """Return the session of a row, which is remembered from now on."""
@@ -377,7 +382,7 @@ class Residence:
                     sid=session.id,
                     tenant=session.tenant.name,
                     key=session.tenant.seal,
-                    limits=spec["limits"],
+                    limits=limits_form(session.tenant.config.clamped(spec["limits"])),
                     tools=spec["tools"],
                     state=state,
                     budget=spec["budget"],
@@ -498,6 +503,10 @@ class Residence:
     def live(self, tenant: Tenant | None = None) -> int:
         """Return how many sessions are in workers."""
         return sum(each.worker is not None and tenant in (None, each.tenant) for each in self._sessions.values())
+
+
+def _insertion(row: SessionRow) -> Statement:
+    return "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", tuple(row)
 
 
 def _forget(row: SessionRow) -> list[Statement]:

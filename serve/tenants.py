@@ -59,7 +59,7 @@ class Tenant:
         self.latencies: deque[float] = deque(maxlen=_LATENCIES)
         self.refused = 0
         today = ledger.usage(name, 1)
-        self._day = _today()
+        self._date, self._day = _date(), _today()
         current = today[0] if today and today[0]["day"] == self._day else {}
         self._used_fuel, self._used_calls = int(current.get("fuel", 0)), int(current.get("calls", 0))
         self.set(config)
@@ -155,9 +155,9 @@ class Tenant:
         return content
 
     def _turn_day(self) -> None:
-        today = _today()
-        if today != self._day:
-            self._day, self._used_fuel, self._used_calls = today, 0, 0
+        date = _date()
+        if date != self._date:
+            self._date, self._day, self._used_fuel, self._used_calls = date, _today(), 0, 0
 
     def _need(self, wait: float, quota: str, limit: float | None) -> None:
         if wait > 0:
@@ -219,6 +219,10 @@ class Tenants:
 def digest_of(*parts: Any) -> str:
     """Return a short digest of a request, to tell whether two of one id are the same."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _date() -> int:
+    return int(time.time() // 86_400)
 
 
 def _today() -> str:

@@ -243,13 +243,16 @@ class SessionHost:
         rid: str,
         code: str,
         stdin: str | None,
-        limits: dict[str, Any],
+        limits: dict[str, Any] | None,
         events: bool,
         save: bool,
     ) -> dict[str, Any]:
-        """Run a program until it ends, is suspended or paused, and report it; with ``save``, and the state after it."""
+        """Run a program until it ends, is suspended or paused, and report it; with ``save``, and the state after it.
+
+        Without ``limits``, it has those that the session was opened with.
+        """
         hosted = self._hosted(sid)
-        bounds = limits_of(limits)
+        bounds = None if limits is None else limits_of(limits)
         return await self._perform(
             number,
             hosted,
