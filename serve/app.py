@@ -521,7 +521,8 @@ def make_app(gateway: Gateway, audit: Callable[[bytes], Any] | None = None) -> F
         )
     app.openapi = described.openapi  # type: ignore[method-assign]
     for path, name in (("/healthz", "alive"), ("/readyz", "ready"), ("/metrics", "show_metrics")):
-        app.add_api_route(path, getattr(api, name), methods=["GET"], operation_id=name, response_model=None)
+        app.add_route(path, getattr(api, name), methods=["GET"])
+        described.add_api_route(path, getattr(api, name), methods=["GET"], operation_id=name, response_model=None)
 
     async def refused(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
