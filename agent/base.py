@@ -25,7 +25,7 @@ from cloche.agent.loop.loop import run_loop
 from cloche.agent.loop.run import CallReplies, CallReplyOptions, Run
 from cloche.agent.memory import AgentMemory
 from cloche.agent.messages import Image, Message
-from cloche.agent.models.base import AnyModel
+from cloche.agent.models.base import AnyModel, warm_up
 from cloche.agent.models.named import as_model
 from cloche.agent.prompting import PromptTemplates, stubs
 from cloche.agent.saving import agent_from_dict, agent_to_dict, load_folder, save_folder
@@ -97,6 +97,8 @@ class MultiStepAgent:
         self._own_final_answer: Tool | None = None
         self._answers_by_hand: list[Any] = []
         self.tools = self._registry(tools, base_tools(self.kind) if base else {})
+        # What it loads, for seconds, it may as well begin to load now.
+        warm_up(self.model)
 
     @property
     def name(self) -> str:
@@ -398,9 +400,7 @@ class MultiStepAgent:
         """
         from cloche.agent.hub import pull_agent
 
-        return cast(
-            "MultiStepAgent", pull_agent(repo_id, as_model(model), trust_remote_code=trust_remote_code, **options)
-        )
+        return cast("MultiStepAgent", pull_agent(repo_id, model, trust_remote_code=trust_remote_code, **options))
 
     # On the terminal.
 

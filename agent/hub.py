@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cloche.agent.models.base import AnyModel
+from cloche.agent.models.named import as_model, model_named, reference_of
 from cloche.agent.prompting import load_prompts
 from cloche.agent.saving import CODE, SavedAgent, ToolFinder, agent_to_dict, code_path, folder_agent, is_elsewhere
 from cloche.agent.settings import RunBudget, default_limits
@@ -63,6 +64,7 @@ class AgentShape(BaseModel):
     limits: dict[str, float | int | None] = {}
     imports: list[str] | None = None
     tags: list[str] = []
+    model: str = Field(default="", max_length=300)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -107,7 +109,8 @@ def push_agent(
 
     It is ``agent.json``, with those prompts that differ from the shipped ones, and the code of its tools: of those that
     stand by themselves, as in :func:`cloche.host_tools.external.push_tool`. Tools that came from elsewhere are named by
-    where that is, and the others by ``module:name``. Models and keys are never part of it.
+    where that is, and the others by ``module:name``. Of its model there is the name, if that alone makes it again; keys
+    and options are never part of it.
     ``memory`` adds what the agent remembers and the state of its code, with everything in it that was private.
     ``private`` is for a new repository; default: as the Hub does it, which is public.
 
@@ -116,6 +119,8 @@ def push_agent(
     repo = HubRepo(repo_id, **hub)
     files: dict[str, bytes] = {}
     data = _shared(agent, files)
+    if name := reference_of(getattr(agent, "model", None)):
+        data["model"] = name
     with tempfile.TemporaryDirectory(prefix="cloche-") as folder:
         if memory:
             agent.save(folder)
@@ -128,7 +133,7 @@ def push_agent(
 
 def pull_agent(
     repo_id: str,
-    model: AnyModel,
+    model: AnyModel | str | None = None,
     *,
     trust_remote_code: bool = False,
     memory: bool = False,
@@ -143,6 +148,7 @@ def pull_agent(
     tools' code runs on this host, and whatever it names is imported or fetched; give the ``revision`` that was read.
     With ``tools_in``, a sandbox, their code runs there, each tool's in a session of its own, and needs no trust.
     ``memory`` takes what it remembers and the state of its code too, and needs trust.
+    Without a ``model`` it is the one that the repository names, asked with this host's keys, which needs trust as well.
 
     Raises RemoteCodeRefused; ConfigurationError for loose limits; HubError if a file is missing, too large, or not an
     agent's; and what loading a tool raises.
@@ -154,13 +160,14 @@ def pull_agent(
     shape = _shape(repo)
     if not trust_remote_code:
         _check(shape, repo.address, options.keys())
+    asked = as_model(model) if model is not None else _own_model(shape, repo.address, trust_remote_code)
     with tempfile.TemporaryDirectory(prefix="cloche-") as folder:
         given = registry_of(tools)
         runs = trust_remote_code or tools_in is not None
         names = dict.fromkeys(_code_paths(shape, given), MAX_TEXT) if runs else {}
         _fetch(repo, Path(folder), names, _MEMORY if memory else {})
         finder = ToolFinder(given, Path(folder), trust_remote_code, strangers=True, sandbox=tools_in, hub=hub)
-        return folder_agent(Path(folder), model, finder, **options)
+        return folder_agent(Path(folder), asked, finder, **options)
 
 
 def _shape(repo: HubRepo) -> AgentShape:
@@ -172,6 +179,13 @@ def _shape(repo: HubRepo) -> AgentShape:
         raise HubError(
             repo.address, f"{_AGENT} is not an agent of Cloche's: {where[:100]}: {first['msg'][:300]}"
         ) from error
+
+
+def _own_model(shape: AgentShape, address: str, trusted: bool) -> AnyModel:
+    if shape.model and trusted:
+        return model_named(shape.model)
+    named = f"{shape.model}, which trust_remote_code=True would ask" if shape.model else "none"
+    raise ConfigurationError("model", f"pass the model that {address} is to ask; it names {named}")
 
 
 def _check(shape: AgentShape, address: str, given: Container[str]) -> None:

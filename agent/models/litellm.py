@@ -74,6 +74,12 @@ def _import_quietly() -> None:
         litellm_module()
 
 
+@functools.cache
+def _begin_import() -> None:
+    """Import it on another thread; once, however many agents ask for it meanwhile."""
+    threading.Thread(target=_import_quietly, name="cloche-litellm", daemon=True).start()
+
+
 _SHORTEST = 4
 
 
@@ -189,6 +195,8 @@ _NO_KEY = re.compile(
     r"|no api[ _]?key|_KEY is not set|unable to locate credentials",
     re.IGNORECASE,
 )
+# What a provider needs that is not installed here: asking again changes nothing.
+_NO_PACKAGE = re.compile(r"No module named|import failed|pip install|couldn't import", re.IGNORECASE)
 _TOOL_CHOICE = re.compile(r"tool[_ ]choice", re.IGNORECASE)
 _BUSY = {408: ModelTimeout, 409: ModelUnavailable, 425: ModelUnavailable, 429: ModelRateLimited}
 
@@ -201,7 +209,9 @@ def model_error(error: Exception, key: Secret) -> ModelError:
         raise error
     text = _one_line(key.hidden_in(str(error))) or type(error).__name__
     status = _status(error)
-    kind = ModelRefused if _NO_KEY.search(text) else _kind(error, status)
+    # LiteLLM gives its own failures the status 500.
+    lacking = _NO_KEY.search(text) or (status in (None, 500) and _NO_PACKAGE.search(text))
+    kind = ModelRefused if lacking else _kind(error, status)
     if kind is ModelRefused and status is not None and status >= 500:
         status = None
     return ModelRateLimited(text, status, _retry_after(error)) if kind is ModelRateLimited else kind(text, status)
@@ -316,7 +326,7 @@ class LiteLLMModel(ChatModel):
     def warm_up(self) -> None:
         """Begin to import LiteLLM, on another thread. What goes wrong is raised by the first request."""
         if self.loading:
-            threading.Thread(target=_import_quietly, name="cloche-litellm", daemon=True).start()
+            _begin_import()
 
     def generate(self, request: ModelRequest, /) -> Reply:
         """Return the answer, after as many retries as allowed."""

@@ -21,6 +21,8 @@ __all__ = [
     "OpenAIModel",
     "VLLMModel",
     "as_model",
+    "model_named",
+    "reference_of",
 ]
 
 
@@ -182,6 +184,39 @@ class VLLMModel(LiteLLMModel):
 
     def __init__(self, model_id: str, *, api_base: str = "http://localhost:8000/v1", **options: Any) -> None:
         super().__init__(f"openai/{_named(model_id)}", **_local(api_base, options))
+
+
+_PREFIXES: dict[type[LiteLLMModel], str] = {
+    LiteLLMModel: "",
+    OpenAIModel: "openai/",
+    AzureOpenAIModel: "azure/",
+    AmazonBedrockModel: "bedrock/",
+    InferenceClientModel: "openai/",
+    HfApiModel: "openai/",
+}
+
+
+def reference_of(model: Any) -> str:
+    """Return a model's class and name as text, ``"OpenAIModel:gpt-5-mini"``, without its keys and options.
+
+    Empty for a model that its name alone does not make again: one at a place of its own, or of another class.
+    """
+    if not isinstance(model, LiteLLMModel):
+        return ""
+    prefix = _PREFIXES.get(type(model))
+    usual = _HUGGING_FACE if isinstance(model, InferenceClientModel) else None
+    if prefix is None or model.api_base != usual:
+        return ""
+    return f"{type(model).__name__}:{model.name.removeprefix(prefix)}"
+
+
+def model_named(reference: str) -> AnyModel:
+    """Return the model that :func:`reference_of` named, with this host's keys. Raises ConfigurationError for others."""
+    kind, _, name = reference.partition(":")
+    for known in _PREFIXES:
+        if known.__name__ == kind:
+            return known(_named(name))
+    raise ConfigurationError("model", f"{reference[:100]!r} names no class of models: pass a model")
 
 
 def _local(api_base: str, options: Mapping[str, Any]) -> dict[str, Any]:

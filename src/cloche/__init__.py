@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         WikipediaSearchTool,
     )
     from cloche.host_tools.external import MCPClient, ToolCollection, load_tool
+    from cloche.integrations.gradio import GradioUI, gradio_app
     from cloche.runtime.bridge.environment import FuelClock
     from cloche.runtime.bridge.pending import SuspendedCall
     from cloche.runtime.driving.scheduler import Scheduler
@@ -153,6 +154,7 @@ __all__ = [
     "FuelClock",
     "FuelExhausted",
     "GoogleSearchTool",
+    "GradioUI",
     "GuestCrashed",
     "GuestError",
     "GuestException",
@@ -230,6 +232,7 @@ __all__ = [
     "VisitWebpageTool",
     "WebSearchTool",
     "WikipediaSearchTool",
+    "gradio_app",
     "load_tool",
     "replay",
     "tool",
@@ -266,6 +269,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "TransformersModel",
         "VLLMModel",
     ),
+    "cloche.integrations.gradio": ("GradioUI", "gradio_app"),
     "cloche.host_tools": ("Tool", "ToolDefinitionError", "ToolRegistry", "ToolRejected", "tool"),
     "cloche.host_tools.builtin": (
         "DuckDuckGoSearchTool",

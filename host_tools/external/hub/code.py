@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping
 from importlib.abc import SourceLoader
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from cloche.host_tools.errors import ToolDefinitionError
@@ -31,12 +31,35 @@ class _Given(SourceLoader):
     def get_data(self, path: str) -> bytes:
         return self._source
 
+    def source_to_code(  # type: ignore[override]  # InspectLoader has it as a static method
+        self, data: Any, path: Any, *, _optimize: int = -1
+    ) -> CodeType:
+        """Compile it; most tools of the Hub import smolagents, whose names Cloche has too."""
+        tree = ast.parse(data)
+        if importlib.util.find_spec(_OTHER) is None:
+            for node in ast.walk(tree):
+                _import_ours(node)
+        return compile(tree, path, "exec", dont_inherit=True, optimize=_optimize)
+
+
+_OTHER = "smolagents"
+
+
+def _import_ours(node: ast.AST) -> None:
+    if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == _OTHER and not node.level:
+        node.module = "cloche"
+    elif isinstance(node, ast.Import):
+        for name in node.names:
+            if name.name == _OTHER:
+                name.name, name.asname = "cloche", name.asname or _OTHER
+
 
 def tool_from_code(where: str, source: bytes, arguments: Mapping[str, Any] | None = None) -> Tool:
     """Run the code of one tool, on this host, and return the tool.
 
     It defines one Tool, by ``@tool`` or as a class, which is made with ``arguments``; or one of smolagents' tools; or
-    one plain function. Raises ToolDefinitionError if it cannot be run here, or does not define just one.
+    one plain function. Where smolagents is not installed, the names that it imports from there are Cloche's.
+    Raises ToolDefinitionError if it cannot be run here, or does not define just one.
     """
     module = _run(where, source)
     return _tool(where, _only(where, module), dict(arguments or {}))

@@ -104,7 +104,7 @@ _REASONS = (
     (r"^from e2b_code_interpreter import", "drives E2B's service itself; no agent of ours is in it"),
     (r"^from (openinference|phoenix|langfuse)\b", "sets up a tracing service's own hooks into smolagents"),
     (r"^mlflow\.smolagents\.", "sets up a tracing service's own hooks into smolagents"),
-    (r"llm_should_continue|compose_prompt\(|sandbox\.run\(code\)", "pseudocode"),
+    (r"llm_should_continue|compose_prompt\(|sandbox\.run\(code\)|^observation = ", "pseudocode"),
     (
         r"\A(?:import (?:random|ast)\b|conditions = |temp = |ops = )",
         "part of a function whose indentation this copy has lost",
@@ -125,7 +125,12 @@ def reason_against(block: Block) -> str:
     return "" if tree.body else "nothing but a notebook's commands, or comments"
 
 
-_REFUSED = ((r"ToolCollection\.from_hub\((?![^)]*trust_remote_code)", "RemoteCodeRefused"),)
+_REFUSED = (
+    (r"load_tool\([^,)]*\)", "RemoteCodeRefused"),
+    # smolagents wants a model too.
+    (r"CodeAgent\(tools=\[[^\]]*\], add_base_tools=True\)", "ConfigurationError"),
+    (r"ToolCollection\.from_hub\((?![^)]*trust_remote_code)", "RemoteCodeRefused"),
+)
 
 
 def refused_with(block: Block) -> str:

@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -131,18 +133,56 @@ def outside(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Generator[ChatServ
         for name, module in _absent().items():
             monkeypatch.setitem(sys.modules, name, module)
         _stay_here(monkeypatch)
+        if find_spec("gradio") is not None:
+            stack.enter_context(_pages(monkeypatch))
         yield script
+
+
+_ARTICLES = """
+from mcp.server.mcpserver import MCPServer
+
+server = MCPServer("articles", log_level="ERROR")
+
+
+@server.tool()
+def search_articles(words: str) -> str:
+    'Find articles.'
+    return "one article"
+
+
+server.run()
+"""
 
 
 def _commands(folder: Path) -> Path:
     """Make commands that guides start servers with: ``uvx`` starts one of ours whatever it is asked for."""
     commands = folder / "bin"
     commands.mkdir()
-    for name, what in (("uvx", f'"{sys.executable}" "{MCP_SERVER}"'), ("python", f'"{sys.executable}" "$@"')):
+    server = folder / "articles.py"
+    server.write_text(_ARTICLES, encoding="utf-8")
+    for name, what in (("uvx", f'"{sys.executable}" "{server}"'), ("python", f'"{sys.executable}" "$@"')):
         path = commands / name
         path.write_text(f"#!/bin/sh\nexec {what}\n", encoding="utf-8")
         path.chmod(0o755)
     return commands
+
+
+@contextmanager
+def _pages(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Have pages of the real Gradio be served without waiting for Ctrl-C, and closed in the end."""
+    blocks: Any = import_module("gradio").Blocks
+    launch, launched = blocks.launch, list[Any]()
+
+    def served(page: Any, **options: Any) -> Any:
+        launched.append(page)
+        return launch(page, prevent_thread_lock=True, quiet=True, **options)
+
+    monkeypatch.setattr(blocks, "launch", served)
+    try:
+        yield
+    finally:
+        for page in launched:
+            page.close()
 
 
 def _stay_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,7 @@ from tests.agent.guides.blocks import (
 from tests.agent.guides.outside import mcp_server, outside
 
 import cloche
+from cloche.agent import ScriptedModel
 
 GUIDES = os.environ.get("CLOCHE_GUIDES", "")
 pytestmark = [
@@ -112,8 +114,8 @@ def _run(block: Block, module: ModuleType, folder: Path) -> None:
 
 
 def _run_as_a_model(text: str, missing: set[str]) -> None:
-    tools = {name: _tool(None) for name in missing - {"final_answer"} if re.search(rf"\b{name}\(", text)}
-    model = cloche.ScriptedModel([f"<code>\n{text}\n</code>", "<code>\nfinal_answer('fine')\n</code>"])
+    tools = {name: _tool_called(name) for name in missing - {"final_answer"} if re.search(rf"\b{name}\(", text)}
+    model = ScriptedModel([f"<code>\n{text}\n</code>", "<code>\nfinal_answer('fine')\n</code>"])
     with cloche.CodeAgent(tools, model) as agent:
         agent.run("t")
         assert [step.error for step in agent.memory.actions] == [None] * len(agent.memory.actions)
@@ -127,9 +129,8 @@ def _agent(names: dict[str, Any]) -> Any:
     return cloche.CodeAgent([], names.get("model") or _model(names))
 
 
-def _tool(_: Any) -> Any:
-    @cloche.tool
-    def new_tool(query: str) -> str:
+def _tool_called(name: str) -> Any:
+    def echo(query: str) -> str:
         """Return a text as it is.
 
         Args:
@@ -137,30 +138,41 @@ def _tool(_: Any) -> Any:
         """
         return query
 
-    return new_tool
+    echo.__name__ = name
+    return cloche.tool(echo)
 
 
 def _callback(_: Any) -> Any:
     return lambda memory_step, agent: None
 
 
+def _tool_for(name: str, _: Any) -> Any:
+    return _tool_called(name)
+
+
+_TOOLS = (
+    "calculate",
+    "close_popups",
+    "factorial",
+    "get_weather",
+    "go_back",
+    "model_download_tool",
+    "new_tool",
+    "search_item_ctrl_f",
+    "visit_webpage",
+)
+_KEYS = ("GEMINI_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "XAI_API_KEY")
 LEFT_TO_THE_READER: dict[str, Callable[[dict[str, Any]], Any]] = {
     "model": _model,
     "agent": _agent,
-    "new_tool": _tool,
-    **dict.fromkeys(("visit_webpage", "factorial", "get_weather", "calculate", "go_back", "close_popups"), _tool),
-    "search_item_ctrl_f": _tool,
-    "update_screenshot": _callback,
     "my_callback": _callback,
     "interrupt_after_plan": _callback,
+    "update_screenshot": _callback,
     "task": lambda _: "Say something.",
     "model_id": lambda _: "some/model",
-    "model_download_tool": _tool,
     "os": lambda _: os,
     "DuckDuckGoTool": lambda _: cloche.DuckDuckGoSearchTool,
-    "OPENAI_API_KEY": lambda _: "key",
-    "GEMINI_API_KEY": lambda _: "key",
-    "OPENROUTER_API_KEY": lambda _: "key",
-    "XAI_API_KEY": lambda _: "key",
+    **dict.fromkeys(_KEYS, lambda _: "key"),
+    **{name: partial(_tool_for, name) for name in _TOOLS},
 }
 """Names that guides use and do not make: keys, a model, what an earlier page of the same guide had."""

@@ -180,6 +180,17 @@ def test_a_missing_key_is_refused_in_a_line_and_not_retried(name: str, monkeypat
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text", ["SDK not found. Install it with: pip install 'x[y]'", "No module named 'vertexai'", "boto import failed"]
+)
+def test_a_package_that_a_provider_lacks_is_not_asked_for_again(text: str) -> None:
+    problem: Any = RuntimeError(text)
+    problem.status_code = 500
+    assert not litellm.model_error(problem, litellm.Secret(None)).retryable
+    problem.status_code = 429
+    assert litellm.model_error(problem, litellm.Secret(None)).retryable
+
+
 def test_an_error_is_one_line_without_a_providers_traceback() -> None:
     text = (
         "litellm.APIConnectionError: APIConnectionError: XException - it broke,\nbadly\n"

@@ -12,7 +12,17 @@ pytest.importorskip("huggingface_hub")
 
 from tests.host_tools.unit.external.hub_server import HubServer
 
-from cloche.agent import CodeAgent, MultiStepAgent, PromptTemplates, RunBudget, ScriptedModel, ToolCallingAgent
+from cloche.agent import (
+    CodeAgent,
+    InferenceClientModel,
+    LiteLLMModel,
+    MultiStepAgent,
+    OpenAIModel,
+    PromptTemplates,
+    RunBudget,
+    ScriptedModel,
+    ToolCallingAgent,
+)
 from cloche.host_tools import FunctionTool, HubError, RemoteCodeRefused, Tool, ToolDefinitionError, tool
 from cloche.host_tools.builtin import AskUser
 from cloche.host_tools.external import load_tool
@@ -51,6 +61,41 @@ def test_there_and_back_with_the_code_of_its_tools(hub: HubServer, at: Any) -> N
     assert back.tools["double"].invoke([21], {}) == 42
     assert back.managed_agents["low"].tools["double"].invoke([4], {}) == 8
     assert (back.settings.instructions, back.imports, back.prompts) == ("Be brief.", ("math",), agent.prompts)
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        (LiteLLMModel("anthropic/claude", api_key="secret", temperature=0), "LiteLLMModel:anthropic/claude"),
+        (OpenAIModel("gpt", api_key="secret"), "OpenAIModel:gpt"),
+        (
+            InferenceClientModel("org/model", provider="together", token="secret"),
+            "InferenceClientModel:org/model:together",
+        ),
+    ],
+)
+def test_an_agent_that_is_trusted_asks_the_model_that_was_its_own(
+    hub: HubServer, at: Any, model: Any, named: str
+) -> None:
+    ToolCallingAgent([], model).push_to_hub("me/agent", **at)
+    text = hub.files("me/agent")["agent.json"].decode()
+    assert json.loads(text)["model"] == named
+    assert "secret" not in text
+    back = MultiStepAgent.from_hub("me/agent", trust_remote_code=True, **at)
+    assert (type(back.model), back.model.name) == (type(model), model.name)  # type: ignore[attr-defined]
+    with pytest.raises(ConfigurationError, match=f"it names {named}, which trust_remote_code=True would ask"):
+        MultiStepAgent.from_hub("me/agent", **at)
+
+
+@pytest.mark.parametrize("model", [MODEL, OpenAIModel("gpt", api_base="http://127.0.0.1:9/v1")])
+def test_a_model_at_a_place_of_its_own_is_not_named(hub: HubServer, at: Any, model: Any) -> None:
+    ToolCallingAgent([], model).push_to_hub("me/agent", **at)
+    assert "model" not in json.loads(hub.files("me/agent")["agent.json"])
+    with pytest.raises(ConfigurationError, match="it names none"):
+        MultiStepAgent.from_hub("me/agent", trust_remote_code=True, **at)
+    rewritten(hub, "me/agent", model="os:system")
+    with pytest.raises(ConfigurationError, match="names no class of models"):
+        MultiStepAgent.from_hub("me/agent", trust_remote_code=True, **at)
 
 
 def test_without_trust_it_is_settings_and_text_with_tools_of_ones_own(hub: HubServer, at: Any) -> None:

@@ -161,10 +161,10 @@ def test_a_plain_function_and_a_class_with_arguments(hub: HubServer, at: Any) ->
         load_tool("owner/plain", trust_remote_code=True, arguments={"start": 41}, **at)
 
 
-def test_a_tool_of_smolagents(hub: HubServer, at: Any) -> None:
-    pytest.importorskip("smolagents")
+@pytest.mark.parametrize("imported", ["from smolagents import Tool", "from smolagents.tools import Tool as Tool"])
+def test_a_tool_of_smolagents_with_that_package_and_without(hub: HubServer, at: Any, imported: str) -> None:
     code = (
-        "from smolagents import Tool\n"
+        f"{imported}\n"
         "class Shout(Tool):\n"
         "    name = 'shout'\n    description = 'Loud.'\n    output_type = 'string'\n"
         "    inputs = {'text': {'type': 'string', 'description': 'what'}}\n"
