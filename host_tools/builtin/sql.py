@@ -1,5 +1,6 @@
 """SQL queries on a database of the host, kept read-only by the database's own means, not by reading statements."""
 
+import re
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -193,10 +194,49 @@ class _ServerReader:
         return streaming.execute(self._text(statement), parameters)
 
 
+_MAX_ROW = 64 << 20
+_SHOWS = re.compile(r"\s*(show|describe|desc)\s+[\w`]", re.IGNORECASE)
+
+
 class _MysqlReader(_ServerReader):
     def _begin(self, connection: Any) -> None:
         connection.rollback()
+        # A statement that changes tables ends the transaction before it runs, in one that has the session's mode.
+        connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY")
         connection.exec_driver_sql("START TRANSACTION READ ONLY")
+
+    def _result(self, connection: Any, statement: str, parameters: Mapping[str, Any]) -> Any:
+        # What may stand in a condition is a query, and nothing else: what changes a schema, a user or a setting, or
+        # writes a file of the server, is none, and some settings undo the transaction's mode. It is not looked at.
+        if not _SHOWS.match(statement):
+            query = f"SELECT 1 FROM DUAL WHERE 1 = 0 AND EXISTS (\n{statement}\n)"
+            connection.execute(self._text(query), parameters)
+        longest = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar())
+        self._check_columns(connection, longest)
+        try:
+            return super()._result(connection, statement, parameters)
+        except ToolRejected:
+            connection.invalidate()
+            raise
+
+    def _check_columns(self, connection: Any, longest: int) -> None:
+        """Have the next query refused, before its first row, if a row may be too large: a driver takes it in whole."""
+
+        def check(_connection: Any, cursor: Any, *_: object) -> None:
+            widths = [column[3] for column in cursor.description or ()]
+            # No value is longer than a packet, and a character takes up to four bytes.
+            if sum(min(4 * width, longest) for width in widths if width) > _MAX_ROW:
+                _leave_rows(cursor)
+                problem = (
+                    f"a row may be larger than {bytes_text(_MAX_ROW)}: select fewer columns, or LEFT(column, 1000)"
+                )
+                raise ToolRejected("ValueError", problem)
+
+        need("sqlalchemy", "sql").event.listen(connection, "after_cursor_execute", check)
+
+    def _give_up(self, connection: Any, result: Any) -> None:
+        super()._give_up(connection, result)
+        _leave_rows(result.cursor)
 
     def _timed(self, connection: Any) -> AbstractContextManager[None]:
         # Not the server's own limits: MySQL and MariaDB have different ones, and a hint in the statement lifts them.
@@ -207,6 +247,12 @@ class _MysqlReader(_ServerReader):
         # A user may end his own statements, from a second connection.
         with self._connect() as connection:
             connection.exec_driver_sql(f"KILL QUERY {number}")
+
+
+def _leave_rows(cursor: Any) -> None:
+    # PyMySQL would read the rest of them when the cursor is closed, and when the result is dropped.
+    with suppress(AttributeError):
+        cursor._result.unbuffered_active = False
 
 
 class _PostgresReader(_ServerReader):

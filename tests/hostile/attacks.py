@@ -28,6 +28,8 @@ _POLICIES = "tests/host_tools/real/test_policies.py"
 _SEALED = "tests/host_tools/real/test_sealed.py"
 _LOGS = "tests/host_tools/unit/test_call_log.py"
 _WEB = "tests/host_tools/unit/builtin/test_web.py"
+_SQL = "tests/host_tools/unit/builtin/test_sql.py"
+_MARIADB = "tests/host_tools/unit/builtin/test_mariadb.py"
 _FUZZ = "tests/hostile/test_fuzz.py"
 _ERRORS = "tests/hostile/test_errors.py"
 _KILLS = "tests/hostile/test_kills.py"
@@ -254,6 +256,23 @@ CLASSES: dict[str, tuple[Attack, ...]] = {
             "A program that was talked into sending data out through an allowed tool",
             "Stopped by the policy, and on record",
             (f"{_POLICIES}::test_code_that_was_talked_into_exfiltration_is_stopped_and_seen",),
+        ),
+        Attack(
+            "tool-10",
+            "SQL that leaves the read-only transaction, changes a schema, a user or a setting, or writes a file",
+            "The database refuses, PostgreSQL and MariaDB as they run here included; all rows are as they were",
+            (f"{_SQL}::test_nothing_can_be_changed_in_postgresql", f"{_MARIADB}::test_nothing_can_be_changed"),
+        ),
+        Attack(
+            "tool-11",
+            "SQL that does not end, or whose rows are larger than the host's memory",
+            "Ended in time; the row is refused before it is fetched",
+            (
+                f"{_SQL}::test_no_query_on_postgresql_fills_the_hosts_memory",
+                f"{_SQL}::test_queries_on_postgresql_end_in_time",
+                f"{_MARIADB}::test_no_query_fills_the_hosts_memory",
+                f"{_MARIADB}::test_queries_end_in_time",
+            ),
         ),
     ),
     "Time, memory and stack": (

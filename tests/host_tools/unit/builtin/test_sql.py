@@ -390,17 +390,25 @@ class _Connection:
         self.done.append("INVALID")
 
 
+@pytest.fixture
+def _no_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlalchemy.event.listen", lambda *_: None)  # pyright: ignore[reportUnknownLambdaType]
+
+
+@pytest.mark.usefixtures("_no_events")
 def test_mysql_gets_one_statement_in_a_read_only_transaction() -> None:
     connection = _Connection()
     reader = sql._MysqlReader(lambda: connection, str, 10, 10, 2.0)  # pyright: ignore[reportPrivateUsage]
     with reader.rows("SELECT 1;\n", {}) as (names, rows):
         assert not [*names, *rows]
-    begun = ["ROLLBACK", "START TRANSACTION READ ONLY", "SELECT CONNECTION_ID()"]
-    assert connection.done == [*begun, "SELECT 1", "ROLLBACK"]
+    begun = ["ROLLBACK", "SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ ONLY", "SELECT CONNECTION_ID()"]
+    condition = "SELECT 1 FROM DUAL WHERE 1 = 0 AND EXISTS (\nSELECT 1\n)"
+    assert connection.done == [*begun, condition, "SELECT @@max_allowed_packet", "SELECT 1", "ROLLBACK"]
     with pytest.raises(ToolRejected, match="one statement at a time"), reader.rows("COMMIT; DROP TABLE receipts", {}):
         pass
 
 
+@pytest.mark.usefixtures("_no_events")
 def test_mysql_kills_a_query_whose_time_is_over() -> None:
     connection = _Connection()
     reader = sql._MysqlReader(lambda: connection, str, 10, 10, 0.01)  # pyright: ignore[reportPrivateUsage]
