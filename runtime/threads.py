@@ -400,7 +400,11 @@ class Awaiting:
             self._task.cancel()
 
     def _end(self, task: "asyncio.Task[Settled]") -> None:
-        # A task that was cancelled before its first step has no outcome of ours.
+        if task.cancelled():
+            # Before its first step: nothing has looked at what it was to await.
+            close: object = getattr(self._awaitable, "close", None)
+            if callable(close):
+                close()
         self.outcome = Settled(None, _cancelled()) if task.cancelled() else task.result()
         self._tell(self.outcome)
 

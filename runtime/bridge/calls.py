@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from math import inf
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from cloche.runtime.bridge.host_memory import SHORT
 from cloche.runtime.bridge.protocol import EMPTY_REPLY, Start, error_reply, value_reply
@@ -33,7 +34,7 @@ from cloche.runtime.wasm.signals import signal_behind
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Awaited", "BackgroundCalls", "HandedOver", "ToolCalls", "error_text", "start_call"]
+__all__ = ["Awaited", "BackgroundCalls", "HandedOver", "Paces", "ToolCalls", "error_text", "start_call"]
 
 
 _MAX_NAME = 200
@@ -146,7 +147,7 @@ def start_call(tools: Dispatcher, name: str, args: list[Any], kwargs: dict[str, 
 class HandedOver:
     """One call of a tool on a thread that can be left behind."""
 
-    __slots__ = ("_call", "_context", "_over", "_record", "_work", "outcome")
+    __slots__ = ("_call", "_context", "_over", "_record", "_work", "outcome", "seconds")
 
     def __init__(self, record: ToolCallRecord, context: Context, *call: Any) -> None:
         self._record = record
@@ -154,6 +155,7 @@ class HandedOver:
         self._call = call
         self._over = False
         self.outcome: Any = None
+        self.seconds = 0.0
 
     def start(self, tell: Callable[[], object]) -> None:
         """Make the call. Raises BlockedTools."""
@@ -171,8 +173,45 @@ class HandedOver:
             self._record.end("abandoned", now() - self._record.started)
 
     def _make(self) -> None:
+        began = now()
         self.outcome = self._context.run(start_call, *self._call)
+        self.seconds = now() - began
         self._over = True
+
+
+class Paces:
+    """Which tools that may block have not done so: they are called where the program is, until one takes long.
+
+    Handing a call over costs several times what a quick tool takes. One that blocks after all holds up its thread for
+    as long as that takes, and is handed over from then on.
+    """
+
+    __slots__ = ("_quick",)
+
+    def __init__(self) -> None:
+        self._quick: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, tools: Dispatcher) -> "Paces":
+        """Return what is known of these tools, in all their sandbox's runs."""
+        try:
+            return _paces.setdefault(tools, cls())
+        except TypeError:
+            # Not hashable, or without weak references.
+            return cls()
+
+    def is_quick(self, name: str) -> bool:
+        """Return whether its latest calls were quick."""
+        return self._quick.get(name, 0) >= _PROVEN
+
+    def note(self, name: str, seconds: float) -> None:
+        """Take note of how long a call took."""
+        self._quick[name] = self._quick.get(name, 0) + 1 if seconds < _QUICK else 0
+
+
+# Seconds that a quick tool takes, and how many of its calls show that it is one.
+_QUICK, _PROVEN = 0.001, 3
+_paces: WeakKeyDictionary[Dispatcher, Paces] = WeakKeyDictionary()
 
 
 class Awaited:

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from contextvars import Context, Token, copy_context
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cloche.runtime.bridge.calls import Awaited, BackgroundCalls, HandedOver, ToolCalls, start_call
+from cloche.runtime.bridge.calls import Awaited, BackgroundCalls, HandedOver, Paces, ToolCalls, start_call
 from cloche.runtime.bridge.environment import Environment
 from cloche.runtime.bridge.host_memory import SHORT
 from cloche.runtime.bridge.pending import (
@@ -108,21 +109,6 @@ _FRAME_OVERHEAD = 4096
 """Bytes of a call frame besides its arguments, at most: the guest's own cap is on the arguments alone."""
 
 
-class _Unanswered:
-    """A call that has no answer yet: what the run waits for, and what makes the answer then, or is not made any more.
-
-    ``place`` is where the tape has kept room for it, if it records.
-    """
-
-    __slots__ = ("finish", "give_up", "place", "wait")
-
-    def __init__(self, wait: Delay, finish: Callable[[], bytes], give_up: Callable[[], object]) -> None:
-        self.place: list[Any] | None = None
-        self.wait = wait
-        self.finish = finish
-        self.give_up = give_up
-
-
 class BridgeHandlers:
     """Serves one guest's imports. ``begin`` comes before each run and ``end`` after it."""
 
@@ -132,11 +118,11 @@ class BridgeHandlers:
         "_context",
         "_held",
         "_loop",
+        "_paces",
         "_run",
         "_suspending",
         "_tape",
         "_tools",
-        "_unanswered",
         "_work",
         "_world",
     )
@@ -146,6 +132,7 @@ class BridgeHandlers:
         self._suspending = as_suspending(tools)
         self._world = world
         self._tape = tape
+        self._paces: Paces | None = None
 
     def begin(self, run: RunState, loop: "asyncio.AbstractEventLoop | None") -> None:
         """Serve this run. Coroutine tools run on ``loop``, or on the background loop if there is none."""
@@ -154,7 +141,6 @@ class BridgeHandlers:
         self._calls: ToolCalls | None = None
         self._background: BackgroundCalls | None = None
         self._context: Context | None = None
-        self._unanswered: _Unanswered | None = None
         self._held = None if run.waiting is None else PendingHandlers(run.waiting, self._tool_calls())
         self._work: Token[HostWork | None] | None = None
 
@@ -172,9 +158,9 @@ class BridgeHandlers:
         """Cancel what still runs in the background, and keep nothing of what is over."""
         if self._work is not None:
             current_work.reset(self._work)
-        if self._unanswered is not None:
-            self._unanswered.give_up()
-            self._unanswered = self._run.wait = None
+        if self._run.wait is not None:
+            self._run.wait.give_up()
+            self._run.wait = None
         if self._background is not None:
             self._background.close()
         if self._calls is not None:
@@ -191,8 +177,8 @@ class BridgeHandlers:
         except Exception as error:
             self._fail(error)
         if reply is UNANSWERED:
-            assert self._unanswered is not None
-            self._unanswered.place = tape.reserve_call(frame)
+            assert self._run.wait is not None
+            self._run.wait.place = tape.reserve_call(frame)
         elif frame:
             tape.record_call(frame, reply)
         return reply
@@ -225,13 +211,13 @@ class BridgeHandlers:
 
     def _late_answer(self) -> bytes:
         """Return the answer to the call that had none, waiting for it if need be."""
-        run, unanswered = self._run, self._unanswered
-        if unanswered is None:
+        run, wait = self._run, self._run.wait
+        if wait is None:
             run.end(ProtocolError("an answer was asked for, and no call waits for one"))
-        run.wait_for(unanswered.wait.is_over, unanswered.wait.until)
-        self._unanswered = run.wait = None
-        reply = unanswered.finish()
-        self._tape.fill(unanswered.place, reply)
+        run.wait_for(wait.is_over, wait.until)
+        run.wait = None
+        reply = wait.finish()
+        self._tape.fill(wait.place, reply)
         return reply
 
     def _fail(self, error: Exception) -> NoReturn:
@@ -364,16 +350,29 @@ class BridgeHandlers:
         run = self._run
         run.tool = name
         run.check()
-        if self._tools.blocking(name):
-            pending: HandedOver | Awaited = self._begin_hand_over(record, name, args, kwargs)
-        else:
-            outcome = start_call(self._tools, name, args, kwargs)
-            if not hasattr(outcome, "__await__"):
-                return self._finish_call(record, outcome)
-            pending = self._begin_await(outcome)
+        blocking = self._tools.blocking(name)
+        if blocking and self._paces is None:
+            self._paces = Paces.of(self._tools)
+        paces = self._paces if blocking else None
+        if paces is not None and not paces.is_quick(name):
+            call = self._begin_hand_over(record, name, args, kwargs)
+            return self._later(
+                Delay(call.is_over, inf), partial(self._finish_handed, record, call, paces), call.give_up
+            )
+        began = now()
+        outcome = start_call(self._tools, name, args, kwargs)
+        if paces is not None:
+            paces.note(name, now() - began)
+        if not hasattr(outcome, "__await__"):
+            return self._finish_call(record, outcome)
+        pending = self._begin_await(outcome)
         return self._later(
             Delay(pending.is_over, inf), lambda: self._finish_call(record, pending.outcome), pending.give_up
         )
+
+    def _finish_handed(self, record: ToolCallRecord, call: HandedOver, paces: Paces) -> bytes:
+        paces.note(record.name, call.seconds)
+        return self._finish_call(record, call.outcome)
 
     def _finish_call(self, record: ToolCallRecord, outcome: Any) -> bytes:
         if hasattr(outcome, "__await__"):
@@ -385,11 +384,10 @@ class BridgeHandlers:
 
     def _later(self, wait: Delay, finish: Callable[[], bytes], give_up: Callable[[], object]) -> bytes:
         """Have the run leave its thread until that is over, or wait here if it cannot."""
-        run, outer = self._run, self._unanswered
-        unanswered = _Unanswered(wait, finish, give_up)
-        leaves = run.driver is not None and run.driver.leaves and outer is None
+        run = self._run
+        leaves = run.driver is not None and run.driver.leaves and run.wait is None
         if leaves and not wait.is_over() and now() < wait.until:
-            self._unanswered, run.wait = unanswered, wait
+            wait.finish, wait.give_up, run.wait = finish, give_up, wait
             return UNANSWERED
         # A finalizer may make a call while the program is about to leave at another one.
         try:

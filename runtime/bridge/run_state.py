@@ -81,13 +81,20 @@ NO_USAGE = Usage(0, 0.0, 0, 0, 0)
 
 
 class Delay:
-    """What a run waits for that has left its thread: until ``is_over()``, or until that moment."""
+    """What a run waits for, until ``is_over()`` or until that moment.
 
-    __slots__ = ("is_over", "until")
+    Of a call without an answer yet ``finish`` makes the answer then, and ``give_up`` is called if it is not made any
+    more; ``place`` is where the tape has kept room for it, if it records.
+    """
+
+    __slots__ = ("finish", "give_up", "is_over", "place", "until")
 
     def __init__(self, is_over: Callable[[], bool], until: float) -> None:
         self.is_over = is_over
         self.until = until
+        self.finish: Callable[[], bytes] = bytes
+        self.give_up: Callable[[], object] = bytes
+        self.place: list[Any] | None = None
 
 
 class Driver(Protocol):

@@ -54,7 +54,7 @@ class Driven:
         self._since = now()
         # When the scheduler will poke it.
         self._poked_at = inf
-        execution.run.driver = self
+        execution.run.driver, execution.leave = self, self._be_interrupted
         execution.run.hands_over = True
 
     @property
@@ -136,9 +136,28 @@ class Driven:
                 if stands:
                     self._state = _OVER
             if stands:
-                self._context.run(self.execution.drop, error)
+                self._drop(error)
             else:
                 self._leave(error)
+
+    def _be_interrupted(self, error: GuestError) -> bool:
+        """End the run at once that waits for a tool, if it does. Returns whether it was in progress."""
+        with self._lock:
+            state = self._state
+            if state == _WAITING:
+                self._state = _OVER
+        if state == _WAITING:
+            self._drop(error)
+        elif state == _READY:
+            self.execution.run.interrupt(error)
+        return state in (_READY, _WAITING) or self._leave(error)
+
+    def _drop(self, error: GuestError) -> None:
+        try:
+            self._result = self._context.run(self.execution.drop, error)
+        except BaseException as raised:
+            self._error = raised
+        self._settle()
 
     def _stand(self) -> bool:
         run = self.execution.run
@@ -172,6 +191,8 @@ class Driven:
 
     def _settle(self) -> None:
         self._state = _OVER
+        # The method and this object hold each other.
+        self.execution.leave = None
         # A loop that was closed meanwhile refuses: nothing waits there any more.
         with suppress(RuntimeError):
             post(self._loop, self._wake)

@@ -342,6 +342,7 @@ class Execution:
             return None
         running, ending = self._running, self._ending
         if running is None or ending is None:
+            self.run.driver = None
             self._done(self, None)
             return None
         ending.error, ending.answer, ending.paused = error, None, False
@@ -403,8 +404,7 @@ class Execution:
             raise
         if made_now:
             run.start()
-        machine = running.machine
-        fuel = None
+        fuel, machine = None, running.machine
         if guest.metered:
             fuel = UNLIMITED_FUEL if limits.fuel is None else max(0, limits.fuel - (run.carried.fuel or 0))
         self._fuel = fuel
@@ -422,6 +422,7 @@ class Execution:
         """Take note of what the guest has used, once it was left for good."""
         run, fuel = self.run, self._fuel
         running.host.end()
+        run.driver = None
         ending.seconds = now() - run.started
         if fuel is not None:
             ending.fuel = (run.carried.fuel or 0) + fuel - running.machine.fuel_left()
@@ -566,6 +567,7 @@ class Execution:
 
     def _conclude_abandoned(self, error: GuestError) -> Result[Any]:
         guest, run, ending = self._guest, self.run, _Ending()
+        run.driver = None
         ending.error, ending.seconds = error, now() - run.started
         for record in run.calls:
             record.end("abandoned", now() - record.started)

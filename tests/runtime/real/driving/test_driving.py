@@ -16,6 +16,7 @@ from cloche import (
     Result,
     Sandbox,
     Scheduler,
+    Suspended,
     TimeExceeded,
     replay,
     tool,
@@ -206,6 +207,63 @@ def test_endings_while_it_waits(code: str) -> None:
             assert (await session.arun("x")).value == 1
             if "stay" in code:
                 await cancelled.wait()
+
+    run(main)
+
+
+def test_a_suspended_program_is_resumed_in_either_way() -> None:
+    async def main() -> None:
+        with Sandbox(TOOLS).session() as session:
+            outcome = await session.astart("slowly(1) + at_once(2) + (await later(3))", step=True)
+            assert isinstance(outcome, Suspended)
+            assert outcome.calls[0].name == "slowly"
+            outcome = await asyncio.to_thread(outcome.resume, {1: 100})
+            assert isinstance(outcome, Suspended)
+            outcome = await outcome.aresume({2: 200})
+            assert isinstance(outcome, Suspended)
+            outcome = await asyncio.to_thread(outcome.approve, 3) if outcome.calls[0].needs_approval else outcome
+            assert isinstance(outcome, Suspended)
+            result = await outcome.aresume({3: 300})
+            assert isinstance(result, Result)
+            assert result.value == 600
+
+    run(main)
+
+
+def test_a_driven_program_is_paused() -> None:
+    async def main() -> None:
+        with Sandbox(limits=LONG, scheduler=Scheduler(1)).session() as session:
+            starting = asyncio.create_task(session.astart("n = 0\nwhile n < 3_000_000:\n    n += 1\nn"))
+            suspended = None
+            while suspended is None and not starting.done():
+                suspended = await session.apause(30.0)
+            assert await starting is suspended
+            assert suspended is not None
+            assert suspended.kind == "paused"
+            result = await suspended.aresume()
+            assert isinstance(result, Result)
+            assert result.value == 3_000_000
+
+    run(main)
+
+
+def test_a_tool_that_blocks_for_once_is_left_at_the_deadline() -> None:
+    slow = threading.Event()
+
+    @tool
+    def usually_quick(x: int) -> int:
+        if x < 0:
+            slow.wait(30)
+        return x
+
+    async def main() -> None:
+        scheduler = Scheduler(1)
+        with Sandbox([usually_quick], scheduler=scheduler).session() as session:
+            assert (await session.arun("[usually_quick(i) for i in range(9)][-1]")).value == 8
+            result = await session.arun("usually_quick(-1)", limits=Limits(time=0.1))
+            assert isinstance(result.error, TimeExceeded)
+            assert (await session.arun("6 * 7")).value == 42
+        slow.set()
 
     run(main)
 
