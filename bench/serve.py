@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -341,7 +341,21 @@ async def _hostile(server: Server) -> list[Row]:
         "/suspended",
         "/%00",
     ]
-    pieces = ["code", "1", "token", None, {}, [], 10**30, -1, 1.5, "x" * 2_000, {"$cloche": "AAAA"}, "id", "limits"]
+    pieces: list[Any] = [
+        "code",
+        "1",
+        "token",
+        None,
+        {},
+        [],
+        10**30,
+        -1,
+        1.5,
+        "x" * 2_000,
+        {"$cloche": "AAAA"},
+        "id",
+        "limits",
+    ]
 
     async def some(seed: int, count: int) -> None:
         draw, caller = random.Random(seed), Caller(server, "quiet" if seed % 2 else "noisy")
@@ -407,7 +421,7 @@ async def _drain(server: Server) -> list[Row]:
     return [Row(about, "3 s, 0 lost", f"{seconds:.2f} s, {lost} lost", seconds <= 3 and lost == 0)]
 
 
-CASES: dict[str, Callable[[Server], Awaitable[list[Row]]]] = {
+CASES: dict[str, Callable[[Server], Coroutine[Any, Any, list[Row]]]] = {
     "warm": _warm,
     "burst": _burst,
     "wake": _wake,

@@ -101,7 +101,8 @@ def dumps(form: Any) -> bytes:
 
 def _class_of(value: Any) -> type[Any]:
     # As it is: subclasses may say of themselves what they like.
-    return type(value)
+    kind: Any = type(value)
+    return kind
 
 
 def to_form(value: Any, depth: int = 0) -> Any:

@@ -95,7 +95,7 @@ class Gateway:
                 stdin=stdin,
                 limits=None if limits is usual else limits_form(limits),
                 events=has_events,
-                save=session.durable == "run",
+                save=session.is_due,
             )
 
         driving = self._drive(session, run, order)
@@ -115,7 +115,9 @@ class Gateway:
             del session.runs[id]
             run = None
         if run is None:
-            stored = self.ledger.run(session.id, id)
+            # Not in memory any more: it waits to be stored with its session's state, or is stored.
+            unsaved = session.unsaved.get(id)
+            stored = self.ledger.run(session.id, id) if unsaved is None else unsaved[1][2:5]
             if stored is None:
                 return None
             run = ServedRun(id, stored[0])
@@ -264,6 +266,9 @@ class Gateway:
         """Put a run into the books, and store it as the session's durability wants it."""
         tenant, status, state = session.tenant, report["status"], report["state"]
         is_whole = status != "paused"
+        if session.ended:
+            self.ledger.post([tenant.charged(report["fuel"], report["wall"], 1, report["calls"], report["output"])])
+            return
         charge = tenant.charged(report["fuel"], report["wall"], is_whole, report["calls"], report["output"])
         record: Statement = (
             "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)",
@@ -281,12 +286,12 @@ class Gateway:
             waits = json.dumps(waiting)
         if state is not None:
             kept = [record] if is_whole else []
-            await self.ledger.write([*self.home.saved(session, state, waits), *kept, charge])
+            await self.home.save(session, state, waits, *kept, charge)
         else:
             session.changed = True
             session.row = session.row._replace(deaths=0, waits=waits)
             if session.durable != "never":
-                session.unsaved.append(record)
+                session.unsaved[run.id] = record
             self.ledger.post([charge])
         if status == "suspended":
             token = tenant.token({"s": session.id, "r": run.id, "v": session.row.version}, self._token_life(session))
@@ -363,7 +368,7 @@ class Gateway:
             raise Problem(409, "not_suspended", "no program is suspended in this session")
         async with self._using(session, even_suspended=True):
             state = await self._calling(session, "cancel_suspended", save=True)
-            await self.ledger.write(self.home.saved(session, state, None))
+            await self.home.save(session, state, None)
 
     async def answer(self, session: ServedSession, run: ServedRun, call: str, answer: dict[str, Any]) -> None:
         """Give a call its answer. Raises Problem where none of that id waits."""
@@ -390,7 +395,7 @@ class Gateway:
             )
             charge = session.tenant.charged(report["fuel"], 0.0, 0, 0, 0)
             if report["state"] is not None:
-                await self.ledger.write([*self.home.saved(session, report["state"], None), charge])
+                await self.home.save(session, report["state"], None, charge)
             else:
                 session.changed = session.changed or method in ("set", "put_file")
                 self.ledger.post([charge])
@@ -400,12 +405,12 @@ class Gateway:
         """Keep the session's state under an id of its own, which never changes, and return it. Raises Problem."""
         session.tenant.check_stored()
         async with self._using(session, even_suspended=True):
-            id, statements = new_id("snap"), list[Statement]()
+            id = new_id("snap")
             if session.changed or session.row.state is None:
-                statements = self.home.saved(session, await self._calling(session, "snapshot"), session.row.waits)
+                await self.home.save(session, await self._calling(session, "snapshot"), session.row.waits)
             row = session.row
             values = (id, row.tenant, time.time(), row.spec, row.state, row.waits)
-            await self.ledger.write([*statements, ("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", values)])
+            await self.ledger.write([("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", values)])
         return id
 
     async def delete_snapshot(self, tenant: Tenant, id: str) -> None:
@@ -414,7 +419,7 @@ class Gateway:
         if found is None or found[0] != tenant.name:
             raise not_found("snapshot")
         await self.ledger.write([("DELETE FROM snapshots WHERE id = ?", (id,)), *drop_state(found[3])])
-        self.home.count_stored(tenant)
+        tenant.is_counted = False
 
     async def fork(self, session: ServedSession, count: int) -> list[ServedSession]:
         """Create sessions in the state of this one; the state itself is stored once. Raises Problem."""
@@ -423,11 +428,11 @@ class Gateway:
         async with self._using(session, even_suspended=True):
             if session.changed or session.row.state is None:
                 state = await self._calling(session, "snapshot")
-                await self.ledger.write(self.home.saved(session, state, session.row.waits))
+                await self.home.save(session, state, session.row.waits)
             row = session.row
             rows = [self.home.new_row(tenant, session.spec, row.state, row.waits) for _ in range(count)]
             await self.home.insert(tenant, rows)
-        return [self.home.adopt(each, tenant) for each in rows]
+        return [ServedSession(each, tenant) for each in rows]
 
     @asynccontextmanager
     async def _using(self, session: ServedSession, *, even_suspended: bool = False) -> AsyncGenerator[None]:

@@ -39,8 +39,10 @@ CREATE TABLE IF NOT EXISTS snapshots (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS snapshots_tenant ON snapshots (tenant, id);
 CREATE INDEX IF NOT EXISTS snapshots_state ON snapshots (state);
-CREATE TABLE IF NOT EXISTS states (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, data BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS states_tenant ON states (tenant);
+CREATE TABLE IF NOT EXISTS states (
+    id TEXT PRIMARY KEY, tenant TEXT NOT NULL, size INTEGER NOT NULL, data BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS states_tenant ON states (tenant, size);
 CREATE TABLE IF NOT EXISTS usage (
     tenant TEXT NOT NULL, day TEXT NOT NULL, fuel INTEGER NOT NULL, wall REAL NOT NULL, runs INTEGER NOT NULL,
     calls INTEGER NOT NULL, output INTEGER NOT NULL, creates INTEGER NOT NULL, PRIMARY KEY (tenant, day)
@@ -72,7 +74,7 @@ class SessionRow(NamedTuple):
 def put_state(tenant: str, data: bytes) -> tuple[str, Statement]:
     """Return the name of a state, and what keeps it."""
     name = hashlib.sha256(tenant.encode() + b"\0" + data).hexdigest()
-    return name, ("INSERT OR IGNORE INTO states VALUES (?, ?, ?)", (name, tenant, data))
+    return name, ("INSERT OR IGNORE INTO states VALUES (?, ?, ?, ?)", (name, tenant, len(data), data))
 
 
 def drop_state(name: str | None) -> list[Statement]:
@@ -222,7 +224,7 @@ class SessionLedger:
     def snapshots(self, tenant: str, after: str, limit: int) -> list[tuple[str, float, int]]:
         """Return id, time and size of a tenant's snapshots, those after one."""
         rows = self._reader.execute(
-            "SELECT snapshots.id, made, length(data) FROM snapshots JOIN states ON states.id = snapshots.state "
+            "SELECT snapshots.id, made, size FROM snapshots JOIN states ON states.id = snapshots.state "
             "WHERE snapshots.tenant = ? AND snapshots.id > ? ORDER BY snapshots.id LIMIT ?",
             (tenant, after, limit),
         )
@@ -232,7 +234,7 @@ class SessionLedger:
         """Return how many sessions a tenant has here, and how many bytes its states take."""
         (count,) = self._reader.execute("SELECT count(*) FROM sessions WHERE tenant = ?", (tenant,)).fetchone()
         (size,) = self._reader.execute(
-            "SELECT coalesce(sum(length(data)), 0) FROM states WHERE tenant = ?", (tenant,)
+            "SELECT coalesce(sum(size), 0) FROM states WHERE tenant = ?", (tenant,)
         ).fetchone()
         return count, size
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,8 +21,15 @@ from cloche.serve.tenants import Tenant, Tenants
 __all__ = ["Residence", "ServedRun", "ServedSession", "invalid", "new_id", "not_found"]
 
 _MAX_RUNS_KEPT = 32
-"""Ended runs of one session whose events are in memory."""
+_MAX_KEPT = 1 << 20
+"""Ended runs of one session that are in memory with their events: so many, and bytes of all but the last."""
+_MAX_UNSAVED = 256
+_MAX_UNSAVED_BYTES = 8 << 20
+"""Runs, and bytes of their outcomes, after which a session's state is stored though it is not parked."""
 _TICK = 0.25
+_RECOUNT = 2.0
+_FORGET = 5.0
+"""Seconds without a request after which a session that is in no worker is not kept in memory."""
 
 
 def new_id(kind: str) -> str:
@@ -51,6 +59,10 @@ class ServedRun:
     def over(self) -> bool:
         """Whether it has its outcome, or will have none."""
         return self.body is not None or self.problem is not None
+
+    def size(self) -> int:
+        """Return the bytes of its events, the outcome among them."""
+        return sum(len(data) for _, data in self.events)
 
     def event(self, name: str, data: bytes) -> None:
         """Add an event."""
@@ -124,6 +136,7 @@ class ServedSession:
     __slots__ = (
         "busy",
         "changed",
+        "ended",
         "limits",
         "lock",
         "lost",
@@ -150,8 +163,10 @@ class ServedSession:
         self.touched = time.monotonic()
         self.changed = False
         """Whether its state in the worker is newer than the one in the ledger."""
-        self.unsaved: list[Statement] = []
-        """Outcomes of runs that are stored together with the state."""
+        self.ended = False
+        """Whether it was deleted: what its last run leaves is not stored."""
+        self.unsaved: dict[str, Statement] = {}
+        """Outcomes of runs, by id, that are stored together with the state."""
         self.lost: list[str] = []
         """Runs that were answered, and whose state was lost with a worker, as the session's durability allows."""
 
@@ -174,8 +189,19 @@ class ServedSession:
     def remember(self, run: ServedRun) -> None:
         """Keep a run for those who come back to it."""
         self.runs[run.id] = run
-        while len(self.runs) > _MAX_RUNS_KEPT:
-            self.runs.popitem(last=False)
+        size = sum(each.size() for each in self.runs.values() if each is not run)
+        while len(self.runs) > _MAX_RUNS_KEPT or (size > _MAX_KEPT and len(self.runs) > 1):
+            size -= self.runs.popitem(last=False)[1].size()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether so much of it is unsaved that its state is to be stored with the next run."""
+        if self.durable == "run":
+            return True
+        if self.durable == "never":
+            return False
+        size = sum(len(values[4]) for _, values in self.unsaved.values())
+        return len(self.unsaved) >= _MAX_UNSAVED or size > _MAX_UNSAVED_BYTES
 
 
 def not_found(what: str) -> Problem:
@@ -233,6 +259,11 @@ class Residence:
 
     async def close(self) -> None:
         """Store every session, and end the workers. No run is in progress any more."""
+        for _ in range(100):
+            if not any(session.busy for session in self._sessions.values()):
+                break
+            # A variable or a file, which does not take long.
+            await asyncio.sleep(0.02)
         await asyncio.gather(*(self.park(session) for session in self.sessions()))
         for task in tuple(self._tasks):
             task.cancel()
@@ -333,16 +364,16 @@ class Residence:
         return session
 
     async def delete(self, session: ServedSession) -> None:
-        """End a session, whatever it does, and forget it."""
+        """End a session, whatever it does, and forget it. Safe to call twice."""
+        if session.ended:
+            return
+        session.ended = True
         self._sessions.pop(session.id, None)
-        if session.worker is not None:
-            with suppress(WorkerLost, Problem):
-                await session.worker.call("close", sid=session.id)
-            session.worker.sessions.discard(session.id)
         session.tenant.stored_sessions -= 1
+        session.tenant.is_counted = False
+        await self._take_out(session)
         if session.durable != "never":
             await self.ledger.write(_forget(session.row))
-            self.count_stored(session.tenant)
 
     async def renew(self, session: ServedSession, idle: float | None, life: float | None) -> None:
         """Set the idle time, and have the life begin anew."""
@@ -391,14 +422,28 @@ class Residence:
                 worker.sessions.discard(session.id)
                 raise
             session.worker, session.changed = worker, False
+            session.tenant.live += 1
+            if session.ended:
+                # It was deleted meanwhile.
+                await self._take_out(session)
+                raise not_found("session")
             return worker
+
+    async def _take_out(self, session: ServedSession) -> None:
+        """Close a session in its worker, if it is in one."""
+        worker, session.worker = session.worker, None
+        if worker is not None:
+            session.tenant.live -= 1
+            worker.sessions.discard(session.id)
+            with suppress(WorkerLost, Problem):
+                await worker.call("close", sid=session.id)
 
     async def _make_room(self, tenant: Tenant) -> None:
         """Park the tenant's session that was unused for longest, where it has as many live ones as it may."""
-        live = [each for each in self._sessions.values() if each.tenant is tenant and each.worker is not None]
-        if len(live) < tenant.quotas.live_sessions:
+        if tenant.live < tenant.quotas.live_sessions:
             return
-        idle = [each for each in live if not each.busy]
+        mine = [each for each in self._sessions.values() if each.tenant is tenant and each.worker is not None]
+        idle = [each for each in mine if not each.busy]
         if not idle:
             raise Problem(
                 429,
@@ -415,47 +460,62 @@ class Residence:
     async def park(self, session: ServedSession) -> None:
         """Store a session and take it out of its worker, unless it is in use."""
         async with session.lock:
-            worker = session.worker
-            if session.busy:
+            if session.busy or session.ended:
                 return
-            if worker is not None:
+            worker = session.worker
+            if worker is not None and session.changed and session.durable != "never":
                 session.busy = True
                 try:
-                    if session.changed and session.durable != "never":
-                        state = await worker.call("snapshot", sid=session.id)
-                        await self.ledger.write(self.saved(session, state, session.row.waits))
-                    await worker.call("close", sid=session.id)
-                except (WorkerLost, Problem):
-                    pass
+                    state = await worker.call("snapshot", sid=session.id)
+                    await self.save(session, state, session.row.waits)
+                except WorkerLost:
+                    # It is where the ledger has it, and it says what it lost.
+                    return
+                except Problem:
+                    # What could not be stored stays where it is.
+                    session.touched = time.monotonic()
+                    return
                 finally:
                     session.busy = False
-                worker.sessions.discard(session.id)
-                session.worker = None
+            await self._take_out(session)
+            if session.lost:
+                return
             if self._sessions.pop(session.id, None) is not None and session.durable == "never":
+                session.ended = True
                 session.tenant.stored_sessions -= 1
 
-    def saved(self, session: ServedSession, state: bytes, waits: str | None) -> list[Statement]:
-        """Return what stores a session's state, with the outcomes that belong to it."""
+    async def save(self, session: ServedSession, state: bytes, waits: str | None, *more: Statement) -> None:
+        """Store a session's state, the outcomes that belong to it, and what more there is, all or none.
+
+        Raises Problem where the store fails: the session is then where the ledger has it.
+        """
         name, put = put_state(session.tenant.name, state)
-        old, row = session.row.state, session.row
-        session.row = row._replace(state=name, version=row.version + 1, waits=waits, deaths=0, touched=time.time())
+        old, unsaved = session.row.state, session.unsaved
+        row = session.row._replace(
+            state=name, version=session.row.version + 1, waits=waits, deaths=0, touched=time.time()
+        )
+        update: Statement = (
+            "UPDATE sessions SET state = ?, version = ?, waits = ?, deaths = 0, touched = ? WHERE id = ?",
+            (name, row.version, waits, row.touched, row.id),
+        )
+        dropped = drop_state(old) if old != name else []
+        try:
+            await self.ledger.write([put, *unsaved.values(), *more, update, *dropped])
+        except sqlite3.Error as error:
+            await self._take_out(session)
+            session.changed = False
+            raise Problem(
+                503,
+                "store_failed",
+                "the store failed, and the session is where it was",
+                cause=type(error).__name__,
+                remedy="try again later",
+                retry_after=5.0,
+            ) from None
+        session.row, session.unsaved, session.changed = row, {}, False
         if old != name:
             session.tenant.stored_bytes += len(state)
-        unsaved, session.unsaved = session.unsaved, []
-        session.changed = False
-        return [
-            put,
-            *unsaved,
-            (
-                "UPDATE sessions SET state = ?, version = ?, waits = ?, deaths = 0, touched = ? WHERE id = ?",
-                (name, session.row.version, waits, session.row.touched, row.id),
-            ),
-            *(drop_state(old) if old != name else []),
-        ]
-
-    def count_stored(self, tenant: Tenant) -> None:
-        """Count anew what a tenant has in the store."""
-        tenant.stored_sessions, tenant.stored_bytes = self.ledger.stored(tenant.name)
+            session.tenant.is_counted = False
 
     def _on_lost(self, worker: WorkerProcess) -> None:
         """A worker died: its sessions are where the ledger has them."""
@@ -463,22 +523,27 @@ class Residence:
             session = self._sessions.get(id)
             if session is not None and session.worker is worker:
                 session.worker = None
+                session.tenant.live -= 1
                 if session.changed:
-                    session.lost += [run.id for run in session.runs.values() if run.status == "done"]
-                    session.lost = session.lost[-_MAX_RUNS_KEPT:]
-                    session.changed, session.unsaved = False, []
+                    session.lost = [*session.lost, *session.unsaved]
+                    session.changed, session.unsaved = False, {}
 
     async def _housekeeping(self) -> None:
         """Park sessions that are idle, and forget those whose life is over."""
+        counted = 0.0
         while True:
             await asyncio.sleep(_TICK)
             now = time.monotonic()
+            if now - counted > _RECOUNT:
+                counted = now
+                for tenant in self.tenants:
+                    tenant.recount()
+                for worker in self.placement.workers:
+                    if worker.full:
+                        self._relieve(worker)
             for session in [each for each in self._sessions.values() if self._is_idle(each, now)]:
                 self.background(self.park(session))
             await self._end_expired()
-            for worker in self.placement.workers:
-                if worker.full:
-                    self._relieve(worker)
 
     async def _end_expired(self) -> None:
         now = time.time()
@@ -488,10 +553,15 @@ class Residence:
             await self.ledger.write(_forget(row))
             tenant = self.tenants.named(row.tenant)
             if tenant is not None:
-                self.count_stored(tenant)
+                tenant.stored_sessions -= 1
+                tenant.is_counted = False
 
     def _is_idle(self, session: ServedSession, now: float) -> bool:
-        return not session.busy and not session.lock.locked() and now - session.touched > session.spec["idle"]
+        if session.busy or session.lock.locked() or (session.lost and session.worker is None):
+            return False
+        unused = now - session.touched
+        is_gone = session.worker is None and unused > _FORGET and not session.lost and session.durable != "never"
+        return is_gone or unused > session.spec["idle"]
 
     def _relieve(self, worker: WorkerProcess) -> None:
         """Park a quarter of a worker's sessions, those unused for longest."""
@@ -502,7 +572,7 @@ class Residence:
 
     def live(self, tenant: Tenant | None = None) -> int:
         """Return how many sessions are in workers."""
-        return sum(each.worker is not None and tenant in (None, each.tenant) for each in self._sessions.values())
+        return sum(each.live for each in ([tenant] if tenant is not None else self.tenants))
 
 
 def _insertion(row: SessionRow) -> Statement:

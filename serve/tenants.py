@@ -54,12 +54,16 @@ class Tenant:
         self.name = name
         self.seal = derived_key(secret, "state", name)
         self._token_key = derived_key(secret, "token", name)
-        self.running = 0
+        self.running = self.live = 0
+        """Runs in progress, and sessions in workers."""
+        self.is_counted = True
+        self._ledger = ledger
         self.stored_sessions, self.stored_bytes = ledger.stored(name)
         self.latencies: deque[float] = deque(maxlen=_LATENCIES)
         self.refused = 0
         today = ledger.usage(name, 1)
-        self._date, self._day = _date(), _today()
+        self._date: int = _date()
+        self._day: str = _today()
         current = today[0] if today and today[0]["day"] == self._day else {}
         self._used_fuel, self._used_calls = int(current.get("fuel", 0)), int(current.get("calls", 0))
         self.set(config)
@@ -77,6 +81,11 @@ class Tenant:
     def quotas(self) -> Quotas:
         """Its quotas."""
         return self.config.quotas
+
+    def recount(self) -> None:
+        """Count anew the bytes in the store, if they may have become fewer."""
+        if not self.is_counted:
+            self.stored_bytes, self.is_counted = self._ledger.stored(self.name)[1], True
 
     def admit_request(self) -> None:
         """Raise Problem where it sends more requests than it may."""

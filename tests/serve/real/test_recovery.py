@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -188,3 +189,33 @@ def test_a_session_ends_with_its_life(tmp_path: Path) -> None:
             time.sleep(0.05)
         assert http.get(session).status_code == 404
         assert http.get("/v1/sessions").json()["sessions"] == []
+
+
+def test_a_session_that_is_deleted_in_a_run_leaves_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        http = server.http()
+        session = new_session(http)
+        order = {"code": "print('on', flush=True)\nwhile True: pass", "id": "loop"}
+        with http.stream("POST", f"{session}/runs", json=order, headers={"accept": "text/event-stream"}) as answer:
+            for line in answer.iter_lines():
+                if line == "event: output":
+                    assert http.delete(session).status_code == 204
+        assert http.get(session).status_code == 404
+    ledger = sqlite3.connect(tmp_path / "store" / "ledger.db")
+    counts = [ledger.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("sessions", "runs", "states")]
+    ledger.close()
+    assert counts == [0, 0, 0]
+
+
+def test_outcomes_that_wait_to_be_stored_are_few_and_found_by_their_ids(tmp_path: Path) -> None:
+    with serving(tmp_path, {"north": {"durable": "idle"}}) as server:
+        http = server.http()
+        session = new_session(http)
+        run(http, session, "n = 0")
+        for each in range(300):
+            run(http, session, "n += 1", id=f"r{each}")
+        # One of the first, which is not in memory any more, and one that is stored nowhere yet: neither runs again.
+        run(http, session, "n += 1", id="r0")
+        run(http, session, "n += 1", id="r299")
+        assert run(http, session, "n")["value"] == 300
+        assert http.get(session).json()["version"] == 1
