@@ -8,15 +8,19 @@ guest's error then says what is wrong, and the guest's Python may be newer than 
 """
 
 import ast
+import html
 import io
+import json
 import re
 import threading
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
+from typing import Any, cast
 
 from cloche.agent.errors import ReplyUnparsable
 from cloche.agent.replies.reasoning import REASONING_CLOSE, REASONING_OPEN, end_of_reasoning, is_quoted
@@ -47,7 +51,8 @@ _ENDS = ("<end_code>", "</end_code>", "<end_action>", "<|im_end|>", "<|eot_id|>"
 # A fence begins a line, behind a list's or a quotation's mark; or it follows text and names Python.
 _FENCE = r"(?:^(?P<indent>[ \t]*(?:(?:[-*+>]|\d+[.)])[ \t]+)?)|(?<=[ \t:>\]]))(?P<ticks>`{3,}|~{3,})(?P<info>[^\n`]*)$"
 _FENCE_LINE = re.compile(r"^[ \t>]*(?P<ticks>`{3,}|~{3,})(?P<info>[^\n`]*)$", re.MULTILINE)
-_INLINE_FENCE = r"(?P<one>`{3,})(?:python|py)[ \t]+(?=\S)"
+# Not the attributes that a fence may have: title="a.py", {1,2}.
+_INLINE_FENCE = r"(?P<one>`{3,})(?:python|py)[ \t]+(?=\S)(?!\w+=[\"']|\{)"
 _OBSERVATION = r"^Observations?:"
 _LABEL = re.compile(r"(?:^|\n)[ \t#*_]*(?:code|program|action)[ \t*_]*:[ \t*_]*\n*$", re.IGNORECASE)
 _PARTIAL_END = re.compile(r"\s*(?:</?\w*|\[/?\w*|`{1,2})\s*$")
@@ -84,7 +89,11 @@ def read_reply(text: str, tags: CodeTags) -> ReadReply:
     scan.run()
     code = "\n\n".join(block.code for block in scan.chosen())
     if not code.strip():
-        code = scan.bare()
+        code = scan.bare() or scan.wrapped()
+    if not code.strip() and "&lt;" in text:
+        # Something on the way took the reply for a page.
+        unescaped = html.unescape(text)
+        return read_reply(unescaped if "&lt;" not in unescaped else unescaped.replace("&lt;", ""), tags)
     if not code.strip():
         raise ReplyUnparsable(_no_code(text, tags, unfinished=scan.unfinished))
     return ReadReply(code, scan.kept(), "".join(scan.reasoning).strip())
@@ -169,6 +178,10 @@ class _Scan:
             text = text[label.end() :]
         code = text.strip("\n").rstrip()
         return code if code.strip() and self._is_program(code, certain=False) else ""
+
+    def wrapped(self) -> str:
+        """Return the program that is an argument in the reply: as JSON, or of a call of an interpreter."""
+        return next((_stripped(code) for code in _arguments(self.kept()) if self._is_program(code, certain=False)), "")
 
     def kept(self) -> str:
         """Return the reply without reasoning and without what was made up."""
@@ -381,9 +394,12 @@ def _tag_pattern(opening: str) -> str:
     return rf"{re.escape(opening[:-1])}(?:[ \t][^<>\n]*)?>" if re.fullmatch(r"<\w+>", opening) else re.escape(opening)
 
 
+_UNSEEN = re.compile("[\u200b-\u200f\u2060\ufeff]")
+
+
 def _language(info: str) -> str:
     """Return the language that a fence names: ``{.python}``, ``python title="x"`` and ``Python`` are all Python."""
-    words = re.split(r"[\s,:]+", info.strip().strip("{}").lstrip(".").strip())
+    words = re.split(r"[\s,:]+", _UNSEEN.sub("", info).strip().strip("{}").lstrip(".").strip())
     return words[0].lower() if words else ""
 
 
@@ -399,6 +415,40 @@ def _readings(content: str, indent: str) -> Iterator[str]:
         yield inner
     if indent or inner[:1] in (" ", "\t"):
         yield _dedented(inner, len(indent))
+    if inner.startswith(">>> "):
+        yield _typed_in(inner)
+
+
+def _typed_in(code: str) -> str:
+    """Return what was typed at the interpreter's prompts, without the prompts and what was answered."""
+    return "\n".join(line[4:] for line in code.split("\n") if line.startswith((">>> ", "... ")) or line == "...")
+
+
+_MESSAGE = re.compile(r"<\|message\|>(.*?)(?:<\|(?:call|end|return)\|>|\Z)", re.DOTALL)
+_CODE_KEYS = ("code", "program", "python", "source")
+_INNER_KEYS = ("arguments", "parameters", "args", "input", "function", "action", "action_input")
+_MAX_OBJECTS = 20
+_DECODER = json.JSONDecoder(strict=False)
+
+
+def _arguments(text: str) -> Iterator[str]:
+    """Yield texts that may be programs: messages to an interpreter, and what JSON objects have as their code."""
+    yield from (match[1].strip("\n") for match in islice(_MESSAGE.finditer(text), _MAX_OBJECTS))
+    for match in islice(re.finditer(r"\{\s*\"", text), _MAX_OBJECTS):
+        with suppress(ValueError, RecursionError):
+            yield from _codes(_DECODER.raw_decode(text, match.start())[0])
+
+
+def _codes(value: Any, depth: int = 0) -> Iterator[str]:
+    if isinstance(value, str) and depth:
+        with suppress(ValueError, RecursionError):
+            value = _DECODER.decode(value)
+    if not isinstance(value, dict) or depth > len(_CODE_KEYS):
+        return
+    fields = cast("dict[str, Any]", value)
+    yield from (fields[key] for key in _CODE_KEYS if isinstance(fields.get(key), str))
+    for key in _INNER_KEYS:
+        yield from _codes(fields.get(key), depth + 1)
 
 
 def _unfenced(code: str) -> str:

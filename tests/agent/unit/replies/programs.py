@@ -86,4 +86,37 @@ PROGRAMS: list[tuple[str, str | None]] = [
     ("```bash\nls\n```", None),
     ("```\n42\n```", None),
     ("bad()\n</think>", None),
+    # Fences with more than a language.
+    ('```python title="a.py" {1,2}\nprint(1)\n```', "print(1)"),
+    ('```py linenums="1"\nprint(1)\n```', "print(1)"),
+    ("```python\u200b\nprint(1)\n```", "print(1)"),
+    ("```python x = 1\nprint(x)\n```", "x = 1\nprint(x)"),
+    # As typed at a prompt.
+    ("```python\n>>> x = 1\n>>> print(x)\n1\n```", "x = 1\nprint(x)"),
+    ("<code>\n>>> for x in (1, 2):\n...     print(x)\n...\n1\n2\n</code>", "for x in (1, 2):\n    print(x)"),
+    # Structured replies, and calls of an interpreter that is not there.
+    ('{"thought": "I add.", "code": "x = 1\\nprint(x)"}', "x = 1\nprint(x)"),
+    ('```json\n{"thought": "I add.", "code": "x = 1\\nprint(x)"}\n```', "x = 1\nprint(x)"),
+    ('Action: {"name": "python_interpreter", "arguments": {"code": "print(1)"}}', "print(1)"),
+    ('{"name": "python", "arguments": "{\\"code\\": \\"print(1)\\"}"}', "print(1)"),
+    ('[TOOL_CALLS]python[ARGS]{"code": "print(1)"}', "print(1)"),
+    ("<|channel|>commentary to=python code<|message|>x = 1\nprint(x)<|call|>", "x = 1\nprint(x)"),
+    ('{"city": "Oslo", "code": "NO"}', None),
+    ('{"code": {"code": {"code": 1}}}', None),
+    ('{"code": "not a program"}', None),
+    ('<think>{"code": "delete_all()"}</think>I do not know.', None),
+    ('{"code": "delete_all()"} is wrong.\n<code>\nprint(1)\n</code>', "print(1)"),
+    # Taken for a page on the way.
+    ("I look.\n&lt;code&gt;\nif 1 &lt; 2: print(&quot;x&quot;)\n&lt;/code&gt;", 'if 1 < 2: print("x")'),
+    ("1 &lt; 2, and &amp;lt; is no program.", None),
+    # Ends and beginnings of other models' turns.
+    ("\ufeff<code>\nprint(1)\n</code>", "print(1)"),
+    ("<\uff5cbegin\u2581of\u2581sentence\uff5c><code>\nprint(1)\n</code>", "print(1)"),
+    ("<|channel|>analysis<|message|>y = 2<|end|><|channel|>final<|message|><code>\nprint(1)\n</code>", "print(1)"),
+    ("```tool_code\nprint(1)\n```\n```tool_outputs\n1\n```\nDone.", "print(1)"),
+    ("<pre><code>\nprint(1)\n</code></pre>", "print(1)"),
+    ("```diff\n+x = 1\n```\n```python\nprint(1)\n```", "print(1)"),
+    ("<thinking>try <code>y = 2</code></thinking>\n<code>\nprint(1)\n</code>", "print(1)"),
+    ("> ```python\n> x = 1\n> print(x)\n> ```", "x = 1\nprint(x)"),
+    ("<code>\nprint(1)\n</code><|im_end|>", "print(1)"),
 ]
