@@ -21,6 +21,11 @@ __all__ = ["begin", "settled"]
 
 _AWAITS, _DROPS = opcode.opmap["GET_AWAITABLE"], opcode.opmap["POP_TOP"]
 _IS_COROUTINE_CODE = 0x80
+# What takes calls that are to be awaited.
+_TAKERS = frozenset(
+    ("TaskGroup", "as_completed", "create_task", "ensure_future", "gather", "run", "shield", "wait", "wait_for")
+)
+_MAX_DEPTH = 8
 
 
 def begin() -> None:
@@ -33,9 +38,20 @@ def begin() -> None:
             toolbox.defined[name] = NAMESPACE[name] = _either(proxy)
 
 
-def settled(value: Any) -> Any:
-    """Return the value of a call that was not awaited; anything else as it is."""
-    return value._value() if isinstance(value, _Waiting) else value  # pyright: ignore[reportPrivateUsage]
+def settled(value: Any, depth: int = 0) -> Any:
+    """Return the value of a call that was not awaited, also where it is in a container; anything else as it is."""
+    if isinstance(value, _Waiting):
+        return value._value()  # pyright: ignore[reportPrivateUsage]
+    if depth == _MAX_DEPTH or type(value) not in (list, tuple, dict):
+        return value
+    fields: Any = value
+    parts: list[Any] = list(fields.values() if type(value) is dict else fields)
+    now = [settled(part, depth + 1) for part in parts]
+    if all(new is old for new, old in zip(now, parts, strict=True)):
+        return fields
+    if type(value) is dict:
+        return dict(zip(fields, now, strict=True))
+    return tuple(now) if type(value) is tuple else now
 
 
 def _made(spec: ToolSpec) -> FunctionType:
@@ -78,10 +94,13 @@ def _use_of(frame: FrameType) -> int:
 
 
 def _knows_async(frame: FrameType | None) -> bool:
-    """Return whether the program that makes the call has to do with asyncio, in this frame or further out."""
+    """Return whether the program that makes the call awaits something later, in this frame or further out.
+
+    An ``import asyncio`` alone is no sign of it, and a value that is not awaited is better the value itself.
+    """
     while frame is not None and frame.f_globals.get("__name__") == "__main__":
         code = frame.f_code
-        if code.co_flags & _IS_COROUTINE_CODE or "asyncio" in code.co_names:
+        if not _TAKERS.isdisjoint(code.co_names) or _AWAITS in code.co_code[::2]:
             return True
         frame = frame.f_back
     return False

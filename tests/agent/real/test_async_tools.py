@@ -60,8 +60,14 @@ final_answer(await main())"""
         (TASKS, ["A", "B"], 1),
         ("import asyncio\nfinal_answer(await asyncio.to_thread(look, 'a'))", "A", 1),
         # Where asyncio is about, a call that is not awaited has its value once it is used.
-        ("import asyncio\nx = look('a')\nfinal_answer([f'{x}!', '!' + x, x == 'A', x.lower(), x[0], *x])",
+        ("import asyncio\nx = look('a')\nawait asyncio.sleep(0)\n"
+         "final_answer([f'{x}!', '!' + x, x == 'A', x.lower(), x[0], *x])",
          ["A!", "!A", True, "a", "A", "A"], 1),
+        ("import asyncio\nx = look('a')\nawait asyncio.sleep(0)\nfinal_answer([x, {'k': (x, 1)}])",
+         ["A", {"k": ("A", 1)}], 1),
+        # An import alone is no sign that anything is awaited: such a call has its value at once.
+        ("import asyncio, json\nx = look('a')\nfinal_answer(json.dumps([x, isinstance(x, str)]))", '["A", true]', 1),
+        ("import asyncio\nasync def f():\n    return [look(w) for w in 'ab']\nfinal_answer(await f())", ["A", "B"], 1),
         ("import asyncio\nfinal_answer(look('a'))", "A", 1),
         ("import asyncio\nx = look('a')\nstr(x)\nfinal_answer(await x)", "A", 1),
     ],
@@ -79,7 +85,7 @@ def test_a_call_whose_result_is_dropped_is_made() -> None:
 
 
 def test_a_call_that_was_never_made_says_so() -> None:
-    programs = ["import asyncio\nx = look('a')\nx = None", "final_answer(1)"]
+    programs = ["import asyncio\nx = look('a')\nawait asyncio.sleep(0)\nx = None", "final_answer(1)"]
     model = ScriptedModel([f"<code>\n{program}\n</code>" for program in programs])
     with CodeAgent([tool(Desk().look)], model) as agent:
         agent.run("t")
