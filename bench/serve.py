@@ -51,7 +51,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, and return when it takes requests."""
-        from cloche.serve.config import hash_key, new_key
+        from cloche.serve.tenants import hash_key, new_key
 
         if not self.keys:
             self.keys = {name: new_key() for name in ("quiet", "durable", "noisy")}

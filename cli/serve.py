@@ -58,7 +58,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def _loaded(path: Path) -> Any:
-    from cloche.serve.config import load_config
+    from cloche.serve.tenants import load_config
 
     try:
         return load_config(path)
@@ -88,7 +88,7 @@ def _check(config: Any, path: Path) -> int:
 
 
 def _new_key() -> int:
-    from cloche.serve.config import hash_key, new_key
+    from cloche.serve.tenants import hash_key, new_key
 
     key = new_key()
     print(f"key   {key}\nhash  {hash_key(key)}")
@@ -96,8 +96,8 @@ def _new_key() -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from cloche.serve.config import ServerConfig, TenantConfig, hash_key, new_key
     from cloche.serve.server import serve
+    from cloche.serve.tenants import ServerConfig, TenantConfig, hash_key, new_key
 
     keys = {name: new_key() for name in ("north", "south")}
     with tempfile.TemporaryDirectory(prefix="cloche-demo-") as folder:

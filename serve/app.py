@@ -15,12 +15,11 @@ from starlette.responses import Response
 
 from cloche.runtime._imports import installed_version
 from cloche.runtime.errors import ConfigurationError
-from cloche.serve.config import hash_key
 from cloche.serve.forms import Problem, dumps
 from cloche.serve.gateway import Gateway
 from cloche.serve.http import Metrics, answer_problem, event_stream, read_body
 from cloche.serve.sessions import ServedRun, ServedSession, invalid, not_found
-from cloche.serve.tenants import Tenant
+from cloche.serve.tenants import Tenant, hash_key
 
 __all__ = ["make_app"]
 

@@ -102,7 +102,7 @@ def dumps(form: Any) -> bytes:
 def _class_of(value: Any) -> type[Any]:
     # As it is: subclasses may say of themselves what they like.
     kind: Any = type(value)
-    return kind
+    return cast("type[Any]", kind)
 
 
 def to_form(value: Any, depth: int = 0) -> Any:

@@ -13,12 +13,11 @@ from typing import Any
 
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
-from cloche.serve.config import ServerConfig
 from cloche.serve.forms import Problem, dumps, limits_form
 from cloche.serve.ledger import SessionLedger, Statement, drop_state
 from cloche.serve.placement import WorkerLost, WorkerProcess
 from cloche.serve.sessions import Residence, ServedRun, ServedSession, invalid, new_id, not_found
-from cloche.serve.tenants import Tenant, digest_of
+from cloche.serve.tenants import ServerConfig, Tenant, digest_of
 
 __all__ = ["Gateway"]
 

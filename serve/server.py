@@ -16,10 +16,10 @@ import uvicorn
 
 from cloche.runtime.errors import ConfigurationError
 from cloche.serve.app import make_app
-from cloche.serve.config import ServerConfig, load_config, read_secret
 from cloche.serve.gateway import Gateway
 from cloche.serve.http import BoundedProtocol
 from cloche.serve.ledger import SessionLedger
+from cloche.serve.tenants import ServerConfig, load_config, read_secret
 from cloche.serve.worker import fast_loop
 
 __all__ = ["serve"]

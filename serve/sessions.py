@@ -12,11 +12,10 @@ from typing import Any
 
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
-from cloche.serve.config import ServerConfig, TenantConfig
 from cloche.serve.forms import Problem, dumps, limits_form
 from cloche.serve.ledger import SessionLedger, SessionRow, Statement, drop_state, put_state
 from cloche.serve.placement import Placement, WorkerLost, WorkerProcess
-from cloche.serve.tenants import Tenant, Tenants
+from cloche.serve.tenants import ServerConfig, Tenant, TenantConfig, Tenants
 
 __all__ = ["Residence", "ServedRun", "ServedSession", "invalid", "new_id", "not_found"]
 

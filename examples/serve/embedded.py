@@ -15,9 +15,9 @@ import httpx
 from fastapi import FastAPI
 
 from cloche.serve.app import make_app
-from cloche.serve.config import ServerConfig, TenantConfig, hash_key, new_key, read_secret
 from cloche.serve.gateway import Gateway
 from cloche.serve.ledger import SessionLedger
+from cloche.serve.tenants import ServerConfig, TenantConfig, hash_key, new_key, read_secret
 
 
 async def main() -> None:

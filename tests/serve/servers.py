@@ -16,7 +16,7 @@ import httpx
 from tests.processes import ended_afterwards
 
 from cloche.serve.client import Client
-from cloche.serve.config import hash_key, new_key
+from cloche.serve.tenants import hash_key, new_key
 
 __all__ = ["Served", "serving", "write_config"]
 

@@ -164,7 +164,7 @@ def test_keys_are_taken_in_without_a_restart(tmp_path: Path) -> None:
         old = server.http()
         assert old.get("/v1/usage").status_code == 200
         text = (tmp_path / "cloche.toml").read_text()
-        from cloche.serve.config import hash_key
+        from cloche.serve.tenants import hash_key
 
         (tmp_path / "cloche.toml").write_text("this is wrong")
         (tmp_path / "cloche.toml").write_text(text.replace(hash_key(server.keys["north"]), hash_key("ck_other")))

@@ -13,10 +13,19 @@ from tests.serve.servers import write_config
 
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
-from cloche.serve.config import ServerConfig, TenantConfig, hash_key, load_config, new_key, read_secret
 from cloche.serve.forms import Problem
 from cloche.serve.ledger import SessionLedger, SessionRow, drop_state, put_state
-from cloche.serve.tenants import Bucket, Tenant, Tenants
+from cloche.serve.tenants import (
+    Bucket,
+    ServerConfig,
+    Tenant,
+    TenantConfig,
+    Tenants,
+    hash_key,
+    load_config,
+    new_key,
+    read_secret,
+)
 
 
 @pytest.fixture
