@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -48,6 +49,7 @@ class SharedFiles:
         self._size = parse_size("size", size, maximum=1 << 31)
         self._max_files = max_files
         self._replace = replace
+        self._saving = threading.Lock()
 
     def tools(self) -> list[Tool]:
         """Return the tools ``list_files``, ``read_file`` and, where there is a folder for it, ``save_file``."""
@@ -103,7 +105,9 @@ class SharedFiles:
             raise ToolRejected("ValueError", f"{name[:100]!r} is not a plain name of a file, such as report.csv")
         if len(data) > self._size:
             raise ToolRejected("ValueError", f"{len(data)} bytes are more than {self._size}, the limit for one file")
-        self._write(name, data)
+        # One at a time: calls side by side would all find room for one more.
+        with self._saving:
+            self._write(name, data)
 
     def _write(self, name: str, data: bytes) -> None:
         folder = self._folder or Path()

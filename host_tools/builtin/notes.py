@@ -138,6 +138,7 @@ class Memo:
         self.store: NoteStore = SQLiteNotes() if store is None else store
         self._max_length = max_length
         self._max_notes = max_notes
+        self._keeping = threading.Lock()
 
     def tools(self) -> list[Tool]:
         """Return the tools ``memo_set``, ``memo_get``, ``memo_list`` and ``memo_delete``."""
@@ -152,8 +153,10 @@ class Memo:
                 key: the name to find it by
                 text: what to keep
             """
-            self._check(key, text)
-            self.store.set(key, text)
+            # One at a time: calls side by side would all find room for one more.
+            with self._keeping:
+                self._check(key, text)
+                self.store.set(key, text)
 
         return memo_set
 

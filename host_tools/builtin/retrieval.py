@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TypedDict
 
+from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.tools import Tool
 from cloche.runtime.errors import ConfigurationError
 
@@ -56,6 +57,7 @@ class Bm25:
 
 _SUFFIXES = (".md", ".txt", ".rst", ".html", ".csv", ".json", ".py")
 _MAX_FILE = 8 << 20
+_MAX_QUERY = 10_000
 
 
 class Passage(TypedDict):
@@ -100,6 +102,8 @@ class Retriever(Tool):
 
     def forward(self, query: str, count: int = 5) -> list[Passage]:
         """Search."""
+        if len(query) > _MAX_QUERY:
+            raise ToolRejected("ValueError", f"a query has at most {_MAX_QUERY:,} characters, this one {len(query):,}")
         found = self._index.best(query, max(1, min(count, 20)))
         return [
             Passage(source=self._passages[number][0], text=self._passages[number][1], score=round(score, 3))

@@ -18,6 +18,8 @@ from cloche.runtime.limits import parse_seconds, parse_size
 __all__ = ["SqlQuery"]
 
 _MAX_DESCRIBED = 50
+_MAX_STATEMENT = 100_000
+_MAX_PARAMETERS = 1_000
 # What a value costs beside its content, at least.
 _CELL = 50
 _CANCELLED_AGAIN = 0.2
@@ -78,8 +80,13 @@ class SqlQuery(Tool):
 
     def forward(self, query: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run the statement."""
+        given = parameters or {}
+        # What SQLAlchemy and a driver do with a statement takes time and memory for each of its parts.
+        if len(query) > _MAX_STATEMENT or len(given) > _MAX_PARAMETERS or query.count(":") > _MAX_PARAMETERS:
+            problem = f"a statement has at most {_MAX_STATEMENT:,} characters and {_MAX_PARAMETERS:,} parameters"
+            raise ToolRejected("ValueError", problem)
         try:
-            with self._read(query, parameters or {}) as (names, rows):
+            with self._read(query, given) as (names, rows):
                 return self._fetched(_distinct(list(names)), rows)
         except self._sqlalchemy.exc.DBAPIError as error:
             raise ToolRejected("ValueError", f"the database refused: {str(error.orig)[:1_000]}") from error

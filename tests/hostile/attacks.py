@@ -30,6 +30,10 @@ _LOGS = "tests/host_tools/unit/test_call_log.py"
 _WEB = "tests/host_tools/unit/builtin/test_web.py"
 _SQL = "tests/host_tools/unit/builtin/test_sql.py"
 _MARIADB = "tests/host_tools/unit/builtin/test_mariadb.py"
+_OTHERS = "tests/host_tools/unit/builtin/test_others.py"
+_NOTES = "tests/host_tools/unit/builtin/test_notes.py"
+_KEPT = "tests/host_tools/unit/policy/test_cache.py"
+_COUNT = "tests/runtime/unit/bridge/test_host_memory.py"
 _FUZZ = "tests/hostile/test_fuzz.py"
 _ERRORS = "tests/hostile/test_errors.py"
 _KILLS = "tests/hostile/test_kills.py"
@@ -160,6 +164,32 @@ CLASSES: dict[str, tuple[Attack, ...]] = {
                 f"{_MEMORY}::test_names_are_bounded_at_once",
                 f"{_MEMORY}::test_background_calls_that_are_not_awaited_are_counted",
                 f"{_MEMORY}::test_waiting_calls_are_counted_here_and_where_they_are_restored",
+                f"{_COUNT}::test_a_failed_call_keeps_nothing_of_the_functions_that_it_was_made_by",
+                f"{_COUNT}::test_a_failed_calls_record_keeps_nothing_alive_by_its_traceback",
+                f"{_LOGS}::test_memory_keeps_no_more_than_its_size",
+            ),
+        ),
+        Attack(
+            "msg-11",
+            "Values of a million parts that are searched for garbage, freed, counted, written or checked in one go",
+            "Neighbours have their turn in between: nothing of it is done at once, threads take short turns",
+            (
+                f"{_COUNT}::test_what_long_work_made_is_not_looked_through",
+                f"{_COUNT}::test_values_are_dropped_in_pieces_unless_they_are_used_elsewhere",
+                f"{_COUNT}::test_threads_take_short_turns_from_a_look_until_there_is_nothing_to_look_at",
+                f"{_COUNT}::test_turns_are_as_usual_while_a_tool_runs_and_after_the_run",
+                f"{_VALUES}::test_a_long_value_is_written_in_pieces_as_in_one",
+                f"{_VALUES}::test_items_are_counted_on_all_levels",
+            ),
+        ),
+        Attack(
+            "msg-12",
+            "An answer that is cut off within a value, or that makes its reader fail in another way",
+            "ProtocolError or GuestCrashed on the result; nothing is raised to the caller",
+            (
+                f"{_ERRORS}::test_an_answer_that_is_cut_off_within_a_value",
+                f"{_ERRORS}::test_an_answer_that_makes_its_reader_fail_is_the_guests_error",
+                f"{_VALUES}::test_a_short_message_that_is_cut_off",
             ),
         ),
         Attack(
@@ -272,6 +302,18 @@ CLASSES: dict[str, tuple[Attack, ...]] = {
                 f"{_SQL}::test_queries_on_postgresql_end_in_time",
                 f"{_MARIADB}::test_no_query_fills_the_hosts_memory",
                 f"{_MARIADB}::test_queries_end_in_time",
+            ),
+        ),
+        Attack(
+            "tool-12",
+            "Megabytes of words or SQL for a built-in tool; a cache, files and notes filled by calls side by side",
+            "Refused or bounded, in bytes and in number",
+            (
+                f"{_SQL}::test_a_statement_of_megabytes_is_not_taken_apart",
+                f"{_OTHERS}::test_a_query_of_megabytes_is_not_taken_apart",
+                f"{_OTHERS}::test_files_saved_side_by_side_are_no_more_than_allowed",
+                f"{_NOTES}::test_notes_kept_side_by_side_are_no_more_than_allowed",
+                f"{_KEPT}::test_what_programs_send_and_get_is_kept_up_to_a_size",
             ),
         ),
     ),

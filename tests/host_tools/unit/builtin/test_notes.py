@@ -1,6 +1,8 @@
 """Notes, in each store."""
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,3 +100,25 @@ def test_many_threads(store: NoteStore) -> None:
     for thread in threads:
         thread.join()
     assert len(memo["memo_list"]()) == 80
+
+
+def test_notes_kept_side_by_side_are_no_more_than_allowed() -> None:
+    class Slow(SQLiteNotes):
+        def keys(self) -> list[str]:
+            found = super().keys()
+            time.sleep(0.02)
+            return found
+
+    store = Slow()
+    keep = dict(ToolRegistry(Memo(store, max_notes=3).tools()))["memo_set"]
+
+    def work(number: int) -> None:
+        with contextlib.suppress(ToolRejected):
+            keep(str(number), "x")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(store.keys()) == 3

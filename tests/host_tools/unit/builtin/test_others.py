@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -241,3 +243,34 @@ def test_sizes_and_numbers_are_limited(tmp_path: Path) -> None:
 def test_what_cannot_be_shared(make: Callable[[], Any]) -> None:
     with pytest.raises(ConfigurationError):
         make()
+
+
+def test_files_saved_side_by_side_are_no_more_than_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = tools(SharedFiles(take=tmp_path, max_files=3))["save_file"]
+    look = os.listdir
+
+    def slowly(folder: Any) -> list[str]:
+        found = look(folder)
+        time.sleep(0.02)
+        return found
+
+    monkeypatch.setattr(os, "listdir", slowly)
+    refused: list[ToolRejected] = []
+
+    def work(number: int) -> None:
+        try:
+            save(f"file{number}", b"x")
+        except ToolRejected as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(look(tmp_path)), len(refused)) == (3, 9)
+
+
+def test_a_query_of_megabytes_is_not_taken_apart() -> None:
+    with pytest.raises(ToolRejected, match="10,000 characters"):
+        Retriever(["some text"])("a " * 1_000_000)

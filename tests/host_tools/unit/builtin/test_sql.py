@@ -146,6 +146,17 @@ def test_mistakes_are_told(database: str, statement: str, words: str) -> None:
         SqlQuery(database)(statement)
 
 
+def test_a_statement_of_megabytes_is_not_taken_apart(database: str) -> None:
+    query = SqlQuery(database)
+    for statement, parameters in (
+        ("SELECT " + ":a " * 500_000, {}),
+        ("SELECT " + ":a" * 2_000, {}),
+        ("SELECT :a", {str(number): 1 for number in range(2_000)}),
+    ):
+        with pytest.raises(ToolRejected, match="1,000 parameters"):
+            query(statement, parameters)
+
+
 def test_the_help_names_tables_and_columns(database: str) -> None:
     text = SqlQuery(database).spec()["doc"]
     assert "receipts(id INTEGER, customer TEXT, price REAL)" in text

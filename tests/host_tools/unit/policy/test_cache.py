@@ -1,6 +1,7 @@
 """Tools whose values are kept for a while."""
 
 import asyncio
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -95,3 +96,37 @@ def test_async_tools_and_programs_have_it_too() -> None:
 def test_a_time_has_to_be_positive() -> None:
     with pytest.raises(ConfigurationError, match="cache"):
         Policy(cache=0)
+
+
+@tool(blocking=False)
+def repeat(text: str, times: int = 1) -> list[str]:
+    """Repeat a text."""
+    MADE.append(times)
+    return [text + str(number) for number in range(times)]
+
+
+def test_what_programs_send_and_get_is_kept_up_to_a_size() -> None:
+    tools = GuardedTools([repeat], default=Policy(cache=60))
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(40):
+        tools.call("repeat", [f"{number} " + "x" * 1_000_000], {})
+    # Of the arguments nothing is kept; of the values 64 MiB, the ones used last.
+    assert 30 << 20 < tracemalloc.get_traced_memory()[0] - before < 70 << 20
+    for number in range(40, 120):
+        tools.call("repeat", [f"{number} " + "x" * 1_000_000], {})
+    assert tracemalloc.get_traced_memory()[0] - before < 70 << 20
+    tracemalloc.stop()
+    MADE.clear()
+    tools.call("repeat", ["119 " + "x" * 1_000_000], {})
+    assert not MADE
+    tools.call("repeat", ["0 " + "x" * 1_000_000], {})
+    assert MADE == [1]
+
+
+def test_a_large_value_is_not_kept() -> None:
+    tools = GuardedTools([repeat], default=Policy(cache=60))
+    for _ in range(2):
+        tools.call("repeat", ["x", 49_000], {})
+        tools.call("repeat", ["x", 60_000], {})
+    assert MADE == [49_000, 60_000, 60_000]
