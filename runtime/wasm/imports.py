@@ -14,6 +14,7 @@ from cloche.runtime.machine_api import UNANSWERED, Handlers
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.deadlines import Control, RunningGuest, here, must_end
 from cloche.runtime.wasm.meter import LOOK, Meter
+from cloche.runtime.wasm.pausing import LOAN
 
 __all__ = ["CALLBACKS", "EXPORTS", "IMPORTS", "MAX_FRAME", "NOT_YET", "GuestImports", "Linear", "ServedGuest"]
 
@@ -65,9 +66,10 @@ class GuestImports:
     ``max_frame`` caps, in bytes, what the guest may pass or ask for at once. ``memory`` is set once the guest exists.
     ``kept`` is an answer that the guest has not taken yet. ``unanswered`` says that a call has no answer yet. What
     it costs the guest to have it later is given back to ``meter``: of ``costs``, by how the guest says that it went.
+    Until it has left it has ``lent`` units more, as with any pause.
     """
 
-    __slots__ = ("costs", "handlers", "kept", "max_frame", "memory", "meter", "unanswered")
+    __slots__ = ("costs", "handlers", "kept", "lent", "max_frame", "memory", "meter", "unanswered")
 
     def __init__(self, handlers: Handlers, max_frame: int = MAX_FRAME, costs: tuple[int, ...] = ()) -> None:
         self.handlers = handlers
@@ -75,6 +77,7 @@ class GuestImports:
         self.costs = costs
         self.meter: Meter | None = None
         self.unanswered = False
+        self.lent = 0
         self.kept: bytes | None = None
         self.memory: Linear = _NoMemory()
 
@@ -143,14 +146,18 @@ class GuestImports:
     def _settle(self, how: int) -> None:
         """Give back what it has cost the guest to take an answer later."""
         # Once for each call: it has cost more than that.
-        if self.unanswered and self.meter is not None and how < len(self.costs):
-            self.meter.numbers[0] += self.costs[how]
-        self.unanswered = False
+        if self.unanswered and self.meter is not None:
+            # It could not leave if something is still lent.
+            self.meter.numbers[0] += (self.costs[how] if how < len(self.costs) else 0) - self.lent
+        self.unanswered, self.lent = False, 0
 
     def keep(self, answer: bytes) -> int:
         """Keep an answer for :meth:`take`, and return its length; or note that there is none yet."""
         if answer is UNANSWERED:
             self.unanswered = True
+            if self.meter is not None:
+                self.lent += LOAN
+                self.meter.numbers[0] += LOAN
             return NOT_YET
         if len(answer) > _MAX_ANSWER:
             raise ValueError(f"an answer of {len(answer)} bytes cannot travel to the guest")

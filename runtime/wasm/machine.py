@@ -167,10 +167,13 @@ class WasmMachine:
         """Return the fuel left. Raises ConfigurationError if the engine does not meter fuel."""
         if self._closed or not self._metered:
             self._require_metered()
-        left = self._guest.fuel_left()
+        left = self._guest.fuel_left() - self._host.lent
         pausing = self._control.pausing
         # What a pause costs is no part of what the program uses, not even while it is on its way out.
-        return left if pausing is None or not pausing.flagged else left + pausing.cost(self._allowance - left)
+        if pausing is not None and pausing.flagged:
+            left -= pausing.lent
+            left += pausing.cost(self._allowance - left)
+        return max(0, left)
 
     def wake(self) -> None:
         """From any thread: have a guest that computes look at its signal now."""
@@ -279,9 +282,12 @@ class WasmMachine:
         self.dead = True
         if isinstance(error, ProtocolError):
             return self._control.halt(error)
-        if error.kind is StopKind.FUEL and self._control.pausing is not None:
+        if error.kind is StopKind.FUEL:
             # It has none left, whatever it was spent on.
-            self._control.pausing.flagged = False
+            self._guest.set_fuel(0)
+            self._host.lent = 0
+            if self._control.pausing is not None:
+                self._control.pausing.flagged, self._control.pausing.lent = False, 0
         self._control.stopped = error
         return error
 
@@ -356,9 +362,14 @@ class WasmMachine:
             return response
         paused = response == PAUSED
         if self._metered:
-            left = self._guest.fuel_left()
-            self.set_fuel(left + pausing.cost(self._allowance - left, paused=paused))
-        pausing.settle()
+            left = self._guest.fuel_left() - self._host.lent - pausing.lent
+            left += pausing.cost(self._allowance - left, paused=paused)
+            self._host.lent = 0
+            if left < 0:
+                # It has used what was lent, and not for leaving.
+                raise Stopped(StopKind.FUEL)
+            self.set_fuel(left)
+        pausing.settle(paused=paused)
         return PAUSED if paused else response
 
     def _switch(self) -> PauseSwitch:
@@ -368,7 +379,7 @@ class WasmMachine:
                 pausing = self._control.pausing
                 facts = self._template.pause_facts
                 if pausing is None and facts is not None:
-                    pausing = self._control.pausing = PauseSwitch(facts, self._memory)
+                    pausing = self._control.pausing = PauseSwitch(facts, self._memory, self._guest.meter)
         if pausing is None:
             raise ProtocolError("a guest that cannot leave has left")
         return pausing

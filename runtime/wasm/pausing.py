@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 from cloche.runtime.errors import ImageError, ProtocolError
 from cloche.runtime.machine_api import Place
 from cloche.runtime.wasm.memory import Memory
+from cloche.runtime.wasm.meter import Meter
 
-__all__ = ["PauseFacts", "PauseSwitch", "find_places", "line_of"]
+__all__ = ["LOAN", "PauseFacts", "PauseSwitch", "find_places", "line_of"]
 
 
 _BIT = 0x80
@@ -27,6 +28,8 @@ _HEAD = struct.Struct("<III")
 # Frames looked at, places read, bytes of a name, and bytes of a table of lines: what it costs the host is bounded.
 _MAX_FRAMES, _MAX_PLACES, _MAX_NAME, _MAX_TABLE = 20_000, 8, 400, 1 << 16
 _OWNED_BY_C = 3
+LOAN = 4_096
+"""Units of fuel: more than any pause costs."""
 
 
 class FrameLayout(NamedTuple):
@@ -100,14 +103,17 @@ def _costs(said: dict[str, int]) -> dict[int, int]:
 class PauseSwitch:
     """Asks one guest to leave, for as long as ``asked`` is true.
 
-    ``flagged`` says that the guest was shown the bit in the step that is in progress, or in the last one. Everything
-    but ``ask``, ``withdraw`` and ``locate`` is for the guest's thread.
+    ``flagged`` says that the guest was shown the bit in the step that is in progress, or in the last one. From then on
+    it has ``lent`` units of fuel more, as it has to pay for leaving what it is given back only when it has left.
+    Everything but ``ask``, ``withdraw`` and ``locate`` is for the guest's thread.
     """
 
-    __slots__ = ("_facts", "_locating", "_memory", "_zeros", "asked", "flagged", "places")
+    __slots__ = ("_facts", "_locating", "_memory", "_meter", "_zeros", "asked", "flagged", "lent", "places")
 
-    def __init__(self, facts: PauseFacts, memory: Memory) -> None:
+    def __init__(self, facts: PauseFacts, memory: Memory, meter: Meter | None = None) -> None:
         self._facts = facts
+        self._meter = meter
+        self.lent = 0
         self._memory = memory
         self._zeros = bytes(facts.size)
         self._locating = False
@@ -134,6 +140,9 @@ class PauseSwitch:
         at = self._facts.breaker
         self._memory.write(at, bytes((self._memory.read(at, 1)[0] | _BIT,)))
         self.flagged = True
+        if self._meter is not None and not self.lent:
+            self._meter.numbers[0] += LOAN
+            self.lent = LOAN
 
     def cost(self, used: int, *, paused: bool = False) -> int:
         """Return the fuel that the guest has spent because of the bit, of the ``used`` since it was last settled."""
@@ -159,12 +168,14 @@ class PauseSwitch:
             rest = noted[start + 4 :].lstrip(b"\0")
         return spent
 
-    def settle(self) -> None:
-        """Have the guest forget all of it, after a step."""
+    def settle(self, *, paused: bool = False) -> None:
+        """Have the guest forget all of it, after a step. One that has ``paused`` has taken the bit back itself."""
         facts = self._facts
         self._memory.write(facts.state, self._zeros)
-        self._memory.write(facts.breaker, bytes((self._memory.read(facts.breaker, 1)[0] & ~_BIT,)))
+        if not paused:
+            self._memory.write(facts.breaker, bytes((self._memory.read(facts.breaker, 1)[0] & ~_BIT,)))
         self.flagged = False
+        self.lent = 0
 
 
 def find_places(memory: Memory, facts: PauseFacts) -> list[Place]:

@@ -12,6 +12,7 @@ from tests.runtime.real.pausing.stepping import FUEL, MEMORY, SOURCE, TOOLS, Wor
 from cloche.runtime.bridge.protocol import run_request
 from cloche.runtime.machine_api import PAUSED
 from cloche.runtime.wasm.machine import WasmMachine
+from cloche.runtime.wasm.traps import Stopped
 
 PROGRAM = """
 ask(1)
@@ -46,21 +47,21 @@ class Asking(World):
             machine.pause()
             meter = machine._guest.meter  # pyright: ignore[reportPrivateUsage]
             assert meter is not None
-            meter.numbers[1] = meter.numbers[0] - self._after
+            meter.numbers[1] = max(0, meter.numbers[0] - self._after)
         return super().call(frame)
 
 
-def run(after: int) -> tuple[int, bytes, int]:
+def run(after: int, limit: int = FUEL) -> tuple[int, bytes, int]:
     """Return fuel, response and pauses of the program, asked to pause at that moment; 0 for never."""
     world = Asking(after)
     machine = world.machine = SOURCE.new(world, MEMORY)
-    machine.set_fuel(FUEL)
+    machine.set_fuel(limit)
     response, pauses = machine.step(run_request(PROGRAM, "<run 1>", {"tools": TOOLS}), stack_checked=True), 0
     while response is PAUSED:
         pauses += 1
         machine.unpause()
         response = machine.step(b"", stack_checked=True)
-    fuel = FUEL - machine.fuel_left()
+    fuel = limit - machine.fuel_left()
     machine.close()
     return fuel, response, pauses
 
@@ -71,7 +72,18 @@ def test_fuel_is_the_same(part: int) -> None:
     moments = random.Random(part).sample(range(1, usual), 50)
     pauses = 0
     for moment in moments:
-        fuel, answer, count = run(moment)
+        # With no more than it needs: what leaving takes is lent.
+        fuel, answer, count = run(moment, usual)
         assert (fuel, answer) == (usual, response), moment
         pauses += count
     assert pauses > 10
+
+
+def test_what_is_lent_buys_no_more_computing() -> None:
+    usual, _, _ = run(0)
+    for after in (1, usual // 2, usual - 3_000, usual - 10):
+        with pytest.raises(Stopped):
+            run(after, usual - 1)
+    for after in random.Random(9).sample(range(usual - 4_000, usual), 25):
+        with pytest.raises(Stopped):
+            run(after, usual - 1)
