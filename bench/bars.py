@@ -101,5 +101,11 @@ BARS = [
     Bar("compute, epochs, to native", "x", 3.2, None, _slower("cloche-epoch")),
     Bar("compute, no metering, to native", "x", 2.7, 1.6, _slower("cloche-none")),
     Bar("private memory per idle session", "B", 0.5 * _MB, 200 * _KB, _median("memory.idle")),
+    Bar("1,000 programs that wait a second", "s", 2.0, 2.0, _median("waiting.time")),
+    Bar("the same: threads", "n", 6, 6, _median("waiting.threads")),
+    Bar("a short program beside 19 endless ones", "s", 4 * _MS, 4 * _MS, _median("beside.median")),
+    Bar("the same: 99th percentile", "s", 15 * _MS, 15 * _MS, _median("beside.slowest")),
+    Bar("shares of three accounts, spread", "n", 0.03, 0.03, _median("beside.spread")),
+    Bar("pause and resume", "s", 8 * _US, 8 * _US, _median("pause")),
     Bar("1,000 live sessions, above base", "B", 400 * _MB, 230 * _MB, _median("live.memory")),
 ]

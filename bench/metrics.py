@@ -7,7 +7,7 @@ from cloche.bench.tasks.compute import PROGRAMS
 
 __all__ = ["GROUPS", "METRICS", "Metric", "Unit", "chosen"]
 
-Unit = Literal["s", "B", "1/s"]
+Unit = Literal["s", "B", "1/s", "n"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ GROUPS = {
     "tool": "Calling a host function",
     "compute": "Computing",
     "crowd": "Many at once",
+    "turns": "Many programs on few threads",
 }
 """The groups' titles, by name."""
 
@@ -72,6 +73,12 @@ _ALL = [
     _metric("memory.working", "the same, after 1 MB of work", "1 MB used", "crowd", "B", "memory"),
     _metric("live.memory", "1,000 live sessions: memory", "1,000 live", "crowd", "B", "live"),
     _metric("live.open", "1,000 live sessions: time to open", "to open", "crowd", "s", "live"),
+    _metric("waiting.time", "1,000 programs that wait a second", "1,000 wait", "turns", task="waiting"),
+    _metric("waiting.threads", "the same: the process's threads", "threads", "turns", "n", "waiting"),
+    _metric("beside.median", "a short program beside 19 endless ones", "beside 19", "turns", task="beside"),
+    _metric("beside.slowest", "the same: its 99th percentile", "99th", "turns", task="beside"),
+    _metric("beside.spread", "spread of three accounts with 10, 5, 4 of these", "spread", "turns", "n", "beside"),
+    _metric("pause", "leave a computing program, and enter it again", "pause", "turns"),
 ]
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 

@@ -59,7 +59,7 @@ class Measurement(_Model):
 
     metric: str
     peer: str
-    unit: Literal["s", "B", "1/s"]
+    unit: Literal["s", "B", "1/s", "n"]
     rounds: Annotated[list[Annotated[list[Positive], Field(min_length=1)]], Field(min_length=1)]
 
 

@@ -66,5 +66,20 @@ class Runner:
         """Let the tool call of a program that was written down return a value, and return the program's."""
         raise Unsupported("it cannot write a program down in the middle, as far as its adapter knows")
 
+    def waiting(self, programs: int) -> tuple[float, int]:
+        """Have so many programs wait a second for a host function at once; return all of the time, and the threads."""
+        raise Unsupported("it has no way to wait without a thread, as far as its adapter knows")
+
+    def beside(self, endless: Mapping[str, int], short: str, rounds: int) -> tuple[list[float], list[float]]:
+        """Run a short program again and again beside endless ones of several accounts, on two threads.
+
+        Return the seconds of each, and the seconds of computing that each account had.
+        """
+        raise Unsupported("it does not share threads between programs, as far as its adapter knows")
+
+    def pauses(self, code: str, count: int) -> float:
+        """Leave an endless program and enter it again, so many times; return the seconds of one."""
+        raise Unsupported("it cannot leave a program that computes, as far as its adapter knows")
+
     def close(self) -> None:
         """Let go of everything. Safe to call twice."""

@@ -1,12 +1,18 @@
 """Cloche, in each of its ways of metering and of calling tools."""
 
+import asyncio
+import threading
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from cloche import Limits, Result, Sandbox, Session, Suspended, tool
-from cloche.bench.adapters.base import Kept, Run, Runner
+from cloche import Limits, Result, Sandbox, Scheduler, Session, Suspended, tool
+from cloche.bench.adapters.base import Kept, Run, Runner, Unsupported
+from cloche.runtime.bridge.protocol import run_request
 from cloche.runtime.limits import Metering
+from cloche.runtime.machine_api import PAUSED
+from cloche.runtime.wasm.machine import ImageSource
 
 __all__ = ["ClocheAdapter", "EpochAdapter", "NonblockingAdapter", "UnmeteredAdapter"]
 
@@ -63,6 +69,94 @@ class ClocheAdapter(Runner):
             ended = session.suspended.resume({1: value})
             assert isinstance(ended, Result)
             return ended.unwrap()
+
+    def waiting(self, programs: int) -> tuple[float, int]:
+        """Await them all."""
+        return asyncio.run(_waiting(programs))
+
+    def beside(self, endless: Mapping[str, int], short: str, rounds: int) -> tuple[list[float], list[float]]:
+        """Have a scheduler of two threads."""
+        return asyncio.run(_beside(endless, short, rounds))
+
+    def pauses(self, code: str, count: int) -> float:
+        """Drive a machine, with a request to leave before each step."""
+        source, now = ImageSource(), time.perf_counter
+        machine = source.new(_Nothing(), _LIMITS.memory)
+        try:
+            machine.pause()
+            if machine.step(run_request(code, "<run 1>", {})) is not PAUSED:
+                raise Unsupported("its image cannot be left")
+            start = now()
+            for _ in range(count):
+                machine.step(b"", stack_checked=True)
+            return (now() - start) / count
+        finally:
+            machine.close()
+
+
+class _Nothing:
+    """Answers a guest that asks for nothing."""
+
+    def call(self, frame: bytes) -> bytes:
+        raise NotImplementedError
+
+    def write(self, stream: int, data: bytes) -> None:
+        raise NotImplementedError
+
+    def clock(self, which: int) -> int:
+        return 0
+
+    def entropy(self, size: int) -> bytes:
+        return bytes(size)
+
+
+@tool
+async def second() -> int:
+    """Wait a second."""
+    await asyncio.sleep(1.0)
+    return 1
+
+
+async def _waiting(programs: int) -> tuple[float, int]:
+    box = Sandbox([second], limits=_LIMITS)
+    threads = 0
+
+    async def watch() -> None:
+        nonlocal threads
+        while True:
+            await asyncio.sleep(0.05)
+            threads = max(threads, threading.active_count())
+
+    watching = asyncio.ensure_future(watch())
+    start = time.perf_counter()
+    results = await asyncio.gather(*(box.arun("await second()") for _ in range(programs)))
+    took = time.perf_counter() - start
+    watching.cancel()
+    for result in results:
+        result.unwrap()
+    return took, threads
+
+
+async def _beside(endless: Mapping[str, int], short: str, rounds: int) -> tuple[list[float], list[float]]:
+    scheduler = Scheduler(2)
+    box = Sandbox(limits=Limits(time=None, fuel=None), scheduler=scheduler)
+    accounts = [account for account, count in endless.items() for _ in range(count)]
+    loops = [asyncio.ensure_future(box.arun("n = 0\nwhile True:\n    n += 1", account=each)) for each in accounts]
+    took: list[float] = []
+    async with box.session(account="short") as session:
+        await session.arun(short)
+        await asyncio.sleep(0.5)
+        before = scheduler.usage()
+        for _ in range(rounds):
+            start = time.perf_counter()
+            (await session.arun(short)).unwrap()
+            took.append(time.perf_counter() - start)
+            await asyncio.sleep(0.02)
+    after = scheduler.usage()
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
+    return took, [max(1e-9, after[account] - before.get(account, 0.0)) for account in endless]
 
 
 class NonblockingAdapter(ClocheAdapter):

@@ -49,6 +49,8 @@ STANDARD = Plan(
         "throughput": Step(2, _block(0.0, 1, 0), spend=4.0),
         "memory": Step(2, _block(0.0, 1, 0), deadline=30.0, spend=6.0, alone=True),
         "live": Step(1, _block(0.0, 1, 0), deadline=40.0, alone=True),
+        "waiting": Step(2, _block(0.0, 1, 0), deadline=30.0, alone=True),
+        "beside": Step(1, _block(0.0, 1, 0), deadline=60.0, alone=True),
     },
     short_after=170.0,
     end_after=235.0,

@@ -28,9 +28,11 @@ _NAMED = re.compile(r"[\w.]*(?:Error|Exception)\b:")
 
 
 def amount(value: float, unit: str) -> str:
-    """Return a value with three digits that count: seconds, bytes, runs per second, or ``x`` for a ratio."""
+    """Return a value with three digits that count: seconds, bytes, runs per second, a number, or ``x`` for a ratio."""
     if unit == "x":
         return ratio_text(value)
+    if unit == "n":
+        return _digits(value)
     if unit == "1/s":
         return f"{_digits(value)}/s"
     size, name = _scale(value, _SECONDS if unit == "s" else _BYTES)

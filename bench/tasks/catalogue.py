@@ -47,4 +47,7 @@ TASKS: dict[str, Task] = {
     "throughput.1": Task(crowd.open_threads(1)),
     "throughput.2": Task(crowd.open_threads(2)),
     "live": Task(crowd.open_live),
+    "waiting": Task(crowd.open_waiting),
+    "beside": Task(crowd.open_beside),
+    "pause": Task(crowd.open_pauses),
 }

@@ -13,7 +13,15 @@ from cloche.bench.adapters.base import Run, Runner, Unsupported
 from cloche.bench.tasks.base import GaveUp, Sample, expect
 from cloche.bench.tasks.fresh import TRIVIAL
 
-__all__ = ["open_live", "open_memory", "open_threads", "private_bytes"]
+__all__ = [
+    "open_beside",
+    "open_live",
+    "open_memory",
+    "open_pauses",
+    "open_threads",
+    "open_waiting",
+    "private_bytes",
+]
 
 SESSIONS = 1_000
 _FEW = 25
@@ -21,6 +29,9 @@ _MAX_SECONDS = 20.0
 _MAX_BYTES = 3 << 30
 _WORKING_SET = "data = 'x' * 1000000"
 _RATE_SECONDS = 0.5
+_ENDLESS = {"A": 10, "B": 5, "C": 4}
+_SHORT = "total = 0\nfor i in range(20000):\n    total += i % 7\ntotal"
+_FOREVER = "n = 0\nwhile True:\n    n += 1"
 _PROC = Path("/proc")
 _DIRTY = re.compile(rb"^(?:Private_Dirty|Private_Hugetlb|Swap):\s+(\d+) kB", re.MULTILINE)
 
@@ -86,6 +97,40 @@ def open_live(runner: Runner) -> Generator[Sample, None, None]:
             return {"live.memory": float(used), "live.open": opened}
 
     yield sample
+
+
+@contextmanager
+def open_waiting(runner: Runner) -> Generator[Sample, None, None]:
+    """A thousand programs that wait at once."""
+    runner.waiting(2)
+
+    def sample() -> dict[str, float]:
+        took, threads = runner.waiting(SESSIONS)
+        return {"waiting.time": took, "waiting.threads": float(threads)}
+
+    yield sample
+
+
+@contextmanager
+def open_beside(runner: Runner) -> Generator[Sample, None, None]:
+    """A short program that comes again and again, beside endless ones of three accounts."""
+    runner.beside({"A": 1}, _SHORT, 2)
+
+    def sample() -> dict[str, float]:
+        took, shares = runner.beside(_ENDLESS, _SHORT, 60)
+        took.sort()
+        spread = (max(shares) - min(shares)) * len(shares) / sum(shares)
+        median, slowest = took[len(took) // 2], took[len(took) * 99 // 100]
+        return {"beside.median": median, "beside.slowest": slowest, "beside.spread": max(spread, 1e-6)}
+
+    yield sample
+
+
+@contextmanager
+def open_pauses(runner: Runner) -> Generator[Sample, None, None]:
+    """A program that computes, left and entered again."""
+    runner.pauses(_FOREVER, 2)
+    yield lambda: {"pause": runner.pauses(_FOREVER, 100)}
 
 
 def _settle(runner: Runner) -> None:

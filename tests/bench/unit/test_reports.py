@@ -18,7 +18,7 @@ from cloche.bench.reports.terminal import show, show_bars, show_changes
 from cloche.bench.results import Results
 
 MakeResults = Callable[..., Results]
-SCALE = {"s": 1e-3, "B": 1e6, "1/s": 1e3}
+SCALE = {"s": 1e-3, "B": 1e6, "1/s": 1e3, "n": 3.0}
 HOSTILE = "<script>alert('&')</script> [bold]"
 
 
