@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shutil
@@ -25,6 +26,15 @@ ARGUMENTS = (
     "--with-computed-gotos",
 )
 WORLD = ("errors", "memfs", "posix", "tree", "wasi")  # the C files that stand in for WASI
+PROFILE = HERE.parent / "profile" / "cpython.profdata.xz"
+# Without folders in the names of static functions: those of the profile come from another folder.
+NAMES_FLAGS = "-mllvm -static-func-full-module-prefix=false"
+# Functions that have changed since the profile was made are compiled without it, and that is all.
+PROFILE_FLAGS = (
+    "-Xclang -fprofile-instrument-use=llvm -Xclang -fprofile-instrument-use-path={path}",
+    NAMES_FLAGS,
+    "-Wno-profile-instr-unprofiled -Wno-profile-instr-out-of-date -Wno-backend-plugin",
+)
 CONFIGURE_LINES, COMPILE_LINES = 900, 560  # for the progress line only
 FREEZE = re.compile(r"^\t\$\(FREEZE_MODULE\w*\) (\S+) \$\(srcdir\)/(\S+) (Python/frozen_modules/\S+\.h)", re.M)
 
@@ -63,7 +73,7 @@ def configured() -> Path:
 def compile_key() -> str:
     """What the compiled objects depend on: not on the world that the freezer is linked with, as it opens no file."""
     own = [(HERE / name).read_bytes() for name in ("freezer.c", "objects.mk")]
-    return digest_of(configure_key(), *own)
+    return digest_of(configure_key(), PROFILE.read_bytes(), *PROFILE_FLAGS, *own)
 
 
 def include_flags(objects: Path, tree: Path) -> list[str]:
@@ -85,18 +95,22 @@ def compiled() -> Path:
         shutil.rmtree(folder)
         shutil.copytree(origin, folder, symlinks=True)
         (folder / ".done").unlink()
-        _make(folder, "cloche-core", f"compile CPython ({os.cpu_count()} jobs)", COMPILE_LINES)
+        (folder / "cpython.profdata").write_bytes(lzma.decompress(PROFILE.read_bytes()))
+        profile = " ".join(PROFILE_FLAGS).format(path=folder / "cpython.profdata")
+        make(folder, "cloche-core", f"compile CPython ({os.cpu_count()} jobs)", COMPILE_LINES, profile)
         freezer = _link_freezer(folder, tree)
         _freeze(folder, tree, freezer)
-        _make(folder, "cloche-frozen", "compile frozen modules", None)
+        make(folder, "cloche-frozen", "compile frozen modules", None, profile)
 
     return step("compile", compile_key(), work)
 
 
-def _make(folder: Path, target: str, label: str, lines: int | None) -> None:
+def make(folder: Path, target: str, label: str, lines: int | None, profile: str) -> None:
+    """Make a target of `objects.mk`, with these flags for the profile. Raises `BuildError`."""
     toolchain.check_make()
     makefiles = ["-f", "Makefile", "-f", str(HERE / "objects.mk")]
-    flags = [f"OPT={' '.join(toolchain.CFLAGS)}", f"CC={folder}/bin/cc", f"AR={folder}/bin/ar"]
+    options = " ".join((*toolchain.CFLAGS, "$(PROFILE)"))
+    flags = [f"OPT={options}", f"PROFILE_FLAGS={profile}", f"CC={folder}/bin/cc", f"AR={folder}/bin/ar"]
     argv = ["make", f"-j{os.cpu_count()}", *makefiles, *flags, target]
     with progress(label, lines) as shown:
         run(argv, folder / "log", cwd=folder, env=toolchain.environment(folder / "bin"), shown=shown)
