@@ -20,10 +20,9 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-import wasmtime
-
 from cloche.runtime._files import PART, write_atomically
 from cloche.runtime.errors import ImageError
+from cloche.runtime.wasm import native
 from cloche.runtime.wasm.engine import Engine
 
 __all__ = ["CompiledCache", "cache_home", "cache_key", "private_folder"]
@@ -107,7 +106,7 @@ class CompiledCache:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = private_folder(folder or cache_home() / "compiled")
 
-    def module(self, engine: Engine, digest: str, compile_module: Callable[[], wasmtime.Module]) -> wasmtime.Module:
+    def module(self, engine: Engine, digest: str, compile_module: Callable[[], native.Module]) -> native.Module:
         """Return the module with this digest for this engine; ``compile_module`` is called if no sound entry exists.
 
         Processes that find nothing at the same time wait for the first of them to compile.
@@ -120,19 +119,19 @@ class CompiledCache:
             found = self._load(engine, key)
             return found if found is not None else self._keep(key, compile_module())
 
-    def _load(self, engine: Engine, key: str) -> wasmtime.Module | None:
+    def _load(self, engine: Engine, key: str) -> native.Module | None:
         for path in sorted(self.folder.glob(f"{key}.*.cwasm")):
             if not _is_sound(path):
                 _remove(path)
                 continue
             # Sound, yet compiled on a machine whose instructions this one lacks: leave it to that machine.
-            with contextlib.suppress(wasmtime.WasmtimeError):
-                module = wasmtime.Module.deserialize_file(engine.wasmtime, str(path))
+            with contextlib.suppress(native.EngineError):
+                module = native.load_module(engine.handle, str(path))
                 _note_use(path)
                 return module
         return None
 
-    def _keep(self, key: str, module: wasmtime.Module) -> wasmtime.Module:
+    def _keep(self, key: str, module: native.Module) -> native.Module:
         content = module.serialize()
         path = self.folder / f"{key}.{hashlib.sha256(content).hexdigest()}.cwasm"
         write_atomically(path, content)

@@ -1,21 +1,19 @@
 """The engine: Wasmtime configured for one kind of guest, with one epoch and one watch."""
 
 import os
-import platform
+import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
-
-import wasmtime
 
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import METERINGS, Metering, MeteringMode
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.deadlines import Control, Watch
+from cloche.runtime.wasm.imports import EXPORTS, IMPORTS
 from cloche.runtime.wasm.meter import CHARGES_VERSION
 
-__all__ = ["MAX_WASM_STACK", "MIN_WASMTIME", "WASMTIME_VERSION", "Engine", "check_version"]
+__all__ = ["MAX_WASM_STACK", "MIN_WASMTIME", "Engine", "check_version"]
 
 
 # Earlier versions let a deadline, a limit or the sandbox itself be bypassed (GHSA-j366-h8gg-77pm, CVE-2026-44216).
@@ -45,22 +43,12 @@ _OFF = (
 )
 # On for images with C++ in them, and for no others.
 _EXCEPTIONS = "wasm_exceptions"
+# The engine's numbers for its optimising compiler, and for what it optimises.
+_CRANELIFT, _FOR_SPEED = 1, 1
 _ON = ("wasm_simd", "wasm_bulk_memory", "wasm_multi_value", "wasm_reference_types")
 
 
-def _installed_version() -> str:
-    # The name of the folder with its metadata; the module that reads those takes longer to import than a guest to run.
-    for folder in Path(wasmtime.__file__).parents[1].glob("wasmtime-*.dist-info"):
-        return folder.name.split("-")[1]
-    from importlib.metadata import version
-
-    return version("wasmtime")
-
-
-WASMTIME_VERSION = _installed_version()
-
-
-def check_version(version: str = WASMTIME_VERSION) -> None:
+def check_version(version: str = native.WASMTIME_VERSION) -> None:
     """Raise ImportError if this version of Wasmtime is below the floor."""
     found = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
     if found < MIN_WASMTIME:
@@ -92,9 +80,9 @@ class Engine:
         self.mode = METERINGS[metering]
         self.max_wasm_stack = max_wasm_stack
         self.off = tuple(name for name in _OFF if not (exceptions and name == _EXCEPTIONS))
-        self.wasmtime = wasmtime.Engine(_configure(self.mode, self.off, max_wasm_stack))
+        self.handle = native.new_engine(_settings(self.mode, self.off, max_wasm_stack))
         self.forks = forks
-        self.address = native.address(self.wasmtime.ptr())
+        self.address = self.handle.address
         self.watch = Watch(self.bump)
         forks.engines = True
 
@@ -124,11 +112,12 @@ class Engine:
     def settings(self) -> dict[str, object]:
         """Return everything that compiled code depends on besides the module, as JSON-able values."""
         return {
-            "wasmtime": WASMTIME_VERSION,
+            "wasmtime": native.WASMTIME_VERSION,
             "metering": self.metering,
             "charges": CHARGES_VERSION if self.mode.charges else 0,
-            "machine": platform.machine(),
-            "system": platform.system(),
+            "machine": native.MACHINE,
+            "system": sys.platform,
+            "interface": [IMPORTS, EXPORTS],
             "memory": [_RESERVATION, _GUARD],
             "off": list(self.off),
         }
@@ -138,36 +127,24 @@ class Engine:
         forks.require_same_process()
 
 
-def _configure(mode: MeteringMode, off: Sequence[str], max_wasm_stack: int) -> wasmtime.Config:
-    config = wasmtime.Config()
-    for name in off:
-        setattr(config, name, False)
-    for name in _ON:
-        setattr(config, name, True)
-    if _EXCEPTIONS not in off:
-        config.wasm_exceptions = True
-    # The meter is a second memory, which only the charges address.
-    config.wasm_multi_memory = mode.charges
-    config.consume_fuel = mode.counts_fuel and not mode.charges
-    config.epoch_interruption = mode.interrupts and not mode.charges
-    _configure_code(config)
-    _configure_stack(config, max_wasm_stack)
-    return config
-
-
-def _configure_code(config: wasmtime.Config) -> None:
-    config.strategy = "cranelift"
-    config.cranelift_opt_level = "speed"
-    config.memory_reservation = _RESERVATION
-    config.memory_guard_size = _GUARD
-    config.memory_may_move = False
-    native.bindings.wasmtime_config_memory_init_cow_set(config.ptr(), True)
-
-
-def _configure_stack(config: wasmtime.Config, max_wasm_stack: int) -> None:
-    # The engine refuses a wasm stack larger than the stack of its (unused) fibers by aborting the process.
-    native.bindings.wasmtime_config_async_stack_size_set(config.ptr(), max_wasm_stack + (2 << 20))
-    config.max_wasm_stack = max_wasm_stack
+def _settings(mode: MeteringMode, off: Sequence[str], max_wasm_stack: int) -> dict[str, bool | int]:
+    return {
+        **{name: name not in off for name in _OFF},
+        **dict.fromkeys(_ON, True),
+        # The meter is a second memory, which only the charges address.
+        "wasm_multi_memory": mode.charges,
+        "consume_fuel": mode.counts_fuel and not mode.charges,
+        "epoch_interruption": mode.interrupts and not mode.charges,
+        "strategy": _CRANELIFT,
+        "cranelift_opt_level": _FOR_SPEED,
+        "memory_reservation": _RESERVATION,
+        "memory_guard_size": _GUARD,
+        "memory_may_move": False,
+        "memory_init_cow": True,
+        # The engine refuses a wasm stack larger than the stack of its (unused) fibers by aborting the process.
+        "async_stack_size": max_wasm_stack + (2 << 20),
+        "max_wasm_stack": max_wasm_stack,
+    }
 
 
 class Forks:

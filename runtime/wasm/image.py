@@ -4,35 +4,39 @@ import hashlib
 import json
 import threading
 from pathlib import Path
-from typing import Any, ClassVar
-
-import wasmtime
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cloche.runtime.errors import ImageError
+from cloche.runtime.wasm import native
 from cloche.runtime.wasm.cache import CompiledCache
 from cloche.runtime.wasm.engine import Engine
 from cloche.runtime.wasm.imports import EXPORTS, IMPORTS
 from cloche.runtime.wasm.instance import InstanceTemplate
-from cloche.runtime.wasm.memory import PAGE
 from cloche.runtime.wasm.pausing import PauseFacts
+
+if TYPE_CHECKING:
+    import wasmtime
 
 __all__ = ["DEFAULT_IMAGE", "GuestImage", "check_interface", "read_manifest"]
 
 
-def check_interface(module: wasmtime.Module) -> int:
-    """Return the pages of memory that a fresh guest has.
+def check_interface(module: native.Module) -> None:
+    """Raise ImageError if the module imports anything but the bridge's functions, or lacks an export.
 
-    Raises ImageError if the module imports anything but the bridge's functions, or lacks an export. The unchecked
-    calls rely on it: they trust that the types are these.
+    The unchecked calls rely on it: they trust that the types are these. It is done once, before compiled code is kept.
     """
-    for each in module.imports:
+    # Here, as most processes find the image compiled.
+    seen = native.to_wasmtime(module)
+    for each in seen.imports:
         if each.module != "cloche" or each.name not in IMPORTS:
             raise ImageError(f"the image imports {each.module}.{each.name}, which is not part of the bridge")
         _check_function(each.name, each.type, IMPORTS[each.name])
-    return _check_exports(module)
+    _check_exports(seen)
 
 
-def _check_exports(module: wasmtime.Module) -> int:
+def _check_exports(module: "wasmtime.Module") -> None:
+    import wasmtime
+
     found = {each.name: each.type for each in module.exports}
     for name, signature in EXPORTS.items():
         _check_function(name, found.get(name), signature)
@@ -41,10 +45,11 @@ def _check_exports(module: wasmtime.Module) -> int:
         raise ImageError("the image does not export __stack_pointer as a mutable i32")
     if not isinstance(memory, wasmtime.MemoryType) or memory.is_64:
         raise ImageError("the image does not export a 32-bit memory")
-    return memory.limits.min
 
 
 def _check_function(name: str, found: object, signature: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+    import wasmtime
+
     if not isinstance(found, wasmtime.FuncType):
         raise ImageError(f"the image has no function {name}")
     actual = (tuple(map(str, found.params)), tuple(map(str, found.results)))
@@ -76,6 +81,7 @@ class GuestImage:
         self.digest = _digest(path, manifest)
         self.caps: dict[str, int] | None = None if manifest is None else manifest.get("caps")
         self.exceptions = manifest is not None and manifest.get("exceptions") is True
+        self._facts = manifest or {}
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "GuestImage":
@@ -91,7 +97,7 @@ class GuestImage:
                 cls._images[key] = cls(place)
             return cls._images[key]
 
-    def module(self, engine: Engine) -> wasmtime.Module:
+    def module(self, engine: Engine) -> native.Module:
         """Return the compiled module: from the cache, or compiled now, which takes seconds for the shipped image."""
         return self.template(engine).module
 
@@ -108,11 +114,11 @@ class GuestImage:
     def _load(self, engine: Engine) -> InstanceTemplate:
         cache = self._cache or CompiledCache()
         module = cache.module(engine, self.digest, lambda: self._compile(engine))
-        memory = check_interface(module) * PAGE
-        manifest = read_manifest(self.path) if self.path.with_suffix(".json").exists() else {}
-        return InstanceTemplate(engine, module, memory, PauseFacts.from_manifest(manifest, memory))
+        template = InstanceTemplate(engine, module)
+        template.pause_facts = PauseFacts.from_manifest(self._facts, template.min_memory)
+        return template
 
-    def _compile(self, engine: Engine) -> wasmtime.Module:
+    def _compile(self, engine: Engine) -> native.Module:
         content = self.path.read_bytes()
         if hashlib.sha256(content).hexdigest() != self.digest:
             raise ImageError(f"the guest image {self.path} does not fit its manifest: build it again with make guest")
@@ -122,9 +128,11 @@ class GuestImage:
 
             content = charged(content)
         try:
-            return wasmtime.Module(engine.wasmtime, content)
-        except wasmtime.WasmtimeError as error:
+            module = native.compile_module(engine.handle, content)
+        except native.EngineError as error:
             raise ImageError(f"the guest image {self.path} is not a module this engine can run: {error}") from None
+        check_interface(module)
+        return module
 
 
 def read_manifest(image: Path) -> dict[str, Any]:

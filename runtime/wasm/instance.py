@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-import wasmtime
-
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.deadlines import Control, arm, here, must_end
@@ -58,31 +56,25 @@ _UNUSED = StoreLimits(1 << 32, (1 << 32) - 1, 4)
 class InstanceTemplate:
     """A module with its imports resolved, from which instances are made cheaply. May be shared by all threads.
 
-    ``min_memory`` is the bytes of memory of a fresh instance; ``pause_facts`` what it takes to pause one, if known.
-    ``in_c`` is false to have all done in Python, even where the extension is.
+    ``pause_facts`` is what it takes to pause one, if known. ``in_c`` is false to have all done in Python, even where the
+    extension is. Raises ImageError for a module with other imports.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        module: wasmtime.Module,
-        min_memory: int,
-        pause_facts: PauseFacts | None = None,
-        *,
-        in_c: bool = True,
+        self, engine: Engine, module: native.Module, pause_facts: PauseFacts | None = None, *, in_c: bool = True
     ) -> None:
         self.engine = engine
         self.module = module
-        self.min_memory = min_memory
         self.pause_facts = pause_facts
         # With another metering the engine itself calls back, which the doors in C do not serve.
         self.has_doors = in_c and native.host is not None and engine.mode.charges
         callbacks = native.DOOR_CALLBACKS if self.has_doors else CALLBACKS
-        linker = wasmtime.Linker(engine.wasmtime)
-        for name, (parameters, results) in IMPORTS.items():
-            _define(linker, name, callbacks[name], parameters, results)
-        self._prepared = linker.instantiate_pre(module)
-        self.address = native.address(self._prepared.ptr())
+        imports = {name: (signature, callbacks[name]) for name, signature in IMPORTS.items()}
+        try:
+            self._prepared = native.prepare(engine.handle, module, imports, "cloche")
+        except native.EngineError as error:
+            raise ImageError(f"the guest image cannot be started: {error}") from None
+        self.address = self._prepared.address
         self._lock = threading.Lock()
         self._pool: InstancePool[Instance] | None = None
 
@@ -98,6 +90,11 @@ class InstanceTemplate:
         """Take an instance back: a sound one, which ended all it was asked for, may serve again."""
         if not (sound and self._find_pool().put(instance)):
             instance.close()
+
+    @cached_property
+    def min_memory(self) -> int:
+        """The bytes of memory of a fresh instance. Raises ImageError if there cannot be one."""
+        return self.pristine.memory.size()
 
     @cached_property
     def small_inbox(self) -> int:
@@ -302,8 +299,8 @@ class Instance(ServedGuest):
         self._words[_TRAP] = 0
         if error:
             return Stopped(kind_of(None), native.take_error(error))
-        owned = native.take_trap(trap)
-        return Stopped(kind_of(owned.trap_code), trap_text(owned.message), owned.trap_code)
+        code, message = native.take_trap(trap)
+        return Stopped(kind_of(code), trap_text(message), code)
 
     def _limit(self, limits: StoreLimits) -> None:
         mode = self._engine.mode
@@ -369,12 +366,3 @@ def _grow(context: int, memory: int, pages: int) -> bool:
 def _require(error: int | None) -> None:
     if error:
         raise ValueError(native.take_error(error))
-
-
-def _define(
-    linker: wasmtime.Linker, name: str, callback: Any, parameters: tuple[str, ...], results: tuple[str, ...]
-) -> None:
-    types = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
-    kind = wasmtime.FuncType([types[each]() for each in parameters], [types[each]() for each in results])
-    place = (native.address(linker.ptr()), b"cloche", 6, name.encode(), len(name))
-    _require(native.define_import(*place, native.address(kind.ptr()), callback, None, None))

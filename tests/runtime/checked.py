@@ -24,10 +24,27 @@ from cloche.runtime.wasm.meter import FUEL_FULL, LOOK, METER, Meter
 from cloche.runtime.wasm.recycling import OwnPages
 from cloche.runtime.wasm.traps import StopKind, Stopped, kind_of, trap_text
 
-__all__ = ["CheckedImage", "PureImage"]
+__all__ = ["CheckedImage", "PureImage", "to_wasmtime"]
 
 _LOW_32 = 0xFFFF_FFFF
 _LOW_64 = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class _Borrowed(wasmtime.Engine):
+    """One of our engines as wasmtime-py's object, which does not free it."""
+
+    def __init__(self, engine: Engine) -> None:
+        untyped: Any = wasmtime
+        self._kept = engine
+        self._set_ptr(ctypes.cast(engine.address, ctypes.POINTER(untyped._ffi.wasm_engine_t)))
+
+    def _delete(self, ptr: Any) -> None:
+        pass
+
+
+def to_wasmtime(engine: Engine) -> wasmtime.Engine:
+    """Return the same engine as wasmtime-py's object."""
+    return _Borrowed(engine)
 
 
 class _Marker(Exception):
@@ -39,7 +56,7 @@ class CheckedImage(GuestImage):
 
     def _load(self, engine: Engine) -> InstanceTemplate:
         loaded = super()._load(engine)
-        return _CheckedTemplate(engine, loaded.module, loaded.min_memory)
+        return _CheckedTemplate(engine, loaded.module)
 
 
 class PureImage(GuestImage):
@@ -47,7 +64,7 @@ class PureImage(GuestImage):
 
     def _load(self, engine: Engine) -> InstanceTemplate:
         loaded = super()._load(engine)
-        return InstanceTemplate(engine, loaded.module, loaded.min_memory, loaded.pause_facts, in_c=False)
+        return InstanceTemplate(engine, loaded.module, loaded.pause_facts, in_c=False)
 
 
 class _CheckedTemplate(InstanceTemplate):
@@ -69,12 +86,12 @@ class _CheckedGuest(Instance):
         self.control, self.host = control, host
         self.pages = OwnPages()
         self.meter = self.door = None
-        self._wasm_store = wasmtime.Store(template.engine.wasmtime)
+        self._wasm_store = wasmtime.Store(to_wasmtime(template.engine))
         self._prepare_store(template.engine, limits)
-        linker = wasmtime.Linker(template.engine.wasmtime)
+        linker = wasmtime.Linker(to_wasmtime(template.engine))
         for name, (parameters, results) in IMPORTS.items():
             linker.define_func("cloche", name, _type(parameters, results), _guarded(control, getattr(host, name), name))
-        self._exports = self._start(linker, template.module)
+        self._exports = self._start(linker, native.to_wasmtime(template.module))
         self.memory = host.memory = _memory(self._wasm_store, self._exported("memory", wasmtime.Memory))
         if template.engine.mode.charges:
             untyped: Any = self._exported(METER, wasmtime.Memory)
@@ -121,7 +138,7 @@ class _CheckedGuest(Instance):
         self._wasm_store.set_limits(limits.memory, limits.table_elements, 1, limits.tables, 1 + charges)
         if engine.mode.interrupts and not charges:
             store: Any = self._wasm_store
-            arm(native.address(store.ptr()), native.address(store._context()))
+            arm(_address(store.ptr()), _address(store._context()))
         if engine.mode.counts_fuel and not charges:
             self.set_fuel(FUEL_FULL)
 
@@ -161,8 +178,13 @@ class _CheckedGuest(Instance):
 
 
 def _stopped(error: Exception) -> Stopped:
-    code = error.trap_code if isinstance(error, wasmtime.Trap) else None
+    found = error.trap_code if isinstance(error, wasmtime.Trap) else None
+    code = None if found is None else int(found.value)
     return Stopped(kind_of(code), trap_text(str(error)), code)
+
+
+def _address(pointer: Any) -> int:
+    return int(ctypes.cast(pointer, ctypes.c_void_p).value or 0)
 
 
 def _type(parameters: tuple[str, ...], results: tuple[str, ...]) -> wasmtime.FuncType:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.processes import ended_afterwards
 
+HEAVY = ("wasmtime",)
 FIRST_USE = """
 import sys
 from pathlib import Path
@@ -107,6 +108,14 @@ def test_a_process_ends_with_a_tool_still_blocked() -> None:
 def test_importing_does_not_load_what_is_not_needed() -> None:
     code = "import cloche, sys, json\n"
     code += "print(json.dumps([name for name in ('litellm', 'rich', 'httpx') if name in sys.modules]))"
+    assert json.loads(finish(start(code))) == []
+
+
+def test_a_run_imports_no_more_than_it_needs() -> None:
+    # What takes longer to import than a guest to run. The first process may have to compile the image.
+    code = "from cloche import Sandbox\nSandbox().run('1').unwrap()\nimport sys, json\n"
+    code += f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    finish(start(code))
     assert json.loads(finish(start(code))) == []
 
 

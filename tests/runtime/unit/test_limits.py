@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import wasmtime
+from tests.runtime.checked import to_wasmtime
 
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import LIMITS, METERINGS, LimitChanges, Limits, Metering
@@ -49,7 +50,7 @@ def test_the_guest_applies_the_caps_that_the_table_gives_it() -> None:
 def test_an_engine_does_what_its_metering_says(name: Metering) -> None:
     engine, mode = Engine.shared(name), METERINGS[name]
     assert engine.mode is mode
-    store = wasmtime.Store(engine.wasmtime)
+    store = wasmtime.Store(to_wasmtime(engine))
     # Charges of our own need no engine that counts.
     if mode.counts_fuel and not mode.charges:
         store.set_fuel(5)

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import wasmtime
+from tests.runtime.checked import to_wasmtime
 
 from cloche.runtime.errors import ImageError
 from cloche.runtime.limits import METERINGS
 from cloche.runtime.wasm import cache as cache_module
+from cloche.runtime.wasm import native
 from cloche.runtime.wasm.cache import CompiledCache, cache_home, cache_key, private_folder
 from cloche.runtime.wasm.engine import MIN_WASMTIME, Engine, check_version
 
@@ -25,9 +27,9 @@ class Compiler:
         self.engine = engine
         self.count = 0
 
-    def __call__(self) -> wasmtime.Module:
+    def __call__(self) -> native.Module:
         self.count += 1
-        return wasmtime.Module(self.engine.wasmtime, TEXT)
+        return native.compile_module(self.engine.handle, bytes(wasmtime.wat2wasm(TEXT)))
 
 
 @pytest.fixture
@@ -45,12 +47,12 @@ def entry(cache: CompiledCache) -> Path:
     return found
 
 
-def runs(module: wasmtime.Module, engine: Engine) -> bool:
-    store = wasmtime.Store(engine.wasmtime)
+def runs(module: native.Module, engine: Engine) -> bool:
+    store = wasmtime.Store(to_wasmtime(engine))
     if engine.metering == "engine":
         store.set_fuel(1_000)
         store.set_epoch_deadline(1_000)
-    function = wasmtime.Instance(store, module, []).exports(store)["f"]
+    function = wasmtime.Instance(store, native.to_wasmtime(module), []).exports(store)["f"]
     assert isinstance(function, wasmtime.Func)
     return bool(function(store) == 42)
 
@@ -82,13 +84,13 @@ def test_a_damaged_entry_is_never_loaded(
         content[len(content) // 2] ^= 1
     path.write_bytes(bytes({"flip": content, "cut": content[:-1], "grow": content + b"\0", "empty": b""}[damage]))
     loaded: list[str] = []
-    deserialize = wasmtime.Module.deserialize_file
+    load = native.load_module
 
-    def note(engine: wasmtime.Engine, path: str) -> wasmtime.Module:
+    def note(engine: native.Engine, path: str) -> native.Module:
         loaded.append(path)
-        return deserialize(engine, path)
+        return load(engine, path)
 
-    monkeypatch.setattr(wasmtime.Module, "deserialize_file", note)
+    monkeypatch.setattr(native, "load_module", note)
     assert runs(cache.module(engine, "digest", compiler), engine)
     assert (loaded, compiler.count) == ([], 2)
     assert runs(cache.module(engine, "digest", compiler), engine)
@@ -186,7 +188,7 @@ def test_a_file_that_just_changed_gets_no_stamp(
 
 def test_a_forged_name_is_not_trusted(cache: CompiledCache, engine: Engine, compiler: Compiler) -> None:
     forged = cache.folder / f"{cache_key('digest', engine)}.{'0' * 64}.cwasm"
-    forged.write_bytes(wasmtime.Module(engine.wasmtime, TEXT).serialize())
+    forged.write_bytes(Compiler(engine)().serialize())
     assert runs(cache.module(engine, "digest", compiler), engine)
     assert compiler.count == 1
     assert not forged.exists()
