@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, cast
 
 from cloche import __version__
@@ -118,7 +119,7 @@ def _image(manifest: dict[str, Any], module: bytes, digest: str) -> dict[str, An
 
 def _cache() -> dict[str, Any]:
     """Look at the folder of compiled images without creating it."""
-    folder = cache_home() / "compiled"
+    folder = Path(cache_home(), "compiled")
     entries = [path for path in folder.glob("*.cwasm") if path.is_file()] if folder.is_dir() else []
     return {
         "folder": str(folder),
@@ -151,7 +152,7 @@ def _licences_text() -> str:
 
 def _texts() -> dict[str, str]:
     """Return each licence's text by the name of its file, which is its package's."""
-    folder = DEFAULT_IMAGE.with_name("licenses")
+    folder = Path(DEFAULT_IMAGE).with_name("licenses")
     files = folder.iterdir() if folder.is_dir() else ()
     return {file.name.rpartition(".")[0] or file.name: file.read_text("utf-8", "replace") for file in files}
 
@@ -170,7 +171,7 @@ def _section(name: str, text: str) -> str:
 def _read_module() -> tuple[bytes, str]:
     """Return the module's bytes and their SHA-256. Raises ImageError if it is missing."""
     try:
-        data = DEFAULT_IMAGE.read_bytes()
+        data = Path(DEFAULT_IMAGE).read_bytes()
     except OSError:
         raise ImageError(f"there is no guest image at {DEFAULT_IMAGE}: run make guest to build it") from None
     return data, hashlib.sha256(data).hexdigest()

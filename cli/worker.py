@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import wait
 from typing import Generic, TypeVar
 
-from cloche.runtime.threads import Submitted, guest_threads
+from cloche.runtime.threads import guest_threads, prepared
 
 __all__ = ["Worker", "run_interruptibly"]
 
@@ -18,13 +18,13 @@ class Worker(Generic[T]):
     """One call in a thread that fits a guest, begun when it is first waited for."""
 
     def __init__(self, function: Callable[[], T]) -> None:
-        self._future = Submitted(function)
+        self._work, self._future = prepared(function)
 
     def start(self) -> None:
         """Begin, if that was not done before."""
         # Ctrl-C may come when the thread has begun already and this one has not returned from here.
-        if not self._future.work.begun:
-            guest_threads.start(self._future.work)
+        if not self._work.begun:
+            guest_threads.start(self._work)
 
     def wait(self, seconds: float = _PIECE) -> bool:
         """Wait for at most ``seconds``; return whether the call has ended."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from pathlib import Path
 
 __all__ = ["PART", "sync_folder", "write_atomically"]
 
@@ -11,14 +10,15 @@ PART = ".part"
 """The suffix of a file that is being written."""
 
 
-def write_atomically(path: Path, content: bytes | bytearray) -> None:
+def write_atomically(path: str | os.PathLike[str], content: bytes | bytearray) -> None:
     """Replace a file's content, durably once this returns. Raises OSError, and the old content is there still.
 
     Only the file's owner may read it.
     """
     import tempfile
 
-    descriptor, part = tempfile.mkstemp(suffix=PART, dir=path.parent)
+    folder = os.path.dirname(path) or os.curdir
+    descriptor, part = tempfile.mkstemp(suffix=PART, dir=folder)
     try:
         with open(descriptor, "wb") as file:
             file.write(content)
@@ -29,10 +29,10 @@ def write_atomically(path: Path, content: bytes | bytearray) -> None:
         with contextlib.suppress(OSError):
             os.unlink(part)
         raise
-    sync_folder(path.parent)
+    sync_folder(folder)
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: str | os.PathLike[str]) -> None:
     """Make names in a folder durable, where the system knows how."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

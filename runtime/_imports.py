@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["installed_version", "lazy_names", "need"]
+__all__ = ["installed_version", "later", "lazy_names", "need"]
 
 
 def lazy_names(
@@ -37,6 +37,21 @@ def lazy_names(
         return sorted({*vars(sys.modules[package]), *modules})
 
     return get, names
+
+
+class _Later:
+    """Stands for a module until something of it is used, and afterwards too."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(import_module(self._name), name)
+
+
+def later(name: str) -> "Any":
+    """Return what stands for a module, which is imported when something of it is first used."""
+    return _Later(name)
 
 
 def installed_version() -> str:

@@ -5,6 +5,7 @@ programs of models do.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from cloche.runtime.bridge.environment import Environment, parse_clock, parse_seed
 from cloche.runtime.bridge.protocol import NOTHING, Op, request
@@ -87,4 +88,4 @@ def _settled(guest: SessionGuest, base: GuestImage) -> bytes:
     machine.allow(LIMITS.fuel, StopSignal.within(LIMITS.time))
     if machine.step(request(Op.SETTLE)) != NOTHING:
         raise ImageError("the guest could not come to rest: is its base of the same version of Cloche?")
-    return module_file.rewritten(base.path.read_bytes(), bytes(machine.view()), machine.stack_pointer)
+    return module_file.rewritten(Path(base.path).read_bytes(), bytes(machine.view()), machine.stack_pointer)

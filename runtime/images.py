@@ -26,7 +26,8 @@ __all__ = ["CORE", "Image", "images_home", "where_is"]
 
 CORE = "core"
 """The name of the image that Cloche is shipped with."""
-_MODULE, _MANIFEST, _LICENCES = DEFAULT_IMAGE.name, "cloche.json", "licenses"
+_SHIPPED_IN = Path(DEFAULT_IMAGE).parent
+_MODULE, _MANIFEST, _LICENCES = Path(DEFAULT_IMAGE).name, "cloche.json", "licenses"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LICENCE = re.compile(r"licenses/[A-Za-z0-9][A-Za-z0-9._+ -]{0,100}\.txt")
 # Of an image that is imported: the manifest and licences together, and the module, in bytes.
@@ -55,7 +56,7 @@ class Image:
     Raises ImageNotFound if there is none, ImageError where its manifest is missing or damaged.
     """
 
-    _SHIPPED: ClassVar[Path] = DEFAULT_IMAGE.parent
+    _SHIPPED: ClassVar[Path] = _SHIPPED_IN
 
     def __init__(self, name: "str | os.PathLike[str]") -> None:
         self.path = _folder_of(name)
@@ -291,13 +292,13 @@ def _folder_of(name: "str | os.PathLike[str]") -> Path:
 
 
 def _places(name: str) -> list[Path]:
-    shipped = DEFAULT_IMAGE.parent
+    shipped = _SHIPPED_IN
     return [shipped] if name == CORE else [images_home() / name, shipped / name]
 
 
 def _names() -> list[str]:
-    found = {path.parent.name for home in (images_home(), DEFAULT_IMAGE.parent) for path in home.glob(f"*/{_MANIFEST}")}
-    core = [CORE] if (DEFAULT_IMAGE.parent / _MANIFEST).exists() else []
+    found = {path.parent.name for home in (images_home(), _SHIPPED_IN) for path in home.glob(f"*/{_MANIFEST}")}
+    core = [CORE] if (_SHIPPED_IN / _MANIFEST).exists() else []
     return core + sorted(name for name in found if _NAME.fullmatch(name) and name != CORE)
 
 

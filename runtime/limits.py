@@ -4,9 +4,9 @@ Every limit is on unless it is switched off by name.
 """
 
 import re
-from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
+from cloche.runtime.dataclass import dataclass
 from cloche.runtime.errors import BudgetSpent, ConfigurationError
 from cloche.runtime.result import Usage
 
@@ -279,7 +279,7 @@ class Limits:
         return {row.in_guest: getattr(self, name) for name, row in LIMITS.items() if row.in_guest}
 
     def _as_changes(self) -> Any:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in LIMITS}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_restore_limits, (self._as_changes(),))
@@ -357,7 +357,7 @@ class SessionBudget:
 
     def as_dict(self) -> dict[str, int | float]:
         """Return the bounds that there are, by name."""
-        bounds = {each.name: getattr(self, each.name) for each in fields(self)}
+        bounds = {name: getattr(self, name) for name in self.__match_args__}
         return {name: bound for name, bound in bounds.items() if bound is not None}
 
     def check(self, spent: Spent) -> None:

@@ -2,13 +2,12 @@
 
 import reprlib
 import sys
-from dataclasses import dataclass, field
 from gc import get_referents
-from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from itertools import islice
 from types import FrameType
 from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
+from cloche.runtime.dataclass import dataclass, field
 from cloche.runtime.errors import GuestError, GuestException, UnserializableValue, bytes_text, count_text
 from cloche.runtime.work import discard
 
@@ -204,7 +203,8 @@ def _clear(frame: FrameType) -> bool:
     return True
 
 
-_RESUMABLE = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
+# CO_GENERATOR, CO_COROUTINE and CO_ASYNC_GENERATOR of inspect, which takes longer to import than a guest to start.
+_RESUMABLE = 0x20 | 0x80 | 0x200
 _REFUSES = sys.version_info >= (3, 13)
 """Whether a generator that waits refuses to be cleared."""
 _CONTAINERS = frozenset({list, dict, tuple, set, frozenset})

@@ -8,22 +8,21 @@ from cloche.runtime.bridge.environment import Clock, Environment, Seed, parse_cl
 from cloche.runtime.bridge.pending import SuspendRule
 from cloche.runtime.bridge.run_state import Listener
 from cloche.runtime.dispatch import Dispatcher, as_dispatcher
-from cloche.runtime.driving.scheduler import Scheduler
 from cloche.runtime.errors import ConfigurationError, SnapshotMismatch
 from cloche.runtime.limits import Limits, Metering, SessionBudget
 from cloche.runtime.machine_api import MachineSource
-from cloche.runtime.recording.recorder import Recorder
 from cloche.runtime.result import Event, Result
-from cloche.runtime.session.capture import restore_guest
 from cloche.runtime.session.guest import SessionGuest
-from cloche.runtime.session.pauses import SuspendedOrigin
 from cloche.runtime.session.session import Session
-from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.threads import require_native
 from cloche.runtime.wasm.machine import ImageSource
 
+# What most processes do without is imported when it is first used: it would take longer than their first run.
 if TYPE_CHECKING:
+    from cloche.runtime.driving.scheduler import Scheduler
     from cloche.runtime.images import Image
+    from cloche.runtime.recording.recorder import Recorder
+    from cloche.runtime.snapshots.snapshot import Snapshot
 
 __all__ = ["Sandbox"]
 
@@ -61,7 +60,7 @@ class Sandbox:
         seed: Seed | None = None,
         clock: Clock = "real",
         source: MachineSource | None = None,
-        scheduler: Scheduler | None = None,
+        scheduler: "Scheduler | None" = None,
     ) -> None:
         require_native()
         self._tools = as_dispatcher(tools)
@@ -95,7 +94,7 @@ class Sandbox:
         stdin: str | None = None,
         limits: Limits | None = None,
         on_event: Listener | None = None,
-        recorder: Recorder | None = None,
+        recorder: "Recorder | None" = None,
     ) -> Result[Any]:
         """Run a program in a fresh guest, which is dropped afterwards, and return its result.
 
@@ -117,7 +116,7 @@ class Sandbox:
         stdin: str | None = None,
         limits: Limits | None = None,
         on_event: Listener | None = None,
-        recorder: Recorder | None = None,
+        recorder: "Recorder | None" = None,
         account: str = "",
     ) -> Result[Any]:
         """Like :meth:`run`, on the scheduler's threads. Coroutine tools run on this loop. Being cancelled ends the run.
@@ -134,7 +133,7 @@ class Sandbox:
         *,
         stdin: str | None = None,
         limits: Limits | None = None,
-        recorder: Recorder | None = None,
+        recorder: "Recorder | None" = None,
         account: str = "",
     ) -> AsyncGenerator[Event, None]:
         """Run a program in a fresh guest, as :meth:`arun` does, and yield its events, Finished last.
@@ -155,7 +154,7 @@ class Sandbox:
         limits: Limits | None = None,
         rollback: bool = True,
         budget: SessionBudget | None = None,
-        recorder: Recorder | None = None,
+        recorder: "Recorder | None" = None,
         single_run: bool = False,
         account: str = "",
     ) -> Session:
@@ -171,7 +170,7 @@ class Sandbox:
 
     def restore(
         self,
-        snapshot: Snapshot | bytes,
+        snapshot: "Snapshot | bytes",
         *,
         limits: Limits | None = None,
         rollback: bool = True,
@@ -179,7 +178,7 @@ class Sandbox:
         key: bytes | None = None,
         tenant: str | None = None,
         suspend: SuspendRule | None = None,
-        recorder: Recorder | None = None,
+        recorder: "Recorder | None" = None,
         account: str = "",
     ) -> Session:
         """Return a session that continues from a snapshot, with this sandbox's tools and limits.
@@ -195,6 +194,10 @@ class Sandbox:
         another image, one that was sealed with another ``key`` than this, or is not this ``tenant``'s, or does not
         fit the memory limit; nothing is loaded then.
         """
+        from cloche.runtime.session.capture import restore_guest
+        from cloche.runtime.session.pauses import SuspendedOrigin
+        from cloche.runtime.snapshots.snapshot import Snapshot
+
         snapshot = snapshot if isinstance(snapshot, Snapshot) else Snapshot.from_bytes(snapshot)
         snapshot.check(key=key, tenant=tenant)
         limits, guest = self._new_guest(limits, rollback, budget)
@@ -210,7 +213,7 @@ class Sandbox:
 
     async def arestore(
         self,
-        snapshot: Snapshot | bytes,
+        snapshot: "Snapshot | bytes",
         *,
         limits: Limits | None = None,
         rollback: bool = True,
@@ -218,7 +221,7 @@ class Sandbox:
         key: bytes | None = None,
         tenant: str | None = None,
         suspend: SuspendRule | None = None,
-        recorder: Recorder | None = None,
+        recorder: "Recorder | None" = None,
         account: str = "",
     ) -> Session:
         """Like :meth:`restore`, on another thread."""
@@ -245,7 +248,7 @@ class Sandbox:
         limits: Limits | None,
         rollback: bool,
         budget: SessionBudget | None = None,
-        recorder: Recorder | None = None,
+        recorder: "Recorder | None" = None,
         single_run: bool = False,
         account: str = "",
     ) -> Session:
@@ -279,7 +282,7 @@ def _image_of(image: "Image | str | PathLike[str]") -> "Image":
     return Image.of(image)
 
 
-def _explained(mismatch: SnapshotMismatch, snapshot: Snapshot) -> SnapshotMismatch:
+def _explained(mismatch: SnapshotMismatch, snapshot: "Snapshot") -> SnapshotMismatch:
     """Return an error that says where the image is that a snapshot needs; any other error as it is."""
     if mismatch.what != "image":
         return mismatch

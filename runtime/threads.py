@@ -4,8 +4,6 @@ import os
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from math import inf
@@ -13,13 +11,14 @@ from queue import SimpleQueue
 from threading import get_ident, main_thread
 from time import monotonic
 from types import BuiltinFunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from cloche.runtime.errors import BlockedTools, ConfigurationError
 
 if TYPE_CHECKING:
     import asyncio
+    from concurrent.futures import Future
 
 __all__ = [
     "GUEST_STACK",
@@ -28,7 +27,6 @@ __all__ = [
     "BackgroundLoops",
     "Expired",
     "Settled",
-    "Submitted",
     "ThreadPool",
     "Work",
     "acall_on_thread",
@@ -38,6 +36,7 @@ __all__ = [
     "guest_threads",
     "longest_wait",
     "post",
+    "prepared",
     "require_native",
     "tool_threads",
 ]
@@ -51,6 +50,8 @@ MAX_ABANDONED = 64
 """How many guests' threads may be stuck in tools past their deadline before new runs are refused, per process."""
 _MAX_ABANDONED_TOOLS = 512
 _MAX_IDLE = 16
+# Where a future of ours keeps its work.
+_WORK = "cloche_work"
 _BLINK = 0.1
 # Locks wait no longer than some weeks on some platforms.
 _LONG = 86_400.0
@@ -93,18 +94,17 @@ class Work:
         self.begun = self.over = False
 
 
-class Submitted(Future[T]):
-    """The outcome of a function that a thread of the pool calls."""
+class _Outcome(Generic[T]):
+    """Calls a function on a thread of the pool, and settles its future when that thread is ready for more work."""
 
-    def __init__(self, function: Callable[[], T]) -> None:
-        super().__init__()
-        self.work = Work(self._call, self._settle)
+    def __init__(self, function: Callable[[], T], future: "Future[T]") -> None:
         self._function = function
+        self._future = future
         self._returned: T
         self._raised: BaseException | None = None
-        self.set_running_or_notify_cancel()
+        future.set_running_or_notify_cancel()
 
-    def _call(self) -> None:
+    def call(self) -> None:
         try:
             self._returned = self._function()
         except BaseException as error:
@@ -112,11 +112,22 @@ class Submitted(Future[T]):
             self._raised = error
         del self._function
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         if self._raised is None:
-            self.set_result(self._returned)
+            self._future.set_result(self._returned)
         else:
-            self.set_exception(self._raised)
+            self._future.set_exception(self._raised)
+
+
+def prepared(function: Callable[[], T]) -> "tuple[Work, Future[T]]":
+    """Return the work of calling a function, and the future of its outcome."""
+    # Here, as it imports logging, and most processes need neither.
+    from concurrent.futures import Future
+
+    future: Future[T] = Future()
+    outcome = _Outcome(function, future)
+    work = vars(future)[_WORK] = Work(outcome.call, outcome.settle)
+    return work, future
 
 
 class _Pipe:
@@ -186,15 +197,15 @@ class ThreadPool:
         work.begun = True
         inbox.put(work)
 
-    def submit(self, function: Callable[[], T]) -> Submitted[T]:
+    def submit(self, function: Callable[[], T]) -> "Future[T]":
         """Call the function on a thread of its own and return the future of its outcome. Raises BlockedTools."""
-        future = Submitted(function)
-        self.start(future.work)
+        work, future = prepared(function)
+        self.start(work)
         return future
 
-    def abandon(self, work: Work | Submitted[Any]) -> None:
+    def abandon(self, task: "Work | Future[Any]") -> None:
         """Declare that this work is not waited for any more, and count it until it ends by itself."""
-        work = work.work if isinstance(work, Submitted) else work
+        work: Work = task if isinstance(task, Work) else vars(task)[_WORK]
         self.left_behind.add(work)
         if work.over:
             self.left_behind.discard(work)
@@ -449,7 +460,7 @@ def call_on_thread(function: Callable[[], T], timeout: float | None = None) -> T
         while True:
             try:
                 return future.result(max(0.0, min(until - monotonic(), longest_wait())))
-            except FutureTimeout:
+            except TimeoutError:
                 if future.done():
                     # The function's own.
                     raise
@@ -490,6 +501,6 @@ async def expiring(seconds: float | None) -> AsyncGenerator[None, None]:
         raise
 
 
-def _on_thread(function: Callable[[], T]) -> Submitted[T]:
+def _on_thread(function: Callable[[], T]) -> "Future[T]":
     context = copy_context()
     return tool_threads.submit(lambda: context.run(function))

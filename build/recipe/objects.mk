@@ -10,6 +10,8 @@ Python/ceval.o: PROFILE =
 # What calls itself for each level of a program's tree keeps its small frames: with more inlined, the deepest tree that the
 # recursion limit allows does not fit the host's stack.
 Python/Python-ast.o Python/ast.o Python/ast_opt.o Python/compile.o Python/symtable.o: PROFILE =
+# Rare beside the loops of the training, parser and compiler would be compiled for size; most runs are short, and wait for them.
+Python/assemble.o Python/flowgraph.o Python/instruction_sequence.o Python/pythonrun.o $(PEGEN_OBJS) $(TOKENIZER_OBJS): PROFILE =
 
 cloche-frozen: Modules/getpath.o Python/frozen.o
 

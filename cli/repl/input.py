@@ -64,7 +64,7 @@ def _from_pipe(_: str) -> str:
 
 def history_file() -> Path:
     """Return where the lines are kept: a file in Cloche's cache folder."""
-    return cache_home() / "repl_history"
+    return Path(cache_home(), "repl_history")
 
 
 @contextlib.contextmanager

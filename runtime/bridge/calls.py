@@ -22,7 +22,6 @@ from cloche.runtime.result import CALL_COST, ToolCallRecord, ToolFinished, ToolS
 from cloche.runtime.threads import (
     Awaiting,
     Settled,
-    Submitted,
     Work,
     background_loops,
     guest_threads,
@@ -33,6 +32,7 @@ from cloche.runtime.wasm.signals import signal_behind
 
 if TYPE_CHECKING:
     import asyncio
+    from concurrent.futures import Future
 
 __all__ = ["Awaited", "BackgroundCalls", "HandedOver", "Paces", "ToolCalls", "error_text", "start_call"]
 
@@ -404,7 +404,7 @@ class _Workers:
         self._lock = threading.Lock()
         self._queue: deque[Callable[[], None]] = deque()
         self._active = 0
-        self._futures: set[Submitted[None]] = set()
+        self._futures: set[Future[None]] = set()
 
     def submit(self, job: Callable[[], None]) -> None:
         with self._lock:

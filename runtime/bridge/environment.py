@@ -1,12 +1,11 @@
 """The only facts about the outer world that a guest can ask for by itself: the time, and random bytes."""
 
-import hashlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from cloche.runtime.dataclass import dataclass
 from cloche.runtime.errors import ConfigurationError
 
 __all__ = ["BILLION", "Clock", "Environment", "EnvironmentState", "FuelClock", "Seed", "parse_clock", "parse_seed"]
@@ -159,6 +158,9 @@ class Environment:
         if self._seed is None:
             return os.urandom(size)
         self._drawn += 1
+        # Here, as most guests draw none.
+        import hashlib
+
         return hashlib.shake_256(self._drawn.to_bytes(8, "little") + self._seed).digest(size)
 
     def pass_time(self, seconds: float) -> None:

@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 from cloche.runtime.bridge.protocol import Call, Start, WaitingResponse, is_id, known_line, parse_call
+from cloche.runtime.dataclass import dataclass
 from cloche.runtime.dispatch import AnsweredCall, AnsweringDispatcher, Dispatcher, NoTools, as_suspending
 from cloche.runtime.errors import GuestVisibleError, ProtocolError, SnapshotCorrupt
 from cloche.runtime.result import ToolCallRecord
@@ -252,6 +251,9 @@ def _answered_call(held: PendingCall) -> AnsweredCall:
 
 
 def _key(held: PendingCall) -> str:
+    # Here, as few programs wait.
+    from hashlib import sha256
+
     digest = sha256(f"{held.mark or repr(held.since)} {held.id} ".encode())
     digest.update(held.frame)
     return digest.hexdigest()[:32]

@@ -4,10 +4,10 @@ A guest is a pure function of its memory, the request, and these answers: fed wi
 :class:`RecordedRun` is one run as a recording holds it, and :class:`Tape` keeps one request's answers for a rollback.
 """
 
-from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, TypeGuard
 
 from cloche.runtime.bridge.protocol import is_dict, is_list
+from cloche.runtime.dataclass import dataclass, field
 
 __all__ = [
     "RecordedCall",
@@ -76,13 +76,13 @@ class RecordedRun:
 
     def as_plain(self) -> dict[str, Any]:
         """Return the run as a dict of what the codec of values can encode."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain = {name: getattr(self, name) for name in self.__match_args__}
         return plain | {"events": [[_NAMES[type(event)], *event] for event in self.events]}
 
 
 def run_from(plain: object) -> RecordedRun:
     """Return a run. Raises ValueError for anything that :meth:`RecordedRun.as_plain` would not have made."""
-    if not is_dict(plain) or plain.keys() != {each.name for each in fields(RecordedRun)}:
+    if not is_dict(plain) or plain.keys() != {*RecordedRun.__match_args__}:
         raise ValueError("a run does not have the fields of one")
     if not (_are(plain["requests"], bytes) and _are(plain["responses"], bytes) and is_list(plain["events"])):
         raise ValueError("a run's requests or events are not lists of them")

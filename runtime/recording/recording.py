@@ -11,13 +11,13 @@ import json
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cloche.runtime._files import write_atomically
 from cloche.runtime.bridge.protocol import is_dict, is_list
 from cloche.runtime.bridge.transcript import RecordedRun, is_number, run_from
+from cloche.runtime.dataclass import dataclass
 from cloche.runtime.errors import RecordingError
 from cloche.runtime.values import MalformedValue, ValueCodecError, decode, encode
 from cloche.runtime.wasm.signals import deferred

@@ -1,10 +1,10 @@
 """Running a recording again without the tools, up to the first difference."""
 
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cloche.runtime.bridge.protocol import ABI, Call, Cancel, Sleep, Start, Wait, Withdraw, parse_call
 from cloche.runtime.bridge.transcript import RecordedCall, RecordedClock, RecordedEntropy, RecordedEvent, RecordedRun
+from cloche.runtime.dataclass import dataclass
 from cloche.runtime.errors import ConfigurationError, ProtocolError, RecordingError
 from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import Machine, MachineSource, StopRun, StopSignal

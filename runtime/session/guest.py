@@ -1,10 +1,9 @@
 """One session's guest: a machine, and all it takes to have it again after it was lost."""
 
-import hashlib
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from weakref import ref
 
 from cloche.runtime.bridge.environment import Environment
@@ -15,13 +14,15 @@ from cloche.runtime.dispatch import Dispatcher, as_suspending
 from cloche.runtime.errors import ClocheError, ConfigurationError, GuestError, Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.limits import Limits, SessionBudget, Spent
 from cloche.runtime.machine_api import Machine, MachineSource
-from cloche.runtime.recording.recorder import Recorder, RecordingHandlers
 from cloche.runtime.result import Usage
 from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.rollback.journal import Journal
 from cloche.runtime.threads import guest_threads
 from cloche.runtime.wasm.signals import deferred
 from cloche.runtime.wasm.traps import Stopped
+
+if TYPE_CHECKING:
+    from cloche.runtime.recording.recorder import Recorder, RecordingHandlers
 
 __all__ = ["Holder", "HoldsRunner", "Rooms", "Running", "SessionGuest", "Step"]
 
@@ -35,7 +36,7 @@ class Running(NamedTuple):
     machine: Machine
     host: BridgeHandlers
     tape: Tape
-    recording: RecordingHandlers | None = None
+    recording: "RecordingHandlers | None" = None
 
 
 Step = tuple[bytes, TapedAnswers, bytes]
@@ -250,7 +251,7 @@ class SessionGuest:
         )
         self.running = self._new_body()
 
-    def record(self, recorder: Recorder, start: bytes | None = None) -> None:
+    def record(self, recorder: "Recorder", start: bytes | None = None) -> None:
         """Have the session written down from its beginning: a fresh guest, or the snapshot ``start``.
 
         Raises ConfigurationError if the recorder has another session.
@@ -287,6 +288,8 @@ class SessionGuest:
 
     def mark_of_run(self) -> str:
         """Return what tells the run that begins now from all others of a session that is repeatable."""
+        import hashlib
+
         state = f"{self._runs} {self.environment.state()!r}"
         return hashlib.sha256(state.encode()).hexdigest()
 
@@ -400,7 +403,11 @@ class SessionGuest:
     def _new_body(self) -> Running:
         tape = Tape() if self._journal is None else self._journal.new_tape()
         host = BridgeHandlers(self.tools, self.environment, tape)
-        recording = None if self.recorder is None else RecordingHandlers(host, self.recorder)
+        recording = None
+        if self.recorder is not None:
+            from cloche.runtime.recording.recorder import RecordingHandlers
+
+            recording = RecordingHandlers(host, self.recorder)
         machine = self.source.new(host if recording is None else recording, self.memory)
         self._restore(machine, tape)
         return Running(machine, host, tape, recording)

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 from cloche.runtime.bridge.host_memory import HostMemory
@@ -21,7 +20,7 @@ from cloche.runtime.bridge.protocol import Call, Start, is_id, known_line, parse
 from cloche.runtime.bridge.run_state import InterruptedStep, RunState
 from cloche.runtime.dispatch import Dispatcher
 from cloche.runtime.errors import ConfigurationError, ProtocolError, SnapshotCorrupt
-from cloche.runtime.limits import Limits
+from cloche.runtime.limits import LIMITS, Limits
 from cloche.runtime.machine_api import StopRun, now
 from cloche.runtime.result import ToolCallRecord, Usage
 
@@ -48,7 +47,7 @@ def run_as_plain(run: RunState, *, timeless: bool = False) -> dict[str, Any]:
     waiting = run.waiting
     assert waiting is not None
     return {
-        "limits": {field.name: getattr(run.limits, field.name) for field in fields(Limits)},
+        "limits": {name: getattr(run.limits, name) for name in LIMITS},
         "carried": list(run.carried._replace(wall=0.0) if timeless else run.carried),
         "stdout": run.stdout.content(),
         "stderr": run.stderr.content(),
@@ -103,7 +102,7 @@ def _run(plain: dict[str, Any], tools: Dispatcher, memory: int, rule: SuspendRul
 
 def _limits(bounds: dict[str, Any], memory: int) -> Limits:
     # A limit that is newer than the snapshot has its default.
-    if {field.name for field in fields(Limits)} - bounds.keys() - {"host_memory"}:
+    if LIMITS.keys() - bounds.keys() - {"host_memory"}:
         raise ValueError("limits that are not all there")
     return Limits(**bounds).replace(memory=memory)
 

@@ -7,27 +7,31 @@ from functools import partial
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
 
+from cloche.runtime._imports import later
 from cloche.runtime.bridge.pending import PendingCalls, SuspendedCall, SuspendRule, as_suspended_call, cancel_pending
 from cloche.runtime.bridge.run_state import Listener, RunState
-from cloche.runtime.driving.scheduler import Scheduler
 from cloche.runtime.errors import Interrupted, NotSuspended, SessionSuspended
 from cloche.runtime.limits import Limits, Spent, parse_count
 from cloche.runtime.result import Event, Finished, Result, Usage
 from cloche.runtime.session import requests
-from cloche.runtime.session.capture import make_twin, take_snapshot
 from cloche.runtime.session.detached import perform_here
-from cloche.runtime.session.driven import EventFeed, perform_async
 from cloche.runtime.session.execution import Execution
 from cloche.runtime.session.express import FEW_CALLS, HAS_RUNNERS, Express, arm
 from cloche.runtime.session.guest import SessionGuest
-from cloche.runtime.session.pauses import Answers, GivenAnswers, SuspendedOrigin, checked_answers, run_from_plain
 from cloche.runtime.session.requests import ContinuePaused, Request, Resume, RunProgram
-from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.threads import guest_threads
 from cloche.runtime.wasm.signals import deferred
 
+# What most processes do without is imported when it is first used: it would take longer than their first run.
 if TYPE_CHECKING:
-    import asyncio
+    from asyncio import AbstractEventLoop as Loop
+
+    from cloche.runtime.driving.scheduler import Scheduler
+    from cloche.runtime.session import capture, driven, pauses
+    from cloche.runtime.session.pauses import Answers, GivenAnswers, SuspendedOrigin
+    from cloche.runtime.snapshots.snapshot import Snapshot
+else:
+    capture, driven, pauses = (later(f"cloche.runtime.session.{name}") for name in ("capture", "driven", "pauses"))
 
 __all__ = ["GuestPath", "Outcome", "Session", "Suspended"]
 
@@ -50,10 +54,10 @@ class Session:
         self,
         guest: SessionGuest,
         limits: Limits,
-        origin: SuspendedOrigin | None = None,
+        origin: "SuspendedOrigin | None" = None,
         single_run: bool = False,
         *,
-        scheduler: Scheduler | None = None,
+        scheduler: "Scheduler | None" = None,
         account: str = "",
     ) -> None:
         self._guest = guest
@@ -115,7 +119,7 @@ class Session:
         """Run as :meth:`arun` does, and yield events as they happen, Finished last. Leaving the iteration ends it."""
         import asyncio
 
-        feed = EventFeed(asyncio.get_running_loop())
+        feed = driven.EventFeed(asyncio.get_running_loop())
         task = asyncio.ensure_future(self.arun(code, stdin=stdin, limits=limits, on_event=feed.put, account=account))
         task.add_done_callback(feed.end)
         try:
@@ -167,7 +171,7 @@ class Session:
         pending = PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
         program = RunProgram(code, stdin, self._single_run)
         begin = partial(self._begin, program, limits, on_event, pending=pending)
-        return _outcome(*await perform_async(begin, self._scheduler, account or self._account))
+        return _outcome(*await driven.perform_async(begin, self._scheduler, account or self._account))
 
     @property
     def suspended(self) -> "Suspended | None":
@@ -222,7 +226,7 @@ class Session:
         """What the session has used in all its runs so far, those before it was restored or forked included."""
         return self._guest.spent
 
-    def snapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
+    def snapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> "Snapshot":
         """Return the session as a value, from which :meth:`Sandbox.restore` makes sessions in any process.
 
         With a ``key`` (at least 16 random bytes) it is sealed, and restored only with that key; with a ``tenant``,
@@ -232,7 +236,7 @@ class Session:
         """
         return self._guest.at_rest(lambda: self._snapshot(key, tenant))
 
-    async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
+    async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> "Snapshot":
         """Like :meth:`snapshot`, on another thread."""
         import asyncio
 
@@ -323,7 +327,7 @@ class Session:
         request: Request,
         limits: Limits | None = None,
         listener: Listener | None = None,
-        loop: "asyncio.AbstractEventLoop | None" = None,
+        loop: "Loop | None" = None,
         pending: PendingCalls | None = None,
     ) -> Execution:
         limits, guest = self._limits if limits is None else self._guest.checked(limits), self._guest
@@ -364,7 +368,7 @@ class Session:
         account: str | None = None,
     ) -> Result[Any]:
         begin = partial(self._begin, request, limits, listener)
-        return (await perform_async(begin, self._scheduler, account or self._account))[1]
+        return (await driven.perform_async(begin, self._scheduler, account or self._account))[1]
 
     def _done(self, execution: Execution, error: BaseException | None) -> None:
         """Take the session back from a run that was settled; ``error`` is why its guest was lost."""
@@ -381,21 +385,17 @@ class Session:
 
     # The suspended program. Used by whoever has taken the session.
 
-    def _resume(self, suspended: "Suspended", answers: GivenAnswers, listener: Listener | None) -> "Outcome":
+    def _resume(self, suspended: "Suspended", answers: "GivenAnswers", listener: Listener | None) -> "Outcome":
         with deferred():
             execution = self._begin_again(suspended, answers, listener, None)
             return _outcome(execution, perform_here(self._guest, execution, self._calls_often))
 
-    async def _aresume(self, suspended: "Suspended", answers: GivenAnswers, listener: Listener | None) -> "Outcome":
+    async def _aresume(self, suspended: "Suspended", answers: "GivenAnswers", listener: Listener | None) -> "Outcome":
         begin = partial(self._begin_again, suspended, answers, listener)
-        return _outcome(*await perform_async(begin, self._scheduler, self._account))
+        return _outcome(*await driven.perform_async(begin, self._scheduler, self._account))
 
     def _begin_again(
-        self,
-        suspended: "Suspended",
-        answers: GivenAnswers,
-        listener: Listener | None,
-        loop: "asyncio.AbstractEventLoop | None",
+        self, suspended: "Suspended", answers: "GivenAnswers", listener: Listener | None, loop: "Loop | None"
     ) -> Execution:
         guest, run = self._guest, suspended.run
         request = ContinuePaused() if answers is None else Resume(answers)
@@ -437,24 +437,24 @@ class Session:
             # The guest is back where the snapshot left it: in the middle of the same program.
             self._adopt(self._origin)
 
-    def _adopt(self, origin: SuspendedOrigin) -> None:
+    def _adopt(self, origin: "SuspendedOrigin") -> None:
         """Have a program suspended that was so in a snapshot. Raises SnapshotCorrupt."""
-        run = run_from_plain(origin.suspension, self._guest.tools, self._guest.memory, origin.rule)
+        run = pauses.run_from_plain(origin.suspension, self._guest.tools, self._guest.memory, origin.rule)
         self._origin, self._suspended = origin, Suspended(self, run)
 
-    def _as_origin(self) -> SuspendedOrigin | None:
+    def _as_origin(self) -> "SuspendedOrigin | None":
         """Return the suspended program as a value, from which other sessions can begin; None if there is none."""
         timeless, suspended = self._guest.environment.is_repeatable, self._suspended
-        return None if suspended is None else SuspendedOrigin.of(suspended.run, timeless=timeless)
+        return None if suspended is None else pauses.SuspendedOrigin.of(suspended.run, timeless=timeless)
 
-    def _snapshot(self, key: bytes | None, tenant: str | None) -> Snapshot:
+    def _snapshot(self, key: bytes | None, tenant: str | None) -> "Snapshot":
         origin = self._as_origin()
-        return take_snapshot(self._guest, key=key, tenant=tenant, suspension=origin and origin.suspension)
+        return capture.take_snapshot(self._guest, key=key, tenant=tenant, suspension=origin and origin.suspension)
 
     def _forks(self, n: int) -> "list[Session]":
         checkpoint, origin = self._guest.checkpoint(), self._as_origin()
         like: dict[str, Any] = {"scheduler": self._scheduler, "account": self._account}
-        return [Session(make_twin(self._guest, checkpoint), self._limits, origin, **like) for _ in range(n)]
+        return [Session(capture.make_twin(self._guest, checkpoint), self._limits, origin, **like) for _ in range(n)]
 
 
 class Suspended:
@@ -516,7 +516,7 @@ class Suspended:
         Raises TypeError or ValueError for a value that cannot cross, and ConfigurationError for one that is given to
         a call that needs approval.
         """
-        answers = self._answers(Answers(values or {}, errors or {}, approve, deny or {}))
+        answers = self._answers(pauses.Answers(values or {}, errors or {}, approve, deny or {}))
         return self._session._resume(self, answers, on_event)
 
     async def aresume(
@@ -529,7 +529,7 @@ class Suspended:
         on_event: Listener | None = None,
     ) -> "Outcome":
         """Like :meth:`resume`, driven as by :meth:`Session.arun`. Being cancelled ends the run."""
-        answers = self._answers(Answers(values or {}, errors or {}, approve, deny or {}))
+        answers = self._answers(pauses.Answers(values or {}, errors or {}, approve, deny or {}))
         return await self._session._aresume(self, answers, on_event)
 
     def resume_error(self, id: int, error: BaseException) -> "Outcome":
@@ -569,14 +569,14 @@ class Suspended:
         """
         self._session._cancel(self)
 
-    def snapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
+    def snapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> "Snapshot":
         """Return the session with the suspended program in it; see :meth:`Session.snapshot`. The program keeps waiting.
 
         ``Sandbox.restore(snapshot).suspended`` is the program again, in any process.
         """
         return self._session.snapshot(key=key, tenant=tenant)
 
-    async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> Snapshot:
+    async def asnapshot(self, *, key: bytes | None = None, tenant: str | None = None) -> "Snapshot":
         """Like :meth:`snapshot`, on another thread."""
         return await self._session.asnapshot(key=key, tenant=tenant)
 
@@ -587,9 +587,9 @@ class Suspended:
         """Return the calls as one line of text."""
         return ", ".join(map(str, self.calls)) or "being resumed: it was paused"
 
-    def _answers(self, asked: Answers) -> GivenAnswers:
+    def _answers(self, asked: "Answers") -> "GivenAnswers":
         with deferred():
-            return checked_answers(asked, self.held, self.run.limits, paused=self.kind == "paused")
+            return pauses.checked_answers(asked, self.held, self.run.limits, paused=self.kind == "paused")
 
 
 Outcome: TypeAlias = Result[Any] | Suspended

@@ -15,11 +15,11 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
 from cloche.runtime.bridge.environment import EnvironmentState
 from cloche.runtime.bridge.protocol import is_dict, is_list
+from cloche.runtime.dataclass import dataclass
 from cloche.runtime.errors import ConfigurationError, SnapshotCorrupt, SnapshotMismatch
 from cloche.runtime.limits import SessionBudget, Spent
 
@@ -222,7 +222,7 @@ class SnapshotFacts:
 
     def as_plain(self) -> dict[str, Any]:
         """Return the facts as a dict of what the codec of values can encode."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain = {name: getattr(self, name) for name in self.__match_args__}
         rows = {name: list(plain[name]) for name in ("tools", "spent", "world", "told")}
         return plain | rows | {"budget": None if self.budget is None else self.budget.as_dict()}
 

@@ -2,7 +2,6 @@
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +197,11 @@ def _content_of(header: bytes, body: bytes) -> tuple[SnapshotFacts, bytes]:
             suspension, body = put_pieces_back(facts.suspension, body)
         except (MalformedValue, ValueError) as error:
             raise SnapshotCorrupt(f"it was made by something else: {error}") from None
-    return facts if facts.suspension is None else replace(facts, suspension=suspension), body
+    if facts.suspension is not None:
+        from dataclasses import replace
+
+        facts = replace(facts, suspension=suspension)
+    return facts, body
 
 
 def _whose(tenant: str | None) -> str:

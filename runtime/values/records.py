@@ -1,7 +1,6 @@
 """Dataclasses, models, named tuples and exceptions: taken apart by the sender, given a shape by the receiver."""
 
 import builtins
-import dataclasses
 import keyword
 from collections.abc import Callable
 from operator import itemgetter
@@ -75,8 +74,10 @@ class NamedTuple(tuple[Any, ...]):
 
 def fields_of(value: object) -> dict[str, Any] | None:
     """The fields of a dataclass instance or pydantic model by name, None for anything else."""
-    cls = type(value)
-    if dataclasses.is_dataclass(cls):
+    cls: Any = type(value)
+    if hasattr(cls, "__dataclass_fields__"):
+        import dataclasses
+
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(cls)}
     if not issubclass(cls, type) and isinstance(getattr(cls, "model_fields", None), dict):
         return _model_fields(cls, value)
@@ -196,6 +197,8 @@ def _is_attribute(name: str) -> bool:
 
 
 def _make_class(name: str, fields: tuple[str, ...]) -> type[Any]:
+    import dataclasses
+
     cls = dataclasses.make_dataclass(name, [(field, Any) for field in fields])
     cls.__module__ = "records"
     cls.__doc__ = f"A {name} from the other side of the bridge."

@@ -8,12 +8,8 @@ import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
-from decimal import Decimal
 from enum import Enum
-from fractions import Fraction
-from pathlib import PurePath
 from typing import Any, Final, cast
-from uuid import UUID
 
 from . import arrays, codes, containers, scalars, times
 from .codes import MARKS, ExtType, UnserializableError
@@ -63,6 +59,8 @@ def reduce(value: object) -> Any:
 
 
 def _by_class(value: object) -> Any:
+    if _LATE:
+        _learn()
     for cls in _mro(type(value)):
         if cls is tuple and (names := names_of(cast("tuple[Any, ...]", value))):
             return [MARKS[codes.NAMED_TUPLE], type_name(type(value)), " ".join(names), *_tuple_items(value)]
@@ -211,17 +209,34 @@ _REDUCERS: Final[dict[type, Callable[[Any], Any]]] = {
     set: _marked(codes.SET, set),
     frozenset: _marked(codes.FROZENSET, frozenset),
     complex: _leaf(codes.COMPLEX, scalars.write_complex),
-    Decimal: _leaf(codes.DECIMAL, scalars.write_decimal),
-    Fraction: _leaf(codes.FRACTION, scalars.write_fraction),
     datetime: _leaf(codes.DATETIME, times.write_datetime),
     date: _leaf(codes.DATE, times.write_date),
     time: _leaf(codes.TIME, times.write_time),
     timedelta: _leaf(codes.TIMEDELTA, times.write_timedelta),
     timezone: _leaf(codes.ZONE, times.write_zone),
     times.UnknownZone: _leaf(codes.ZONE, times.write_key),
-    UUID: _leaf(codes.UUID, scalars.write_uuid),
-    PurePath: _leaf(codes.PATH, scalars.write_path),
     Enum: _enum,
     BaseExceptionGroup: _group,
     BaseException: _exception,
 }
+_LATE: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
+    "decimal": ("Decimal", _leaf(codes.DECIMAL, scalars.write_decimal)),
+    "fractions": ("Fraction", _leaf(codes.FRACTION, scalars.write_fraction)),
+    "uuid": ("UUID", _leaf(codes.UUID, scalars.write_uuid)),
+    "pathlib": ("PurePath", _leaf(codes.PATH, scalars.write_path)),
+}
+"""By its module, a class and how it is reduced, until it is known that there may be such values."""
+
+
+def _learn() -> None:
+    """Take over the classes of modules that are imported by now: before, no value can be of them."""
+    for module in [name for name in _LATE if name in sys.modules]:
+        name, reducer = _LATE[module]
+        # A module that another thread is importing may not have its class yet.
+        cls = getattr(sys.modules[module], name, None)
+        if cls is not None:
+            _REDUCERS[cls] = reducer
+            _LATE.pop(module, None)
+
+
+_learn()

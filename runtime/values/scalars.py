@@ -1,10 +1,7 @@
 """Numbers, identifiers and paths as bytes, and back. Readers take hostile bytes and raise ValueError or its like."""
 
 import struct
-from decimal import Decimal
-from fractions import Fraction
-from pathlib import PurePath, PurePosixPath
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from .codes import (
     MAX_DECIMAL_DIGITS,
@@ -14,6 +11,13 @@ from .codes import (
     MAX_PATH_BYTES,
     ValueTooLarge,
 )
+
+# Imported where they are used: most messages hold none of them, and together they take longer than a guest to start.
+if TYPE_CHECKING:
+    from decimal import Decimal
+    from fractions import Fraction
+    from pathlib import PurePath, PurePosixPath
+    from uuid import UUID
 
 _COMPLEX = struct.Struct(">dd")
 _LENGTH = struct.Struct(">H")
@@ -43,14 +47,18 @@ def read_int(data: bytes) -> int:
     return int.from_bytes(data, "big", signed=True)
 
 
-def write_decimal(value: Decimal) -> bytes:
+def write_decimal(value: "Decimal") -> bytes:
     """The decimal's own exact text."""
+    from decimal import Decimal
+
     _check_decimal(value)
     return Decimal.__str__(value).encode("ascii")
 
 
-def read_decimal(data: bytes) -> Decimal:
+def read_decimal(data: bytes) -> "Decimal":
     """The decimal of its text, exponent and digits within the caps."""
+    from decimal import Decimal
+
     if len(data) > MAX_DECIMAL_DIGITS + 32:
         raise ValueError("a decimal of too many digits")
     value = Decimal(data.decode("ascii"))
@@ -58,7 +66,9 @@ def read_decimal(data: bytes) -> Decimal:
     return value
 
 
-def _check_decimal(value: Decimal) -> None:
+def _check_decimal(value: "Decimal") -> None:
+    from decimal import Decimal
+
     if Decimal.is_snan(value):  # it raises in any comparison, far from where it came in
         raise ValueError("a signalling NaN")
     _sign, digits, exponent = Decimal.as_tuple(value)
@@ -68,14 +78,16 @@ def _check_decimal(value: Decimal) -> None:
         raise ValueTooLarge(f"a Decimal with exponent {exponent:,} (at most {MAX_DECIMAL_EXPONENT:,})")
 
 
-def write_fraction(value: Fraction) -> bytes:
+def write_fraction(value: "Fraction") -> bytes:
     """Length of the numerator, numerator, denominator."""
     top = _int_bytes(int.__int__(value.numerator), MAX_FRACTION_BYTES)
     return _LENGTH.pack(len(top)) + top + _int_bytes(int.__int__(value.denominator), MAX_FRACTION_BYTES)
 
 
-def read_fraction(data: bytes) -> Fraction:
+def read_fraction(data: bytes) -> "Fraction":
     """The fraction in lowest terms; a denominator below 1 is refused."""
+    from fractions import Fraction
+
     middle = 2 + _LENGTH.unpack_from(data)[0]
     if max(middle - 2, len(data) - middle) > MAX_FRACTION_BYTES:
         raise ValueError("a fraction of too many bytes")
@@ -96,26 +108,32 @@ def read_complex(data: bytes) -> complex:
     return complex(*_COMPLEX.unpack(data))
 
 
-def write_uuid(value: UUID) -> bytes:
+def write_uuid(value: "UUID") -> bytes:
     """The sixteen bytes."""
     return int.to_bytes(value.int, 16, "big")
 
 
-def read_uuid(data: bytes) -> UUID:
+def read_uuid(data: bytes) -> "UUID":
     """The UUID of sixteen bytes."""
+    from uuid import UUID
+
     return UUID(bytes=data)
 
 
-def write_path(value: PurePath) -> bytes:
+def write_path(value: "PurePath") -> bytes:
     """The path's text with forward slashes."""
+    from pathlib import PurePath
+
     data = str.encode(PurePath.as_posix(value), "utf-8", "surrogatepass")
     if len(data) > MAX_PATH_BYTES:
         raise ValueTooLarge(f"a path of {len(data):,} bytes (at most {MAX_PATH_BYTES:,})")
     return data
 
 
-def read_path(data: bytes) -> PurePosixPath:
+def read_path(data: bytes) -> "PurePosixPath":
     """A pure path: it names a file of the sender's, never one of the receiver's."""
+    from pathlib import PurePosixPath
+
     if len(data) > MAX_PATH_BYTES:
         raise ValueError("a path of too many bytes")
     return PurePosixPath(data.decode("utf-8", "surrogatepass"))

@@ -22,8 +22,8 @@ The functions' numbers, types and all other sections stay as they are.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
+from cloche.runtime.dataclass import dataclass, field
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm.meter import FUEL_FULL, LOOK, METER
 

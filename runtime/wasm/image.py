@@ -1,9 +1,8 @@
 """The guest image: a baked WebAssembly module, checked, compiled once and shared by all machines of a process."""
 
-import hashlib
 import json
+import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cloche.runtime.errors import ImageError
@@ -16,6 +15,8 @@ from cloche.runtime.wasm.pausing import PauseFacts
 
 if TYPE_CHECKING:
     import wasmtime
+
+_AnyPath = str | os.PathLike[str]
 
 __all__ = ["DEFAULT_IMAGE", "GuestImage", "check_interface", "read_manifest"]
 
@@ -57,7 +58,7 @@ def _check_function(name: str, found: object, signature: tuple[tuple[str, ...], 
         raise ImageError(f"the image's function {name} is of type {actual} instead of {signature}")
 
 
-DEFAULT_IMAGE = Path(__file__).parents[1] / "image" / "cloche.wasm"
+DEFAULT_IMAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "image", "cloche.wasm")
 
 
 class GuestImage:
@@ -69,11 +70,11 @@ class GuestImage:
     applies from the start, if a manifest says so, and ``exceptions`` whether its code needs WebAssembly's.
     """
 
-    _images: ClassVar[dict[tuple[Path, int, int], "GuestImage"]] = {}
+    _images: ClassVar[dict[tuple[str, int, int], "GuestImage"]] = {}
     _images_lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, path: Path, cache: CompiledCache | None = None) -> None:
-        self.path = path
+    def __init__(self, path: _AnyPath, cache: CompiledCache | None = None) -> None:
+        self.path = path = os.fspath(path)
         self._cache = cache
         self._lock = threading.Lock()
         self._templates: dict[Engine, InstanceTemplate] = {}
@@ -84,14 +85,14 @@ class GuestImage:
         self._facts = manifest or {}
 
     @classmethod
-    def load(cls, path: str | Path | None = None) -> "GuestImage":
+    def load(cls, path: _AnyPath | None = None) -> "GuestImage":
         """Return the image at ``path``, by default the one shipped with Cloche; one object per file and process.
 
         Raises ImageError if it is missing or does not fit its manifest.
         """
-        place = DEFAULT_IMAGE if path is None else Path(path)
+        place = DEFAULT_IMAGE if path is None else os.fspath(path)
         found = _stat(place)
-        key = (place.resolve(), found.st_size, found.st_mtime_ns)
+        key = (os.path.realpath(place), found.st_size, found.st_mtime_ns)
         with cls._images_lock:
             if key not in cls._images:
                 cls._images[key] = cls(place)
@@ -119,7 +120,10 @@ class GuestImage:
         return template
 
     def _compile(self, engine: Engine) -> native.Module:
-        content = self.path.read_bytes()
+        import hashlib
+
+        with open(self.path, "rb") as file:
+            content = file.read()
         if hashlib.sha256(content).hexdigest() != self.digest:
             raise ImageError(f"the guest image {self.path} does not fit its manifest: build it again with make guest")
         if engine.mode.charges:
@@ -135,14 +139,15 @@ class GuestImage:
         return module
 
 
-def read_manifest(image: Path) -> dict[str, Any]:
+def read_manifest(image: _AnyPath) -> dict[str, Any]:
     """Return what the builder of an image wrote about it: ``sha256``, ``size``, ``python``, ``packages`` and more.
 
     Raises ImageError if the manifest is missing, damaged, or without the image's sha256 and size.
     """
-    path = image.with_suffix(".json")
+    path = _manifest_path(image)
     try:
-        manifest: Any = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            manifest: Any = json.load(file)
         if isinstance(manifest["sha256"], str) and isinstance(manifest["size"], int):
             return dict(manifest)
     except (OSError, ValueError, KeyError, TypeError):
@@ -150,19 +155,25 @@ def read_manifest(image: Path) -> dict[str, Any]:
     raise ImageError(f"the manifest {path} has no sha256 and size: run make guest again")
 
 
-def _stat(path: Path) -> Any:
+def _manifest_path(image: _AnyPath) -> str:
+    return os.path.splitext(image)[0] + ".json"
+
+
+def _stat(path: str) -> Any:
     try:
-        return path.stat()
+        return os.stat(path)
     except OSError:
         raise ImageError(f"there is no guest image at {path}: run make guest to build it") from None
 
 
-def _manifest(path: Path) -> dict[str, Any] | None:
-    return read_manifest(path) if path.with_suffix(".json").exists() else None
+def _manifest(path: str) -> dict[str, Any] | None:
+    return read_manifest(path) if os.path.exists(_manifest_path(path)) else None
 
 
-def _digest(path: Path, manifest: dict[str, Any] | None) -> str:
+def _digest(path: str, manifest: dict[str, Any] | None) -> str:
     if manifest is None:
+        import hashlib
+
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     digest, size = manifest["sha256"], manifest["size"]

@@ -9,10 +9,10 @@ import ctypes
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+from cloche.runtime.dataclass import dataclass
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.deadlines import Control, arm, here, must_end
@@ -56,8 +56,8 @@ _UNUSED = StoreLimits(1 << 32, (1 << 32) - 1, 4)
 class InstanceTemplate:
     """A module with its imports resolved, from which instances are made cheaply. May be shared by all threads.
 
-    ``pause_facts`` is what it takes to pause one, if known. ``in_c`` is false to have all done in Python, even where the
-    extension is. Raises ImageError for a module with other imports.
+    ``pause_facts`` is what it takes to pause one, if known. ``in_c`` is false to have all done in Python, even where
+    the extension is. Raises ImageError for a module with other imports.
     """
 
     def __init__(

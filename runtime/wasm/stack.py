@@ -1,7 +1,7 @@
 """How much native stack the calling thread has: WebAssembly runs on it, and overrunning it kills the process."""
 
 import ctypes
-import platform
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -20,7 +20,8 @@ _ASSUMED_SIZE = 1 << 20
 # A struct ucontext_t is 968 bytes on x86-64 and 4,560 on AArch64.
 _CONTEXT_SIZE = 8_192
 # Where glibc's getcontext stores the stack pointer, in bytes from the start of ucontext_t.
-_STACK_POINTER_AT = {"x86_64": 160, "AMD64": 160, "aarch64": 432, "arm64": 432}
+_STACK_POINTER_AT = {"x86_64": 160, "aarch64": 432}
+_POINTER_AT = _STACK_POINTER_AT.get(os.uname().machine) if sys.platform == "linux" else None
 
 
 class _Bounds(threading.local):
@@ -29,7 +30,7 @@ class _Bounds(threading.local):
     def __init__(self) -> None:
         self.low, self.size = _measure()
         self.context = ctypes.create_string_buffer(_CONTEXT_SIZE)
-        self.pointer = ctypes.c_uint64.from_buffer(self.context, _STACK_POINTER_AT.get(platform.machine(), 0))
+        self.pointer = ctypes.c_uint64.from_buffer(self.context, _POINTER_AT or 0)
 
 
 def stack_size() -> int:
@@ -121,10 +122,12 @@ def _check(error: int) -> None:
 
 
 def _find_getcontext() -> Any:
-    # Only glibc's layout is known; PyDLL keeps the GIL, which is cheaper than the call itself.
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc" or platform.machine() not in _STACK_POINTER_AT:
+    if _POINTER_AT is None:
         return None
-    return getattr(ctypes.PyDLL(None), "getcontext", None)
+    # PyDLL keeps the GIL, which is cheaper than the call itself.
+    library = ctypes.PyDLL(None)
+    # Only glibc's layout is known.
+    return getattr(library, "getcontext", None) if hasattr(library, "gnu_get_libc_version") else None
 
 
 _MEASURES: dict[str, Callable[[], tuple[int, int]]] = {"linux": _measure_linux, "darwin": _measure_mac}

@@ -15,7 +15,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def test_the_facts_are_those_of_the_image(cloche: Run) -> None:
     facts = json.loads(cloche("info", "--json").stdout)
-    module = DEFAULT_IMAGE.read_bytes()
+    module = Path(DEFAULT_IMAGE).read_bytes()
     assert facts["image"]["sha256"] == hashlib.sha256(module).hexdigest()
     assert facts["image"]["size"] == len(module)
     assert facts["image"]["matches manifest"] == "yes"

@@ -87,8 +87,8 @@ def _cache_with_the_image(folder: Path) -> Path:
     from cloche.runtime.wasm.cache import cache_home, private_folder
 
     home = folder / "cache"
-    for compiled in (cache_home() / "compiled").glob("*.cwasm"):
-        os.link(compiled, private_folder(home / "compiled") / compiled.name)
+    for compiled in Path(cache_home(), "compiled").glob("*.cwasm"):
+        os.link(compiled, Path(private_folder(home / "compiled"), compiled.name))
     return home
 
 

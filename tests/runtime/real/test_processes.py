@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 from tests.processes import ended_afterwards
 
-HEAVY = ("wasmtime",)
+HEAVY = (
+    "cloche.runtime.recording",
+    "cloche.runtime.snapshots",
+    "concurrent.futures",
+    "dataclasses",
+    "decimal",
+    "inspect",
+    "logging",
+    "pathlib",
+    "platform",
+    "uuid",
+    "wasmtime",
+)
 FIRST_USE = """
 import sys
 from pathlib import Path

@@ -32,6 +32,7 @@ RUNTIME = (
     "_terminal",
     "machine_api",
     "converters",
+    "dataclass",
     "values",
     "work",
     "result",

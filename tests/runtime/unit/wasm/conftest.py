@@ -32,7 +32,7 @@ def image(toy_wasm: bytes, tmp_path_factory: pytest.TempPathFactory) -> GuestIma
 
 @pytest.fixture(scope="session")
 def checked_image(image: GuestImage) -> GuestImage:
-    return CheckedImage(image.path, CompiledCache(image.path.parent / "compiled"))
+    return CheckedImage(image.path, CompiledCache(Path(image.path).parent / "compiled"))
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def handlers() -> FakeHandlers:
 
 @pytest.fixture(scope="session")
 def pure_image(image: GuestImage) -> GuestImage:
-    return PureImage(image.path, CompiledCache(image.path.parent / "compiled"))
+    return PureImage(image.path, CompiledCache(Path(image.path).parent / "compiled"))
 
 
 @pytest.fixture(params=["unchecked", "pure", "checked"])
