@@ -174,7 +174,7 @@ class BridgeHandlers:
             return tape.replay_call(frame)
         try:
             reply = self._answer(frame) if frame else self._late_answer()
-        except Exception as error:
+        except (Exception, WorkEnded) as error:
             self._fail(error)
         if reply is UNANSWERED:
             assert self._run.wait is not None
@@ -206,7 +206,7 @@ class BridgeHandlers:
         try:
             outcome, calls = self._settled(outcome), self._tool_calls()
             return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)
-        except Exception as error:
+        except (Exception, WorkEnded) as error:
             self._fail(error)
 
     def _late_answer(self) -> bytes:
@@ -220,7 +220,7 @@ class BridgeHandlers:
         self._tape.fill(wait.place, reply)
         return reply
 
-    def _fail(self, error: Exception) -> NoReturn:
+    def _fail(self, error: Exception | WorkEnded) -> NoReturn:
         """End the run because of what answering a call has raised."""
         if isinstance(error, WorkEnded):
             self._run.check()

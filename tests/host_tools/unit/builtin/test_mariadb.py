@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="the extra 'sql' is not installed")
 
 import sqlalchemy
+from sqlalchemy.exc import OperationalError
 
 from cloche.host_tools import ToolRejected
 from cloche.host_tools.builtin import SqlQuery
@@ -69,7 +70,7 @@ def _wait_for(running: "subprocess.Popen[bytes]", url: str) -> None:
     for _ in range(600):
         try:
             engine.connect().close()
-        except sqlalchemy.exc.OperationalError:
+        except OperationalError:
             if running.poll() is not None:
                 pytest.skip(f"MariaDB did not start: {running.returncode}")
             time.sleep(0.1)

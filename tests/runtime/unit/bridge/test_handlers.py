@@ -12,6 +12,7 @@ import pytest
 
 from cloche.runtime.bridge.environment import Environment, FuelClock
 from cloche.runtime.bridge.handlers import BridgeHandlers
+from cloche.runtime.bridge.host_memory import HostMemory
 from cloche.runtime.bridge.run_state import RunState
 from cloche.runtime.bridge.transcript import Tape
 from cloche.runtime.dispatch import NoTools, UnknownTool
@@ -27,6 +28,7 @@ from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import StopRun
 from cloche.runtime.result import Event, ToolFinished, ToolStarted
 from cloche.runtime.values import decode, encode
+from cloche.runtime.work import WorkEnded
 
 PATIENCE = 60.0
 
@@ -97,6 +99,17 @@ def test_a_call(bridge: Bridge) -> None:
     assert [call.outcome for call in bridge.run.calls] == ["returned"] * 3
     assert [type(event) for event in bridge.events] == [ToolStarted, ToolFinished] * 3
     assert bridge.run.doing == ""
+
+
+def test_work_on_a_message_that_is_ended_by_the_time_ends_the_run(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(self: HostMemory) -> None:
+        bridge.run.stop.deadline = 0.0
+        raise WorkEnded
+
+    monkeypatch.setattr(HostMemory, "look", late)
+    assert isinstance(bridge.ends(0, "missing", [[[]] * 50_000], {}), TimeExceeded)
 
 
 def test_a_call_of_what_is_not_there(bridge: Bridge) -> None:
