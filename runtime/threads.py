@@ -332,22 +332,24 @@ class BackgroundLoops:
 
 
 class _Post:
-    """What other threads have for one loop to do, which is woken once for all of it: each time costs two switches."""
+    """What other threads have for one loop to do, which is woken once for all of it: each time costs two switches.
 
-    __slots__ = ("_calls", "_loop", "_woken")
+    It does not hold the loop, which may end before it.
+    """
 
-    def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
-        self._loop = loop
+    __slots__ = ("_calls", "_woken")
+
+    def __init__(self) -> None:
         self._calls: deque[Callable[[], object]] = deque()
         self._woken = False
 
-    def put(self, call: Callable[[], object]) -> None:
-        if self._loop.is_closed():
+    def put(self, loop: "asyncio.AbstractEventLoop", call: Callable[[], object]) -> None:
+        if loop.is_closed():
             raise RuntimeError("the event loop is closed")
         self._calls.append(call)
         if not self._woken:
             self._woken = True
-            self._loop.call_soon_threadsafe(self._deliver)
+            loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
         # Before the calls are counted: one that comes later wakes the loop again.
@@ -364,8 +366,8 @@ def post(loop: "asyncio.AbstractEventLoop", call: Callable[[], object]) -> None:
     """From any thread: have a loop call this soon. It must not raise. Raises RuntimeError if the loop is closed."""
     found = _posts.get(loop)
     if found is None:
-        found = _posts.setdefault(loop, _Post(loop))
-    found.put(call)
+        found = _posts.setdefault(loop, _Post())
+    found.put(loop, call)
 
 
 class Awaiting:

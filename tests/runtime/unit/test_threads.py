@@ -1,15 +1,18 @@
 """Threads with room for a guest: reused, counted when left behind, and refused when too many are."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 
 import pytest
 
 from cloche.runtime.errors import BlockedTools
-from cloche.runtime.threads import GUEST_STACK, Expired, ThreadPool, acall_on_thread, call_on_thread, tool_threads
+from cloche.runtime.threads import GUEST_STACK, Expired, ThreadPool, acall_on_thread, call_on_thread, post, tool_threads
 from cloche.runtime.wasm.stack import stack_size
 
 PATIENCE = 60.0
@@ -142,3 +145,20 @@ def test_a_cancelled_call_is_left_behind() -> None:
     # The loop is closed by now: the outcome has nowhere to go, and nothing is raised or logged for it.
     held.set()
     wait_until(lambda: tool_threads.abandoned == before)
+
+
+def test_a_loop_that_was_posted_to_is_let_go() -> None:
+    loop = asyncio.new_event_loop()
+    called: list[int] = []
+    for number in range(3):
+        post(loop, partial(called.append, number))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert called == [0, 1, 2]
+    with pytest.raises(RuntimeError):
+        post(loop, called.clear)
+    kept = weakref.ref(loop)
+    del loop
+    gc.collect()
+    assert kept() is None

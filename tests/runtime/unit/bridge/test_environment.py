@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from cloche.runtime.bridge.environment import Environment, EnvironmentState, FuelClock, parse_clock, parse_seed
+from cloche.runtime.bridge.environment import BILLION, Environment, EnvironmentState, FuelClock, parse_clock, parse_seed
 from cloche.runtime.errors import ConfigurationError
 
 
@@ -108,3 +108,11 @@ def test_a_forged_moment_of_the_monotonic_clock_stays_within_its_bits() -> None:
     world = Environment(None, None)
     world.resume(EnvironmentState(None, 0, None, 0, (1 << 63) - 1))
     assert world.now(1) == (1 << 63) - 1
+
+
+def test_time_that_is_left_out_has_not_passed_for_the_guest() -> None:
+    environment = Environment(None, None)
+    before = environment.now(1)
+    environment.leave_out(1_000.0)
+    assert environment.now(1) < before - 900 * BILLION
+    assert abs(environment.now(0) - time.time_ns()) < 100 * BILLION

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloche.runtime.bridge.environment import Environment, FuelClock, parse_seed
-from cloche.runtime.bridge.transcript import ReplayMismatch, Tape
+from cloche.runtime.bridge.transcript import ReplayMismatch, Tape, join_answers
 
 answers = st.lists(
     st.tuples(st.just("call"), st.binary(max_size=20), st.binary(max_size=20))
@@ -108,3 +108,25 @@ def test_a_seeded_stream_repeats_and_goes_back(seed: int | str | bytes, sizes: l
 def test_without_a_seed_bytes_never_repeat() -> None:
     world = Environment(None, None)
     assert len({world.random(16) for _ in range(100)}) == 100
+
+
+def test_an_answer_that_comes_later_stands_where_it_was_asked_for() -> None:
+    tape = Tape(10_000)
+    tape.start()
+    place = tape.reserve_call(b"first")
+    tape.record_call(b"second", b"2")
+    before = tape.stop()
+    tape.start()
+    tape.fill(place, b"1")
+    joined, _ = join_answers(before, tape.stop())
+    assert joined is not None
+    tape.play(joined)
+    assert (tape.replay_call(b"first"), tape.replay_call(b"second")) == (b"1", b"2")
+    tape.end_play()
+
+
+def test_without_a_recording_there_is_no_place() -> None:
+    tape = Tape()
+    tape.start()
+    assert tape.reserve_call(b"first") is None
+    tape.fill(None, b"1")
