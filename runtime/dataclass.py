@@ -123,6 +123,8 @@ def _init_of(cls: Any, found: dict[str, _Field], frozen: bool) -> Any:
         else:
             parameters.append(name if each.default is _UNSET else f"{name}=_default_{name}")
         lines.append(f"_set(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
+    if hasattr(cls, "__post_init__"):
+        lines.append("self.__post_init__()")
     source = f"def __init__({', '.join(parameters)}):\n " + "\n ".join(lines or ["pass"])
     exec(source, names)  # noqa: S102 - the names of our own classes' fields
     made = names["__init__"]

@@ -109,6 +109,20 @@ def test_a_generic_one_and_a_method_of_its_own_stay() -> None:
     assert "__orig_bases__" in vars(Box)
 
 
+def test_what_is_made_can_be_checked_at_once() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Positive:
+        number: int
+
+        def __post_init__(self) -> None:
+            if self.number <= 0:
+                raise ValueError(self.number)
+
+    assert Positive(1).number == 1
+    with pytest.raises(ValueError, match="0"):
+        Positive(0)
+
+
 def test_a_repr_that_meets_itself_ends() -> None:
     @dataclass
     class Node:
