@@ -135,10 +135,13 @@ class Caller:
 
     async def run(self, session: str, code: str, **more: Any) -> Any:
         """Run a program that has to be answered with 200, and return its result."""
-        status, form = await self.call("POST", f"{session}/runs", {"code": code, **more})
-        if status != 200:
-            raise RuntimeError(f"{status} {form}")
-        return form
+        while True:
+            status, form = await self.call("POST", f"{session}/runs", {"code": code, **more})
+            if status == 200:
+                return form
+            if status != 503:
+                raise RuntimeError(f"{status} {form}")
+            await asyncio.sleep(form.get("retry_after", 0.1))
 
     def close(self) -> None:
         """End the connection."""

@@ -173,7 +173,7 @@ class Placement:
 
     async def choose(self, sid: str) -> WorkerProcess:
         """Return the worker for a session. Raises Problem where none has room."""
-        for _ in range(200):
+        for _ in range(600):
             able = [worker for worker in self.workers if worker.alive]
             open_to_more = [w for w in able if not w.full and len(w.sessions) < self._max_live]
             if open_to_more:

@@ -26,6 +26,7 @@ __all__ = ["serve"]
 
 _LOOK = 1.0
 """Seconds between two looks at the configuration file."""
+_BACKLOG = 2_048
 _log = logging.getLogger("cloche.serve")
 
 
@@ -60,6 +61,8 @@ async def _serve(config: ServerConfig, path: Path | None, on_ready: Callable[[st
         server = _Server(_uvicorn_config(config, make_app(gateway, audit)))
         ending, reload = _watch_signals()
         await gateway.home.start()
+        # From here on connections wait for the server, which takes them a moment later.
+        listener.listen(_BACKLOG)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         watching = asyncio.create_task(_reload(gateway, path, reload))
         if on_ready is not None:
@@ -106,7 +109,7 @@ def _uvicorn_config(config: ServerConfig, app: Any) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=2_048,
+        backlog=_BACKLOG,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=2,
         **tls,
