@@ -101,8 +101,7 @@ def dumps(form: Any) -> bytes:
 
 def _class_of(value: Any) -> type[Any]:
     # As it is: subclasses may say of themselves what they like.
-    kind: Any = type(value)
-    return cast("type[Any]", kind)
+    return type(value)  # pyright: ignore[reportUnknownVariableType]
 
 
 def to_form(value: Any, depth: int = 0) -> Any:
