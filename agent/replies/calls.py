@@ -40,6 +40,8 @@ _BESIDE = frozenset((*_NAME_KEYS, "id", "type", "index", "intent"))
 _MAX_WRONG = 200
 _MAX_RAW = 2_000
 _MAX_LITERAL = 200_000
+# Of one reply, for brackets that are never closed.
+_MAX_SEARCHED = 1_000_000
 _NAME = r"[\w.\-]+"
 _OBSERVATION = re.compile(r"^Observations?:", re.MULTILINE)
 
@@ -159,6 +161,10 @@ def _call(item: dict[str, Any], schemas: Schemas) -> Iterator[ToolRequest]:
     if isinstance(inner, dict):
         yield from (call.model_copy(update={"id": id}) for call in _call(cast("dict[str, Any]", inner), schemas))
         return
+    if len(item) == 1 and schemas.keys() >= item.keys():
+        # {"weather": {"city": "Oslo"}}
+        yield from (_request(tool, values) for tool, values in item.items() if isinstance(values, dict))
+        return
     name = next((item[key] for key in _NAME_KEYS if isinstance(item.get(key), str)), "")
     if not re.fullmatch(_NAME, name) or _is_description(item):
         return
@@ -178,10 +184,12 @@ def _is_description(item: dict[str, Any]) -> bool:
 def _values(text: str) -> Iterator[Any]:
     """Yield the JSON values and Python literals in a text; for those that look like a broken call, a ToolRequest."""
     position = wrong = 0
+    room = _MAX_SEARCHED
     while wrong < _MAX_WRONG and (start := _next_start(text, position)) >= 0:
-        value, end = _value_at(text, start)
+        value, end = _value_at(text, start, room)
         if end < 0:
             position, wrong = start + 1, wrong + 1
+            room = max(0, room - min(_MAX_LITERAL, len(text) - start))
             if broken := _BROKEN_CALL.match(text, start):
                 yield ToolRequest(id="", name=broken[1], arguments=None, raw=text[start : start + _MAX_RAW])
             continue
@@ -190,7 +198,7 @@ def _values(text: str) -> Iterator[Any]:
 
 
 _BROKEN_CALL = re.compile(rf"\{{\s*[\"'](?:name|tool)[\"']\s*:\s*[\"']({_NAME})[\"']\s*,")
-_LITERAL_START = re.compile(r"[\[{]\s*(?:[\[{]\s*)?['\"]")
+_LITERAL_START = re.compile(r"[\[{]\s*(?:[\[{]\s*)?(?:['\"]|\w+\s*:|/[/*])")
 # Models write line breaks into strings, which JSON forbids.
 _DECODER = json.JSONDecoder(strict=False)
 
@@ -200,17 +208,36 @@ def _next_start(text: str, position: int) -> int:
     return min(starts, default=-1)
 
 
-def _value_at(text: str, start: int) -> tuple[Any, int]:
-    """Return the value that begins here and where it ends; -1 where none does."""
+def _value_at(text: str, start: int, room: int = _MAX_LITERAL) -> tuple[Any, int]:
+    """Return the value that begins here and where it ends, within ``room`` characters; -1 where none does."""
     try:
         return _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
         pass
-    if _LITERAL_START.match(text, start) and (end := _closing(text, start)) > 0:
-        value = _literal(text[start:end])
-        if value is not None:
-            return value, end
+    if _LITERAL_START.match(text, start) and (end := _closing(text, start, room)) > 0:
+        for read in (_literal, _repaired):
+            value = read(text[start:end])
+            if value is not None:
+                return value, end
     return None, -1
+
+
+_NOT_JSON = re.compile(
+    r"(?P<text>\"(?:\\.|[^\"\\])*\")|//[^\n]*|/\*.*?\*/|[\u00a0\u200b\ufeff]|(?P<key>[A-Za-z_]\w*)(?=\s*:)|,(?=\s*[}\]])",
+    re.DOTALL,
+)
+
+
+def _repaired(text: str) -> Any:
+    """Return the value of JSON as people write it: with comments, names without quotes, commas at the end; or None."""
+
+    def put_right(mark: "re.Match[str]") -> str:
+        return mark["text"] or (f'"{mark["key"]}"' if mark["key"] else " ")
+
+    try:
+        return _DECODER.decode(_NOT_JSON.sub(put_right, text))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _value_of(text: str) -> Any:
@@ -223,11 +250,11 @@ def _value_of(text: str) -> Any:
         return _literal(text)
 
 
-def _closing(text: str, start: int) -> int:
+def _closing(text: str, start: int, room: int) -> int:
     """Return where the bracket that opens at ``start`` is closed, strings left out; -1 if it is not."""
     depth = 0
     for mark in re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[\[{(]|[\]})]", re.DOTALL).finditer(
-        text, start, start + _MAX_LITERAL
+        text, start, start + min(room, _MAX_LITERAL)
     ):
         depth += {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}.get(mark[0], 0)
         if depth == 0:

@@ -16,6 +16,7 @@ from cloche_guest import calls
 from cloche_guest.program import NAMESPACE
 from cloche_guest.step import toolbox
 from cloche_guest.tools import ToolSpec, make_proxy
+from cloche_guest.values.records import type_of
 
 __all__ = ["begin", "settled"]
 
@@ -42,16 +43,17 @@ def settled(value: Any, depth: int = 0) -> Any:
     """Return the value of a call that was not awaited, also where it is in a container; anything else as it is."""
     if isinstance(value, _Waiting):
         return value._value()  # pyright: ignore[reportPrivateUsage]
-    if depth == _MAX_DEPTH or type(value) not in (list, tuple, dict):
+    kind = type_of(value)
+    if depth == _MAX_DEPTH or kind not in (list, tuple, dict):
         return value
     fields: Any = value
-    parts: list[Any] = list(fields.values() if type(value) is dict else fields)
+    parts: list[Any] = list(fields.values() if kind is dict else fields)
     now = [settled(part, depth + 1) for part in parts]
     if all(new is old for new, old in zip(now, parts, strict=True)):
         return fields
-    if type(value) is dict:
+    if kind is dict:
         return dict(zip(fields, now, strict=True))
-    return tuple(now) if type(value) is tuple else now
+    return tuple(now) if kind is tuple else now
 
 
 def _made(spec: ToolSpec) -> FunctionType:

@@ -109,6 +109,7 @@ _REASONS = (
         r"\A(?:import (?:random|ast)\b|conditions = |temp = |ops = )",
         "part of a function whose indentation this copy has lost",
     ),
+    (r"python_executor\(\"from helium", "programs drive the host's browser through helium, which no sealed guest can"),
     (r"^langfuse = ", "sets up a tracing service"),
 )
 

@@ -209,9 +209,11 @@ _OTHERS = (
 
 def _absent() -> dict[str, ModuleType]:
     made: dict[str, Any] = {name: MagicMock(name=name, __path__=[], __spec__=None) for name in _OTHERS}
-    made["transformers"] = _module(
-        "transformers", AutoModelForCausalLM=_Loader(_Weights), AutoTokenizer=_Loader(_Tokenizer)
-    )
+    if find_spec("gradio") is None:
+        made["gradio"] = MagicMock(name="gradio")
+    made["helium"].get_driver().get_screenshot_as_png.return_value = _PNG
+    loaders = {"AutoModelForCausalLM": _Loader(_Weights), "AutoTokenizer": _Loader(_Tokenizer)}
+    made["transformers"] = _module("transformers", **loaders)
     made["datasets"] = _module("datasets", load_dataset=lambda *_, **__: _Rows(_ROWS))
     made["langchain"] = _module("langchain", __path__=[])
     made["langchain.agents"] = _module("langchain.agents", load_tools=lambda names: [_LangchainTool(n) for n in names])

@@ -13,6 +13,7 @@ from cloche.agent.errors import ReplyUnparsable
 from cloche.agent.messages import Message, ToolRequest
 from cloche.agent.models.base import trimmed
 from cloche.agent.models.wire import StreamParts
+from cloche.agent.replies import calls
 from cloche.agent.replies.calls import arguments_of, find_tool_calls, literal_answer
 from cloche.agent.replies.programs import find_code, read_reply
 from cloche.agent.replies.reasoning import without_reasoning
@@ -210,3 +211,21 @@ def test_the_comparison_counts_these_replies() -> None:
     for name, count in counts.items():
         bold = "**" if name == "**all**" else ""
         assert f"| {name} | {bold}{count}{bold} | {bold}{count}{bold} |" in page
+
+
+@pytest.mark.parametrize("piece", ["{a: ", '{"x": ', "{'y': ", '{name: "'])
+def test_brackets_that_are_never_closed_keep_the_host_busy_for_so_long_only(
+    piece: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing = vars(calls)["_closing"]
+    searched: list[int] = []
+
+    def counted(text: str, start: int, room: int) -> int:
+        end: int = closing(text, start, room)
+        searched.append(min(room, 200_000, len(text) - start) if end < 0 else end - start)
+        return end
+
+    monkeypatch.setattr(calls, "_closing", counted)
+    with pytest.raises(ReplyUnparsable):
+        find_tool_calls(piece * 50_000)
+    assert sum(searched) <= 1_000_000

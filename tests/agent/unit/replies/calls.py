@@ -74,4 +74,23 @@ CALLS: list[tuple[str, list[tuple[str, dict[str, Any] | None]] | None]] = [
     ('{"name": "Oslo", "population": 5}', None),
     ("The city is Oslo.", None),
     ('{"name": "Oslo"}', None),
+    # JSON as people write it.
+    ('{"name": "w", // the tool\n"arguments": {"city": "Oslo"}}', [("w", {"city": "Oslo"})]),
+    ('{name: "w", arguments: {city: "Oslo", days: 2,}}', [("w", {"city": "Oslo", "days": 2})]),
+    ('{\u00a0"name": "w",\u00a0"arguments": {"city": "https://x/*y*/"}}', [("w", {"city": "https://x/*y*/"})]),
+    ('{"w": {"city": "Oslo"}}', [("w", {"city": "Oslo"})]),
+    ('{"v": {"city": "Oslo"}}', None),
+    ("{note: this is no call}", None),
+    # Forms of other families.
+    ('Action: w\nAction Input: {"city": "Oslo"}', [("w", {"city": "Oslo"})]),
+    (
+        '<|tool_calls_section_begin|><|tool_call_begin|>functions.w:0<|tool_call_argument_begin|>{"city": "Oslo"}<|tool_call_end|><|tool_calls_section_end|>',
+        [("w", {"city": "Oslo"})],
+    ),
+    ("<tool_call>w\n<arg_key>city</arg_key>\n<arg_value>Oslo</arg_value>\n</tool_call>", [("w", {"city": "Oslo"})]),
+    (
+        '<|channel|>commentary to=functions.w <|constrain|>json<|message|>{"city": "Oslo"}<|call|>',
+        [("w", {"city": "Oslo"})],
+    ),
+    ('I will call w(city="Oslo") now.', None),
 ]
