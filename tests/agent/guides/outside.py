@@ -26,6 +26,7 @@ from cloche.agent.models.litellm import LiteLLMModel
 
 __all__ = ["MCP_SERVER", "Script", "mcp_server", "outside", "program", "scripted_models"]
 
+HAS_GRADIO = find_spec("gradio") is not None
 MCP_SERVER = Path(__file__).parents[2] / "host_tools" / "unit" / "external" / "mcp_server.py"
 
 
@@ -133,7 +134,7 @@ def outside(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Generator[ChatServ
         for name, module in _absent().items():
             monkeypatch.setitem(sys.modules, name, module)
         _stay_here(monkeypatch)
-        if find_spec("gradio") is not None:
+        if HAS_GRADIO:
             stack.enter_context(_pages(monkeypatch))
         yield script
 
@@ -209,7 +210,7 @@ _OTHERS = (
 
 def _absent() -> dict[str, ModuleType]:
     made: dict[str, Any] = {name: MagicMock(name=name, __path__=[], __spec__=None) for name in _OTHERS}
-    if find_spec("gradio") is None:
+    if not HAS_GRADIO:
         made["gradio"] = MagicMock(name="gradio")
     made["helium"].get_driver().get_screenshot_as_png.return_value = _PNG
     loaders = {"AutoModelForCausalLM": _Loader(_Weights), "AutoTokenizer": _Loader(_Tokenizer)}
