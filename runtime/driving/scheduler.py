@@ -18,7 +18,7 @@ from itertools import count
 from math import inf
 from time import thread_time
 from typing import Protocol
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from cloche.runtime.driving.turns import Turns
 from cloche.runtime.errors import BlockedTools, ConfigurationError
@@ -113,7 +113,8 @@ class Scheduler:
         self._turns: Turns[Program] = Turns(self._slice)
         self._stepping: set[_Turn] = set()
         self._workers = self._held = self._overdue = 0
-        self._timers: list[tuple[float, int, Program]] = []
+        # Weakly: a program that is over is not kept until the moment for which it has been here.
+        self._timers: list[tuple[float, int, ref[Program]]] = []
         self._max_timers = _FEW_TIMERS
         self._count = count().__next__
         self._clock: threading.Thread | None = None
@@ -192,10 +193,10 @@ class Scheduler:
         """Poke a program at that moment of ``now``."""
         with self._lock:
             if len(self._timers) >= self._max_timers:
-                self._timers = [timer for timer in self._timers if not timer[2].is_over]
+                self._timers = [timer for timer in self._timers if _is_needed(timer[2]())]
                 heapify(self._timers)
                 self._max_timers = 2 * len(self._timers) + _FEW_TIMERS
-            heappush(self._timers, (moment, self._count(), program))
+            heappush(self._timers, (moment, self._count(), ref(program)))
             late = moment < self._next_look
         if late:
             self._wind()
@@ -309,7 +310,7 @@ class Scheduler:
         """Do what is due, and return for how many seconds nothing will be."""
         moment = now()
         with self._lock:
-            due: list[Program] = []
+            due: list[ref[Program]] = []
             while self._timers and self._timers[0][0] <= moment:
                 due.append(heappop(self._timers)[2])
             asked, late, look = self._look_at_turns(moment)
@@ -327,8 +328,10 @@ class Scheduler:
         if starts:
             with suppress(BlockedTools):
                 self._start_worker()
-        for program in due:
-            program.poke()
+        for found in due:
+            waiting = found()
+            if waiting is not None:
+                waiting.poke()
         for program in asked:
             program.ask()
         for turn in computing:
@@ -389,6 +392,10 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+def _is_needed(program: Program | None) -> bool:
+    return program is not None and not program.is_over
 
 
 def _nothing() -> None:
