@@ -11,6 +11,7 @@ slices and wakes programs at the moments that they wait for; it ends, too, when 
 
 import os
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from heapq import heapify, heappop, heappush
@@ -61,13 +62,22 @@ class Program(Protocol):
 class _Turn:
     """One program's turn on a thread, and why another thread takes that one's place: it waits, or does not leave."""
 
-    __slots__ = ("blocked", "held", "overdue", "program", "scheduler", "since")
+    __slots__ = ("blocked", "clock", "computed", "held", "overdue", "program", "scheduler", "since")
 
-    def __init__(self, program: Program, scheduler: "Scheduler") -> None:
+    def __init__(self, program: Program, scheduler: "Scheduler", clock: int | None) -> None:
         self.program = program
         self.scheduler = scheduler
         self.since = now()
+        self.clock = clock
+        self.computed = thread_time()
         self.blocked = self.overdue = self.held = False
+
+    def is_idle(self, moment: float) -> bool:
+        """Return whether its thread does nothing for long: it waits in a function of the user's that should not."""
+        if self.clock is None or moment < self.since + _IDLE:
+            return False
+        computed = time.clock_gettime(self.clock) - self.computed
+        return computed < (moment - self.since) / 100
 
 
 class _Here(threading.local):
@@ -81,6 +91,8 @@ _PATIENCE = 0.005
 _AGAIN = 0.001
 # Seconds between two looks at programs that compute, while none waits for its turn.
 _GLANCE = 0.25
+# Seconds after which a thread that has computed for less than a hundredth of them is taken for one that waits.
+_IDLE = 0.25
 # Seconds without anything to do after which the clock's thread ends.
 _LINGER = 2.0
 _MAX_THREADS = 256
@@ -219,6 +231,7 @@ class Scheduler:
             raise
 
     def _serve(self) -> None:
+        clock = time.pthread_getcpuclockid(threading.get_ident()) if hasattr(time, "pthread_getcpuclockid") else None
         while True:
             with self._lock:
                 taken = None if self._workers - self._held > self._threads else self._turns.take()
@@ -226,15 +239,14 @@ class Scheduler:
                     self._workers -= 1
                     return
                 account, program = taken
-                turn = _Turn(program, self)
+                turn = _Turn(program, self, clock)
                 self._stepping.add(turn)
                 late = self._next_look > turn.since + (self._slice if self._turns else _GLANCE)
             if late:
                 self._wind()
             _here.turn = turn
-            began = thread_time()
             goes_on = program.advance()
-            seconds = thread_time() - began
+            seconds = thread_time() - turn.computed
             _here.turn = None
             with self._lock:
                 self._stepping.discard(turn)
@@ -319,8 +331,13 @@ class Scheduler:
             self._next_look = look
             starts = False
             for turn in late:
-                self._overdue += 1
-                turn.overdue = True
+                if self._overdue < self._threads:
+                    self._overdue += 1
+                    turn.overdue = True
+                elif turn.is_idle(moment):
+                    turn.blocked = True
+                else:
+                    continue
                 starts = self._hold(turn)
                 if starts:
                     break
@@ -353,9 +370,10 @@ class Scheduler:
                 look = min(look, end)
             else:
                 asked.append(turn.program)
-                look = min(look, moment + _AGAIN)
-                # Of these there are no more than of the others: a program could be made to do this to its neighbours.
-                if moment >= end + _PATIENCE and not turn.held and self._overdue < self._threads:
+                # Less often the longer it takes.
+                look = min(look, moment + min(_GLANCE, max(_AGAIN, (moment - end) / 4)))
+                # Of those that compute no more than of the others: a program could do this to its neighbours.
+                if moment >= end + _PATIENCE and not turn.held:
                     late.append(turn)
         return asked, late, look
 

@@ -161,6 +161,20 @@ def test_those_that_wait_where_they_cannot_leave_have_others_take_their_place() 
     run(main)
 
 
+def test_functions_of_the_users_that_block_do_not_keep_others_from_computing() -> None:
+    """More of them than threads compute, and than may compute for too long."""
+    gate = threading.Event()
+
+    async def main() -> None:
+        box = Sandbox(limits=LONG, scheduler=Scheduler(1, slice=0.005))
+        blocked = [asyncio.create_task(box.arun("print(1)", on_event=lambda _: gate.wait(60))) for _ in range(4)]
+        assert (await box.arun("6 * 7")).value == 42
+        gate.set()
+        assert [result.stdout for result in await asyncio.gather(*blocked)] == ["1\n"] * 4
+
+    run(main)
+
+
 def test_no_account_waits_for_ever() -> None:
     scheduler = Scheduler(1, slice=0.002)
     box = Sandbox(limits=LONG, scheduler=scheduler)
