@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test pure again pauses guest conformance bench serve lint types docs package fuzz hostile soak kills clean help
+.PHONY: demo test pure again pauses guest conformance bench serve lint types docs package fuzz sanitize hostile soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -57,6 +57,9 @@ $(READY): pyproject.toml
 
 fuzz: guest ## ten million forged messages for the host's readers, half an hour; FLAGS="--cases 100000" for fewer
 	$(BIN)/python -m tests.hostile.fuzz $(FLAGS)
+
+sanitize: guest ## tests of the host in C under gcc's sanitizers, some minutes; FLAGS="tests/..." for others
+	PYTHONPATH=.:src:build $(BIN)/python -m tests.sanitized $(FLAGS)
 
 soak: guest ## a million mixed runs in one process, about half an hour; FLAGS="--runs 20000" for fewer
 	$(BIN)/python -m tests.hostile.soak $(FLAGS)

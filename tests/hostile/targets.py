@@ -34,10 +34,13 @@ from cloche.runtime.snapshots.delta import pack
 from cloche.runtime.snapshots.format import KnownFacts, SnapshotFacts, join_parts
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.values import MalformedValue, ValueCodecError, decode, encode
+from cloche.runtime.wasm import native
 
 __all__ = ["TARGETS", "Target", "outcome_of"]
 
 LIMITS = Limits(time=None, calls=200)
+# Bytes that C may write at once.
+_ROOM = 65_535
 _DIGITS = re.compile(r"[0-9]+|'[^']*'")
 
 
@@ -171,7 +174,7 @@ class Responses(Target):
 
 
 class Values(Target):
-    """A value alone, in both directions: what was let in can be sent out again."""
+    """A value alone, in both directions: what was let in can be sent out again, and C reads and writes the same."""
 
     def __init__(self) -> None:
         import datetime
@@ -189,14 +192,21 @@ class Values(Target):
         super().__init__([encode(value) for value in values])
 
     def read(self, case: bytes) -> str:
+        in_c: tuple[Any] | None = None if native.host is None else native.host.read(case)
         try:
             value = decode(case)
         except MalformedValue as error:
+            assert in_c is None
             return outcome_of(error)
         try:
-            encode(value)
+            data = encode(value)
         except ValueCodecError as error:
+            assert in_c is None
             return f"not sent {outcome_of(error)}"
+        if in_c is not None:
+            assert encode(in_c[0]) == data
+        if native.host is not None and len(data) < _ROOM:
+            assert native.host.write(value, _ROOM) in (None, data)
         return f"a {type(value).__name__}"
 
 
