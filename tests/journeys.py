@@ -117,7 +117,7 @@ CEILINGS = {
     "frequent tool call": Ceiling(9, 25),
     "quick tool call": Ceiling(9, 25),
     "snapshot": Ceiling(16, 230),
-    "restore": Ceiling(18, 110),
+    "restore": Ceiling(19, 110),
     "agent step": Ceiling(45, 580),
     "agent run": Ceiling(59, 1_390),
 }

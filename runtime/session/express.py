@@ -24,9 +24,9 @@ from cloche.runtime.session.guest import Running, SessionGuest
 from cloche.runtime.session.requests import Request
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.machine import WasmMachine
-from cloche.runtime.wasm.signals import Deferral, main
+from cloche.runtime.wasm.signals import Deferral, deferred, main
 
-__all__ = ["FEW_CALLS", "HAS_RUNNERS", "Express", "arm"]
+__all__ = ["FEW_CALLS", "HAS_RUNNERS", "Express", "arm", "begin"]
 
 HAS_RUNNERS = native.host is not None
 """Whether there are usual runs in C here at all."""
@@ -166,6 +166,11 @@ def arm(express: Express | None, guest: SessionGuest, limits: Limits, calls_ofte
     if not guest.lock.acquire(False):
         return None
     try:
+        if guest.running is None:
+            # A machine for its first run; one that is made again has more to do than that.
+            if guest.spent.runs or guest.ended or not guest.source.fits_here():
+                return None
+            guest.ready()
         rooms = None if guest.ended or (calls_often and guest.tools.blocking()) else guest.rooms(limits)
         if rooms is None:
             return None
@@ -180,6 +185,14 @@ def arm(express: Express | None, guest: SessionGuest, limits: Limits, calls_ofte
         return express
     finally:
         guest.release()
+
+
+def begin(guest: SessionGuest, limits: Limits) -> Express | None:
+    """Return what may perform a session's first run, with a machine for it; None if there was one, or it is unusual."""
+    if guest.running is not None:
+        return None
+    with deferred():
+        return arm(None, guest, limits, False)
 
 
 def _made(guest: SessionGuest, limits: Limits) -> Express | None:

@@ -185,14 +185,16 @@ class SessionGuest:
         """
         known, version = self._known, self.tools.version()
         if (
-            self.running is None
-            or known.limits is not limits
-            or known.tools != version
-            or not (known.awake and self.metered and self.environment.is_real)
+            not (known.awake and self.metered and self.environment.is_real)
             or not (self.recorder is None and self.budget is None and self._held is None)
             or (self.can_suspend is not None and self.can_suspend.any_suspends())
         ):
             return None
+        if known.limits is not limits or known.tools != version:
+            if self._news(limits, version):
+                return None
+            # There was nothing to tell it.
+            self._known = self._learned
         return Rooms(self._runs, version, _WITHOUT_JOURNAL if self._journal is None else self._journal.rooms())
 
     @contextmanager

@@ -21,6 +21,7 @@ __all__ = [
     "list_files",
     "put_file",
     "set_variable",
+    "winds_up",
 ]
 
 # What fits one frame from the guest, with the few bytes around it.
@@ -64,9 +65,8 @@ class RunProgram(Request):
             raise ConfigurationError("stdin", f"a {type(stdin).__name__} is not text to read: pass a str")
         self.code = self._code = code
         self._extra: dict[str, Any] | None = None
-        if last:
-            # To tell the guest costs a short program 5 % of its fuel, and nothing can come of one without these.
-            last = "import" in code or "yield" in code or "__del__" in code
+        # To tell the guest costs a short program 5 % of its fuel.
+        last = last and winds_up(code)
         if last or stdin is not None:
             self._extra = {"last": True} if last else {}
             if stdin is not None:
@@ -75,6 +75,11 @@ class RunProgram(Request):
     def frames(self, guest: SessionGuest, limits: Limits) -> list[bytes]:
         """Return the frame to run it, after one for new random numbers where the guest has another one's."""
         return guest.run_frames(self._code, limits, self._extra)
+
+
+def winds_up(code: str) -> bool:
+    """Return whether a last program may have something to wind up: nothing can come of one without these."""
+    return "import" in code or "yield" in code or "__del__" in code
 
 
 class Resume(Request):

@@ -16,9 +16,8 @@ from cloche.runtime.result import Event, Finished, Result, Usage
 from cloche.runtime.session import requests
 from cloche.runtime.session.detached import perform_here
 from cloche.runtime.session.execution import Execution
-from cloche.runtime.session.express import FEW_CALLS, HAS_RUNNERS, Express, arm
+from cloche.runtime.session.express import FEW_CALLS, HAS_RUNNERS, Express, arm, begin
 from cloche.runtime.session.guest import SessionGuest
-from cloche.runtime.session.requests import ContinuePaused, Request, Resume, RunProgram
 from cloche.runtime.threads import guest_threads
 from cloche.runtime.wasm.signals import deferred
 
@@ -88,13 +87,15 @@ class Session:
 
         Raises SessionBusy, SessionClosed, and BlockedTools where too many tools are stuck.
         """
-        usual = stdin is None and limits is None and on_event is None and not self._single_run
-        if usual and self._express is not None and (made := self._express.result(code, self._done)) is not None:
-            return made
-        program = RunProgram(code, stdin, self._single_run)
+        usual = HAS_RUNNERS and stdin is None and limits is None and on_event is None and type(code) is str
+        if usual and not (self._single_run and requests.winds_up(code)):
+            express = self._express = self._express or begin(self._guest, self._limits)
+            if express is not None and (made := express.result(code, self._done)) is not None:
+                return made
+        program = requests.RunProgram(code, stdin, self._single_run)
         with deferred():
             result = perform_here(self._guest, self._begin(program, limits, on_event), self._calls_often)
-            if usual and HAS_RUNNERS and self._suspended is None and self._origin is None:
+            if usual and not self._single_run and self._suspended is None and self._origin is None:
                 self._express = arm(self._express, self._guest, self._limits, self._calls_often)
         return result
 
@@ -111,7 +112,7 @@ class Session:
 
         Coroutine tools run on this loop. Being cancelled ends the run. ``account`` is charged, default the session's.
         """
-        return await self._aexchange(RunProgram(code, stdin, self._single_run), limits, on_event, account)
+        return await self._aexchange(requests.RunProgram(code, stdin, self._single_run), limits, on_event, account)
 
     async def stream(
         self, code: str, *, stdin: str | None = None, limits: Limits | None = None, account: str | None = None
@@ -151,7 +152,7 @@ class Session:
         The other arguments and errors are those of :meth:`run`. What ``suspend`` raises ends the run and is raised.
         """
         pending = PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
-        program = RunProgram(code, stdin, self._single_run)
+        program = requests.RunProgram(code, stdin, self._single_run)
         with deferred():
             execution = self._begin(program, limits, on_event, pending=pending)
             return _outcome(execution, perform_here(self._guest, execution, self._calls_often))
@@ -169,7 +170,7 @@ class Session:
     ) -> "Outcome":
         """Like :meth:`start`, driven as by :meth:`arun`, with ``account``. Being cancelled ends the run."""
         pending = PendingCalls(self._guest.tools, allowed=True, rule=suspend, every=step)
-        program = RunProgram(code, stdin, self._single_run)
+        program = requests.RunProgram(code, stdin, self._single_run)
         begin = partial(self._begin, program, limits, on_event, pending=pending)
         return _outcome(*await driven.perform_async(begin, self._scheduler, account or self._account))
 
@@ -256,9 +257,8 @@ class Session:
 
         Raises SessionBusy, SessionClosed, or ConfigurationError for a number below 0.
         """
-        forks = self._guest.at_rest(
-            lambda: self._forks(parse_count("n", 1 if n is None else n, maximum=10_000, minimum=0))
-        )
+        count = 1 if n is None else n
+        forks = self._guest.at_rest(lambda: self._forks(parse_count("n", count, maximum=10_000, minimum=0)))
         return forks[0] if n is None else forks
 
     @overload
@@ -324,7 +324,7 @@ class Session:
 
     def _begin(
         self,
-        request: Request,
+        request: requests.Request,
         limits: Limits | None = None,
         listener: Listener | None = None,
         loop: "Loop | None" = None,
@@ -351,18 +351,18 @@ class Session:
             raise
         return execution
 
-    def _ask(self, make: Callable[..., Request], *args: Any) -> Any:
+    def _ask(self, make: Callable[..., requests.Request], *args: Any) -> Any:
         with deferred():
             return perform_here(self._guest, self._begin(make(*args)), self._calls_often).unwrap()
 
-    async def _aask(self, make: Callable[..., Request], *args: Any) -> Any:
+    async def _aask(self, make: Callable[..., requests.Request], *args: Any) -> Any:
         with deferred():
             request = make(*args)
         return (await self._aexchange(request)).unwrap()
 
     async def _aexchange(
         self,
-        request: Request,
+        request: requests.Request,
         limits: Limits | None = None,
         listener: Listener | None = None,
         account: str | None = None,
@@ -398,7 +398,7 @@ class Session:
         self, suspended: "Suspended", answers: "GivenAnswers", listener: Listener | None, loop: "Loop | None"
     ) -> Execution:
         guest, run = self._guest, suspended.run
-        request = ContinuePaused() if answers is None else Resume(answers)
+        request = requests.ContinuePaused() if answers is None else requests.Resume(answers)
         with guest.taken():
             self._check_suspended(suspended)
             guest.affordable(run.limits)

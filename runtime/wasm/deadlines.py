@@ -117,9 +117,9 @@ class Watch:
         """Watch a guest from now on. Call just before it computes."""
         meter = control.meter
         if meter is not None:
-            # Not methods of the meter, here and below: this is part of every run.
+            # Not a method of the meter: this is part of every run.
             meter.numbers[1] = meter.numbers[2] = 0
-            meter.is_running = True
+            meter.set_running(True)
         self.guests.add(control)
         # Not atomic, and need not be: a lost count is one of two runs at the same moment.
         times = self.times
@@ -137,7 +137,7 @@ class Watch:
         if meter is not None:
             # Nothing is written from other threads once this is done: the guest's memory may go.
             with meter.lock:
-                meter.is_running = False
+                meter.set_running(False)
 
     def look(self, control: Control) -> None:
         """Take a running guest's new or changed signal into account."""

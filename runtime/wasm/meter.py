@@ -45,6 +45,10 @@ class Meter:
         """Whether :meth:`end` was heard by the guest, or will be."""
         return self.numbers[_END] != 0
 
+    def set_running(self, running: bool) -> None:
+        """Note that the guest is about to run; or that it has been left, while holding the lock."""
+        self.is_running = running
+
     def ask(self) -> None:
         """Have the guest call its host as soon as it computes outside of loops that call nothing."""
         self._write(_LOOK)
@@ -78,13 +82,8 @@ class DoorMeter(Meter):
         self._door = door
         super().__init__(address)
 
-    @property
-    def is_running(self) -> bool:
-        """Whether the guest runs."""
-        return bool(self._door.is_running())
-
-    @is_running.setter
-    def is_running(self, running: bool) -> None:
+    def set_running(self, running: bool) -> None:
+        """Note that the guest is about to run, or has been left."""
         self._door.run(running)
 
     def _write(self, *places: int) -> None:

@@ -379,7 +379,7 @@ def _check(error: int | None) -> None:
 
 
 # What Python and C say to each other; to be raised on both sides with every change of it.
-_HOST_VERSION = 2
+_HOST_VERSION = 3
 
 
 def _load_host() -> Any:

@@ -59,6 +59,15 @@ static bool set_number(PyObject *owner, PyObject *name, long long number)
     return done;
 }
 
+bool is_still(PyObject *owner, PyObject *name, PyObject *expected)
+{
+    PyObject *found = PyObject_GetAttr(owner, name);
+    if (found == NULL)
+        return false;
+    Py_DecRef(found);
+    return found == expected;
+}
+
 bool set_moment(PyObject *owner, PyObject *name, double moment)
 {
     PyObject *value = PyFloat_FromDouble(moment);
@@ -153,21 +162,13 @@ static PyObject *make_call(Calls *calls, PyObject *record, const Asked *asked, d
     return reply;
 }
 
-/* Whether an attribute is false; no if it cannot be read, with an exception set. */
-static bool is_false(PyObject *owner, PyObject *name)
-{
-    PyObject *found = PyObject_GetAttr(owner, name);
-    drop(found);
-    return found == Py_False;
-}
-
 /* Count a call; false without an exception where Python has to say that it is one too many. */
 static bool count(Calls *calls)
 {
     long long made, used;
     if (!read_number(calls->run, name(calls_made), &made) || !read_number(calls->memory, name(used), &used))
         return false;
-    if (!is_false(calls->memory, name(hurries)) || (calls->max_calls >= 0 && made >= calls->max_calls) || used + CALL_COST > calls->max_memory)
+    if (!is_still(calls->memory, name(hurries), Py_False) || (calls->max_calls >= 0 && made >= calls->max_calls) || used + CALL_COST > calls->max_memory)
         return false;
     return set_number(calls->run, name(calls_made), made + 1) && set_number(calls->memory, name(used), used + CALL_COST);
 }

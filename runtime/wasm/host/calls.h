@@ -34,6 +34,9 @@ PyObject *calls_answer(Calls *calls, PyObject *handlers, const uint8_t *frame, u
 /* The moment on the clock of time.perf_counter. */
 double now(void);
 
+/* Whether an attribute is this very object; false with an exception set if it cannot be read. */
+bool is_still(PyObject *owner, PyObject *name, PyObject *expected);
+
 /* Set an attribute to a float. False with an exception set. */
 bool set_moment(PyObject *owner, PyObject *name, double moment);
 

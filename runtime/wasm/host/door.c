@@ -216,9 +216,7 @@ static void *on_clock(void *environment, void *caller, Raw *values, size_t count
         return trap();
     if (which == CLOCK_LOOK && door->meter != NULL)
         return go_out(door, look(door));
-    if (!is_open(door))
-        return go_out(door, end(door));
-    PyObject *moment = PyObject_CallMethod(door->host, "clock", "I", which);
+    PyObject *moment = is_open(door) ? PyObject_CallMethod(door->host, "clock", "I", which) : NULL;
     if (moment == NULL)
         return go_out(door, end(door));
     values[0].i64 = PyLong_AsLongLong(moment);
@@ -342,12 +340,6 @@ static PyObject *door_run(PyObject *self, PyObject *running)
     return none();
 }
 
-static PyObject *door_is_running(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    return PyLong_FromLong(((Door *)self)->running);
-}
-
 /* note(end): have a guest that runs call its host, and with `end` trap. From any thread: the GIL is held. */
 static PyObject *door_note(PyObject *self, PyObject *ending)
 {
@@ -375,7 +367,6 @@ static PyMethodDef door_methods[] = {
     {"enter", door_call, METH_VARARGS, "Call cloche_step, or cloche_inbox."},
     {"taken", door_taken, METH_NOARGS, "Return what a callback raised."},
     {"run", door_run, METH_O, "Say whether the guest is about to run."},
-    {"is_running", door_is_running, METH_NOARGS, "Return what was said last."},
     {"note", door_note, METH_O, "Have a running guest look."},
     {"close", door_close, METH_NOARGS, "The guest is freed."},
     {NULL, NULL, 0, NULL},

@@ -4,6 +4,8 @@
 #include "plain.h"
 #include "runner.h"
 
+#include <string.h>
+
 PyObject *names[NAMES_COUNT];
 
 void replace(PyObject **place, PyObject *value)
@@ -29,13 +31,11 @@ static int prepare(void)
 static PyObject *host_bind(PyObject *module, PyObject *args)
 {
     (void)module;
-    unsigned long long call, trap_new, memory_data, memory_size;
-    if (!PyArg_ParseTuple(args, "KKKK", &call, &trap_new, &memory_data, &memory_size))
+    unsigned long long at[4];
+    if (!PyArg_ParseTuple(args, "KKKK", &at[0], &at[1], &at[2], &at[3]))
         return NULL;
-    *(void **)&engine.call = (void *)(uintptr_t)call;
-    *(void **)&engine.trap_new = (void *)(uintptr_t)trap_new;
-    *(void **)&engine.memory_data = (void *)(uintptr_t)memory_data;
-    *(void **)&engine.memory_size = (void *)(uintptr_t)memory_size;
+    _Static_assert(sizeof engine == sizeof at, "four pointers of 64 bits");
+    memcpy(&engine, at, sizeof at);
     return none();
 }
 
@@ -69,7 +69,24 @@ static PyObject *host_write(PyObject *module, PyObject *args)
     return none();
 }
 
+/* copy(to, from, spans): bytes from one memory to the same places of another; the caller knows both, and the spans */
+static PyObject *host_copy(PyObject *module, PyObject *args)
+{
+    (void)module;
+    unsigned long long to, from, start, end;
+    PyObject *spans;
+    if (!PyArg_ParseTuple(args, "KKO", &to, &from, &spans))
+        return NULL;
+    for (Py_ssize_t index = 0; index < PyList_Size(spans); index++) {
+        if (!PyArg_ParseTuple(PyList_GetItem(spans, index), "KK", &start, &end))
+            return NULL;
+        memcpy((char *)(uintptr_t)to + start, (char *)(uintptr_t)from + start, end - start);
+    }
+    return none();
+}
+
 static PyMethodDef host_methods[] = {
+    {"copy", host_copy, METH_VARARGS, "Copy spans of a memory to another one."},
     {"bind", host_bind, METH_VARARGS, "Take the addresses of the engine's functions."},
     {"callbacks", door_callbacks, METH_NOARGS, "Return the addresses of the five imports, by name."},
     {"now", runner_now, METH_NOARGS, "Return the moment on the clock of deadlines."},

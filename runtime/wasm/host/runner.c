@@ -83,16 +83,6 @@ static bool set(PyObject *owner, PyObject *name, PyObject *value)
     return PyObject_SetAttr(owner, name, value) == 0;
 }
 
-/* Whether an attribute is this very object; false with an exception set if it cannot be read. */
-static bool is_still(PyObject *owner, PyObject *name, PyObject *expected)
-{
-    PyObject *found = PyObject_GetAttr(owner, name);
-    if (found == NULL)
-        return false;
-    Py_DecRef(found);
-    return found == expected;
-}
-
 static bool is_empty(PyObject *owner, PyObject *name)
 {
     PyObject *found = PyObject_GetAttr(owner, name);

@@ -147,10 +147,14 @@ def test_it_is_the_same_as_in_python(box: Sandbox, pure: Sandbox, monkeypatch: p
 def test_usual_runs_are_made_in_c(box: Sandbox) -> None:
     with box.session() as session:
         warm(session)
-        for number in range(10):
-            assert session.run(f"n = {number}\nn").value == number
-        assert express_runs(session) == 10
-        assert session.spent.runs == 11
+        made, in_c, give_up = 1, 0, time.monotonic() + PATIENCE
+        while in_c < 3:
+            # On a busy machine, many runs find that the watch has to be woken, which is done in Python.
+            assert time.monotonic() < give_up
+            assert session.run(f"n = {made}\nn").value == made
+            made += 1
+            in_c = max(in_c, express_runs(session))
+        assert session.spent.runs == made
 
 
 def test_what_they_did_is_repeated_after_a_lost_run(box: Sandbox) -> None:
