@@ -1,23 +1,33 @@
 """The HTTP API: its routes, what their bodies are, and what every request goes through."""
 
+import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from cloche.runtime._imports import installed_version
 from cloche.runtime.errors import ConfigurationError
-from cloche.serve.forms import Problem, dumps
-from cloche.serve.gateway import Gateway
-from cloche.serve.http import Metrics, answer_problem, event_stream, read_body
+from cloche.serve.forms import (
+    AnswerForm,
+    ForkForm,
+    Problem,
+    RenewForm,
+    ResumeForm,
+    RunForm,
+    SessionForm,
+    ValueForm,
+    dumps,
+)
+from cloche.serve.gateway import Gateway, Metrics
 from cloche.serve.sessions import ServedRun, ServedSession, invalid, not_found
 from cloche.serve.tenants import Tenant, hash_key
 
@@ -26,105 +36,10 @@ __all__ = ["make_app"]
 _JSON = "application/json"
 _MAX_PAGE = 200
 _MAX_WAIT = 60.0
-_MAX_FORKS = 1_000
+_BEAT = 15.0
+"""Seconds after which a comment is sent on a stream of events that has none, so that nothing in between closes it."""
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,96}")
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
-
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~-]{1,96}$")]
-Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ToolForm(_Body):
-    """A tool that the client answers itself."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-    description: Annotated[str, Field(max_length=8_000)] = ""
-    parameters: dict[str, Any] = {"type": "object", "properties": {}}
-    """The JSON schema of an object: a property for each parameter."""
-    suspend: bool = False
-    """Whether the program is suspended at each call, and the request ends, until the token is resumed."""
-    approval: bool = False
-    is_async: bool = False
-    """Whether programs await it: then many of its calls can wait at once."""
-
-
-class BudgetForm(_Body):
-    """What all runs of the session may use together; see ``cloche.SessionBudget``."""
-
-    runs: int | None = None
-    fuel: int | None = None
-    time: float | None = None
-    output: int | None = None
-    calls: int | None = None
-
-
-class SessionForm(_Body):
-    """A new session. Limits are clamped to the tenant's ceilings, times to its longest."""
-
-    snapshot: Id | None = None
-    limits: dict[str, Any] = {}
-    budget: BudgetForm | None = None
-    tools: Annotated[list[ToolForm], Field(max_length=128)] = []
-    durable: Annotated[str, Field(pattern=r"^(run|idle|never)$")] | None = None
-    idle: Seconds | None = None
-    life: Seconds | None = None
-    labels: Annotated[dict[str, str], Field(max_length=16)] = {}
-
-
-class RenewForm(_Body):
-    """New times of a session; its life begins anew."""
-
-    idle: Seconds | None = None
-    life: Seconds | None = None
-
-
-class RunForm(_Body):
-    """A program to run. ``id`` is the client's: sent again, the run is not run again, but returned."""
-
-    code: str
-    id: Id | None = None
-    stdin: str | None = None
-    limits: dict[str, Any] = {}
-    events: bool = False
-    """Whether to keep what happens as events, for those who follow the run later; so it is for a stream."""
-
-
-class AnswerForm(_Body):
-    """What a call gives its program: a ``value``, or an ``error`` with ``type`` and ``message``."""
-
-    value: Any = None
-    error: dict[str, str] | None = None
-
-
-class SuspendedAnswer(AnswerForm):
-    """An answer to a suspended program's call; or ``approve``, or ``deny`` with a reason."""
-
-    approve: bool | None = None
-    deny: str | None = None
-
-
-class ResumeForm(_Body):
-    """A suspended program's token, and answers by the number of the call."""
-
-    token: Annotated[str, Field(max_length=2_048)]
-    answers: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], SuspendedAnswer] = {}
-
-
-class ForkForm(_Body):
-    """How many forks."""
-
-    count: Annotated[int, Field(ge=1, le=_MAX_FORKS)] = 1
-
-
-class ValueForm(_Body):
-    """A value, as JSON or marked; see the guide."""
-
-    value: Any
-
 
 Form = TypeVar("Form", bound=BaseModel)
 Handler = Callable[["Tenant", Request], Awaitable[Response]]
@@ -154,9 +69,9 @@ class Api:
                 tenant.admit_request()
                 response = await handler(tenant, request)
             except Problem as problem:
-                response = answer_problem(problem)
+                response = _answer_problem(problem)
             except ConfigurationError as error:
-                response = answer_problem(invalid(error))
+                response = _answer_problem(invalid(error))
             if not request.state.whole and _has_body(request):
                 # What was not read must not be taken for the next request, nor trickle in for ever.
                 response.headers["connection"] = "close"
@@ -206,7 +121,7 @@ class Api:
 
     async def _form(self, request: Request, kind: type[Form]) -> Form:
         config = self.home.config
-        body = await read_body(request, config.max_body, config.body_seconds)
+        body = await _read_body(request, config.max_body, config.body_seconds)
         try:
             return kind.model_validate_json(body or b"{}")
         except ValidationError as error:
@@ -302,7 +217,7 @@ class Api:
         }
         run = await self.gateway.run(session, asked, wait=not streamed)
         request.state.audit = {"run": run.id, "program": run.digest}
-        return event_stream(run, 0) if streamed else self._ended(tenant, run)
+        return _event_stream(run, 0) if streamed else self._ended(tenant, run)
 
     async def run_once(self, tenant: Tenant, request: Request) -> Response:
         """Run a program in a fresh session that ends with it."""
@@ -352,7 +267,7 @@ class Api:
         """Follow a run's events, from the one behind ``Last-Event-ID``."""
         run = self._run(self._session(tenant, request), request)
         last = request.headers.get("last-event-id", "0")
-        return event_stream(run, int(last) if last.isdecimal() and len(last) < 10 else 0)
+        return _event_stream(run, int(last) if last.isdecimal() and len(last) < 10 else 0)
 
     async def cancel_run(self, tenant: Tenant, request: Request) -> Response:
         """End a run in progress: its error is then Interrupted."""
@@ -373,7 +288,7 @@ class Api:
         asked = {"answers": {id: each.model_dump(exclude_unset=True) for id, each in form.answers.items()}}
         _, run = await self.gateway.resume(tenant, form.token, asked, wait=not streamed)
         request.state.audit = {"run": run.id}
-        return event_stream(run, 0) if streamed else self._ended(tenant, run)
+        return _event_stream(run, 0) if streamed else self._ended(tenant, run)
 
     async def cancel_suspended(self, tenant: Tenant, request: Request) -> Response:
         """Give a session's suspended program up: the session is where it was before it."""
@@ -408,7 +323,7 @@ class Api:
     async def put_file(self, tenant: Tenant, request: Request) -> Response:
         """Write a file: the body is its content."""
         config = self.home.config
-        data = await read_body(request, config.max_body, config.body_seconds)
+        data = await _read_body(request, config.max_body, config.body_seconds)
         await self._asked(tenant, request, "put_file", request.path_params["path"], data)
         return Response(status_code=204)
 
@@ -467,7 +382,7 @@ class Api:
         wanted = self.home.config.metrics_key
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if wanted and not (scheme.lower() == "bearer" and hash_key(key) == wanted):
-            return answer_problem(Problem(401, "unauthorized", "the metrics have a key of their own"))
+            return _answer_problem(Problem(401, "unauthorized", "the metrics have a key of their own"))
         return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -526,10 +441,10 @@ def make_app(gateway: Gateway, audit: Callable[[bytes], Any] | None = None) -> F
     async def refused(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         code, message = ("not_found", "there is no such path") if status == 404 else ("refused", "this is not served")
-        return answer_problem(Problem(status, code, message))
+        return _answer_problem(Problem(status, code, message))
 
     async def failed(request: Request, error: Exception) -> Response:
-        return answer_problem(Problem(500, "internal", "the server failed", remedy="report this; see its log"))
+        return _answer_problem(Problem(500, "internal", "the server failed", remedy="report this; see its log"))
 
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(Exception, failed)
@@ -585,3 +500,77 @@ def _limit(request: Request) -> int:
     if not (text.isdecimal() and len(text) < 5 and 0 < int(text) <= _MAX_PAGE):
         raise Problem(422, "invalid", f"limit: write a number between 1 and {_MAX_PAGE}", field="limit")
     return int(text)
+
+
+# Bodies that arrive, and responses.
+
+
+async def _read_body(request: Request, limit: int, seconds: float) -> bytes:
+    """Return the body. Raises Problem for one that is larger, by what it says or what arrives, or too slow."""
+    declared = request.headers.get("content-length")
+    if declared is not None and (not declared.isdecimal() or len(declared) > 15 or int(declared) > limit):
+        raise _too_large(limit)
+    message = await request.receive() if not declared else await _next(request, seconds)
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > limit:
+            raise _too_large(limit)
+        request.state.whole = True
+        return body
+    pieces, size = [body], len(body)
+    try:
+        async with asyncio.timeout(seconds):
+            while message.get("more_body"):
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise Problem(400, "bad_request", "the client left before its request was whole")
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                if size > limit:
+                    raise _too_large(limit)
+    except TimeoutError:
+        raise Problem(408, "too_slow", f"the body did not arrive within {seconds:.3g} s") from None
+    request.state.whole = True
+    return b"".join(pieces)
+
+
+async def _next(request: Request, seconds: float) -> Any:
+    try:
+        async with asyncio.timeout(seconds):
+            return await request.receive()
+    except TimeoutError:
+        raise Problem(408, "too_slow", f"the body did not arrive within {seconds:.3g} s") from None
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "body_too_large", f"the body is larger than {limit:,} bytes", remedy="send less at once")
+
+
+def _answer_problem(problem: Problem) -> Response:
+    """Return a problem as a response, with the headers that go with it."""
+    headers = {"cache-control": "no-store"}
+    if problem.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(problem.retry_after + 0.499)))
+    if problem.code == "quota_exceeded":
+        headers["x-ratelimit-limit"] = str(problem.more.get("limit"))
+        headers["x-ratelimit-remaining"] = "0"
+        headers["x-ratelimit-reset"] = headers.get("retry-after", "1")
+        headers["x-ratelimit-resource"] = str(problem.more.get("quota"))
+    if problem.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(dumps(problem.form()), problem.status, headers, "application/problem+json")
+
+
+def _event_stream(run: ServedRun, after: int) -> Response:
+    """Return a run's events as server-sent events, from the one behind that number to its last."""
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no", "x-run-id": run.id}
+    return StreamingResponse(_events(run, after), headers=headers, media_type="text/event-stream")
+
+
+async def _events(run: ServedRun, after: int) -> AsyncIterator[bytes]:
+    async for item in run.follow(after, _BEAT):
+        if item is None:
+            yield b": waiting\n\n"
+        else:
+            number, name, data = item
+            yield b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode(), data)

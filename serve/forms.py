@@ -11,9 +11,10 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgpack
+from pydantic import BaseModel, ConfigDict, Field
 
 from cloche.runtime import errors
 from cloche.runtime.errors import ClocheError, GuestError
@@ -23,8 +24,15 @@ from cloche.runtime.values import decode, encode
 
 __all__ = [
     "MAX_FRAME",
+    "AnswerForm",
     "Channel",
+    "ForkForm",
     "Problem",
+    "RenewForm",
+    "ResumeForm",
+    "RunForm",
+    "SessionForm",
+    "ValueForm",
     "calls_form",
     "dumps",
     "error_form",
@@ -41,6 +49,7 @@ __all__ = [
 MAX_FRAME = 256 << 20
 """Bytes of one frame between two processes: a snapshot of a full memory is the largest thing that is sent."""
 _MAX_DEPTH = 64
+_MAX_FORKS = 1_000
 # What every JSON reader takes for the same number.
 _MAX_INT = 1 << 53
 
@@ -165,6 +174,104 @@ def _marked(key: str, inner: Any, depth: int) -> Any:
         data = base64.b64decode(inner, validate=True)
         return data if key == "$bytes" else decode(data)
     raise ValueError(f"{key[:40]!r} marks no value that there is, or not one like this")
+
+
+# What requests say.
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~-]{1,96}$")]
+Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ToolForm(_Body):
+    """A tool that the client answers itself."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+    description: Annotated[str, Field(max_length=8_000)] = ""
+    parameters: dict[str, Any] = {"type": "object", "properties": {}}
+    """The JSON schema of an object: a property for each parameter."""
+    suspend: bool = False
+    """Whether the program is suspended at each call, and the request ends, until the token is resumed."""
+    approval: bool = False
+    is_async: bool = False
+    """Whether programs await it: then many of its calls can wait at once."""
+
+
+class BudgetForm(_Body):
+    """What all runs of the session may use together; see ``cloche.SessionBudget``."""
+
+    runs: int | None = None
+    fuel: int | None = None
+    time: float | None = None
+    output: int | None = None
+    calls: int | None = None
+
+
+class SessionForm(_Body):
+    """A new session. Limits are clamped to the tenant's ceilings, times to its longest."""
+
+    snapshot: Id | None = None
+    limits: dict[str, Any] = {}
+    budget: BudgetForm | None = None
+    tools: Annotated[list[ToolForm], Field(max_length=128)] = []
+    durable: Annotated[str, Field(pattern=r"^(run|idle|never)$")] | None = None
+    idle: Seconds | None = None
+    life: Seconds | None = None
+    labels: Annotated[dict[str, str], Field(max_length=16)] = {}
+
+
+class RenewForm(_Body):
+    """New times of a session; its life begins anew."""
+
+    idle: Seconds | None = None
+    life: Seconds | None = None
+
+
+class RunForm(_Body):
+    """A program to run. ``id`` is the client's: sent again, the run is not run again, but returned."""
+
+    code: str
+    id: Id | None = None
+    stdin: str | None = None
+    limits: dict[str, Any] = {}
+    events: bool = False
+    """Whether to keep what happens as events, for those who follow the run later; so it is for a stream."""
+
+
+class AnswerForm(_Body):
+    """What a call gives its program: a ``value``, or an ``error`` with ``type`` and ``message``."""
+
+    value: Any = None
+    error: dict[str, str] | None = None
+
+
+class SuspendedAnswer(AnswerForm):
+    """An answer to a suspended program's call; or ``approve``, or ``deny`` with a reason."""
+
+    approve: bool | None = None
+    deny: str | None = None
+
+
+class ResumeForm(_Body):
+    """A suspended program's token, and answers by the number of the call."""
+
+    token: Annotated[str, Field(max_length=2_048)]
+    answers: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], SuspendedAnswer] = {}
+
+
+class ForkForm(_Body):
+    """How many forks."""
+
+    count: Annotated[int, Field(ge=1, le=_MAX_FORKS)] = 1
+
+
+class ValueForm(_Body):
+    """A value, as JSON or marked; see the guide."""
+
+    value: Any
 
 
 # Results and errors.

@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 from cloche.serve.forms import Problem, dumps, limits_form
@@ -19,7 +21,7 @@ from cloche.serve.placement import WorkerLost, WorkerProcess
 from cloche.serve.sessions import Residence, ServedRun, ServedSession, invalid, new_id, not_found
 from cloche.serve.tenants import ServerConfig, Tenant, digest_of
 
-__all__ = ["Gateway"]
+__all__ = ["Gateway", "Metrics"]
 
 _Order = Callable[[WorkerProcess], Awaitable[Any]]
 """Has a worker perform a run, and returns its report."""
@@ -452,3 +454,35 @@ class Gateway:
             if session.lost:
                 raise Problem(410, "state_lost", "the worker died, and the session's state with it", runs=session.lost)
         raise Problem(503, "worker_lost", "the worker died, twice", remedy="try again", retry_after=1.0)
+
+
+class Metrics:
+    """The numbers for Prometheus. Labels are of few values: classes of tenants, never their names."""
+
+    def __init__(self, home: Residence, quarantined: Callable[[], int]) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("cloche_requests", "Requests", ["route", "status", "class"], registry=self.registry)
+        buckets = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+        self.seconds = Histogram(
+            "cloche_request_seconds", "Seconds per request", ["route", "class"], buckets=buckets, registry=self.registry
+        )
+        self.fuel = Counter("cloche_fuel", "Units of fuel used", ["class"], registry=self.registry)
+        self.runs = Counter("cloche_runs", "Runs by status", ["status", "class"], registry=self.registry)
+        placement = home.placement
+        gauges: dict[str, tuple[str, Callable[[], float]]] = {
+            "cloche_live_sessions": ("Sessions in workers", home.live),
+            "cloche_workers": ("Workers that are ready", lambda: len(placement.workers)),
+            "cloche_worker_memory_bytes": (
+                "Private memory of all workers",
+                lambda: sum(each.measure() for each in placement.workers),
+            ),
+            "cloche_worker_deaths": ("Workers that died", lambda: placement.deaths),
+            "cloche_quarantined": ("Sessions that were quarantined", quarantined),
+            "cloche_running": ("Runs in progress", lambda: sum(each.running for each in home.tenants)),
+            "cloche_stored_bytes": (
+                "Bytes of states in the store",
+                lambda: sum(each.stored_bytes for each in home.tenants),
+            ),
+        }
+        for name, (about, value) in gauges.items():
+            Gauge(name, about, registry=self.registry).set_function(value)

@@ -10,24 +10,140 @@ import ssl
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cloche.runtime.errors import ConfigurationError
 from cloche.serve.app import make_app
+from cloche.serve.forms import Problem, dumps
 from cloche.serve.gateway import Gateway
-from cloche.serve.http import BoundedProtocol
 from cloche.serve.ledger import SessionLedger
 from cloche.serve.tenants import ServerConfig, load_config, read_secret
 from cloche.serve.worker import fast_loop
 
-__all__ = ["serve"]
+__all__ = ["BoundedProtocol", "serve"]
+
+_MAX_HEADERS = 64
 
 _LOOK = 1.0
 """Seconds between two looks at the configuration file."""
 _BACKLOG = 2_048
 _log = logging.getLogger("cloche.serve")
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Uvicorn's protocol, with bounds on the size of a request's head, on how long it takes, and on connections.
+
+    httptools collects headers of any size for any time. A head beyond the bounds is answered with 431 or 408, and the
+    connection is closed.
+    """
+
+    max_header: ClassVar[int] = 16_384
+    max_seconds: ClassVar[float] = 30.0
+    max_connections: ClassVar[int] = 4_096
+    _timer: asyncio.TimerHandle | None = None
+    _head = 0
+    _fields = 0
+    _seen = 0
+    _in_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, or close it where there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            transport.abort()
+            return
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the timer go."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, of which the head must be whole within the bounds."""
+        seen, was_in_head = self._seen, self._in_head
+        if was_in_head:
+            self._arm()
+        super().data_received(data)
+        if self._seen != seen or not was_in_head:
+            # What may be left of it is the beginning of another head, which its next piece has counted.
+            self._disarm()
+        elif self._in_head:
+            self._head += len(data)
+            if self._head > 2 * self.max_header:
+                self._refuse(431, "headers_too_large", f"the head has more than {self.max_header:,} bytes")
+
+    def on_message_begin(self) -> None:
+        """Begin to count."""
+        self._head = self._fields = 0
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Count and keep a piece of the request's line."""
+        self._head += len(url)
+        if self._head <= self.max_header:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count and keep a header; those of a trailer are dropped."""
+        if not self._in_head:
+            return
+        self._head += len(name) + len(value)
+        self._fields += 1
+        if self._head <= self.max_header and self._fields <= _MAX_HEADERS:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Go on with the request, unless its head was too large."""
+        if self._head > self.max_header or self._fields > _MAX_HEADERS:
+            self._refuse(431, "headers_too_large", f"the head has more than {self.max_header:,} bytes")
+            return
+        self._in_head = False
+        self._seen += 1
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body, unless the request was refused."""
+        if not self._in_head:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request, unless it was refused."""
+        if not self._in_head:
+            super().on_message_complete()
+            self._in_head = True
+            self._head = 0
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, as a problem."""
+        self._refuse(400, "bad_request", "this is not an HTTP request")
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.max_seconds, self._late)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        self._timer = None
+        if self._in_head:
+            self._refuse(408, "too_slow", "the request's head did not arrive in time")
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        transport: Any = self.transport
+        if transport is None or transport.is_closing():
+            return
+        body = dumps(Problem(status, code, message).form())
+        head = f"HTTP/1.1 {status} Refused\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
+        transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        transport.close()
 
 
 class _Server(uvicorn.Server):

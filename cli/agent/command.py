@@ -17,8 +17,7 @@ from cloche.agent import (
     ToolCallingAgent,
 )
 from cloche.agent.base import Tools
-from cloche.cli.agent.script import scripted_model, scripted_task
-from cloche.cli.agent.tools import agent_tools, answer_calls, with_approval
+from cloche.cli.agent.tools import agent_tools, answer_calls, scripted_model, scripted_task, with_approval
 from cloche.cli.exit_codes import CommandError, ExitCode
 from cloche.cli.files import problems_with
 from cloche.cli.flags import MODELS_BY_KEY, Commands, add_tool_flag, model_of_environment
