@@ -20,10 +20,10 @@ from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import StopSignal
 from cloche.runtime.result import Result
 from cloche.runtime.session.execution import UNLIMITED_FUEL, Done, Execution
-from cloche.runtime.session.guest import Running, SessionGuest
+from cloche.runtime.session.guest import FRAMES, Running, SessionGuest
 from cloche.runtime.session.requests import Request
 from cloche.runtime.wasm import native
-from cloche.runtime.wasm.machine import WasmMachine
+from cloche.runtime.wasm.machine import WasmMachine, require_frames
 from cloche.runtime.wasm.signals import Deferral, deferred, main
 
 __all__ = ["FEW_CALLS", "HAS_RUNNERS", "Express", "arm", "begin"]
@@ -74,6 +74,8 @@ class Express:
 
         ``done`` is called at the end of a run that has become an execution.
         """
+        # Raises here, where it is harmless, and not in the middle of a run that has to be concluded.
+        require_frames(FRAMES)
         try:
             result: Result[Any] | None = self.run(code, self, done)
         except BaseException as error:

@@ -18,16 +18,20 @@ from cloche.runtime.result import Usage
 from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.rollback.journal import Journal
 from cloche.runtime.threads import guest_threads
+from cloche.runtime.wasm.machine import require_frames
 from cloche.runtime.wasm.signals import deferred
 from cloche.runtime.wasm.traps import Stopped
 
 if TYPE_CHECKING:
     from cloche.runtime.recording.recorder import Recorder, RecordingHandlers
 
-__all__ = ["Holder", "HoldsRunner", "Rooms", "Running", "SessionGuest", "Step"]
+__all__ = ["FRAMES", "Holder", "HoldsRunner", "Rooms", "Running", "SessionGuest", "Step"]
 
 
 T = TypeVar("T")
+
+FRAMES = 24
+"""Python frames that it takes to end whatever a session was taken for."""
 
 
 class Running(NamedTuple):
@@ -141,6 +145,8 @@ class SessionGuest:
 
     def take(self) -> None:
         """Let the caller use the guest, and no one else. Raises SessionBusy or SessionClosed."""
+        # Raises here, where it is harmless, and not between two lines that take the session and release it.
+        require_frames(FRAMES)
         if not self.lock.acquire(False):
             raise SessionBusy
         if self.ended:

@@ -31,7 +31,7 @@ from cloche.runtime.wasm.meter import FUEL_FULL
 from cloche.runtime.wasm.pausing import PauseSwitch
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
-__all__ = ["TABLE_ELEMENTS", "ImageSource", "WasmMachine"]
+__all__ = ["TABLE_ELEMENTS", "ImageSource", "WasmMachine", "require_frames"]
 
 
 # The default cap of elements over all tables: CPython's one table has about 10,000, and nothing grows it.
@@ -44,7 +44,7 @@ _MAX_MEMORY = 1 << 32
 _FULL = 1 << 20
 # Two callers that ask at once share one switch.
 _switching = threading.Lock()
-# Python frames that the engine's callbacks need to record an error: see ``_require_frames``.
+# Python frames that the engine's callbacks need to record an error: see ``require_frames``.
 _FRAMES = 12
 
 
@@ -268,7 +268,7 @@ class WasmMachine:
                 self._refuse(request)
             if self._guest.door is None:
                 # In C there is no place where an exception could be lost.
-                _require_frames(_FRAMES)
+                require_frames(_FRAMES)
             if not stack_checked:
                 stack.require_room(self.engine.max_wasm_stack)
             return self._exchange(request)
@@ -427,10 +427,10 @@ def _check_limits(memory_limit: int, table_elements: int, minimum: int) -> None:
         raise ConfigurationError("table_elements", f"{table_elements} is not a positive 32-bit number")
 
 
-def _require_frames(count: int) -> None:
+def require_frames(count: int) -> None:
     """Raise RecursionError here, where it is harmless, rather than at the entry of a callback from the engine."""
     if count:
-        _require_frames(count - 1)
+        require_frames(count - 1)
     else:
         # Once through C as well: since 3.12 Python counts frames entered from C apart.
         max((0,), key=_same)

@@ -125,7 +125,9 @@ def test_a_handler_that_fails_is_the_guests_error(monkeypatch: pytest.MonkeyPatc
         with monkeypatch.context() as patched:
             patched.setattr(handlers, "read_plain_call", broken)
             patched.setattr(handlers, "parse_call", broken)
-            result = session.run("kept = 0\nimport _cloche\n_cloche.call(b'\\x94\\0\\xd9\\x28' + b'x' * 40 + b'\\x90\\x80')")
+            result = session.run(
+                "kept = 0\nimport _cloche\n_cloche.call(b'\\x94\\0\\xd9\\x28' + b'x' * 40 + b'\\x90\\x80')"
+            )
         assert isinstance(result.error, GuestCrashed)
         assert isinstance(result.error.__cause__, ValueError)
         assert result.rolled_back

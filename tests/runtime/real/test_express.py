@@ -4,6 +4,7 @@
 import random
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from tests.runtime.checked import PureImage
 from cloche import Limits, Recorder, Sandbox, Session, Suspended, ToolRegistry, tool
 from cloche.runtime.errors import Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.rollback import journal
-from cloche.runtime.wasm import native
+from cloche.runtime.wasm import native, signals
 from cloche.runtime.wasm.cache import CompiledCache
 from cloche.runtime.wasm.image import DEFAULT_IMAGE
 from cloche.runtime.wasm.machine import ImageSource
@@ -467,3 +468,24 @@ def test_the_guest_is_freed_with_the_last_reference(box: Sandbox) -> None:
     gone = weakref.ref(session._guest)
     del session
     assert gone() is None
+
+
+def deep(levels: int, session: Session, code: str) -> Any:
+    return session.run(code) if levels == 0 else deep(levels - 1, session, code)
+
+
+@pytest.mark.parametrize("code", ["1", "print(n)", "1 / 0", "add(1, 2)", "'x' * 50"])
+@pytest.mark.parametrize("which", ["box", "pure"])
+def test_a_caller_that_is_deep_in_a_recursion(which: str, code: str, request: pytest.FixtureRequest) -> None:
+    limit, refused = sys.getrecursionlimit(), 0
+    with request.getfixturevalue(which).session() as session:
+        session.run("n = 0")
+        for levels in range(limit - 200, limit):
+            try:
+                deep(levels, session, code)
+            except RecursionError:
+                refused += 1
+            # Not taken for ever, nor lost.
+            assert session.run("n").value == 0
+    assert 0 < refused < 200
+    assert signals.main.deferral is None
