@@ -39,7 +39,7 @@ from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import PAUSED, StopRun, now
 from cloche.runtime.result import Result, Usage
 from cloche.runtime.session.guest import Running, SessionGuest, Step
-from cloche.runtime.session.pausing import PauseRequest
+from cloche.runtime.session.pausing import BEGUN_WITH_RUN, PauseRequest
 from cloche.runtime.session.requests import Request
 from cloche.runtime.values import MalformedValue
 from cloche.runtime.wasm.signals import signal_behind
@@ -258,7 +258,7 @@ class Execution:
         Raises CannotPause, also after ``timeout`` seconds.
         """
         if not self.can_pause:
-            raise CannotPause("it was begun with run(), which cannot wait: begin it with session.start()")
+            raise CannotPause(BEGUN_WITH_RUN)
         if not self._guest.source.can_pause:
             raise CannotPause("its guest image says nothing about pausing: build it again with make guest")
         self._pause_request().wait(is_current, lambda: self.run.doing, timeout)

@@ -9,18 +9,20 @@ Where the guest calls its first import, the run becomes an Execution, in the mid
 served, interrupted and concluded by the same code as any other run. So is one that ends other than with a short value.
 """
 
+from collections.abc import Callable
 from functools import partial
 from threading import get_ident
-from typing import Any
+from typing import Any, NoReturn
 from weakref import ref
 
 from cloche.runtime.bridge.run_state import RunState
-from cloche.runtime.errors import GuestError
+from cloche.runtime.errors import CannotPause, GuestError
 from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import StopSignal
 from cloche.runtime.result import Result
 from cloche.runtime.session.execution import UNLIMITED_FUEL, Done, Execution
 from cloche.runtime.session.guest import FRAMES, Running, SessionGuest
+from cloche.runtime.session.pausing import BEGUN_WITH_RUN
 from cloche.runtime.session.requests import Request
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.machine import WasmMachine, require_frames
@@ -55,6 +57,8 @@ class Express:
         "runner",
         "stop",
     )
+
+    paused: object = False
 
     def __init__(
         self, guest: SessionGuest, running: Running, machine: WasmMachine, runner: Any, limits: Limits
@@ -103,6 +107,10 @@ class Express:
             return execution.interrupt(reason)
         self.machine.wake()
         return True
+
+    def pause(self, is_current: Callable[[], bool], timeout: float | None) -> NoReturn:
+        """Raise CannotPause: usual runs were begun with ``run``."""
+        raise CannotPause(BEGUN_WITH_RUN)
 
     def opened(self, done: Done, frame: bytes, stop: StopSignal, started: float) -> None:
         """Serve the guest, which has called its first import. For the runner, in the middle of a run."""

@@ -70,7 +70,13 @@ class _SuspendedSteps(NamedTuple):
 
 
 class Holder(Protocol):
-    """Who has taken a guest and can be made to release it soon: a run."""
+    """Who has taken a guest and can be made to release it soon: a run. ``paused`` is true if its program then waits."""
+
+    paused: object
+
+    def pause(self, is_current: Callable[[], bool], timeout: float | None) -> None:
+        """From any thread: have its program paused, and wait until it is, or until ``is_current()`` is false."""
+        ...
 
     def interrupt(self, reason: GuestError) -> bool:
         """From any thread: end it soon. Returns whether it was still in progress."""

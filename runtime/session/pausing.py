@@ -8,7 +8,10 @@ from math import inf
 from cloche.runtime.errors import CannotPause
 from cloche.runtime.machine_api import Machine, Place, now
 
-__all__ = ["PauseRequest"]
+__all__ = ["BEGUN_WITH_RUN", "PauseRequest"]
+
+BEGUN_WITH_RUN = "it was begun with run(), which cannot wait: begin it with session.start()"
+"""Why most programs cannot be paused."""
 
 # Seconds between two requests to the machine, at first and at most; and to find out why a program does not leave.
 _PATIENCE, _MAX_PATIENCE = 0.001, 0.004

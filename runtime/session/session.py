@@ -283,7 +283,7 @@ class Session:
         Raises CannotPause, which says what stands in the way, also for a program that was not begun with :meth:`start`.
         """
         execution = self._guest.holder
-        if not isinstance(execution, Execution):
+        if execution is None:
             return self._suspended
         execution.pause(lambda: self._guest.holder is execution, timeout)
         return execution.paused if isinstance(execution.paused, Suspended) else None
