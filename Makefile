@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test pure again pauses guest conformance bench serve lint types docs package fuzz sanitize hostile soak kills clean help
+.PHONY: demo test pure again pauses guest data conformance bench serve lint types docs package fuzz sanitize hostile soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -25,6 +25,9 @@ guest: $(READY) ## the guest image, from pinned sources
 
 pure: guest ## the runtime's tests without the host in C
 	CLOCHE_PURE=1 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/runtime
+
+data: guest ## the data image, numpy and pandas inside: from pinned sources, some twenty minutes the first time
+	@$(RECIPE) data
 
 conformance: guest ## CPython's own tests and generated programs in the guest; writes docs/conformance.md
 	PYTHONPATH=.:src:build $(BIN)/python -m tests.conformance

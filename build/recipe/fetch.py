@@ -76,7 +76,8 @@ def _download(url: str, wanted: Input, target: Path) -> None:
 def _from_index(wanted: Input, target: Path) -> None:
     """Take a source distribution from the package index pip is set up for. Nothing of it is run."""
     folder = target.parent / f"index-{os.getpid()}"
-    options = ["-q", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--ignore-requires-python"]
+    kind = "--only-binary" if wanted.file.endswith(".whl") else "--no-binary"
+    options = ["-q", "--no-deps", kind, ":all:", "--no-build-isolation", "--ignore-requires-python"]
     try:
         for module in STAND_INS:
             (folder / "backend" / module).parent.mkdir(parents=True, exist_ok=True)

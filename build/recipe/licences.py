@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recipe import sources, toolchain
-from recipe.inputs import load
+from recipe.inputs import Input, load
 
 
 class Package(NamedTuple):
@@ -50,9 +50,14 @@ def write(folder: Path) -> None:
             path.unlink()
 
 
+def of(source: Input) -> Package:
+    """The work that a pinned source is."""
+    text = sources.unpacked(source.name) / source.licence_file
+    return Package(source.name, source.version, source.licence, source.home, (text,))
+
+
 def _pinned() -> list[Package]:
-    found = load().values()
-    return [Package(s.name, s.version, s.licence, s.home, (sources.unpacked(s.name) / s.licence_file,)) for s in found]
+    return [of(source) for source in load().values()]
 
 
 def _c_library() -> Package:

@@ -168,10 +168,13 @@ def _place_bytecode(path: str, source: bytes) -> None:
 
 def import_modules(names: Sequence[str]) -> None:
     """Import modules, those of :data:`PACKAGES` among them, so that a fresh isolate has them. Raises what they do."""
+    from cloche_guest.entropy import adopt_numpy
+
     if f"/{PACKAGES}" not in sys.path:
         sys.path.append(f"/{PACKAGES}")
     for name in names:
         importlib.import_module(name)
+    adopt_numpy()
 
 
 def _settle_again() -> None:

@@ -2,18 +2,23 @@
 
 import os
 import random
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import _cloche
 from cloche_guest import state
 from cloche_guest.unsupported.reasons import put
 
-__all__ = ["install", "reseed", "rest"]
+__all__ = ["adopt_numpy", "install", "reseed", "rest"]
 
 _SEED_BYTES = 32
 _seed, _setstate = random.seed, random.setstate
 _urandom = os.urandom
 _generator: Any = vars(random)["_inst"]
+# How numpy's global generator is seeded, in an image that has imported it. Its others take entropy when they are made.
+_seed_numpy: Callable[..., None] | None = None
+_NUMPY_BYTES = 4
 
 
 def reseed(seed: bytes | None = None) -> None:
@@ -27,6 +32,8 @@ def reseed(seed: bytes | None = None) -> None:
             _seed(int.from_bytes(seed, "little"))
         else:
             _seed_later()
+    if _seed_numpy is not None and not state.current.chosen_numpy:
+        _seed_numpy(int.from_bytes(os.urandom(_NUMPY_BYTES) if seed is None else seed[:_NUMPY_BYTES], "little"))
     _cloche.reseed()
 
 
@@ -41,6 +48,7 @@ def rest() -> None:
     _seed(0)
     _seed_later()
     state.current.chosen_numbers = False
+    state.current.chosen_numpy = False
 
 
 def install() -> None:
@@ -58,3 +66,24 @@ def _setstate_noted(numbers: Any) -> None:
     """Do what ``random.setstate`` does, and take note of it."""
     _setstate(numbers)
     state.current.chosen_numbers = True
+
+
+def adopt_numpy() -> None:
+    """Have numpy's global generator seeded too, if it is there, and take note of programs that choose its numbers."""
+    global _seed_numpy
+    numpy: Any = sys.modules.get("numpy.random")
+    if numpy is None or _seed_numpy is not None:
+        return
+    seed, set_state = numpy.seed, numpy.set_state
+
+    def seed_noted(seed_of_program: Any = None) -> None:
+        seed(seed_of_program)
+        state.current.chosen_numpy = seed_of_program is not None
+
+    def set_state_noted(numbers: Any) -> None:
+        set_state(numbers)
+        state.current.chosen_numpy = True
+
+    _seed_numpy = seed
+    for module in (numpy, sys.modules["numpy.random.mtrand"]):
+        put(module, seed=seed_noted, set_state=set_state_noted)

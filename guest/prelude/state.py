@@ -11,7 +11,7 @@ __all__ = ["State", "current", "renew"]
 class State:
     """The prelude's variables. ``programs`` has recent programs by text, ``sources`` the texts by file name."""
 
-    __slots__ = ("chosen_numbers", "fresh", "last_source", "latest", "programs", "sources")
+    __slots__ = ("chosen_numbers", "chosen_numpy", "fresh", "last_source", "latest", "programs", "sources")
 
     def __init__(self) -> None:
         self.fresh = True
@@ -20,6 +20,8 @@ class State:
         """The program after which no other follows, once it was run."""
         self.chosen_numbers = False
         """Whether the program seeded the ``random`` module itself."""
+        self.chosen_numpy = False
+        """The same of numpy's global generator."""
         self.latest = ""
         """The file name of the latest program."""
         self.programs: dict[str, tuple[str, CodeType]] = {}

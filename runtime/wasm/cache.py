@@ -81,8 +81,8 @@ def _check_parent(found: os.stat_result, path: str) -> None:
         raise ImageError(f"the folder {path} is writable by other users: run chmod go-w on it, or set CLOCHE_CACHE")
 
 
-# Entries of other images, meterings and versions, 50 MB each: how many stay, and for how many days without use.
-_MAX_ENTRIES = 8
+# Entries of images, meterings and versions, from 50 MB to 200 each: bytes that stay, and days without use.
+_MAX_BYTES = 2 << 30
 _MAX_DAYS = 30
 _CODE = ".cwasm"
 _OURS = (_CODE, ".lock", ".stamp", PART)
@@ -148,8 +148,15 @@ class CompiledCache:
         others = self._entries(lambda name: not name.startswith(key) and name.endswith(_OURS))
         stale = time.time() - _MAX_DAYS * 86_400
         entries = sorted((path for path in others if path.endswith(_CODE)), key=_last_use, reverse=True)
-        for path in {*entries[_MAX_ENTRIES:], *(path for path in others if _last_use(path) < stale)}:
-            _remove(path)
+        left = _MAX_BYTES - sum(map(_size, self._entries(lambda name: name.startswith(key) and name.endswith(_CODE))))
+        # The oldest give way.
+        for path in entries:
+            left -= _size(path)
+            if left < 0:
+                _remove(path)
+        for path in others:
+            if _last_use(path) < stale:
+                _remove(path)
 
     def _entries(self, fits: Callable[[str], bool]) -> list[str]:
         return [os.path.join(self.folder, name) for name in sorted(os.listdir(self.folder)) if fits(name)]
@@ -224,6 +231,13 @@ def _last_use(path: str) -> float:
         return os.stat(path).st_mtime
     except OSError:  # another process removed it
         return 0.0
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def _note_use(path: str) -> None:

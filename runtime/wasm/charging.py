@@ -15,8 +15,9 @@ thread: nothing is lost between them, and what was used stays exact when a run i
 
 There is a charge at the head of every loop; at the entry of each function that the host calls, and of each that calls
 others and is long or may be reached again while it runs: its address is taken, or it lies in a circle of direct calls;
-and before each operation on a span of memory or a table, by its length. What is left between two charges has no circle,
-so that every program comes to a charge. ``tests/runtime/charges.py`` is a second reader of the result and checks that.
+before each operation on a span of memory or a table, by its length; and before each throw. What is left between two
+charges has no circle, so that every program comes to a charge. ``tests/runtime/charges.py`` is a second reader of the
+result and checks that.
 
 The functions' numbers, types and all other sections stay as they are.
 """
@@ -40,7 +41,10 @@ _MAX_FREE = 5_000
 _SMALL_SPAN = 4_096
 
 # What follows an opcode.
-_NOTHING, _BLOCK, _NUMBER, _TWO_NUMBERS, _TABLE, _F32, _F64, _SELECT, _BULK, _VECTOR, _UNKNOWN = range(11)
+_NOTHING, _BLOCK, _NUMBER, _TWO_NUMBERS, _TABLE, _F32, _F64, _SELECT, _BULK, _VECTOR, _CATCHING, _UNKNOWN = range(12)
+_THROW, _THROW_REF, _TRY = 0x08, 0x0A, 0x1F
+# What follows the kind of a catch clause: how many numbers.
+_CATCH_NUMBERS = (2, 2, 1, 1)
 
 
 def _kinds() -> bytearray:
@@ -48,17 +52,19 @@ def _kinds() -> bytearray:
     for first, last in (
         (0x00, 0x01),
         (0x05, 0x05),
-        (0x0B, 0x0B),
+        (0x0A, 0x0B),
         (0x0F, 0x0F),
         (0x1A, 0x1B),
         (0x45, 0xC4),
         (0xD1, 0xD1),
     ):
         kinds[first : last + 1] = bytes([_NOTHING]) * (last + 1 - first)
+    kinds[_THROW] = _NUMBER
     for first, last in ((0x0C, 0x0D), (0x10, 0x10), (0x20, 0x26), (0x3F, 0x42), (0xD0, 0xD0), (0xD2, 0xD2)):
         kinds[first : last + 1] = bytes([_NUMBER]) * (last + 1 - first)
     kinds[0x02:0x05] = bytes([_BLOCK]) * 3
     kinds[0x11] = _TWO_NUMBERS
+    kinds[_TRY] = _CATCHING
     kinds[0x28:0x3F] = bytes([_TWO_NUMBERS]) * (0x3F - 0x28)
     kinds[0x0E], kinds[0x43], kinds[0x44], kinds[0x1C] = _TABLE, _F32, _F64, _SELECT
     kinds[0xFC], kinds[0xFD] = _BULK, _VECTOR
@@ -295,6 +301,7 @@ class _Function:
     callees: list[int] = field(default_factory=list[int])
     calls_indirectly: bool = False
     spans: list[int] = field(default_factory=list[int])
+    throws: list[int] = field(default_factory=list[int])
 
 
 def _function(code: bytes, start: int, end: int) -> _Function:
@@ -322,6 +329,10 @@ def _scan(code: bytes, function: _Function) -> None:
         if loop is not None:
             loop.size += 1
         kind = kinds[opcode]
+        if opcode in (_THROW, _THROW_REF):
+            function.throws.append(place)
+            if loop is not None:
+                loop.calls = True
         if kind == _NOTHING:
             if opcode == _END and nesting and nesting.pop() and loop is not None:
                 if loop.calls and loop.outer is not None:
@@ -356,6 +367,10 @@ def _scan(code: bytes, function: _Function) -> None:
             if opcode == _LOOP:
                 loop = _Loop(place, at, loop)
                 function.loops.append(loop)
+        elif kind == _CATCHING:
+            # Where it catches, control leaves for the label of a block around it: for a loop's, to the charge there.
+            at = _clauses(code, at)
+            nesting.append(False)
         elif kind == _BULK:
             at, is_span = _bulk(code, at)
             if is_span and not (constant == place and _is_small(code, place)):
@@ -376,6 +391,18 @@ def _bulk(code: bytes, at: int) -> tuple[int, bool]:
     for _ in range(_BULK_NUMBERS[operation]):
         _, at = _read(code, at)
     return at, operation in _WITH_LENGTH
+
+
+def _clauses(code: bytes, at: int) -> int:
+    """Return the place behind the type and the catch clauses of a block that catches."""
+    _, at = _read(code, at)
+    count, at = _read(code, at)
+    for _ in range(count):
+        kind = code[at]
+        at += 1
+        for _ in range(_CATCH_NUMBERS[kind]):
+            _, at = _read(code, at)
+    return at
 
 
 def _is_small(code: bytes, place: int) -> bool:
@@ -548,6 +575,9 @@ class _Charger:
             yield loop.body, self._take(loop.size) + self._end
         for place in function.spans:
             yield place, self._span()
+        for place in function.throws:
+            # The engine looks for the block that catches by itself, however far away that is.
+            yield place, self._charge(MAX_CHARGE) + self._look
 
     def _charge(self, size: int) -> bytes:
         return b"\x41\0" + self._load + b"\0" + self._subtract(size) + self._store + b"\0"

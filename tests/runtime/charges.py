@@ -28,6 +28,7 @@ class Report:
     leaf_loops: int = 0
     entries: int = 0
     spans: int = 0
+    throws: int = 0
     between: int = 0
 
 
@@ -93,7 +94,11 @@ def instructions(code: Bytes, end: int) -> Iterator[Instruction]:
         numbers: tuple[int, ...] = ()
         if opcode in (0x02, 0x03, 0x04):
             numbers = (code.signed(),)
-        elif opcode in (0x0C, 0x0D, 0x10, *range(0x20, 0x27), 0x3F, 0x40, 0xD2):
+        elif opcode == 0x1F:
+            kind = code.signed()
+            clauses = [_clause(code) for _ in range(code.number())]
+            numbers = (kind, *[each for clause in clauses for each in clause])
+        elif opcode in (0x08, 0x0C, 0x0D, 0x10, *range(0x20, 0x27), 0x3F, 0x40, 0xD2):
             numbers = (code.number(),)
         elif opcode == 0x0E:
             numbers = tuple([code.number() for _ in range(code.number() + 1)])
@@ -113,9 +118,14 @@ def instructions(code: Bytes, end: int) -> Iterator[Instruction]:
             opcode, numbers = _bulk(code)
         elif opcode == 0xFD:
             opcode, numbers = _vector(code)
-        elif not (opcode in (0x00, 0x01, 0x05, 0x0B, 0x0F, 0x1A, 0x1B, 0xD1) or 0x45 <= opcode <= 0xC4):
+        elif not (opcode in (0x00, 0x01, 0x05, 0x0A, 0x0B, 0x0F, 0x1A, 0x1B, 0xD1) or 0x45 <= opcode <= 0xC4):
             raise Unmetered(f"unknown instruction {opcode:#x}")
         yield at, opcode, code.at, numbers
+
+
+def _clause(code: Bytes) -> list[int]:
+    """Return the tag, if the clause is of one, and the label."""
+    return [code.number() for _ in range(1 + (code.byte() < 2))]
 
 
 def _bulk(code: Bytes) -> tuple[int, tuple[int, ...]]:
@@ -222,7 +232,9 @@ class _Checker:
             self._ours |= set(range(size))
         open_blocks: list[tuple[int, int]] = []
         for index, (_, opcode, _, numbers) in enumerate(self._all):
-            if opcode in (0x02, 0x03, 0x04):
+            if opcode in (0x08, 0x0A):
+                self._throw(index)
+            if opcode in (0x02, 0x03, 0x04, 0x1F):
                 open_blocks.append((opcode, index))
             elif opcode == 0x0B and open_blocks:
                 kind, begin = open_blocks.pop()
@@ -298,6 +310,13 @@ class _Checker:
             raise Unmetered(f"function {self._code.number}: a span of any length is not charged")
         self._report.spans += 1
         self._ours |= set(range(begin, index))
+
+    def _throw(self, index: int) -> None:
+        size = next((size for back in range(index, -1, -1) if (size := self._charge(back)) and back + size == index), 0)
+        if not size:
+            raise Unmetered(f"function {self._code.number}: a throw is not charged")
+        self._report.throws += 1
+        self._ours |= set(range(index - size, index))
 
     def _nobody_else(self) -> None:
         """Raise Unmetered if code that is no charge touches the meter or, in a function with charges, their locals."""

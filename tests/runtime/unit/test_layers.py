@@ -48,7 +48,6 @@ RUNTIME = (
     "recording",
     "session",
     "packages",
-    "baking",
     "images",
     "sandbox",
 )

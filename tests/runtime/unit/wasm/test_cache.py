@@ -313,10 +313,14 @@ def test_an_engine_at_or_above_the_floor_is_fine(version: str) -> None:
     check_version(version)
 
 
-def test_of_many_others_only_the_latest_stay(cache: CompiledCache, engine: Engine, compiler: Compiler) -> None:
+def test_of_many_others_the_latest_stay_that_have_room(
+    cache: CompiledCache, engine: Engine, compiler: Compiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_module, "_MAX_BYTES", 9 << 20)
     for number in range(12):
         other = Path(cache.folder) / f"{number:032}.{'0' * 64}.cwasm"
-        other.write_bytes(b"")
+        other.touch()
+        os.truncate(other, 1 << 20)
         os.utime(other, (os.stat(other).st_atime, os.stat(other).st_mtime - 100 + number))
     cache.module(engine, "digest", compiler)
     kept = sorted(path.name.split(".")[0] for path in Path(cache.folder).glob("*.cwasm"))

@@ -52,6 +52,7 @@ UNMETERED = {
     "a call of itself": '(func $a (export "f") (call $a))',
     "a circle through the table": """(type $t (func)) (table 1 funcref) (elem (i32.const 0) $a)
         (func $a (call_indirect (type $t) (i32.const 0)))""",
+    "a throw": '(tag $e) (func (export "f") (throw $e))',
     "a span": '(func (export "f") (param i32) (memory.fill (i32.const 0) (i32.const 0) (local.get 0)))',
 }
 
@@ -74,7 +75,7 @@ def test_code_that_reaches_the_meter_is_noticed() -> None:
     ("text", "message"),
     [
         (f'(memory (export "{METER}") 1)', "which is the host's"),
-        ("(tag $t) (func (throw $t))", "cannot be metered"),
+        ("(func $f (return_call $f))", "cannot be metered"),
         ("(func (result i32) (i32.atomic.load (i32.const 0)))", "cannot be metered"),
         ("(func (drop (i32x4.relaxed_trunc_f32x4_s (v128.const i32x4 0 0 0 0))))", "cannot be metered"),
         ("(table 1 funcref) (elem declare func 0)", "unusual way"),
@@ -133,3 +134,44 @@ def test_a_guest_that_does_not_run_is_left_alone() -> None:
         # Held by a thread that is leaving: nothing waits for it.
         meter.end()
     assert numbers[1] == 0
+
+
+THROWS = """
+  (tag $e (param i32))
+  (func $throw (param i32) (throw $e (local.get 0)))
+  (func (export "caught") (param i32) (result i32)
+    (loop $again
+      (block $caught (result i32)
+        (try_table (catch $e $caught) (call $throw (local.get 0)))
+        (i32.const -1))
+      (local.set 0 (i32.sub (i32.const 1)))
+      (br_if $again (local.get 0)))
+    (local.get 0))
+  (func (export "again") (param i32)
+    (local.get 0)
+    (loop $head (param i32)
+      (drop)
+      (try_table (catch $e $head) (throw $e (i32.const 1)))))
+"""
+
+
+def test_throws_are_charged_and_what_they_lead_back_to_as_well() -> None:
+    report = check(charged(module(THROWS)))
+    assert (report.throws, report.loops, report.leaf_loops) == (2, 2, 0)
+
+
+def test_a_program_that_throws_for_ever_ends() -> None:
+    config = wasmtime.Config()
+    config.wasm_multi_memory = True
+    config.wasm_exceptions = True
+    engine = wasmtime.Engine(config)
+    text = '(tag $e) (func (export "f") (loop $l (block $b (try_table (catch $e $b) (throw $e))) (br $l)))'
+    code = charged(bytes(wasmtime.wat2wasm(f'(module (memory (export "memory") 1) {text})')))
+    store = wasmtime.Store(engine)
+    exports = wasmtime.Instance(store, wasmtime.Module(engine, code), []).exports(store)
+    meter, endless = exports[METER], exports["f"]
+    assert isinstance(meter, wasmtime.Memory)
+    assert isinstance(endless, wasmtime.Func)
+    meter.write(store, (100_000).to_bytes(8, "little") + (0).to_bytes(16, "little"), 0)
+    with pytest.raises(wasmtime.Trap):
+        endless(store)

@@ -1,0 +1,28 @@
+"""Runs in the guest before the data image is written down: what data programs use first is made, and specialised."""
+
+
+def _warm() -> None:
+    import importlib.util
+    import io
+
+    import numpy as np
+
+    for _ in range(20):
+        a = np.arange(12.0).reshape(3, 4)
+        repr(a), str(a.sum()), a.mean(axis=0), a @ a.T, np.sort(a.ravel()), a[a > 3], np.where(a > 1, a, 0)
+        np.linalg.inv(np.eye(3)), np.array([1, 2, 3]).dtype, np.concatenate([a, a]), a.std(), np.unique([1, 2, 1])
+        np.random.default_rng(1).normal(size=3)
+    if importlib.util.find_spec("pandas") is None:
+        return
+
+    import pandas as pd
+
+    for _ in range(20):
+        df = pd.read_csv(io.StringIO("a,b,c\n1,2.5,x\n3,4.5,y\n,6,z\n"))
+        repr(df), repr(df.groupby("c").sum()), df.describe(), df.merge(df, on="c"), df.to_csv(), df["b"].mean()
+        pd.DataFrame({"k": ["a", "b", "a"], "v": [1, 2, 3]}).groupby("k").agg({"v": "sum"}), df.sort_values("b")
+        pd.to_datetime(["2024-01-01"]), pd.Series([1.0, 2]).rolling(2).mean(), df.to_dict("records"), df[df.b > 3]
+
+
+_warm()
+del _warm

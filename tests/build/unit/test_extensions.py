@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recipe import extensions, inputs, patching
+from recipe.extensions import NUMPY, PANDAS, Project
+
+
+def test_every_project_is_pinned_and_every_patch_says_why() -> None:
+    pins = inputs.load(inputs.DATA)
+    for project in extensions.PROJECTS.values():
+        assert len(pins[project.name].sha256) == 64
+        for patch in patching.patches_for(project.name):
+            assert patching.reasons(patch)
+            assert patching.parse(patch.read_text())
+    assert inputs.load().keys().isdisjoint(pins)
+
+
+@pytest.mark.parametrize(
+    ("target", "is_left_out"),
+    [
+        ("numpy/linalg/_umath_linalg.cpython-311.so.p/lapack_lite_f2c.c.o", True),
+        ("numpy/linalg/lapack_lite.cpython-311.so.p/lapack_lite_f2c.c.o", False),
+        ("numpy/random/mtrand.cpython-311.so.p/src_distributions_distributions.c.o", True),
+        ("numpy/random/mtrand.cpython-311.so.p/src_legacy_legacy-distributions.c.o", False),
+        ("numpy/_core/_umath_tests.cpython-311.so.p/x.c.o", True),
+    ],
+)
+def test_what_another_module_has_as_well_is_left_out(target: str, is_left_out: bool) -> None:
+    assert extensions._is_left_out(NUMPY, target) is is_left_out
+
+
+def test_headers_are_followed_through_their_includes(tmp_path: Path) -> None:
+    (tmp_path / "a.h").write_text('#  include "internal/b.h"\n#include <stdio.h>\n')
+    (tmp_path / "b.h").write_text('#include "a.h"\n#include "elsewhere.h"\n')
+    (tmp_path / "c.h").write_text("")
+    assert [path.name for path in extensions._included(tmp_path, "a.h")] == ["a.h", "b.h"]
+
+
+def test_pandas_is_compiled_with_the_declarations_of_numpy() -> None:
+    assert PANDAS.needs == ("numpy",)
+
+
+def test_whole_folders_are_installed_file_by_file(tmp_path: Path) -> None:
+    (tmp_path / "work" / "meson-info").mkdir(parents=True)
+    (tmp_path / "data" / "inner").mkdir(parents=True)
+    (tmp_path / "data" / "inner" / "x.txt").write_text("")
+    plan = f'{{"{tmp_path}/data": "/usr/lib/site-packages/p/data", "/s/p.h": "/usr/include/p.h"}}'
+    (tmp_path / "work" / "meson-info" / "intro-installed.json").write_text(plan)
+    found = extensions._installed(tmp_path / "work")
+    assert found == {f"{tmp_path}/data/inner/x.txt": "p/data/inner/x.txt"}
+
+
+def test_a_project_is_a_value() -> None:
+    assert Project("x") == Project("x")
+    assert repr(Project("x")) != repr(Project("x", ("-Da=b",)))
