@@ -13,12 +13,12 @@ from typing import Any, cast
 from cloche import __version__
 from cloche.cli.exit_codes import ExitCode
 from cloche.cli.flags import Commands
-from cloche.cli.wasm_sections import read_door
 from cloche.runtime.errors import ImageError
 from cloche.runtime.limits import Limits
 from cloche.runtime.wasm import native
 from cloche.runtime.wasm.cache import cache_home
 from cloche.runtime.wasm.image import DEFAULT_IMAGE, read_manifest
+from cloche.runtime.wasm.module_file import read_door
 
 __all__ = ["IMPORT_PURPOSES", "add_parser", "command"]
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from tests.hostile.mutations import Mutator, Tokens, tokens_of
 
-from cloche.cli.wasm_sections import read_door
 from cloche.runtime.bridge.environment import Environment, EnvironmentState, FuelClock
 from cloche.runtime.bridge.handlers import BridgeHandlers
 from cloche.runtime.bridge.pending import PendingCalls
@@ -35,6 +34,7 @@ from cloche.runtime.snapshots.format import KnownFacts, SnapshotFacts, join_part
 from cloche.runtime.snapshots.snapshot import Snapshot
 from cloche.runtime.values import MalformedValue, ValueCodecError, decode, encode
 from cloche.runtime.wasm import native
+from cloche.runtime.wasm.module_file import read_door
 
 __all__ = ["TARGETS", "Target", "outcome_of"]
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wasmtime import wat2wasm
 
-from cloche.cli.wasm_sections import read_door
+from cloche.runtime.wasm.module_file import read_door
 
 MODULE = bytes(
     wat2wasm(
