@@ -25,7 +25,10 @@ __all__ = ["Gateway", "Metrics"]
 
 _Order = Callable[[WorkerProcess], Awaitable[Any]]
 """Has a worker perform a run, and returns its report."""
-_MAX_DEATHS = 2
+_DIED, _KILLED, _MAX_DEATHS = 5, 2, 10
+"""What a worker's death counts for the sessions whose runs it had, and the sum at which a session is quarantined: two
+deaths of its own, or five by SIGKILL, which comes from outside, at worst for want of memory. A run that ends clears
+it."""
 _ALONE = 1.0
 """Seconds that a run which may have killed its worker has for itself, before the next suspect may run too."""
 
@@ -82,6 +85,8 @@ class Gateway:
         usual = self._limits(session, {})
         limits = session.tenant.admit_run(self._limits(session, asked.get("limits") or {}))
         run = ServedRun(id or new_id("r"), digest)
+        # Calls of the client's tools are seen here. Whether one of the server's was made before a worker died, is not.
+        run.asked = bool(session.tenant.config.tools or session.tenant.config.mcp)
         session.running, session.busy = run, True
         session.remember(run)
         has_events = bool(asked.get("events")) or bool(session.spec["tools"])
@@ -199,25 +204,20 @@ class Gateway:
         try:
             report = await order(await self.home.opened(session))
             return report
-        except WorkerLost:
-            await self._note_death(session, run)
-        async with self._by_itself():
-            try:
-                report = await order(await self.home.opened(session))
-                return report
-            except WorkerLost:
-                await self._note_death(session, run)
-                raise Problem(
-                    503,
-                    "run_lost",
-                    "the worker died, twice; the session is where it was before this run",
-                    remedy="try again later",
-                    retry_after=1.0,
-                ) from None
+        except WorkerLost as lost:
+            await self._note_death(session, run, lost)
+        # Until it ends, or was there too often when a worker died.
+        while True:
+            async with self._by_itself():
+                try:
+                    report = await order(await self.home.opened(session))
+                    return report
+                except WorkerLost as lost:
+                    await self._note_death(session, run, lost)
 
-    async def _note_death(self, session: ServedSession, run: ServedRun) -> None:
+    async def _note_death(self, session: ServedSession, run: ServedRun, lost: WorkerLost) -> None:
         """Count a worker's death in this session's run; raise Problem where the run is not to be repeated."""
-        deaths = session.row.deaths + 1
+        deaths = session.row.deaths + (_KILLED if lost.was_killed else _DIED)
         quarantined = time.time() if deaths >= _MAX_DEATHS else None
         self.quarantined += quarantined is not None
         session.row = session.row._replace(deaths=deaths, quarantined=quarantined)
@@ -328,6 +328,7 @@ class Gateway:
                 raise Problem(409, "session_busy", "the program is being resumed")
             tenant.admit_run(self._limits(session, {}))
             known = ServedRun(id, digest)
+            known.asked = True
             session.running, session.busy = known, True
             session.remember(known)
             self.home.background(

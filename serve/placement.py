@@ -22,12 +22,21 @@ __all__ = ["Placement", "WorkerLost", "WorkerProcess"]
 _PING = 1.0
 _PATIENCE = 15.0
 """Seconds without an answer after which a worker is taken for stuck and killed; its sessions come back elsewhere."""
+_SHORT = 0.1
+"""Seconds in which a process that has closed its socket is off the system's table."""
 _PAUSE = 0.5
 """Seconds before a worker is started again that died before it was ready."""
 
 
 class WorkerLost(Exception):
-    """The worker died before it reported: what it was asked may have happened there, and is gone with it."""
+    """The worker died before it reported: what it was asked may have happened there, and is gone with it.
+
+    ``was_killed`` says that it was by SIGKILL, and not by the server itself.
+    """
+
+    def __init__(self, worker: str, was_killed: bool = False) -> None:
+        super().__init__(worker, was_killed)
+        self.was_killed = was_killed
 
 
 class WorkerProcess:
@@ -45,6 +54,7 @@ class WorkerProcess:
         self.full = False
         self.answered = time.monotonic()
         self._on_lost = on_lost
+        self._doomed = False
         self._count = 0
         self._waiting: dict[int, tuple[asyncio.Future[Any], Callable[[str, bytes], None] | None]] = {}
         self._channel = Channel(self._on_message, self._lost)
@@ -73,8 +83,17 @@ class WorkerProcess:
         finally:
             self._waiting.pop(number, None)
 
+    def _ended_by(self, number: int) -> bool:
+        """Return whether the process, whose socket is closed, was ended by that signal."""
+        if self._process is None:
+            return False
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(_SHORT) == -number
+        return False
+
     def kill(self) -> None:
         """End the process at once."""
+        self._doomed = True
         if self._process is not None and self._process.poll() is None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGKILL)
@@ -120,10 +139,11 @@ class WorkerProcess:
 
     def _lost(self) -> None:
         was_alive, self.alive = self.alive, False
+        was_killed = not self._doomed and self._ended_by(signal.SIGKILL)
         waiting, self._waiting = self._waiting, {}
         for future, _ in waiting.values():
             if not future.done():
-                future.set_exception(WorkerLost(self.name))
+                future.set_exception(WorkerLost(self.name, was_killed))
         if not self.ready.done():
             self.ready.set_exception(WorkerLost(self.name))
             self.ready.exception()
