@@ -3,8 +3,11 @@
 import asyncio
 import json
 import re
+import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from fastapi import FastAPI
@@ -28,6 +31,7 @@ from cloche.serve.forms import (
     dumps,
 )
 from cloche.serve.gateway import Gateway, Metrics
+from cloche.serve.placement import WorkerLost
 from cloche.serve.sessions import ServedRun, ServedSession, invalid, not_found
 from cloche.serve.tenants import Tenant, hash_key
 
@@ -67,7 +71,13 @@ class Api:
                     raise Problem(503, "draining", "the server is ending", remedy="try again", retry_after=2.0)
                 tenant = self._authenticated(request)
                 tenant.admit_request()
-                response = await handler(tenant, request)
+                with _span(name, request):
+                    response = await handler(tenant, request)
+            except WorkerLost:
+                text = "the session's worker died while it was asked"
+                response = _answer_problem(Problem(503, "worker_lost", text, remedy="ask again", retry_after=0.5))
+            except sqlite3.Error as error:
+                response = _answer_problem(Problem(503, "store_failed", "the store failed", cause=type(error).__name__))
             except Problem as problem:
                 response = _answer_problem(problem)
             except ConfigurationError as error:
@@ -463,6 +473,16 @@ def _described(path: str, body: type[BaseModel] | None) -> dict[str, Any]:
         schema.pop("$defs", None)
         described["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
     return described
+
+
+def _span(name: str, request: Request) -> AbstractContextManager[Any]:
+    """Return a span of OpenTelemetry, below the caller's, where this process has an SDK; else nothing."""
+    if "opentelemetry.sdk.trace" not in sys.modules:
+        return nullcontext()
+    from opentelemetry import propagate, trace
+
+    context = propagate.extract(dict(request.headers))
+    return trace.get_tracer("cloche.serve").start_as_current_span(name, context, kind=trace.SpanKind.SERVER)
 
 
 def _json(form: Any, status: int = 200, **headers: str) -> Response:

@@ -246,3 +246,11 @@ def test_two_requests_of_one_id_at_once_are_one_run(http: httpx.Client, session:
     for thread in threads:
         thread.join()
     assert [each["value"] for each in found] == [1, 1, 1]
+
+
+def test_the_callers_trace_is_in_the_answer_and_in_the_audit_log(http: httpx.Client, server: Served) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    answer = http.get("/v1/usage", headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+    assert trace in answer.headers["traceparent"]
+    assert f'"trace":"{trace}"' in (server.folder / "audit.log").read_text()
+    assert "traceparent" not in http.get("/v1/usage", headers={"traceparent": "00-forged-01\t"}).headers
