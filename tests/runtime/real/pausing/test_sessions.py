@@ -217,7 +217,8 @@ def resume(suspended: Suspended) -> None:
 def in_progress(session: Session, run: Callable[[Any], Any], what: Any) -> threading.Thread:
     running = threading.Thread(target=run, args=(what,))
     running.start()
-    while "running" not in repr(session):
+    # A session is taken, too, while its machine is made.
+    while session._guest.holder is None:  # pyright: ignore[reportPrivateUsage]
         time.sleep(0.001)
     return running
 
