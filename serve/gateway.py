@@ -25,9 +25,9 @@ __all__ = ["Gateway", "Metrics"]
 
 _Order = Callable[[WorkerProcess], Awaitable[Any]]
 """Has a worker perform a run, and returns its report."""
-_DIED, _KILLED, _MAX_DEATHS = 5, 2, 10
+_DIED, _KILLED, _MAX_DEATHS = 5, 1, 10
 """What a worker's death counts for the sessions whose runs it had, and the sum at which a session is quarantined: two
-deaths of its own, or five by SIGKILL, which comes from outside, at worst for want of memory. A run that ends clears
+deaths of its own, or ten by SIGKILL, which comes from outside, at worst for want of memory. A run that ends clears
 it."""
 _ALONE = 1.0
 """Seconds that a run which may have killed its worker has for itself, before the next suspect may run too."""

@@ -240,7 +240,8 @@ class Placement:
                 break
             made = await asyncio.gather(*(self._started() for _ in range(missing)), return_exceptions=True)
             for worker in made:
-                if not isinstance(worker, WorkerProcess):
+                if not isinstance(worker, WorkerProcess) or not worker.alive:
+                    # It may also have died while the others were started.
                     await asyncio.sleep(_PAUSE)
                 elif len(self.workers) < self._count:
                     self.workers.append(worker)
