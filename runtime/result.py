@@ -106,7 +106,7 @@ class ToolCallRecord:
         if self.error is not None:
             self.error = _alone(self.error)
         if self.charge > _MUCH:
-            discard(held)
+            discard(held, self.charge)
         self.trimmed = True
         self.charge = CALL_COST
 

@@ -148,13 +148,21 @@ class _Packing:
         parts = [_head(0x90 if is_list else 0x80, len(value))]
         rest: Iterator[Any] = iter(value if is_list else value.items())
         while some := list(islice(rest, _PART)):
-            look()
-            piece = some if is_list else dict(some)
-            if has_few_items(piece, _AT_ONCE):
-                parts.append(self._pack(with_marked(piece) if self._mutable else piece)[1 if len(some) < 16 else 3 :])
-            else:
-                parts += [self._pack_in_pieces(item, look) for item in (some if is_list else chain(*some))]
+            self._add_part(some, is_list, look, parts)
         return b"".join(parts)
+
+    def _add_part(self, some: list[Any], is_list: bool, look: Look, parts: list[bytes]) -> None:
+        """Write items of a list, or entries of a dict; by halves where there are too many in them."""
+        look()
+        piece = some if is_list else dict(some)
+        if has_few_items(piece, _AT_ONCE):
+            parts.append(self._pack(piece)[1 if len(some) < 16 else 3 :])
+        elif len(some) == 1:
+            parts += [self._pack_in_pieces(item, look) for item in (some if is_list else chain(*some))]
+        else:
+            half = len(some) // 2
+            self._add_part(some[:half], is_list, look, parts)
+            self._add_part(some[half:], is_list, look, parts)
 
     def _reduce(self, value: object) -> Any:
         """msgpack's hook: called for each object it cannot write itself."""

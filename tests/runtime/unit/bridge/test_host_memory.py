@@ -1,5 +1,6 @@
 """The count of what a run takes of the host's memory: what gives way, what cannot, and what it is that is counted."""
 
+import copy
 import gc
 import sys
 import weakref
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cloche.runtime import work as work_module
 from cloche.runtime.bridge.calls import ToolCalls
 from cloche.runtime.bridge.host_memory import HostMemory
 from cloche.runtime.bridge.run_state import RunState
@@ -17,7 +19,6 @@ from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import StopRun, StopSignal
 from cloche.runtime.result import CALL_COST, OmittedError, ToolCallRecord, message_of
 from cloche.runtime.values import MalformedValue, encode
-from cloche.runtime.values.checks import has_few_items
 from cloche.runtime.work import WorkEnded, current_work, discard, long_work, look, take
 
 MIB = 1 << 20
@@ -264,26 +265,36 @@ def test_what_the_host_has_frozen_stays_so() -> None:
         gc.unfreeze()
 
 
-def test_values_are_dropped_in_pieces_unless_they_are_used_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    entered: list[int] = []
-
-    def noted(part: list[Any], few: int) -> bool:
-        entered.append(len(part))
-        return has_few_items(part, few)
-
-    monkeypatch.setattr("cloche.runtime.work.has_few_items", noted)
-    held = [Large() for _ in range(2)]
-    gone = list(map(weakref.ref, held))
-    used = [[held[1]] * 50_000, 5]
-    discard(
-        [[[held[0]] * 50_000], {"a": [[1] * 20_000] * 3}, {index: index for index in range(20_000)}, used, None, "x"]
-    )
-    assert len(entered) > 60
-    assert max(entered) <= 1_000
-    assert used == [[held[1]] * 50_000, 5]
-    held.clear()
+def test_values_are_dropped_in_pieces_unless_they_are_used_elsewhere() -> None:
+    first, second = Large(), Large()
+    gone = weakref.ref(first), weakref.ref(second)
+    used = [[second] * 50_000, 5]
+    numbers: dict[int, Any] = {index: index for index in range(20_000)}
+    discard([[[first] * 50_000], {"a": [[1] * 20_000] * 3}, numbers, [[[first]]] * 2, used, None, "x"], 1 << 20)
+    assert used == [[second] * 50_000, 5]
+    assert len(numbers) == 20_000
+    del first, second
     assert gone[0]() is None
     assert gone[1]() is not None
+
+
+@pytest.mark.parametrize(
+    "value", [[[]] * 300_000, [[[]] * 1_000 for _ in range(300)], [[[[]] * 600] * 500]], ids=range(3)
+)
+def test_what_a_record_lets_go_is_freed_in_small_parts(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts: list[int] = []
+    part_of = work_module._part_of  # pyright: ignore[reportPrivateUsage]
+
+    def noted(count: int, size: int) -> int:
+        parts.append(part_of(count, size))
+        return parts[-1]
+
+    monkeypatch.setattr(work_module, "_part_of", noted)
+    made = ToolCallRecord("tool", [copy.deepcopy(value)], {})
+    made.charge = 300_000 * 64
+    made.trim()
+    assert len(parts) > 40
+    assert max(parts) <= 20_000
 
 
 def test_threads_take_short_turns_from_a_look_until_there_is_nothing_to_look_at() -> None:
