@@ -95,9 +95,13 @@ MACHINE = _machine()
 def _find() -> tuple[str, str]:
     """Return where Wasmtime's library is, and of which version. Raises ImportError if it is not installed."""
     spec = PathFinder.find_spec("wasmtime")
-    if spec is None or spec.origin is None:
-        raise ImportError("Cloche needs the package wasmtime: pip install wasmtime")
-    package = dirname(spec.origin)
+    if spec is not None and spec.origin is not None:
+        package = dirname(spec.origin)
+    else:
+        # Where something else than a folder of the path gives it.
+        import wasmtime
+
+        package = dirname(wasmtime.__file__)
     path = join(package, f"{sys.platform}-{MACHINE}", _FILES.get(sys.platform, "_libwasmtime.so"))
     if not exists(path):
         import wasmtime
