@@ -247,8 +247,9 @@ def test_a_busy_session_says_so(box: Sandbox) -> None:
         results: list[Any] = []
         thread = threading.Thread(target=lambda: results.append(session.run("loop")))
         thread.start()
-        while "running" not in repr(session):
+        while session._guest.holder is None:  # pyright: ignore[reportPrivateUsage]
             time.sleep(0.001)
+        assert "running" in repr(session)
         with pytest.raises(SessionBusy):
             session.run("pass")
         assert session.interrupt()
