@@ -12,7 +12,7 @@ slices and wakes programs at the moments that they wait for; it ends, too, when 
 import os
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager, suppress
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -62,10 +62,11 @@ class Program(Protocol):
 class _Turn:
     """One program's turn on a thread, and why another thread takes that one's place: it waits, or does not leave."""
 
-    __slots__ = ("blocked", "clock", "computed", "held", "overdue", "program", "scheduler", "since")
+    __slots__ = ("account", "blocked", "clock", "computed", "held", "overdue", "program", "scheduler", "since")
 
-    def __init__(self, program: Program, scheduler: "Scheduler", clock: int | None) -> None:
+    def __init__(self, program: Program, account: str, scheduler: "Scheduler", clock: int | None) -> None:
         self.program = program
+        self.account = account
         self.scheduler = scheduler
         self.since = now()
         self.clock = clock
@@ -93,6 +94,8 @@ _AGAIN = 0.001
 _GLANCE = 0.25
 # Seconds after which a thread that has computed for less than a hundredth of them is taken for one that waits.
 _IDLE = 0.25
+# For each thread that computes, so many that compute for too long: more of them leave the machine to other accounts.
+_MAX_OVERDUE = 3
 # Seconds without anything to do after which the clock's thread ends.
 _LINGER = 2.0
 _MAX_THREADS = 256
@@ -217,10 +220,16 @@ class Scheduler:
 
     def _takes_on(self) -> bool:
         """Count one thread more, if there is work for it and room. With the lock."""
-        if not self._turns or self._workers - self._held >= self._threads:
+        if not self._turns or self._workers - self._held >= self._threads or not self._turns.has_other(self._barred()):
             return False
         self._workers += 1
         return True
+
+    def _barred(self) -> Collection[str]:
+        """Return the accounts that get no more threads: too much of what they have does not leave. With the lock."""
+        if self._overdue < _MAX_OVERDUE * self._threads:
+            return ()
+        return {turn.account for turn in self._stepping if turn.overdue}
 
     def _start_worker(self) -> None:
         try:
@@ -234,12 +243,14 @@ class Scheduler:
         clock = time.pthread_getcpuclockid(threading.get_ident()) if hasattr(time, "pthread_getcpuclockid") else None
         while True:
             with self._lock:
-                taken = None if self._workers - self._held > self._threads else self._turns.take()
+                taken = None
+                if self._workers - self._held <= self._threads:
+                    taken = self._turns.take(but_of=self._barred())
                 if taken is None:
                     self._workers -= 1
                     return
                 account, program = taken
-                turn = _Turn(program, self, clock)
+                turn = _Turn(program, account, self, clock)
                 self._stepping.add(turn)
                 late = self._next_look > turn.since + (self._slice if self._turns else _GLANCE)
             if late:
@@ -331,13 +342,11 @@ class Scheduler:
             self._next_look = look
             starts = False
             for turn in late:
-                if self._overdue < self._threads:
-                    self._overdue += 1
-                    turn.overdue = True
-                elif turn.is_idle(moment):
+                if turn.is_idle(moment):
                     turn.blocked = True
                 else:
-                    continue
+                    self._overdue += 1
+                    turn.overdue = True
                 starts = self._hold(turn)
                 if starts:
                     break
@@ -372,7 +381,6 @@ class Scheduler:
                 asked.append(turn.program)
                 # Less often the longer it takes.
                 look = min(look, moment + min(_GLANCE, max(_AGAIN, (moment - end) / 4)))
-                # Of those that compute no more than of the others: a program could do this to its neighbours.
                 if moment >= end + _PATIENCE and not turn.held:
                     late.append(turn)
         return asked, late, look

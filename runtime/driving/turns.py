@@ -7,6 +7,7 @@ stayed for too long waits until the others have had as much.
 """
 
 from collections import deque
+from collections.abc import Collection
 from typing import Generic, TypeVar
 
 __all__ = ["MIN_CHARGE", "Turns"]
@@ -94,17 +95,33 @@ class Turns(Generic[T]):
         (of.begun if begun else of.fresh).append(work)
         self._size += 1
 
-    def take(self) -> tuple[str, T] | None:
-        """Return the next work and its account; None if there is none."""
+    def take(self, *, but_of: Collection[str] = ()) -> tuple[str, T] | None:
+        """Return the next work and its account, which is none of those; None if there is none."""
         if not self._size:
             return None
-        ring = next(ring for ring in self._rings.values() if ring)
-        of = self._bring_forward(ring)
+        if but_of:
+            ring, of = self._other(but_of)
+            if of is None:
+                return None
+        else:
+            ring = next(ring for ring in self._rings.values() if ring)
+            of = self._bring_forward(ring)
         work = of.take()
         self._size -= 1
         if not of:
-            ring.popleft()
+            ring.remove(of)
         return of.name, work
+
+    def has_other(self, accounts: Collection[str]) -> bool:
+        """Return whether there is work of none of those."""
+        return self._other(accounts)[1] is not None
+
+    def _other(self, accounts: Collection[str]) -> "tuple[deque[_Account[T]], _Account[T] | None]":
+        for ring in self._rings.values():
+            for of in ring:
+                if of.name not in accounts:
+                    return ring, of
+        return deque(), None
 
     def charge(self, account: str, seconds: float) -> None:
         """End a turn that :meth:`take` began, which took so many seconds of computing."""

@@ -175,6 +175,21 @@ def test_functions_of_the_users_that_block_do_not_keep_others_from_computing() -
     run(main)
 
 
+def test_programs_that_do_not_leave_keep_only_their_own_account_waiting() -> None:
+    async def main() -> None:
+        box = Sandbox(limits=LONG, scheduler=Scheduler(1, slice=0.002))
+        code = "import re\nre.match(r'(a+)+$', 'a' * 60 + 'b')"
+        stuck = [asyncio.create_task(box.arun(code, account="stuck")) for _ in range(6)]
+        await asyncio.sleep(0.05)
+        for _ in range(3):
+            assert (await box.arun("6 * 7", account="other")).value == 42
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+
+    run(main)
+
+
 def test_no_account_waits_for_ever() -> None:
     scheduler = Scheduler(1, slice=0.002)
     box = Sandbox(limits=LONG, scheduler=scheduler)

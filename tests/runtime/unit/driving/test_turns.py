@@ -130,6 +130,16 @@ def test_names_without_end_are_forgotten() -> None:
     assert "kept" not in turns.usage()
 
 
+def test_some_accounts_may_be_passed_over() -> None:
+    turns = filled(a=2, b=1)
+    assert turns.has_other(["a"])
+    assert turns.take(but_of=["a"]) == ("b", "b0")
+    assert not turns.has_other(["a"])
+    assert turns.take(but_of=["a"]) is None
+    assert len(turns) == 2
+    assert turns.take() == ("a", "a0")
+
+
 def test_nothing_to_do() -> None:
     turns = filled(a=1)
     assert len(turns) == 1
