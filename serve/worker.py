@@ -65,6 +65,8 @@ _STATUS: tuple[tuple[type[ClocheError], int, str, str], ...] = (
 """What a caller's error is over HTTP, the first that fits."""
 # What one client's tools may take in prompts, answers and the guest's memory.
 _MAX_TOOLS = 128
+_SLICE = 0.002
+"""Seconds that a program computes while others wait: a short run waits so long for a long one of another tenant."""
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -172,7 +174,7 @@ class SessionHost:
 
     def __init__(self, threads: int | None = None) -> None:
         self.sessions: dict[str, _Hosted] = {}
-        self._scheduler = Scheduler(threads)
+        self._scheduler = Scheduler(threads, slice=_SLICE)
         self.gone = asyncio.Event()
         self.channel = Channel(self._on_message, self.gone.set)
         self._settings: dict[str, dict[str, Any]] = {}
