@@ -56,6 +56,12 @@ def write(stream: int, data: bytes, /) -> None:
 def feed(data: bytes, /) -> None:
     """Let reading from file descriptor 0, and ``/dev/stdin``, give these bytes from now on."""
 
+def duplicate(fd: int, to: int, /) -> int:
+    """Return another descriptor of what ``fd`` has opened, ``to`` or a free one below 0. Raises OSError."""
+
+def getrefcount(object: object, /) -> int:
+    """Do what ``sys.getrefcount`` does on a 64-bit system."""
+
 def reseed() -> None:
     """Have SQLite ask the host for new random numbers, if it has drawn any."""
 

@@ -1,6 +1,7 @@
 /* The built-in module _cloche: the Python side of the door. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <errno.h>
 
 #include "cloche.h"
 #include "memfs.h"
@@ -207,6 +208,22 @@ static PyObject *bridge_fs_limits(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* Of what is never freed, the count that a 64-bit CPython shows. */
+static PyObject *bridge_getrefcount(PyObject *module, PyObject *value) {
+    (void)module;
+    return _Py_IsImmortal(value) ? PyLong_FromUnsignedLong(UINT32_MAX) : PyLong_FromSsize_t(Py_REFCNT(value));
+}
+
+static PyObject *bridge_duplicate(PyObject *module, PyObject *args) {
+    (void)module;
+    int fd, to;
+    if (!PyArg_ParseTuple(args, "ii", &fd, &to)) return NULL;
+    int made = memfs_duplicate(fd, to);
+    if (made >= 0) return PyLong_FromLong(made);
+    errno = -made;
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
 PyObject *cloche_bridge_step(PyObject *request) { return step ? cloche_suspendable_step(step, request) : NULL; }
 
 static PyMethodDef methods[] = {
@@ -236,6 +253,11 @@ static PyMethodDef methods[] = {
     {"feed", bridge_feed, METH_O, "feed(data: bytes): what reading from file descriptor 0 gives."},
     {"set_step", bridge_set_step, METH_O, "set_step(step): what handles the host's requests."},
     {"fs_limits", bridge_fs_limits, METH_VARARGS, "fs_limits(files, bytes): caps of the memory file system."},
+    {"duplicate", bridge_duplicate, METH_VARARGS,
+     "duplicate(fd: int, to: int) -> int: another descriptor of the same open file, `to` or a free one below 0."},
+    {"getrefcount", bridge_getrefcount, METH_O,
+     "getrefcount($module, object, /)\n--\n\nReturn the reference count of object.\n\nThe count returned is generally "
+     "one higher than you might expect,\nbecause it includes the (temporary) reference as an argument to\ngetrefcount()."},
     {"reseed", bridge_reseed, METH_NOARGS, "reseed(): SQLite asks the host for new random numbers."},
     {"blocked_at", cloche_blocked_at, METH_NOARGS, "blocked_at(): the frame that called the C code above, or None."},
     {NULL, NULL, 0, NULL},

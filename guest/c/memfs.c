@@ -20,12 +20,18 @@ enum { FIRST_FD = 4, MAX_FDS = 256, ROOT_FD = 3, USER = 1000, FOLLOW = __WASI_LO
 
 typedef struct {
     inode *file; /* NULL: free */
-    uint64_t position;
+    uint16_t at; /* which of the positions is its own */
     uint16_t flags;
     bool reads, writes;
 } descriptor;
 
 static descriptor table[MAX_FDS];
+/* Duplicates of a descriptor share one. */
+static struct {
+    uint64_t position;
+    uint32_t users; /* 0: free */
+} positions[MAX_FDS];
+#define POSITION(d) (positions[(d)->at].position)
 
 static descriptor *lookup(int32_t fd) {
     if (fd == ROOT_FD) {
@@ -122,8 +128,8 @@ WASI(fd_read)(int32_t fd, int32_t iovs, int32_t count, int32_t done) {
     }
     int error = regular(fd, &d);
     if (error) return error;
-    read_vectors(d, iovs, count, d->position, done);
-    d->position += *AT(__wasi_size_t, done);
+    read_vectors(d, iovs, count, POSITION(d), done);
+    POSITION(d) += *AT(__wasi_size_t, done);
     return 0;
 }
 
@@ -147,9 +153,9 @@ WASI(fd_write)(int32_t fd, int32_t iovs, int32_t count, int32_t done) {
     if (is_output(fd)) return write_output(fd, iovs, count, done);
     int error = regular(fd, &d);
     if (error) return error;
-    if (d->flags & __WASI_FDFLAGS_APPEND) d->position = d->file->size;
-    error = write_vectors(d, iovs, count, d->position, done);
-    if (!error) d->position += *AT(__wasi_size_t, done);
+    if (d->flags & __WASI_FDFLAGS_APPEND) POSITION(d) = d->file->size;
+    error = write_vectors(d, iovs, count, POSITION(d), done);
+    if (!error) POSITION(d) += *AT(__wasi_size_t, done);
     return error;
 }
 
@@ -165,30 +171,63 @@ WASI(fd_seek)(int32_t fd, int64_t offset, int32_t whence, int32_t result) {
     int error = regular(fd, &d);
     if (error) return error;
     int64_t base = whence == __WASI_WHENCE_SET ? 0
-                 : whence == __WASI_WHENCE_CUR ? (int64_t)d->position : (int64_t)d->file->size;
+                 : whence == __WASI_WHENCE_CUR ? (int64_t)POSITION(d) : (int64_t)d->file->size;
     int64_t position;
     if (__builtin_add_overflow(base, offset, &position) || position < 0) return __WASI_ERRNO_INVAL;
-    d->position = (uint64_t)position;
-    *AT(__wasi_filesize_t, result) = d->position;
+    POSITION(d) = (uint64_t)position;
+    *AT(__wasi_filesize_t, result) = POSITION(d);
     return 0;
 }
 
 WASI(fd_tell)(int32_t fd, int32_t result) {
     descriptor *d;
     int error = regular(fd, &d);
-    if (!error) *AT(__wasi_filesize_t, result) = d->position;
+    if (!error) *AT(__wasi_filesize_t, result) = POSITION(d);
     return error;
 }
 
 /* ---- descriptors ---- */
 
+static void release(descriptor *d) {
+    tree_release(d->file);
+    positions[d->at].users--;
+    d->file = NULL;
+}
+
+static int32_t free_descriptor(void) {
+    for (int32_t fd = FIRST_FD; fd < MAX_FDS; fd++)
+        if (!table[fd].file) return fd;
+    return -1;
+}
+
+/* There is one for each descriptor. */
+static uint16_t free_position(void) {
+    uint16_t at = FIRST_FD;
+    while (positions[at].users) at++;
+    positions[at].position = 0;
+    positions[at].users = 1;
+    return at;
+}
+
 WASI(fd_close)(int32_t fd) {
     if (fd >= 0 && fd <= ROOT_FD) return 0;
     descriptor *d = lookup(fd);
     if (!d) return __WASI_ERRNO_BADF;
-    tree_release(d->file);
-    d->file = NULL;
+    release(d);
     return 0;
+}
+
+int memfs_duplicate(int fd, int to) {
+    descriptor *d = lookup(fd);
+    if (!d || fd == ROOT_FD || (to >= 0 && to < FIRST_FD) || to >= MAX_FDS) return -EBADF;
+    if (to == fd) return to;
+    if (to < 0) to = free_descriptor();
+    if (to < 0) return -EMFILE;
+    if (table[to].file) release(&table[to]);
+    table[to] = *d;
+    d->file->opens++;
+    positions[d->at].users++;
+    return to;
 }
 
 /* zig's own close() imports fd_close under a name C cannot define; so close() itself is ours. */
@@ -202,7 +241,7 @@ WASI(fd_renumber)(int32_t from, int32_t to) {
     descriptor *d = lookup(from), *target = lookup(to);
     if (!d || !target || from == ROOT_FD || to == ROOT_FD) return __WASI_ERRNO_BADF;
     if (d == target) return 0;
-    tree_release(target->file);
+    release(target);
     *target = *d;
     d->file = NULL;
     return 0;
@@ -330,12 +369,6 @@ static int open_place(place *p, const char *path, int32_t n, int32_t oflags, boo
     return tree_create(p->parent, p->leaf, p->leaf_length, REGULAR, mode, &p->found);
 }
 
-static int32_t free_descriptor(void) {
-    for (int32_t fd = FIRST_FD; fd < MAX_FDS; fd++)
-        if (!table[fd].file) return fd;
-    return -1;
-}
-
 WASI(path_open)(int32_t fd, int32_t lookup_flags, int32_t path, int32_t n, int32_t oflags, int64_t rights,
                 int64_t inherited, int32_t flags, int32_t result) {
     place p = {0};
@@ -350,7 +383,7 @@ WASI(path_open)(int32_t fd, int32_t lookup_flags, int32_t path, int32_t n, int32
     bool lists = p.found && is_directory(p.found) && oflags & __WASI_OFLAGS_DIRECTORY;
     if (!error) error = open_place(&p, AT(const char, path), n, oflags, writes && !lists, mode);
     if (error) return error;
-    table[opened] = (descriptor){.file = p.found->file, .flags = (uint16_t)flags, .reads = reads, .writes = writes};
+    table[opened] = (descriptor){p.found->file, free_position(), (uint16_t)flags, reads, writes};
     p.found->file->opens++;
     *AT(int32_t, result) = opened;
     return 0;

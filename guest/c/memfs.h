@@ -6,6 +6,8 @@
 
 /* An open file; NULL where there is none. */
 inode *memfs_opened(int fd);
+/* A second descriptor of what `fd` has opened, `to` or a free one below 0; else -errno. */
+int memfs_duplicate(int fd, int to);
 /* What standard input gives from now on; the bytes are not copied, and must stay until the next call. */
 void memfs_feed(const uint8_t *data, size_t n);
 /* Baking: a file of the image, whose data are kept, not copied; NULL where it cannot be made. */

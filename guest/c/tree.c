@@ -55,7 +55,7 @@ static int walk(node *here, const char *path, size_t n, bool follow, int *links,
         while (at < end && *at != '/') at++;
         size_t length = (size_t)(at - name);
         while (at < end && *at == '/') at++;
-        node *next;
+            node *next;
         int error = step_into(here, name, length, &next);
         if (error) return error;
         if (next && next->file->kind == SYMBOLIC_LINK && (at < end || slash || follow)) {

@@ -8,7 +8,6 @@ import importlib
 import importlib.util
 import marshal
 import os
-import signal
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
@@ -127,8 +126,6 @@ def _settle_in(home: str) -> None:
     os.environ["HOME"] = home
     sys.path.insert(0, home)  # modules the program writes itself can be imported
     sys.dont_write_bytecode = True
-    # asyncio.run puts a handler of its own in place of the default one, at a cost and for nothing here.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _register() -> None:

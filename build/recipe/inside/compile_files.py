@@ -19,10 +19,18 @@ def send(path: str) -> None:
     final = "lib" + path.removeprefix("/source")
     with open(path, "rb") as file:
         source = file.read()
-    code = HEADER + marshal.dumps(compile(source, "/" + final, "exec", dont_inherit=True, optimize=0))
+    code = HEADER + marshal.dumps(compile(source, _shown(final), "exec", dont_inherit=True, optimize=0))
     _cloche.call((final + "c").encode() + b"\0" + code)
     for name, data in ((final, source), (final + "c", code)):
         _cloche.call((name + ".z").encode() + b"\0" + zlib.compress(data, 9))
+
+
+def _shown(final: str) -> str:
+    """Return the file name of a module's code. Of the prelude it is none, as of modules frozen into CPython.
+
+    So tools that read the sources of what they have traced leave it out.
+    """
+    return f"<{final}>" if final.startswith("lib/cloche_guest/") else f"/{final}"
 
 
 for folder, folders, files in os.walk("/source"):

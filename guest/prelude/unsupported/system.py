@@ -4,12 +4,15 @@ import errno
 import os
 import shutil
 import signal
+import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable
 from types import ModuleType
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
+import _cloche
 from cloche_guest.unsupported.reasons import NO_PROCESSES, NO_TERMINAL, NO_USERS, put
 
 __all__ = ["install"]
@@ -24,6 +27,11 @@ _UTC = ("", "UTC", "UTC0", "Etc/UTC", "GMT", "GMT0")
 _USER = 1000
 _ESHUTDOWN = 108
 _IGNORED = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
+_NO_REDIRECTION = "standard streams cannot be redirected by number in this sandbox: assign to sys.stdout instead"
+_STREAMS = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
+_ACCESS = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
+_NO_DESCRIPTOR = 1 << 20
+_real_open, _real_fpathconf, _real_pathconf = os.open, os.fpathconf, os.pathconf
 _raise_signal = signal.raise_signal
 _clock_info: Callable[[str], object] = time.get_clock_info  # type: ignore[assignment]  # it checks the names itself
 
@@ -39,6 +47,14 @@ def install() -> None:
     _add(time, tzset=_tzset, get_clock_info=_get_clock_info)
     _add(shutil, disk_usage=_no_disk)
     put(threading, get_native_id=os.getpid)
+    # As elsewhere: asyncio's runners and _thread.interrupt_main() go by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for module in (os, sys.modules[os.open.__module__]):
+        _add(module, open=_open, dup=_dup, dup2=_dup2, fpathconf=_fpathconf, pathconf=_pathconf)
+    # The scheme has a folder for the version, which is not there.
+    library = os.path.dirname(os.__file__)
+    vars(sysconfig)["_INSTALL_SCHEMES"]["posix_prefix"].update(stdlib=library, platstdlib=library)
+    put(sys, getrefcount=_cloche.getrefcount, thread_info=_thread_info())
     # WASI has no such error, and CPython takes that of a broken pipe for it.
     put(errno, ESHUTDOWN=_ESHUTDOWN)
     # A dict, which its declaration hides.
@@ -47,9 +63,56 @@ def install() -> None:
 
 def _add(owner: ModuleType, **functions: Callable[..., object]) -> None:
     """Put functions into a module as its own."""
+    known = {name: getattr(owner, name, None) for name in functions}
     put(owner, **functions)
     for name, function in functions.items():
+        # So it is the signature of the function of C that is shown.
+        if known[name] is not None and known[name] is not function:
+            put(function, __wrapped__=known[name], __text_signature__=getattr(known[name], "__text_signature__", None))
         put(function, __module__=owner.__name__, __name__=name, __qualname__=name)
+
+
+def _thread_info() -> object:
+    """Return ``sys.thread_info`` with the name of what stands in for the C library's threads."""
+    info: Any = sys.thread_info
+    return type(info)(("pthread-stubs", *info[1:]))
+
+
+def _open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+    """Do what ``os.open`` does. WASI has a flag for reading, which is 0 elsewhere and so is often left out."""
+    if not flags & _ACCESS:
+        flags |= os.O_RDONLY
+    return _real_open(path, flags, mode, dir_fd=dir_fd)
+
+
+def _dup(fd: int, /) -> int:
+    """Return a new descriptor of the same open file, which shares its position."""
+    return _real_open(_STREAMS[fd], os.O_RDWR) if 0 <= fd < len(_STREAMS) else _cloche.duplicate(fd, -1)
+
+
+def _dup2(fd: int, fd2: int, inheritable: bool = True) -> int:
+    """Make ``fd2`` another descriptor of the same open file; not of the three standard streams."""
+    if 0 <= fd2 < len(_STREAMS):
+        raise OSError(errno.ENOSYS, _NO_REDIRECTION)
+    if fd2 < 0 or not 0 <= fd < len(_STREAMS):
+        return _cloche.duplicate(fd, fd2 if fd2 >= 0 else _NO_DESCRIPTOR)
+    opened = _dup(fd)
+    try:
+        return _cloche.duplicate(opened, fd2)
+    finally:
+        os.close(opened)
+
+
+def _fpathconf(fd: int, name: Any, /) -> int:
+    """Do what ``os.fpathconf`` does, for a descriptor that is open."""
+    os.fstat(fd)
+    return _real_fpathconf(fd, name)
+
+
+def _pathconf(path: Any, name: Any) -> int:
+    """Do what ``os.pathconf`` does, for a file that is there."""
+    os.stat(path)
+    return _real_pathconf(path, name)
 
 
 def raise_signal(signalnum: int, /) -> None:

@@ -15,18 +15,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from itertools import count
+from functools import partial
+from itertools import count, cycle
 from typing import Any, NoReturn
 
 from cloche_guest.unsupported.reasons import NO_PROCESSES, THREADS_IN_TURN, put
 
 __all__ = ["ProcessPoolExecutor", "ThreadPoolExecutor", "finish", "install"]
 
+_MAX_WORKERS = 5
+"""As elsewhere on one processor."""
 _sleep = time.sleep
 _now = time.monotonic
 _real_put: Callable[..., None] = vars(queue.Queue)["put"]
 _main = threading.get_ident()
 _idents = count(_main + 1)
+_pools = count()
+_ident_now = [_main]
+"""The idents of the threads that run, each inside the one before it."""
 _pending: deque[threading.Thread] = deque()
 """Threads that were started and have not run yet."""
 _running: list[threading.Thread] = []
@@ -76,7 +82,8 @@ class _Handle:
 class ThreadPoolExecutor(concurrent.futures.Executor):
     """Runs each task inline when it is submitted, so tasks run one after another and in order.
 
-    Every future is finished when ``submit`` returns; what a task raises is raised by ``result()``.
+    Each has the name and the ident of the worker that it would have elsewhere. Every future is finished when
+    ``submit`` returns; what a task raises is raised by ``result()``.
     """
 
     def __init__(
@@ -89,6 +96,10 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
         if max_workers is not None and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
         self._shutdown = False
+        self._prefix = thread_name_prefix or f"ThreadPoolExecutor-{next(_pools)}"
+        self._max_workers = max_workers or _MAX_WORKERS
+        self._turns = cycle(range(self._max_workers))
+        self._workers: dict[int, threading.Thread] = {}
         if initializer is not None:
             initializer(*initargs)
 
@@ -98,11 +109,29 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
             raise RuntimeError("cannot schedule new futures after shutdown")
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         future.set_running_or_notify_cancel()
+        active: dict[int, threading.Thread] = vars(threading)["_active"]
+        worker = self._worker()
+        ident = worker.ident or _main
+        active[ident] = worker
+        _ident_now.append(ident)
         try:
             future.set_result(fn(*args, **kwargs))
         except BaseException as error:  # as a worker thread does: even SystemExit belongs to the future
             future.set_exception(error)
+        finally:
+            _ident_now.pop()
+            active.pop(ident, None)
         return future
+
+    def _worker(self) -> threading.Thread:
+        """Return the thread that the next task is said to run on; it is never started."""
+        number = next(self._turns)
+        if number not in self._workers:
+            worker: Any = threading.Thread(name=f"{self._prefix}_{number}")
+            worker._ident = worker._native_id = next(_idents)
+            worker._started.set()
+            self._workers[number] = worker
+        return self._workers[number]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Refuse further work; there is none left to wait for."""
@@ -126,6 +155,7 @@ def install() -> None:
     put(threading.Condition, wait=_wait)
     put(threading, get_ident=_get_ident, local=_threading_local.local)
     put(_thread, get_ident=_get_ident, start_new_thread=_start_new_thread)
+    put(sleep, __self__=time, __wrapped__=_sleep, __text_signature__=getattr(_sleep, "__text_signature__", None))
     put(time, sleep=sleep)
     # The C class waits where no Python code can see it.
     put(queue, SimpleQueue=vars(queue)["_PySimpleQueue"])
@@ -160,19 +190,21 @@ def _start_new_thread(function: Callable[..., object], args: tuple[Any, ...], kw
     return thread.ident or 0
 
 
-def _get_ident() -> int:
-    return (_running[-1].ident or _main) if _running else _main
+# Of no Python frame: tracers would see it in every import.
+_get_ident: Callable[[], int] = partial(_ident_now.__getitem__, -1)
 
 
 def _run(thread: Any) -> None:
     """Run a thread to its end, or until a daemon has to be left."""
     _running.append(thread)
+    _ident_now.append(thread.ident or _main)
     try:
         contextvars.Context().run(_run_guarded, thread)
     except _Parked:
         return
     finally:
         _running.pop()
+        _ident_now.pop()
     thread._handle.finished = True
     vars(threading)["_active"].pop(thread.ident, None)
 
