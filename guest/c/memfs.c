@@ -261,8 +261,8 @@ WASI(fd_fdstat_get)(int32_t fd, int32_t result) {
     if (!d && !stream) return __WASI_ERRNO_BADF;
     *stat = (__wasi_fdstat_t){.fs_rights_base = ~0ull, .fs_rights_inheriting = ~0ull};
     stat->fs_filetype = stream ? __WASI_FILETYPE_CHARACTER_DEVICE : filetype(d->file);
-    if (stream) stat->fs_rights_base &= ~(uint64_t)(__WASI_RIGHTS_FD_SEEK | __WASI_RIGHTS_FD_TELL);
-    else stat->fs_flags = d->flags;
+    /* Streams have the right to seek, too, though they cannot: libc takes one without it for a terminal. */
+    if (!stream) stat->fs_flags = d->flags;
     return 0;
 }
 

@@ -223,3 +223,81 @@ def test_what_an_exit_handler_raises_is_printed_and_changes_nothing() -> None:
     assert "IndexError" in str(result.error)
     assert result.stdout == "end\n"
     assert "ValueError: invalid literal" in result.stderr
+
+
+def test_a_duplicate_of_a_descriptor_shares_its_position() -> None:
+    program = """
+import os
+first = os.open("shared.txt", os.O_CREAT | os.O_RDWR)
+second = os.dup(first)
+os.write(first, b"ab")
+os.close(first)
+os.write(second, b"cd")
+third = os.dup2(second, 40)
+os.lseek(third, 1, os.SEEK_SET)
+read = os.read(second, 9)
+copy = os.dup(1)
+os.write(copy, b"printed\\n")
+try:
+    os.dup2(second, 1)
+except OSError as error:
+    refused = str(error)
+try:
+    os.dup(99)
+except OSError as error:
+    (read, third, error.errno, refused)
+"""
+    result = Sandbox().run(program.replace("    (read", "    found = (read") + "found")
+    assert result.value[:3] == (b"bcd", 40, 9)
+    assert "cannot be redirected by number" in result.value[3]
+    assert result.stdout == "printed\n"
+
+
+def test_opening_needs_no_flag_for_reading() -> None:
+    assert (
+        Sandbox().run("import os\nos.close(os.open('new.txt', os.O_CREAT))\nos.path.getsize('new.txt')").unwrap() == 0
+    )
+
+
+def test_an_interrupt_has_pythons_handler() -> None:
+    program = """
+import _thread, asyncio, signal
+async def wait():
+    _thread.interrupt_main()
+    await asyncio.sleep(60)
+try:
+    asyncio.run(wait())
+except KeyboardInterrupt:
+    pass
+signal.getsignal(signal.SIGINT) is signal.default_int_handler
+"""
+    assert Sandbox().run(program).unwrap() is True
+
+
+def test_tasks_of_an_executor_run_under_a_workers_name() -> None:
+    program = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+def who(_):
+    return threading.current_thread().name, threading.get_ident() == threading.main_thread().ident
+with ThreadPoolExecutor(2, "crew") as pool:
+    seen = list(pool.map(who, range(3)))
+seen, threading.current_thread().name, threading.active_count()
+"""
+    assert Sandbox().run(program).unwrap() == (
+        [("crew_0", False), ("crew_1", False), ("crew_0", False)],
+        "MainThread",
+        1,
+    )
+
+
+def test_the_standard_library_is_where_sysconfig_says() -> None:
+    assert (
+        Sandbox().run("import os, sysconfig\nos.path.dirname(os.__file__) == sysconfig.get_path('stdlib')").unwrap()
+        is True
+    )
+
+
+def test_no_stream_is_a_terminal() -> None:
+    program = "import os, doctest\nprint('\\033' in repr(doctest.testmod()), [os.isatty(fd) for fd in range(3)])"
+    assert Sandbox().run(program).stdout == "False [False, False, False]\n"
