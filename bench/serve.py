@@ -29,7 +29,7 @@ _PERIOD = 2.0
 
 
 @dataclass
-class Row:
+class Measured:
     """What was measured, beside its bar."""
 
     what: str
@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass
-class Server:
+class RunningServer:
     """A server in a process of its own, with three tenants; in a folder that goes with it."""
 
     folder: Path
@@ -102,7 +102,7 @@ class Server:
 class Caller:
     """One connection that is kept, as a client's pool has it."""
 
-    def __init__(self, server: Server, tenant: str) -> None:
+    def __init__(self, server: RunningServer, tenant: str) -> None:
         self._server, self._key = server, server.keys[tenant]
         self._pair: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -157,7 +157,7 @@ async def _timed(work: Awaitable[Any], into: list[float]) -> Any:
     return result
 
 
-async def _repeat(server: Server, tenant: str, seconds: float, into: list[float]) -> None:
+async def _repeat(server: RunningServer, tenant: str, seconds: float, into: list[float]) -> None:
     caller = Caller(server, tenant)
     session = await caller.session()
     await caller.run(session, "x = 1")
@@ -173,8 +173,8 @@ def _at(times: list[float], part: float) -> float:
     return sorted(times)[min(len(times) - 1, int(len(times) * part))] * 1e3
 
 
-async def _warm(server: Server) -> list[Row]:
-    seconds, rows = 2.0 if server.quick else 8.0, list[Row]()
+async def _warm(server: RunningServer) -> list[Measured]:
+    seconds, rows = 2.0 if server.quick else 8.0, list[Measured]()
     for tenant, about in (("quiet", "stored when parked"), ("durable", "stored before each answer")):
         alone, many = list[float](), list[float]()
         await _repeat(server, tenant, seconds, alone)
@@ -182,11 +182,11 @@ async def _warm(server: Server) -> list[Row]:
         p50, p99, rate = _at(alone, 0.5), _at(alone, 0.99), len(many) / seconds
         is_met = p50 <= 1.5 and p99 <= 6 and rate >= 1_500
         shown = f"{p50:.2f} / {p99:.2f} ms; {rate:,.0f}/s"
-        rows.append(Row(f"x = 1, warm, {about}: p50 / p99; 16 clients", "1.5 / 6 ms; 1,500/s", shown, is_met))
+        rows.append(Measured(f"x = 1, warm, {about}: p50 / p99; 16 clients", "1.5 / 6 ms; 1,500/s", shown, is_met))
     return rows
 
 
-async def _burst(server: Server) -> list[Row]:
+async def _burst(server: RunningServer) -> list[Measured]:
     async def one(into: list[float]) -> None:
         caller = Caller(server, "quiet")
 
@@ -204,10 +204,10 @@ async def _burst(server: Server) -> list[Row]:
         found.append(times)
     best = min(found, key=lambda times: _at(times, 0.99))
     p99 = _at(best, 0.99)
-    return [Row("burst of 100 creates, each with a result: p99", "100 ms", f"{p99:.0f} ms", p99 <= 100)]
+    return [Measured("burst of 100 creates, each with a result: p99", "100 ms", f"{p99:.0f} ms", p99 <= 100)]
 
 
-async def _wake(server: Server) -> list[Row]:
+async def _wake(server: RunningServer) -> list[Measured]:
     parked, live = (200, 50) if server.quick else (10_000, 1_000)
     caller, times, warm = Caller(server, "quiet"), list[float](), list[float]()
     mother = await caller.session()
@@ -236,10 +236,10 @@ async def _wake(server: Server) -> list[Row]:
     await loading
     p99 = _at(times, 0.99)
     about = f"{parked:,} parked, {live:,} live: wake p50 / p99 (warm: p50)"
-    return [Row(about, "- / 20 ms", f"{_at(times, 0.5):.1f} / {p99:.1f} ms ({_at(warm, 0.5):.1f} ms)", p99 <= 20)]
+    return [Measured(about, "- / 20 ms", f"{_at(times, 0.5):.1f} / {p99:.1f} ms ({_at(warm, 0.5):.1f} ms)", p99 <= 20)]
 
 
-async def _noisy(server: Server) -> list[Row]:
+async def _noisy(server: RunningServer) -> list[Measured]:
     seconds = 2.0 if server.quick else 10.0
     alone, beside = list[float](), list[float]()
     await asyncio.gather(*(_repeat(server, "quiet", seconds, alone) for _ in range(2)))
@@ -266,10 +266,10 @@ async def _noisy(server: Server) -> list[Row]:
     await asyncio.gather(*noise, return_exceptions=True)
     factor = _at(beside, 0.99) / _at(alone, 0.99)
     shown = f"{factor:.1f} times ({_at(alone, 0.99):.1f} to {_at(beside, 0.99):.1f} ms; p50 {_at(beside, 0.5):.1f} ms)"
-    return [Row("8 endless loops and a flood of creates: p99 of the others", "2 times", shown, factor <= 2)]
+    return [Measured("8 endless loops and a flood of creates: p99 of the others", "2 times", shown, factor <= 2)]
 
 
-async def _kills(server: Server) -> list[Row]:
+async def _kills(server: RunningServer) -> list[Measured]:
     """Sessions that count; after each answer the count must be what was answered, whatever was killed."""
     seconds = 8.0 if server.quick else 180.0
     lost, doubled, answers, recoveries, problems = 0, 0, 0, list[float](), list[str]()
@@ -314,10 +314,10 @@ async def _kills(server: Server) -> list[Row]:
     if problems:
         shown += f", {len(problems)} refusals ({', '.join(sorted(set(problems)))})"
     is_met = lost == doubled == 0 and slowest <= 2
-    return [Row("kill -9 of a worker every 2 s", "0 lost, 0 twice, 2 s", shown, is_met)]
+    return [Measured("kill -9 of a worker every 2 s", "0 lost, 0 twice, 2 s", shown, is_met)]
 
 
-async def _hostile(server: Server) -> list[Row]:
+async def _hostile(server: RunningServer) -> list[Measured]:
     """Requests made of pieces of good ones, and of bytes that are none."""
     number, draw = (2_000 if server.quick else 100_000), random.Random(3)
     statuses: dict[int, int] = {}
@@ -384,10 +384,10 @@ async def _hostile(server: Server) -> list[Row]:
     failed = sum(count for status, count in statuses.items() if status in (500, 501, 502, 504))
     caller.close()
     shown = f"{failed} of {sum(statuses.values()):,} failed; {grown:+.0f} MB"
-    return [Row("hostile requests", "no 500, no growth", shown, failed == 0 and grown < 60)]
+    return [Measured("hostile requests", "no 500, no growth", shown, failed == 0 and grown < 60)]
 
 
-async def _raw(server: Server, data: bytes) -> int:
+async def _raw(server: RunningServer, data: bytes) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
         writer.write(data + b"\r\n\r\n")
@@ -397,7 +397,7 @@ async def _raw(server: Server, data: bytes) -> int:
         writer.close()
 
 
-async def _drain(server: Server) -> list[Row]:
+async def _drain(server: RunningServer) -> list[Measured]:
     """Sessions, some of which compute, over the end of the server and its next beginning."""
     live, computing = (50, 5) if server.quick else (500, 50)
     caller = Caller(server, "quiet")
@@ -421,10 +421,10 @@ async def _drain(server: Server) -> list[Row]:
                 break
         lost += status != 200 or form["value"] != 5_000_000
     about = f"drain of {live} live sessions, {computing} computing; all there after the restart"
-    return [Row(about, "3 s, 0 lost", f"{seconds:.2f} s, {lost} lost", seconds <= 3 and lost == 0)]
+    return [Measured(about, "3 s, 0 lost", f"{seconds:.2f} s, {lost} lost", seconds <= 3 and lost == 0)]
 
 
-CASES: dict[str, Callable[[Server], Coroutine[Any, Any, list[Row]]]] = {
+CASES: dict[str, Callable[[RunningServer], Coroutine[Any, Any, list[Measured]]]] = {
     "warm": _warm,
     "burst": _burst,
     "wake": _wake,
@@ -444,7 +444,7 @@ def measure(names: list[str], quick: bool, out: "Console") -> int:
     is_met = True
     for name in names or list(CASES):
         with tempfile.TemporaryDirectory(prefix="cloche-bench-") as folder:
-            server = Server(Path(folder), quick)
+            server = RunningServer(Path(folder), quick)
             server.start()
             try:
                 rows = asyncio.run(CASES[name](server))

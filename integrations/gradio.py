@@ -177,5 +177,5 @@ def _fenced(text: str, language: str) -> str:
 
 
 def _inert(text: str) -> str:
-    """Return Markdown whose images and HTML are text: showing an answer asks nobody for anything."""
+    """Return Markdown whose images and HTML are text: showing an answer makes no request."""
     return text[:_MAX_TEXT].replace("![", "!\\[").replace("<", "&lt;")

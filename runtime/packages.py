@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlparse
 
 from cloche.runtime.errors import ImageError, PackageRefused
 
-__all__ = ["Found", "read_wheel", "resolve"]
+__all__ = ["Resolution", "read_wheel", "resolve"]
 
 PYTHON = "3.13"
 """The guest's."""
@@ -61,7 +61,7 @@ class Wheel(NamedTuple):
     licence: str
 
 
-class Found(NamedTuple):
+class Resolution(NamedTuple):
     """All packages of an image: their files, the top modules of those that were asked for, facts and licences."""
 
     files: dict[str, bytes]
@@ -90,14 +90,14 @@ def resolve(
     without_compiled: Iterable[str],
     pip_options: Sequence[str],
     tell: Callable[[str], None],
-) -> Found:
+) -> Resolution:
     """Return the packages that these requirements come to, less those that the base has: ``present``, with versions.
 
     Raises PackageRefused for what is not pure, ImageError with pip's words where it finds nothing that fits.
     """
     asked = list(requirements)
     if not asked:
-        return Found({}, [], [], {})
+        return Resolution({}, [], [], {})
     optional = _WITHOUT_COMPILED | {_normal(name) for name in without_compiled}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -232,7 +232,7 @@ def _first_url(about: Any) -> str:
     return next((each.partition(",")[2].strip() for each in about.get_all("Project-URL", [])), "")
 
 
-def _joined(wheels: Sequence[tuple[_Choice, Wheel]]) -> Found:
+def _joined(wheels: Sequence[tuple[_Choice, Wheel]]) -> Resolution:
     files: dict[str, bytes] = {}
     for choice, wheel in wheels:
         twice = files.keys() & wheel.files.keys()
@@ -242,7 +242,7 @@ def _joined(wheels: Sequence[tuple[_Choice, Wheel]]) -> Found:
     tops = [name for choice, wheel in wheels if choice.is_asked_for for name in wheel.top_modules]
     ordered = sorted((wheel for _, wheel in wheels), key=lambda wheel: wheel.facts["name"])
     licences = {wheel.facts["name"]: wheel.licence for wheel in ordered}
-    return Found(files, tops, [wheel.facts for wheel in ordered], licences)
+    return Resolution(files, tops, [wheel.facts for wheel in ordered], licences)
 
 
 def _normal(name: str) -> str:

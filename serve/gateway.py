@@ -17,13 +17,13 @@ from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 from cloche.serve.forms import Problem, dumps, limits_form
 from cloche.serve.ledger import SessionLedger, Statement, drop_state
-from cloche.serve.placement import WorkerLost, WorkerProcess
+from cloche.serve.placement import SessionWorker, WorkerLost
 from cloche.serve.sessions import Residence, ServedRun, ServedSession, invalid, new_id, not_found
 from cloche.serve.tenants import ServerConfig, Tenant, digest_of
 
 __all__ = ["Gateway", "Metrics"]
 
-_Order = Callable[[WorkerProcess], Awaitable[Any]]
+_Order = Callable[[SessionWorker], Awaitable[Any]]
 """Has a worker perform a run, and returns its report."""
 _DIED, _KILLED, _MAX_DEATHS = 5, 1, 10
 """What a worker's death counts for the sessions whose runs it had, and the sum at which a session is quarantined: two
@@ -91,7 +91,7 @@ class Gateway:
         session.remember(run)
         has_events = bool(asked.get("events")) or bool(session.spec["tools"])
 
-        def order(worker: WorkerProcess) -> Awaitable[Any]:
+        def order(worker: SessionWorker) -> Awaitable[Any]:
             return worker.call(
                 "run",
                 run.event,
@@ -350,7 +350,7 @@ class Gateway:
         self.home.background(self._drive(session, run, self._resuming(session, run, None)))
 
     def _resuming(self, session: ServedSession, run: ServedRun, answers: dict[str, Any] | None) -> _Order:
-        def order(worker: WorkerProcess) -> Awaitable[Any]:
+        def order(worker: SessionWorker) -> Awaitable[Any]:
             return worker.call(
                 "resume",
                 run.event,

@@ -17,7 +17,7 @@ from zlib import crc32
 
 from cloche.serve.forms import Channel, Problem
 
-__all__ = ["Placement", "WorkerLost", "WorkerProcess"]
+__all__ = ["Placement", "SessionWorker", "WorkerLost"]
 
 _PING = 1.0
 _PATIENCE = 15.0
@@ -39,10 +39,10 @@ class WorkerLost(Exception):
         self.was_killed = was_killed
 
 
-class WorkerProcess:
+class SessionWorker:
     """A worker process, seen from the gateway."""
 
-    def __init__(self, name: str, threads: int, on_lost: "Callable[[WorkerProcess], None]") -> None:
+    def __init__(self, name: str, threads: int, on_lost: "Callable[[SessionWorker], None]") -> None:
         self._threads = threads
         self.name = name
         self.pid = 0
@@ -164,14 +164,14 @@ class Placement:
     A session goes to the worker that comes first for it by rendezvous hashing, so that a change of workers moves few.
     """
 
-    def __init__(self, count: int, *, max_live: int, max_memory: int, on_lost: Callable[[WorkerProcess], None]) -> None:
-        self.workers: list[WorkerProcess] = []
+    def __init__(self, count: int, *, max_live: int, max_memory: int, on_lost: Callable[[SessionWorker], None]) -> None:
+        self.workers: list[SessionWorker] = []
         self.deaths = 0
         self._count, self._max_live, self._max_memory = count, max_live, max_memory
         # Programs that compute at once, over all workers, are as many as there are cores, or one for each worker.
         self._threads = max(1, (os.cpu_count() or 1) // count)
         self._on_lost = on_lost
-        self._spare: WorkerProcess | None = None
+        self._spare: SessionWorker | None = None
         self._made = 0
         self._settings: dict[str, Any] = {}
         self._closing = self._refilling = False
@@ -191,7 +191,7 @@ class Placement:
             with suppress(WorkerLost):
                 await worker.call("tenants", settings=settings)
 
-    async def choose(self, sid: str) -> WorkerProcess:
+    async def choose(self, sid: str) -> SessionWorker:
         """Return the worker for a session. Raises Problem where none has room."""
         for _ in range(600):
             able = [worker for worker in self.workers if worker.alive]
@@ -224,9 +224,9 @@ class Placement:
         spare = [] if self._spare is None else [self._spare]
         await asyncio.gather(*(worker.close() for worker in [*self.workers, *spare]))
 
-    async def _started(self) -> WorkerProcess:
+    async def _started(self) -> SessionWorker:
         self._made += 1
-        worker = WorkerProcess(f"w{self._made}", self._threads, self._died)
+        worker = SessionWorker(f"w{self._made}", self._threads, self._died)
         await worker.start()
         await worker.ready
         await worker.call("tenants", settings=self._settings)
@@ -240,7 +240,7 @@ class Placement:
                 break
             made = await asyncio.gather(*(self._started() for _ in range(missing)), return_exceptions=True)
             for worker in made:
-                if not isinstance(worker, WorkerProcess) or not worker.alive:
+                if not isinstance(worker, SessionWorker) or not worker.alive:
                     # It may also have died while the others were started.
                     await asyncio.sleep(_PAUSE)
                 elif len(self.workers) < self._count:
@@ -254,7 +254,7 @@ class Placement:
             self._refilling = True
             self._background(self._refill())
 
-    def _died(self, worker: WorkerProcess) -> None:
+    def _died(self, worker: SessionWorker) -> None:
         self._background(asyncio.to_thread(worker.reap))
         if worker is self._spare:
             self._spare = None
@@ -282,7 +282,7 @@ class Placement:
                 else:
                     self._background(self._ping(worker))
 
-    async def _ping(self, worker: WorkerProcess) -> None:
+    async def _ping(self, worker: SessionWorker) -> None:
         with suppress(WorkerLost, Problem):
             await worker.call("ping")
             worker.answered = time.monotonic()

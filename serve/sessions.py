@@ -14,7 +14,7 @@ from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 from cloche.serve.forms import Problem, dumps, limits_form
 from cloche.serve.ledger import SessionLedger, SessionRow, Statement, drop_state, put_state
-from cloche.serve.placement import Placement, WorkerLost, WorkerProcess
+from cloche.serve.placement import Placement, SessionWorker, WorkerLost
 from cloche.serve.tenants import ServerConfig, Tenant, TenantConfig, Tenants
 
 __all__ = ["Residence", "ServedRun", "ServedSession", "invalid", "new_id", "not_found"]
@@ -154,7 +154,7 @@ class ServedSession:
         self.spec: dict[str, Any] = json.loads(row.spec)
         self.limits: tuple[TenantConfig, Limits] | None = None
         """Its limits within the tenant's ceilings, and the configuration that says these."""
-        self.worker: WorkerProcess | None = None
+        self.worker: SessionWorker | None = None
         self.running: ServedRun | None = None
         self.busy = False
         self.runs: OrderedDict[str, ServedRun] = OrderedDict()
@@ -389,7 +389,7 @@ class Residence:
 
     # Where a session is.
 
-    async def opened(self, session: ServedSession) -> WorkerProcess:
+    async def opened(self, session: ServedSession) -> SessionWorker:
         """Return the worker that a session is in; it is brought into one where it is in none."""
         worker = session.worker
         if worker is not None and worker.alive:
@@ -516,7 +516,7 @@ class Residence:
             session.tenant.stored_bytes += len(state)
             session.tenant.is_counted = False
 
-    def _on_lost(self, worker: WorkerProcess) -> None:
+    def _on_lost(self, worker: SessionWorker) -> None:
         """A worker died: its sessions are where the ledger has them."""
         for id in worker.sessions:
             session = self._sessions.get(id)
@@ -562,7 +562,7 @@ class Residence:
         is_gone = session.worker is None and unused > _FORGET and not session.lost and session.durable != "never"
         return is_gone or unused > session.spec["idle"]
 
-    def _relieve(self, worker: WorkerProcess) -> None:
+    def _relieve(self, worker: SessionWorker) -> None:
         """Park a quarter of a worker's sessions, those unused for longest."""
         here = [each for id in worker.sessions if (each := self._sessions.get(id)) is not None and not each.busy]
         here.sort(key=lambda each: each.touched)

@@ -70,7 +70,7 @@ _SLICE = 0.002
 
 
 def problem_of(error: BaseException) -> Problem:
-    """Return the problem that a client is told of for an error of the runtime."""
+    """Return the problem that a client gets for an error of the runtime."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, GuestError):

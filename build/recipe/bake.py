@@ -20,7 +20,7 @@ from recipe.stagehost import StageHost
 from recipe.workspace import BuildError, digest_of, step
 
 ABI = 1
-INSIDE = Path(__file__).parent / "inside"
+PROGRAMS = Path(__file__).parent / "programs"
 IMAGE = BUILD.parent / "runtime" / "image"
 
 
@@ -30,7 +30,7 @@ Files = Mapping[str, bytes | stdlib.Packed]
 def initialised(wasm: Path, files: Files) -> StageHost:
     """A guest just before it is written down: prelude set up, standard modules imported, files sealed."""
     host = stdlib.start(wasm, files)
-    stdlib.run(host, (INSIDE / "bake.py").read_text())
+    stdlib.run(host, (PROGRAMS / "bake.py").read_text())
     host.checked("cloche_bake_seal")
     host.checked("cloche_bake_close_holes")
     # Empty lines are what the programs print that warm the interpreter up.
@@ -53,7 +53,7 @@ def chosen(wasm: Path, contents: stdlib.Contents) -> Files:
     """The files of the image. Bytecode that is hardly ever read is packed: of modules that are in memory, or in C."""
     files: dict[str, bytes | stdlib.Packed] = {**contents.packed, **contents.plain}
     host = initialised(wasm, files)
-    stdlib.run(host, (INSIDE / "loaded.py").read_text())
+    stdlib.run(host, (PROGRAMS / "loaded.py").read_text())
     unread = host.frames[-1].decode().split("\n") + [f"lib/__pycache__/{name}.cpython-313.pyc" for name in RARE]
     return files | {path: contents.packed[path] for path in unread if path in contents.packed}
 
@@ -62,7 +62,7 @@ def bake(wasm: Path, contents: stdlib.Contents) -> tuple[bytes, dict[str, int]]:
     """The baked module's bytes, and the caps that its interpreter applies: the same for the same inputs."""
     host = initialised(wasm, chosen(wasm, contents))
     image = image_of(host, wasm.read_bytes())
-    stdlib.run(host, (INSIDE / "caps.py").read_text())
+    stdlib.run(host, (PROGRAMS / "caps.py").read_text())
     return image, json.loads(host.frames[-1])
 
 
@@ -83,7 +83,7 @@ def manifest(baked: bytes, caps: Mapping[str, int]) -> dict[str, object]:
 def baked() -> Path:
     """The folder of `cloche.wasm` and its manifest. Raises `BuildError`."""
     wasm, contents = link.linked() / "guest.wasm", stdlib.everything()
-    inside = [INSIDE / f"{name}.py" for name in ("bake", "caps", "loaded")]
+    inside = [PROGRAMS / f"{name}.py" for name in ("bake", "caps", "loaded")]
     modules = [Path(part) for part in (__file__, module_file.__file__, licences.__file__, pausing.__file__)]
     recipe = [path.read_bytes() for path in (*modules, *inside, pausing.PROGRAM)]
     files = sorted(contents.plain.items()) + sorted((path, item.data) for path, item in contents.packed.items())

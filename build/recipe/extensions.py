@@ -70,7 +70,7 @@ cpu = 'wasm32'
 endian = 'little'
 """
 # What other packages' build systems find in place of a package that they are compiled with.
-DECLARATIONS = Path(__file__).parent / "inside" / "declarations.py"
+DECLARATIONS = Path(__file__).parent / "programs" / "declarations.py"
 CYTHON = '#!/bin/sh\nexec "{python}" -m cython "$@"\n'
 
 
@@ -314,7 +314,7 @@ def _copy(origin: Path, target: Path) -> None:
 # top of it the packages' Python files are placed and imported, as in any image that is built on another one.
 
 HERE = Path(__file__).parent
-SETUP = HERE / "inside" / "warm_data.py"
+SETUP = HERE / "programs" / "warm_data.py"
 LIMITS = Limits(fuel=30_000_000_000, time=30.0, memory="512 MiB")
 """What suits programs that work with data."""
 PARTS = (NUMPY, PANDAS)
@@ -406,7 +406,7 @@ def base(parts: tuple[Project, ...] = PARTS) -> Path:
         with progress("bake the base of the data image"):
             image, caps = bake.bake(wasm, contents)
             host = stdlib.start(wasm, {**contents.packed, **contents.plain})
-            stdlib.run(host, (HERE / "inside" / "bake.py").read_text())
+            stdlib.run(host, (HERE / "programs" / "bake.py").read_text())
             facts = pausing.facts(host)
         # The same eval loop, at other addresses: what a pause costs is the core's.
         said = pausing.measured() | {name: facts[name] for name in ("breaker", "state", "counts")}

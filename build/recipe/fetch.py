@@ -31,7 +31,7 @@ _FOLDERS = (
 
 # The backends of the packages that are taken from the index, each replaced by one that only hands over metadata.
 STAND_INS = ("mesonpy.py", "setuptools/build_meta.py")
-BACKEND = Path(__file__).parent / "inside" / "backend.py"
+BACKEND = Path(__file__).parent / "programs" / "backend.py"
 CHUNK = 1 << 18
 TIMEOUT = 30
 Place = tuple[str, Callable[[Path], object]]

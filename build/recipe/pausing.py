@@ -25,8 +25,8 @@ from recipe.stagehost import StageHost
 from recipe.workspace import BuildError, digest_of, step
 
 HERE = Path(__file__).parent
-PROGRAM = HERE / "inside" / "paused.py"
-WAITING = HERE / "inside" / "waiting.py"
+PROGRAM = HERE / "programs" / "paused.py"
+WAITING = HERE / "programs" / "waiting.py"
 HOWS = ("stayed", "asked", "called", "slept", "stayed_awake")
 """How a call goes whose answer comes later, by the guest's numbers (guest/c/cloche.h)."""
 ROUNDS = 6
@@ -221,7 +221,7 @@ def measured() -> dict[str, Any]:
         with progress("measure what a pause costs"):
             contents = stdlib.everything()
             host = stdlib.start(link.linked() / "guest.wasm", {**contents.packed, **contents.plain}, metered=True)
-            stdlib.run(host, (HERE / "inside" / "bake.py").read_text())
+            stdlib.run(host, (HERE / "programs" / "bake.py").read_text())
             patient = Patient(host, PROGRAM.read_text())
             found = patient.facts
             costs = completed(solve(list(equations(patient))), found["counts"])

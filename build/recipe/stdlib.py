@@ -97,7 +97,7 @@ def _msgpack() -> Files:
 
 def standard() -> Files:
     """The sources of the standard library that the guest has, and msgpack's."""
-    sysconfig = {f"lib/{SYSCONFIG}.py": (HERE / "inside" / "sysconfigdata.py").read_bytes()}
+    sysconfig = {f"lib/{SYSCONFIG}.py": (HERE / "programs" / "sysconfigdata.py").read_bytes()}
     own = {f"lib/{path.relative_to(LIBRARY).as_posix()}": path.read_bytes() for path in sorted(LIBRARY.rglob("*.py"))}
     return _python_files(sources.unpacked("cpython") / "Lib", "lib/") | own | _msgpack() | sysconfig
 
@@ -129,7 +129,7 @@ def run(host: StageHost, source: str) -> None:
 def _to_bytecode(base: Files, files: Files, label: str) -> Files:
     """What `compile_files.py` sends, by name, made by the guest: `base` is what its interpreter starts from."""
     wasm = link.linked() / "guest.wasm"
-    script = (HERE / "inside" / "compile_files.py").read_text()
+    script = (HERE / "programs" / "compile_files.py").read_text()
     with progress(label, len(files)) as shown:
         host = start(wasm, base | {path.replace("lib/", "source/", 1): data for path, data in files.items()})
         run(host, script)
@@ -144,7 +144,7 @@ def _frame(frame: bytes) -> tuple[str, bytes]:
 
 
 def _key(*parts: str) -> str:
-    script = (HERE / "inside" / "compile_files.py").read_bytes()
+    script = (HERE / "programs" / "compile_files.py").read_bytes()
     return digest_of(link.key(), script, Path(__file__).read_bytes(), *parts)
 
 

@@ -48,7 +48,7 @@ class ClocheKernel(Kernel):
         tools["display_data"] = FunctionTool(self._display, name="display_data", typed=False, blocking=False)
         tools["input"] = FunctionTool(self._input, name="input", typed=False)
         self.python: Session = self.box.session()
-        hook = resources.files("cloche.cli.kernel").joinpath("guest.py").read_text(encoding="utf-8")
+        hook = resources.files("cloche.cli.kernel").joinpath("programs", "shown.py").read_text(encoding="utf-8")
         self.python.run(hook).unwrap()
 
     async def do_execute(

@@ -20,7 +20,7 @@ _MAX_PAST = 64 << 20
 
 
 class ReplSession:
-    """Runs pieces in one session of a sandbox. The guest itself shows the values, see ``guest.py``."""
+    """Runs pieces in one session of a sandbox. The guest itself shows the values, see ``programs/shown.py``."""
 
     session: Session
 
@@ -71,5 +71,5 @@ class ReplSession:
     def _begin(self) -> None:
         self._past: list[Snapshot] = []
         self.session = self._box.session()
-        hook = resources.files("cloche.cli.repl").joinpath("guest.py").read_text(encoding="utf-8")
+        hook = resources.files("cloche.cli.repl").joinpath("programs", "shown.py").read_text(encoding="utf-8")
         self.session.run(hook).unwrap()

@@ -28,8 +28,8 @@ __all__ = [
     "MACHINE",
     "VALUE_SIZE",
     "WASMTIME_VERSION",
-    "Engine",
     "EngineError",
+    "EngineHandle",
     "Module",
     "Owned",
     "Prepared",
@@ -258,7 +258,7 @@ class Owned:
             self._delete(self.address)
 
 
-class Engine(Owned):
+class EngineHandle(Owned):
     """An engine of one configuration."""
 
     __slots__ = ()
@@ -296,7 +296,7 @@ class Prepared(Owned):
     _delete = _slow("wasmtime_instance_pre_delete", None, _pointer)
 
 
-def new_engine(settings: dict[str, bool | int]) -> Engine:
+def new_engine(settings: dict[str, bool | int]) -> EngineHandle:
     """Return an engine of these settings, by the names of the library's functions: "wasm_simd", "strategy".
 
     Raises AttributeError for a name that the library does not have.
@@ -305,17 +305,17 @@ def new_engine(settings: dict[str, bool | int]) -> Engine:
     for name, value in settings.items():
         kind = _bool if isinstance(value, bool) else ctypes.c_uint8 if name in _ENUMERATIONS else _u64
         _quick(f"wasmtime_config_{name}_set", None, _pointer, kind)(config, value)
-    return Engine(_engine_new(config))
+    return EngineHandle(_engine_new(config))
 
 
-def compile_module(engine: Engine, content: bytes) -> Module:
+def compile_module(engine: EngineHandle, content: bytes) -> Module:
     """Compile a module, which takes seconds for a large one. Raises EngineError for one that is not valid."""
     found = _pointer()
     _check(_module_new(engine.address, content, len(content), ctypes.addressof(found)))
     return Module(_address(found))
 
 
-def load_module(engine: Engine, path: str) -> Module:
+def load_module(engine: EngineHandle, path: str) -> Module:
     """Map a file of compiled code, which is trusted. Raises EngineError if it is not for this engine or machine."""
     found = _pointer()
     _check(_module_load(engine.address, path.encode(), ctypes.addressof(found)))
@@ -326,7 +326,9 @@ Signature = tuple[tuple[str, ...], tuple[str, ...]]
 """Parameters and results, as "i32" and "i64"."""
 
 
-def prepare(engine: Engine, module: Module, imports: "dict[str, tuple[Signature, Any]]", namespace: str) -> Prepared:
+def prepare(
+    engine: EngineHandle, module: Module, imports: "dict[str, tuple[Signature, Any]]", namespace: str
+) -> Prepared:
     """Resolve a module's imports with these callbacks, by their names. Raises EngineError if one is missing."""
     linker, found = _linker_new(engine.address), _pointer()
     try:

@@ -23,7 +23,7 @@ PRODUCT = {
     "src/cloche": "cloche",
 }
 """The folders of the product, and the packages that they are. Programs of guests and peers are data."""
-DATA = {"programs", "first", "inside"}
+DATA = {"programs", "first"}
 
 RUNTIME = (
     "errors",

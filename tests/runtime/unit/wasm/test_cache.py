@@ -86,7 +86,7 @@ def test_a_damaged_entry_is_never_loaded(
     loaded: list[str] = []
     load = native.load_module
 
-    def note(engine: native.Engine, path: str) -> native.Module:
+    def note(engine: native.EngineHandle, path: str) -> native.Module:
         loaded.append(path)
         return load(engine, path)
 
