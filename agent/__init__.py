@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         PythonExecutor,
     )
     from cloche.agent.memory import AgentMemory
-    from cloche.agent.messages import Image, Message, TokenUsage, ToolRequest
+    from cloche.agent.messages import ImagePart, Message, TokenUsage, ToolRequest
     from cloche.agent.models.base import AsyncModel, Delta, ModelRequest, Reply
     from cloche.agent.models.caching import CachingModel
     from cloche.agent.models.chat import (
@@ -102,7 +102,7 @@ _HOMES = {
     ),
     "events": ("AgentEvent", "RunEnded", "RunResult", "StepEnded", "TextDelta"),
     "memory": ("AgentMemory",),
-    "messages": ("Image", "Message", "TokenUsage", "ToolRequest"),
+    "messages": ("ImagePart", "Message", "TokenUsage", "ToolRequest"),
     "models.caching": ("CachingModel",),
     "models.fallback": ("FallbackModel",),
     "models.litellm": ("REMOVE_PARAMETER", "LiteLLMModel"),
@@ -164,7 +164,7 @@ __all__ = [
     "FallbackModel",
     "FinalAnswerStep",
     "HfApiModel",
-    "Image",
+    "ImagePart",
     "InferenceClientModel",
     "LiteLLMModel",
     "LiteLLMRouterModel",

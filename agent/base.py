@@ -24,7 +24,7 @@ from cloche.agent.loop.effects import CallFunction, adrive, drive
 from cloche.agent.loop.loop import run_loop
 from cloche.agent.loop.run import CallReplies, CallReplyOptions, Run
 from cloche.agent.memory import AgentMemory
-from cloche.agent.messages import Image, Message
+from cloche.agent.messages import ImagePart, Message
 from cloche.agent.models.base import AnyModel, warm_up
 from cloche.agent.models.named import as_model
 from cloche.agent.prompting import PromptTemplates, stubs
@@ -161,10 +161,10 @@ class MultiStepAgent:
         """Return what programs get for a value: handles for what in it cannot leave the host."""
         return value if self.tools.handles is None else self.tools.handles.shown(value)
 
-    def image_of(self, handle: str) -> Image | None:
+    def image_of(self, handle: str) -> ImagePart | None:
         """Return the image with this handle, if there is one."""
         found = None if self.tools.handles is None else self.tools.handles.get(handle)
-        return None if found is None else Image.load(found)
+        return None if found is None else ImagePart.load(found)
 
     def close(self) -> None:
         """Free what the agent holds. Safe to call twice."""
@@ -502,7 +502,7 @@ class MultiStepAgent:
             variables = {name: self.shown(value) for name, value in variables.items()}
         self.set_variables(variables)
         task = f"{request.task}{_listing(variables)}"
-        self.memory.steps.append(TaskStep(task=task, images=[Image.load(image) for image in request.images]))
+        self.memory.steps.append(TaskStep(task=task, images=[ImagePart.load(image) for image in request.images]))
         return task
 
     def _end(self, run: Run) -> None:

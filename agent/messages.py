@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["TASK", "Image", "Message", "Part", "Role", "Text", "TokenUsage", "ToolRequest"]
+__all__ = ["TASK", "ImagePart", "Message", "Part", "Role", "Text", "TokenUsage", "ToolRequest"]
 
 TASK = "New task:\n"
 """What a task's message begins with."""
@@ -25,7 +25,7 @@ class Text(BaseModel):
     text: str
 
 
-class Image(BaseModel):
+class ImagePart(BaseModel):
     """An image: ``data`` in base64, or the ``url`` it can be read from."""
 
     model_config = ConfigDict(frozen=True)
@@ -37,7 +37,7 @@ class Image(BaseModel):
 
     @classmethod
     def load(cls, source: Any) -> Self:
-        """Return an image from bytes, a path, an http(s) URL, a PIL image, or an Image. Raises TypeError or OSError."""
+        """Return an image from bytes, a path, an http(s) URL, a PIL image, or another one. Raises TypeError or OSError."""
         if isinstance(source, cls):
             return source
         if isinstance(source, str) and source.startswith(("http://", "https://")):
@@ -69,7 +69,7 @@ def _media_type(content: bytes) -> str:
     return next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), "image/png")
 
 
-Part = Annotated[Text | Image, Field(discriminator="type")]
+Part = Annotated[Text | ImagePart, Field(discriminator="type")]
 """One piece of a message."""
 
 
@@ -98,7 +98,7 @@ class Message(BaseModel):
     tool_call_id: str = ""
 
     @classmethod
-    def of(cls, role: Role, text: str, *images: Image) -> Self:
+    def of(cls, role: Role, text: str, *images: ImagePart) -> Self:
         """Return a message of one text and some images."""
         return cls(role=role, content=(Text(text=text), *images))
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from cloche.agent.messages import Image, TokenUsage, ToolRequest
+from cloche.agent.messages import ImagePart, TokenUsage, ToolRequest
 from cloche.agent.values import plain
 
 __all__ = [
@@ -27,10 +27,10 @@ Loose = Annotated[Any, PlainSerializer(plain)]
 
 def _loaded(images: Any) -> Any:
     """Return images of any kind (PIL's, bytes, paths, URLs) as ours; None for none, as smolagents has it."""
-    return [image if isinstance(image, dict) else Image.load(image) for image in images or ()]
+    return [image if isinstance(image, dict) else ImagePart.load(image) for image in images or ()]
 
 
-Images = Annotated[list[Image], BeforeValidator(_loaded)]
+Images = Annotated[list[ImagePart], BeforeValidator(_loaded)]
 
 
 class SystemPromptStep(BaseModel):
@@ -56,10 +56,10 @@ class TaskStep(BaseModel):
 
     kind: Literal["task"] = "task"
     task: str
-    images: Images = Field(default_factory=list[Image], validation_alias=AliasChoices("images", "task_images"))
+    images: Images = Field(default_factory=list[ImagePart], validation_alias=AliasChoices("images", "task_images"))
 
     @property
-    def task_images(self) -> list[Image] | None:
+    def task_images(self) -> list[ImagePart] | None:
         """The images, None if there are none."""
         return self.images or None
 
@@ -134,7 +134,9 @@ class ActionStep(BaseModel):
     requests: list[ToolRequest] = Field(default_factory=list[ToolRequest])
     outcomes: list[ToolOutcome] = Field(default_factory=list[ToolOutcome])
     observation: str = Field(default="", validation_alias=AliasChoices("observation", "observations"))
-    images: Images = Field(default_factory=list[Image], validation_alias=AliasChoices("images", "observations_images"))
+    images: Images = Field(
+        default_factory=list[ImagePart], validation_alias=AliasChoices("images", "observations_images")
+    )
     value: Loose = None
     error: StepError | None = None
     usage: TokenUsage | None = None
@@ -164,7 +166,7 @@ class ActionStep(BaseModel):
         self.observation = text or ""
 
     @property
-    def observations_images(self) -> list[Image] | None:
+    def observations_images(self) -> list[ImagePart] | None:
         """The images, None if there are none; set as PIL images, bytes, paths or URLs."""
         return self.images or None
 

@@ -8,7 +8,7 @@ from cloche.agent.errors import ReplyUnparsable, StepProblem
 from cloche.agent.loop.call_tools import CallTools
 from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
-from cloche.agent.messages import Image, ToolRequest
+from cloche.agent.messages import ImagePart, ToolRequest
 from cloche.agent.models.base import ModelRequest, Reply, takes_tools
 from cloche.agent.observations import CUT_OFF, near, shown
 from cloche.agent.replies.calls import find_tool_calls
@@ -141,7 +141,7 @@ class ToolCallingAgent(MultiStepAgent):
             return f"{value}, shown below; where a tool wants it, pass {value.handle!r}"
         if isinstance(value, HostObject):
             return f"<{value.kind} {value.handle}>; where a tool wants it, pass {value.handle!r}"
-        if isinstance(value, Image):
+        if isinstance(value, ImagePart):
             step.images.append(value)
             return "The tool returned an image, shown below."
         return shown(value, limit)

@@ -8,7 +8,7 @@ from typing import Any
 
 from cloche.agent import CodeAgent, MultiStepAgent
 from cloche.agent.events import AgentEvent, CodeStarted, PlanMade, RunEnded, StepEnded
-from cloche.agent.messages import Image
+from cloche.agent.messages import ImagePart
 from cloche.host_tools.json_schema import as_dict
 from cloche.runtime._imports import need
 
@@ -145,12 +145,12 @@ def _of_step(step: Any) -> list[Shown]:
 
 def _of_answer(output: Any) -> list[Shown]:
     # A path among a program's values names nothing that this page may read.
-    if isinstance(output, Image) or type(output).__module__.partition(".")[0] == "PIL":
-        return [_said(_picture(Image.load(output)))]
+    if isinstance(output, ImagePart) or type(output).__module__.partition(".")[0] == "PIL":
+        return [_said(_picture(ImagePart.load(output)))]
     return [_said(_inert(str(output)))]
 
 
-def _picture(image: Image) -> Any:
+def _picture(image: ImagePart) -> Any:
     """Return an image as Gradio's component shows it: from bytes that are here, never from an address."""
     gr = need("gradio", "gradio-app")
     if not image.data:

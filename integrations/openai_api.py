@@ -26,7 +26,7 @@ from starlette.routing import Route
 from cloche.agent.base import MultiStepAgent
 from cloche.agent.errors import AgentSuspended
 from cloche.agent.events import AgentEvent, CodeStarted, PlanMade, Printed, RunEnded, RunResult, StepEnded
-from cloche.agent.messages import Image
+from cloche.agent.messages import ImagePart
 from cloche.runtime.errors import ConfigurationError
 
 __all__ = ["openai_app"]
@@ -73,7 +73,7 @@ class _Turn:
     """What a client said: the conversation so far, as (role, text), the last text being the task."""
 
     history: list[tuple[str, str]]
-    images: list[Image]
+    images: list[ImagePart]
 
     @property
     def task(self) -> str:
@@ -250,7 +250,7 @@ class _Events:
         api: _API,
         agent: MultiStepAgent,
         task: str,
-        images: list[Image],
+        images: list[ImagePart],
         *,
         reset: bool,
         waits_for: list[int] | None = None,
@@ -327,7 +327,7 @@ def _read_messages(messages: list[Any]) -> _Turn:
     if not messages or len(messages) > _MAX_ITEMS:
         raise HTTPException(400, f"expected 1 to {_MAX_ITEMS} messages, got {len(messages)}")
     history: list[tuple[str, str]] = []
-    images: list[Image] = []
+    images: list[ImagePart] = []
     for message in map(_object, messages):
         if message.get("type", "message") != "message" or "content" not in message:
             continue
@@ -338,11 +338,11 @@ def _read_messages(messages: list[Any]) -> _Turn:
     return _Turn(history, images)
 
 
-def _read_content(content: object) -> tuple[str, list[Image]]:
+def _read_content(content: object) -> tuple[str, list[ImagePart]]:
     """Return the text of a message and its images, in either API's shape."""
     if isinstance(content, str):
         return content, []
-    texts, images = list[str](), list[Image]()
+    texts, images = list[str](), list[ImagePart]()
     parts = content if _is_list(content) else []
     for part in map(_object, parts):
         kind = part.get("type")
@@ -353,14 +353,14 @@ def _read_content(content: object) -> tuple[str, list[Image]]:
     return "\n".join(texts), images
 
 
-def _read_image(given: Any) -> Image:
+def _read_image(given: Any) -> ImagePart:
     """Return an image that came inline. One at an address is left to the model to fetch, never to this server."""
     url = _object(given).get("url", given)
     head, comma, data = str(url or "").partition(",")
     if head.startswith("data:image/") and head.endswith(";base64") and comma:
-        return Image(media_type=head[len("data:") : -len(";base64")], data=data)
+        return ImagePart(media_type=head[len("data:") : -len(";base64")], data=data)
     if head.startswith(("http://", "https://")):
-        return Image(url=str(url))
+        return ImagePart(url=str(url))
     raise HTTPException(400, "an image is neither a data: URL in base64 nor an address")
 
 

@@ -375,7 +375,7 @@ def _unpacked(archive: tarfile.TarFile) -> tuple[bytes, dict[str, Any], dict[str
 
 # ---- baking ----
 #
-# The guest does all of it by itself, with limits and without tools: code of packages that nobody has read runs where
+# The guest does all of it by itself, with limits and without tools: code of packages that no one has read runs where
 # programs of models do.
 
 _BAKING = Limits(

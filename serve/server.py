@@ -98,7 +98,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Go on with the request, unless its head was too large."""
+        """Continue with the request, unless its head was too large."""
         if self._head > self.max_header or self._fields > _MAX_HEADERS:
             self._refuse(431, "headers_too_large", f"the head has more than {self.max_header:,} bytes")
             return

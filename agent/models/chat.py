@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from cloche.agent.errors import ModelRefused, ModelReplyInvalid
-from cloche.agent.messages import Image, Message, Part, Role, Text, TokenUsage, ToolRequest
+from cloche.agent.messages import ImagePart, Message, Part, Role, Text, TokenUsage, ToolRequest
 from cloche.agent.models.base import AnyModel, Delta, ModelRequest, Piece, Reply, trimmed
 from cloche.agent.models.wire import assistant
 from cloche.agent.replies.calls import arguments_of, with_ids
@@ -89,10 +89,10 @@ def _parts(content: Any) -> Iterator[Part]:
         elif "text" in part:
             yield Text(text=str(part["text"]))
         elif "image" in part:
-            yield Image.load(part["image"])
+            yield ImagePart.load(part["image"])
         elif "image_url" in part:
             place = part["image_url"]
-            yield Image.load(place["url"] if isinstance(place, dict) else place)
+            yield ImagePart.load(place["url"] if isinstance(place, dict) else place)
         else:
             raise TypeError(f"this part of a message is neither text nor image: {str(part)[:100]}")
 

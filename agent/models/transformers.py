@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cloche.agent.errors import ModelRefused
-from cloche.agent.messages import Image, TokenUsage
+from cloche.agent.messages import ImagePart, TokenUsage
 from cloche.agent.models.base import Delta, ModelRequest, Piece, Reply, trimmed
 from cloche.agent.models.chat import ChatModel
 from cloche.agent.models.wire import assistant, completion_arguments
@@ -83,7 +83,7 @@ class TransformersModel(ChatModel):
 
     def _completed(self, model: Any, tokenizer: Any, request: ModelRequest) -> tuple[str, TokenUsage]:
         arguments = completion_arguments(request, stream=False)
-        if any(isinstance(part, Image) for message in request.messages for part in message.content):
+        if any(isinstance(part, ImagePart) for message in request.messages for part in message.content):
             raise ValueError("this model takes no images")
         inputs = tokenizer.apply_chat_template(
             arguments["messages"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloche.agent.errors import ModelReplyInvalid
-from cloche.agent.messages import Image, Message, Text, TokenUsage, ToolRequest
+from cloche.agent.messages import ImagePart, Message, Text, TokenUsage, ToolRequest
 from cloche.agent.models.base import ModelRequest, Reply
 from cloche.agent.replies.calls import arguments_of, with_ids
 
@@ -84,12 +84,12 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _content(message: Message) -> Any:
-    if not any(isinstance(part, Image) for part in message.content):
+    if not any(isinstance(part, ImagePart) for part in message.content):
         return message.text
     return [_part(part) for part in message.content]
 
 
-def _part(part: Text | Image) -> dict[str, Any]:
+def _part(part: Text | ImagePart) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     return {"type": "image_url", "image_url": {"url": part.source}}

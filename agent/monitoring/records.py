@@ -23,7 +23,7 @@ from cloche.agent.events import (
     ToolCallEnded,
     ToolCallStarted,
 )
-from cloche.agent.messages import Image, Message, TokenUsage
+from cloche.agent.messages import ImagePart, Message, TokenUsage
 from cloche.agent.observations import outcomes_of
 from cloche.agent.values import Mask, error_text, masker, plain, plain_in_short, safe_repr, shorten
 from cloche.runtime._imports import installed_version
@@ -99,7 +99,7 @@ def _line(value: dict[str, Any]) -> str:
 
 def _message(message: Message) -> dict[str, Any]:
     """Return a message as it is written: without the data of images, which would be most of the file."""
-    images = [_image(part) for part in message.content if isinstance(part, Image)]
+    images = [_image(part) for part in message.content if isinstance(part, ImagePart)]
     calls = [{"name": call.name, "arguments": call.arguments or call.raw} for call in message.tool_calls]
     return {
         "role": message.role,
@@ -109,7 +109,7 @@ def _message(message: Message) -> dict[str, Any]:
     }
 
 
-def _image(image: Image) -> str:
+def _image(image: ImagePart) -> str:
     return image.url or f"{image.media_type}, {3 * len(image.data) // 4:,} bytes"
 
 

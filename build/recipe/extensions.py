@@ -30,7 +30,7 @@ from recipe.workspace import BuildError, cache_root, digest_files, digest_of, fr
 # What the packages' build systems need, as the package index has it. None of it gets into the image.
 TOOLS = ("cython==3.3.1", "ninja==1.13.2", "versioneer==0.29")
 CONFIGURE_LINES = 400  # for the progress line only
-# Exceptions by the proposal that is final: zig's clang makes an older kind unless it is told otherwise.
+# Exceptions by the proposal that is final: the default of zig's clang is an older kind.
 EXCEPTIONS = ("-fwasm-exceptions", "-mexception-handling", "-mllvm", "-wasm-use-legacy-eh=false")
 FLAGS = (
     *("-DNDEBUG", "-O3", "-g0", "-msimd128", "-w"),

@@ -10,7 +10,7 @@ pytest.importorskip("PIL", reason="pillow is not installed")
 from PIL import Image as Picture
 
 from cloche import CodeAgent, ToolCallingAgent, tool
-from cloche.agent import Image, ScriptedModel, ToolRequest
+from cloche.agent import ImagePart, ScriptedModel, ToolRequest
 from cloche.host_tools import ToolLike
 from cloche.host_tools.call_log import MemoryLog
 from cloche.host_tools.policy import GuardedTools, Policy
@@ -100,7 +100,7 @@ def test_an_image_crosses_as_bytes_and_goes_on_as_it_was() -> None:
 def test_an_image_that_is_printed_or_last_is_shown_to_the_model(shows: str) -> None:
     _, steps, model = ran(shows, "final_answer(1)")
     (image,) = steps[0].images
-    assert isinstance(image, Image)
+    assert isinstance(image, ImagePart)
     assert image.data.startswith("iVBOR")
     assert image in model.requests[1].messages[-1].content
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cloche.agent.memory import AgentMemory
-from cloche.agent.messages import Image, TokenUsage, ToolRequest
+from cloche.agent.messages import ImagePart, TokenUsage, ToolRequest
 from cloche.agent.steps import (
     ActionStep,
     FinalAnswerStep,
@@ -26,7 +26,7 @@ def full_memory() -> AgentMemory:
     return AgentMemory(
         system=SystemPromptStep(prompt="You are."),
         steps=[
-            TaskStep(task="Do it.", images=[Image(data="AA==")]),
+            TaskStep(task="Do it.", images=[ImagePart(data="AA==")]),
             PlanningStep(plan="1. do", usage=TokenUsage(input_tokens=3, output_tokens=1)),
             ActionStep(number=1, output="<code>x=1</code>", code="x=1", observation="Printed:\n1", value={1, 2}),
             ActionStep(
@@ -58,7 +58,7 @@ def test_messages_tell_the_whole_story_in_order() -> None:
         "assistant",
     ]
     assert messages[1].text == "New task:\nDo it."
-    assert messages[1].content[1] == Image(data="AA==")
+    assert messages[1].content[1] == ImagePart(data="AA==")
     assert messages[5].text == "Observation:\nPrinted:\n1"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cloche.agent.messages import Image, Message, TokenUsage
+from cloche.agent.messages import ImagePart, Message, TokenUsage
 
 PNG = b"\x89PNG\r\n\x1a\n0000"
 
@@ -19,21 +19,21 @@ class Picture:
 def test_images_come_from_bytes_paths_urls_and_pictures(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"\xff\xd8\xff0")
-    assert Image.load(PNG).source.startswith("data:image/png;base64,iVBORw")
-    assert Image.load(path).media_type == Image.load(str(path)).media_type == "image/jpeg"
-    assert Image.load("https://example.org/a.png").source == "https://example.org/a.png"
-    assert Image.load(Picture()).media_type == "image/png"
-    same = Image.load(PNG)
-    assert Image.load(same) is same
+    assert ImagePart.load(PNG).source.startswith("data:image/png;base64,iVBORw")
+    assert ImagePart.load(path).media_type == ImagePart.load(str(path)).media_type == "image/jpeg"
+    assert ImagePart.load("https://example.org/a.png").source == "https://example.org/a.png"
+    assert ImagePart.load(Picture()).media_type == "image/png"
+    same = ImagePart.load(PNG)
+    assert ImagePart.load(same) is same
 
 
 def test_what_is_no_image_is_refused_by_type() -> None:
     with pytest.raises(TypeError, match="a int is no image"):
-        Image.load(7)
+        ImagePart.load(7)
 
 
 def test_text_of_a_message_is_all_its_texts() -> None:
-    assert Message.of("user", "a", Image(url="x")).text == "a"
+    assert Message.of("user", "a", ImagePart(url="x")).text == "a"
     assert Message(role="user").text == ""
 
 

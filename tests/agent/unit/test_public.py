@@ -32,7 +32,7 @@ PUBLIC = [
     "FallbackModel",
     "FinalAnswerStep",
     "HfApiModel",
-    "Image",
+    "ImagePart",
     "InferenceClientModel",
     "LiteLLMModel",
     "LiteLLMRouterModel",

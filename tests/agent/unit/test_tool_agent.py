@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from cloche.agent import (
     AgentBusy,
-    Image,
+    ImagePart,
     ModelRefused,
     ModelUnavailable,
     ReplyUnparsable,
@@ -175,13 +175,13 @@ def test_variables_can_be_named_as_arguments() -> None:
 
 def test_images_are_shown() -> None:
     @tool
-    def look() -> Image:
+    def look() -> ImagePart:
         """Look."""
-        return Image(url="https://example.org/a.png")
+        return ImagePart(url="https://example.org/a.png")
 
     one = agent([call("look"), answer("ok")], [look])
     one.run("t", images=[b"\x89PNG"])
-    images = [part for message in one.memory.messages() for part in message.content if isinstance(part, Image)]
+    images = [part for message in one.memory.messages() for part in message.content if isinstance(part, ImagePart)]
     assert [image.media_type for image in images] == ["image/png", "image/png"]
     assert images[1].url == "https://example.org/a.png"
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import pytest
 
-from cloche.agent import CodeAgent, Image, Message, ModelRefused, ModelRequest, TransformersModel
+from cloche.agent import CodeAgent, ImagePart, Message, ModelRefused, ModelRequest, TransformersModel
 from cloche.agent.models.base import Delta
 from cloche.runtime.errors import ConfigurationError
 
@@ -83,7 +83,7 @@ def test_a_stream_is_one_piece_and_the_reply() -> None:
 def test_what_goes_wrong_is_a_model_error() -> None:
     with pytest.raises(ModelRefused, match="out of memory"):
         made("")[0].generate(request())
-    image = Message.of("user", "look", Image(data="AAAA"))
+    image = Message.of("user", "look", ImagePart(data="AAAA"))
     with pytest.raises(ModelRefused, match="no images"):
         made("x")[0].generate(ModelRequest((image,)))
     with pytest.raises(ConfigurationError, match="tokenizer"):

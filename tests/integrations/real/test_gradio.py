@@ -9,7 +9,7 @@ import pytest
 
 from cloche import CodeAgent, GradioUI, gradio_app
 from cloche.agent import ScriptedModel
-from cloche.agent.messages import Image
+from cloche.agent.messages import ImagePart
 from cloche.integrations.gradio import messages_of
 from cloche.runtime.errors import ConfigurationError
 
@@ -97,7 +97,9 @@ def test_an_image_is_shown_from_its_bytes() -> None:
     from cloche.agent.events import StepEnded
     from cloche.agent.steps import ActionStep
 
-    step = ActionStep(number=1, images=[Image.load(pil.new("RGB", (2, 2))), Image.load("https://example.com/a.png")])
+    step = ActionStep(
+        number=1, images=[ImagePart.load(pil.new("RGB", (2, 2))), ImagePart.load("https://example.com/a.png")]
+    )
     picture, elsewhere = messages_of(StepEnded(step))
     assert type(picture["content"]).__name__ == "Image"
     assert elsewhere["content"] == "(an image that is elsewhere)"

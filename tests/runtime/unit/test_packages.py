@@ -7,16 +7,16 @@ from tests.runtime.wheels import make_wheel
 
 from cloche.runtime import packages
 from cloche.runtime.errors import ImageError, PackageRefused
-from cloche.runtime.packages import Found, read_wheel, resolve
+from cloche.runtime.packages import Resolution, read_wheel, resolve
 
-Resolve = Callable[..., Found]
+Resolve = Callable[..., Resolution]
 
 
 @pytest.fixture
 def found(tmp_path: Path) -> Resolve:
     """Resolves among the wheels of a folder only."""
 
-    def resolved(*asked: str, present: dict[str, str] | None = None, without: tuple[str, ...] = ()) -> Found:
+    def resolved(*asked: str, present: dict[str, str] | None = None, without: tuple[str, ...] = ()) -> Resolution:
         options = ["--no-index", "--find-links", str(tmp_path)]
         return resolve(asked, present or {}, without, options, lambda _: None)
 
