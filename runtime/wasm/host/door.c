@@ -356,9 +356,19 @@ static PyObject *door_close(PyObject *self, PyObject *unused)
 {
     (void)unused;
     Door *door = (Door *)self;
+    bool was_running = door->running;
     door->running = false;
     door->context = NULL;
     door->meter = NULL;
+    if (!was_running) {
+        /* The collector does not look into a door, so that what it holds, which holds it, would stay for ever. */
+        replace(&door->host, NULL);
+        replace(&door->handlers, NULL);
+        replace(&door->serve, NULL);
+        replace(&door->must_end, NULL);
+        replace(&door->raised, NULL);
+        calls_forget(&door->calls);
+    }
     return none();
 }
 
