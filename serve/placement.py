@@ -22,7 +22,7 @@ __all__ = ["Placement", "SessionWorker", "WorkerLost"]
 _PING = 1.0
 _PATIENCE = 15.0
 """Seconds without an answer after which a worker is taken for stuck and killed; its sessions come back elsewhere."""
-_SHORT = 0.1
+_SHORT = 1.0
 """Seconds in which a process that has closed its socket is off the system's table."""
 _PAUSE = 0.5
 """Seconds before a worker is started again that died before it was ready."""
