@@ -40,13 +40,15 @@ def lazy_names(
 
 
 class _Later:
-    """Stands for a module until something of it is used, and afterwards too."""
+    """Stands for a module, which is imported when something of it is first used; what was used is kept."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, name: str) -> "Any":
-        return getattr(import_module(self._name), name)
+        value = getattr(import_module(self._name), name)
+        setattr(self, name, value)
+        return value
 
 
 def later(name: str) -> "Any":
