@@ -37,7 +37,7 @@ class ImagePart(BaseModel):
 
     @classmethod
     def load(cls, source: Any) -> Self:
-        """Return an image from bytes, a path, an http(s) URL, a PIL image, or another one. Raises TypeError or OSError."""
+        """Return an image from bytes, a path, an http(s) URL, a PIL image, or a part. Raises TypeError or OSError."""
         if isinstance(source, cls):
             return source
         if isinstance(source, str) and source.startswith(("http://", "https://")):

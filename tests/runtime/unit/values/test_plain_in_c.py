@@ -14,8 +14,8 @@ host: Any = native.host
 pytestmark = pytest.mark.skipif(host is None, reason="there is no extension here")
 
 CASES = 100_000
-NUMBERS = [0, 1, 31, 32, 33, 127, 128, 255, 256, 32767, 32768, 65535, 65536]
-NUMBERS += [2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1]
+_EDGES = [2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1]
+NUMBERS = [0, 1, 31, 32, 33, 127, 128, 255, 256, 32767, 32768, 65535, 65536, *_EDGES]
 SIZES = [0, 1, 15, 16, 17, 31, 32, 33, 255, 256, 300]
 
 
