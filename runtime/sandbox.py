@@ -1,7 +1,9 @@
 """The front door: what programs may use, and runs and sessions under those rules."""
 
+import threading
 from collections.abc import AsyncGenerator
 from os import PathLike
+from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any
 
 from cloche.runtime.bridge.environment import Clock, Environment, Seed, parse_clock, parse_seed
@@ -14,7 +16,6 @@ from cloche.runtime.machine_api import MachineSource
 from cloche.runtime.result import Event, Result
 from cloche.runtime.session.guest import SessionGuest
 from cloche.runtime.session.session import Session
-from cloche.runtime.threads import require_native
 from cloche.runtime.wasm.machine import ImageSource
 
 # What most processes do without is imported when it is first used: it would take longer than their first run.
@@ -62,7 +63,7 @@ class Sandbox:
         source: MachineSource | None = None,
         scheduler: "Scheduler | None" = None,
     ) -> None:
-        require_native()
+        _require_threads()
         self._tools = as_dispatcher(tools)
         if image is not None:
             if source is not None:
@@ -261,7 +262,7 @@ class Sandbox:
         self, limits: Limits | None, rollback: bool, budget: SessionBudget | None
     ) -> tuple[Limits, SessionGuest]:
         # Once more: the process may have been patched since.
-        require_native()
+        _require_threads()
         limits = self._limits if limits is None else _checked(limits)
         self._check_memory(limits)
         environment = Environment(self._seed, self._clock)
@@ -295,3 +296,14 @@ def _checked(limits: object) -> Limits:
     if not isinstance(limits, Limits):
         raise ConfigurationError("limits", f"a {type(limits).__name__} is not Limits: write Limits(time=5, ...)")
     return limits
+
+
+def _require_threads() -> None:
+    """Raise ConfigurationError where the threads of this process are not the system's: gevent's, or eventlet's."""
+    # The one function of theirs that is C where it is Python's own.
+    if not isinstance(threading.get_ident, BuiltinFunctionType):
+        raise ConfigurationError(
+            "threads",
+            f"they are patched by {threading.get_ident.__module__.partition('.')[0]}, and a guest needs real ones: "
+            "patch all but threads, patch_all(thread=False), or run Cloche in a process of its own",
+        )

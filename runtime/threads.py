@@ -10,11 +10,10 @@ from math import inf
 from queue import SimpleQueue
 from threading import get_ident, main_thread
 from time import monotonic
-from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
-from cloche.runtime.errors import BlockedTools, ConfigurationError
+from cloche.runtime.errors import BlockedTools
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,7 +36,6 @@ __all__ = [
     "longest_wait",
     "post",
     "prepared",
-    "require_native",
     "tool_threads",
 ]
 
@@ -67,17 +65,6 @@ def longest_wait() -> float:
     is about to wait, nothing wakes it, and Ctrl-C would be raised only when what is waited for is over.
     """
     return _BLINK if get_ident() == main_thread().ident else _LONG
-
-
-def require_native() -> None:
-    """Raise ConfigurationError where the threads of this process are not the system's: gevent's, or eventlet's."""
-    # The one function of theirs that is C where it is Python's own.
-    if not isinstance(threading.get_ident, BuiltinFunctionType):
-        raise ConfigurationError(
-            "threads",
-            f"they are patched by {threading.get_ident.__module__.partition('.')[0]}, and a guest needs real ones: "
-            "patch all but threads, patch_all(thread=False), or run Cloche in a process of its own",
-        )
 
 
 class Work:

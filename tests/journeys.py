@@ -117,9 +117,10 @@ CEILINGS = {
     "frequent tool call": Ceiling(9, 25),
     "quick tool call": Ceiling(9, 25),
     "snapshot": Ceiling(16, 230),
-    "restore": Ceiling(19, 110),
-    "agent step": Ceiling(45, 580),
-    "agent run": Ceiling(59, 1_390),
+    "restore": Ceiling(18, 110),
+    # Of the calls of a step 75, in three recursions, look whether there is room for the frames of a run.
+    "agent step": Ceiling(45, 640),
+    "agent run": Ceiling(66, 1_800),
 }
 JOURNEYS: dict[str, Callable[[Tracer], Journey]] = {
     "run": run,
