@@ -305,7 +305,7 @@ class WasmMachine:
         on_main = thread == signals.main.ident
         self._control.on_main = self._control.on_main or on_main
         session = (guest, running, lock.acquire, lock.release, version, watch.guests, self._control)
-        process = (guest_threads.left_behind, sys.modules, signals.main)
+        process = (guest_threads.left_behind, sys.modules, signals.main, stack.in_greenlet)
         return native.host.Runner(
             (door, *session, StopSignal, Result, Usage, *process),
             times,

@@ -51,28 +51,17 @@ static bool read_number(PyObject *owner, PyObject *name, long long *number)
     return PyErr_Occurred() == NULL;
 }
 
-static bool set_number(PyObject *owner, PyObject *name, long long number)
-{
-    PyObject *value = PyLong_FromLongLong(number);
-    bool done = value != NULL && PyObject_SetAttr(owner, name, value) == 0;
-    drop(value);
-    return done;
-}
-
 bool is_still(PyObject *owner, PyObject *name, PyObject *expected)
 {
     PyObject *found = PyObject_GetAttr(owner, name);
-    if (found == NULL)
-        return false;
-    Py_DecRef(found);
+    drop(found);
     return found == expected;
 }
 
-bool set_moment(PyObject *owner, PyObject *name, double moment)
+bool set_made(PyObject *owner, PyObject *name, PyObject *made)
 {
-    PyObject *value = PyFloat_FromDouble(moment);
-    bool done = value != NULL && PyObject_SetAttr(owner, name, value) == 0;
-    drop(value);
+    bool done = made != NULL && PyObject_SetAttr(owner, name, made) == 0;
+    drop(made);
     return done;
 }
 
@@ -121,18 +110,12 @@ static PyObject *open_record(Calls *calls, const Asked *asked, double started)
     PyObject *record = make((PyTypeObject *)calls->record_type, no_arguments, NULL);
     if (record != NULL && PyObject_SetAttr(record, name(name), asked->name) == 0 &&
         PyObject_SetAttr(record, name(args), asked->args) == 0 &&
-        PyObject_SetAttr(record, name(kwargs), asked->kwargs) == 0 && set_moment(record, name(started), started) &&
+        PyObject_SetAttr(record, name(kwargs), asked->kwargs) == 0 &&
+        set_made(record, name(started), PyFloat_FromDouble(started)) &&
         PyList_Append(calls->records, record) == 0)
         return record;
     drop(record);
     return NULL;
-}
-
-static bool is_running(PyObject *record)
-{
-    PyObject *outcome = PyObject_GetAttr(record, name(outcome));
-    drop(outcome);
-    return outcome == name(running);
 }
 
 /* The reply with a short plain value, once the record is closed; NULL if it is another value, or with an exception. */
@@ -140,10 +123,11 @@ static PyObject *short_reply(Calls *calls, PyObject *record, PyObject *value, do
 {
     uint8_t reply[SHORT] = {0x92, 0x00};
     Writer to = {reply + 2, reply + SHORT};
-    if (!plain_write(&to, value) || may_continue(calls, now()) != 1 || !is_running(record))
+    if (!plain_write(&to, value) || may_continue(calls, now()) != 1 || !is_still(record, name(outcome), name(running)))
         return NULL;
     if (PyObject_SetAttr(calls->run, name(tool), no_text) < 0 || PyObject_SetAttr(record, name(value), value) < 0 ||
-        PyObject_SetAttr(record, name(outcome), name(returned)) < 0 || !set_moment(record, name(seconds), now() - started))
+        PyObject_SetAttr(record, name(outcome), name(returned)) < 0 ||
+        !set_made(record, name(seconds), PyFloat_FromDouble(now() - started)))
         return NULL;
     return PyBytes_FromStringAndSize((char *)reply, to.at - reply);
 }
@@ -168,9 +152,11 @@ static bool count(Calls *calls)
     long long made, used;
     if (!read_number(calls->run, name(calls_made), &made) || !read_number(calls->memory, name(used), &used))
         return false;
-    if (!is_still(calls->memory, name(hurries), Py_False) || (calls->max_calls >= 0 && made >= calls->max_calls) || used + CALL_COST > calls->max_memory)
+    if (!is_still(calls->memory, name(hurries), Py_False) || (calls->max_calls >= 0 && made >= calls->max_calls) ||
+        used + CALL_COST > calls->max_memory)
         return false;
-    return set_number(calls->run, name(calls_made), made + 1) && set_number(calls->memory, name(used), used + CALL_COST);
+    return set_made(calls->run, name(calls_made), PyLong_FromLongLong(made + 1)) &&
+           set_made(calls->memory, name(used), PyLong_FromLongLong(used + CALL_COST));
 }
 
 static PyObject *answer_usual(Calls *calls, const Asked *asked)

@@ -37,7 +37,7 @@ double now(void);
 /* Whether an attribute is this very object; false with an exception set if it cannot be read. */
 bool is_still(PyObject *owner, PyObject *name, PyObject *expected);
 
-/* Set an attribute to a float. False with an exception set. */
-bool set_moment(PyObject *owner, PyObject *name, double moment);
+/* Set an attribute to what was just made, and give that up. False with an exception set, or where nothing was made. */
+bool set_made(PyObject *owner, PyObject *name, PyObject *made);
 
 #endif

@@ -27,11 +27,11 @@ typedef struct {
             PyObject *guest, *running, *acquire, *release;
             /* The dispatcher's `version` method; the watch's set of guests, and the guest's control. */
             PyObject *version, *watched, *control;
-            PyObject *stop_type, *result_type, *usage_type, *left_behind, *modules, *signals;
+            PyObject *stop_type, *result_type, *usage_type, *left_behind, *modules, *signals, *in_greenlet;
             /* What was done since it was armed, for the journal. The one that is not given. */
             PyObject *steps;
         };
-        PyObject *parts[15];
+        PyObject *parts[16];
     };
     double *times;        /* the watch's: when it looks next, and how many guests have entered */
     uint64_t inbox;       /* where requests are written, and the bytes that fit */
@@ -83,12 +83,16 @@ static bool set(PyObject *owner, PyObject *name, PyObject *value)
     return PyObject_SetAttr(owner, name, value) == 0;
 }
 
-static bool is_empty(PyObject *owner, PyObject *name)
+static bool is_false(PyObject *found)
 {
-    PyObject *found = PyObject_GetAttr(owner, name);
     int truth = found == NULL ? -1 : PyObject_IsTrue(found);
     drop(found);
     return truth == 0;
+}
+
+static bool is_empty(PyObject *owner, PyObject *name)
+{
+    return is_false(PyObject_GetAttr(owner, name));
 }
 
 /* Whether this thread is the runner's, with room on its stack, and nothing in the process asks for more care. */
@@ -96,12 +100,11 @@ static bool is_place(Runner *runner)
 {
     char here;
     uint64_t room = (uint64_t)(&here - runner->stack);
-    if (forked || PyThread_get_thread_ident() != runner->thread || &here < runner->stack)
+    if (forked || PyThread_get_thread_ident() != runner->thread || &here < runner->stack ||
+        room > runner->stack_size || room < runner->stack_need || PySet_Size(runner->left_behind) != 0)
         return false;
-    if (room > runner->stack_size || room < runner->stack_need || PySet_Size(runner->left_behind) != 0)
-        return false;
-    /* A greenlet has a stack of its own: Python looks at that. */
-    if (PyDict_GetItemWithError(runner->modules, name(greenlet)) != NULL || PyErr_Occurred())
+    /* A greenlet has a stack of its own. The package is there in every process that uses SQLAlchemy. */
+    if (PyDict_GetItemWithError(runner->modules, name(greenlet)) && !is_false(PyObject_CallNoArgs(runner->in_greenlet)))
         return false;
     return !runner->on_main || is_still(runner->signals, name(deferral), Py_None);
 }
@@ -162,7 +165,7 @@ static bool announce(Run *run)
         return false;
     if (runner->seconds >= 0) {
         /* The watch has to be woken for an earlier one: in Python. */
-        if (!set_moment(run->stop, name(deadline), deadline) || deadline < runner->times[0])
+        if (!set_made(run->stop, name(deadline), PyFloat_FromDouble(deadline)) || deadline < runner->times[0])
             return false;
     }
     if (runner->on_main && runner->times[0] > run->started + HEARTBEAT)

@@ -158,6 +158,19 @@ def test_usual_runs_are_made_in_c(box: Sandbox) -> None:
         assert session.spent.runs == made
 
 
+def test_a_process_that_has_greenlets_has_them_too(box: Sandbox) -> None:
+    greenlet = pytest.importorskip("greenlet", reason="needs greenlet, which SQLAlchemy and gevent bring")
+    with box.session() as session:
+        warm(session)
+        give_up = time.monotonic() + PATIENCE
+        while not express_runs(session):
+            assert time.monotonic() < give_up
+            session.run("n += 1")
+        # In one of them no guest can run: the run goes to a thread.
+        assert greenlet.greenlet(lambda: session.run("n = -1\nn").value).switch() == -1
+        assert session.run("n").value == -1
+
+
 def test_what_they_did_is_repeated_after_a_lost_run(box: Sandbox) -> None:
     with box.session() as session:
         warm(session)
