@@ -2,12 +2,12 @@
 
 import os
 import threading
+from _queue import SimpleQueue  # Python's own, also where gevent has put one of its own into the module queue
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from math import inf
-from queue import SimpleQueue
 from threading import get_ident, main_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar

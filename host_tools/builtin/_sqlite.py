@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,7 +52,7 @@ _ONE_AT_A_TIME = threading.Lock()
 class SqliteReader:
     """Reads one database, by its file where it has one.
 
-    ``connect``  gives a connection of the owner's, as a context manager: it is asked where the database is, and copied
+    ``connect``  gives the driver's connection, as a context manager: it is asked where the database is, and copied
                  where that is in memory.
     ``rows`` and ``size``  cap what one query gives; ``size``, in bytes, also each value in the database and in between.
     ``time``     seconds for each query, its process's start included.
@@ -59,12 +60,13 @@ class SqliteReader:
     Raises ConfigurationError for a database that cannot be read safely.
     """
 
-    def __init__(self, connect: Callable[[], Any], rows: int, size: int, time: float) -> None:
+    def __init__(
+        self, connect: Callable[[], AbstractContextManager[sqlite3.Connection]], rows: int, size: int, time: float
+    ) -> None:
         self._connect = connect
         self._limits = {"rows": rows, "size": size, "time": time}
         self._time = time
-        with _ONE_AT_A_TIME, connect() as connection:
-            raw: sqlite3.Connection = connection.connection.dbapi_connection
+        with _ONE_AT_A_TIME, connect() as raw:
             found = [_Attached(row[1], row[2]) for row in raw.execute("PRAGMA database_list")]
         self._path = next((one.path for one in found if one.name == "main"), "")
         self._attached = [(one.name, _uri(one.path)) for one in found if one.path and one.name not in ("main", "temp")]
@@ -106,8 +108,7 @@ class SqliteReader:
         return dict(json.loads(answer))
 
     def _copy(self) -> bytes:
-        with _ONE_AT_A_TIME, self._connect() as connection:
-            raw: sqlite3.Connection = connection.connection.dbapi_connection
+        with _ONE_AT_A_TIME, self._connect() as raw:
             size = raw.execute("PRAGMA page_count").fetchone()[0] * raw.execute("PRAGMA page_size").fetchone()[0]
             if size > _MAX_COPIED:
                 problem = f"it is in memory, and larger than the {bytes_text(_MAX_COPIED)} that are copied for a query"

@@ -109,13 +109,23 @@ class SqlQuery(Tool):
         if writable:
             return self._written
         if dialect == "sqlite":
-            self._sqlite = SqliteReader(self._engine.connect, self._max_rows, self._max_bytes, time)
+            self._sqlite = SqliteReader(self._driver_connection, self._max_rows, self._max_bytes, time)
             return self._selected
         reader = {"postgresql": _PostgresReader, "mysql": _MysqlReader, "mariadb": _MysqlReader}.get(dialect)
         if reader is None:
             problem = f"{dialect!r} cannot be kept read-only here: give a user without write rights, and writable=True"
             raise ConfigurationError("database", problem)
         return reader(self._engine.connect, self._sqlalchemy.text, self._max_rows, self._max_bytes, time).rows
+
+    @contextmanager
+    def _driver_connection(self) -> Generator[Any, None, None]:
+        pool = self._engine.pool
+        if isinstance(pool, self._sqlalchemy.StaticPool):
+            # One for all threads. To check it out and in again would roll back what another one has begun on it.
+            yield pool.connection.dbapi_connection
+        else:
+            with self._engine.connect() as connection:
+                yield connection.connection.dbapi_connection
 
     @contextmanager
     def _selected(self, query: str, parameters: Mapping[str, Any]) -> Generator[_Rows, None, None]:

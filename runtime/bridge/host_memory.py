@@ -54,13 +54,14 @@ class HostMemory:
 
     def look(self) -> None:
         """Raise WorkEnded if the run has to end. From now on threads take short turns, until :meth:`rest`."""
+        # First: what still looks after the run has ended, on a thread that was left behind, makes no turns short.
+        if self.stop.is_due(now()):
+            raise WorkEnded
         if not self.hurries:
             with self._lock:
                 if not self.hurries:
                     self.hurries = True
                     short_turns.__enter__()
-        if self.stop.is_due(now()):
-            raise WorkEnded
 
     def rest(self) -> None:
         """Have threads take their usual turns again: there is no more to look at. From any thread."""
@@ -68,6 +69,11 @@ class HostMemory:
             if self.hurries:
                 self.hurries = False
                 short_turns.__exit__()
+
+    def __del__(self) -> None:
+        # Of a run that was given up. The switch interval is the whole process's.
+        if self.hurries:
+            short_turns.__exit__()
 
     def take(self, size: int) -> None:
         """Count bytes that the work on the latest message needs beside it, and look. Raises WorkEnded; see HostWork."""

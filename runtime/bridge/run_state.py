@@ -1,11 +1,11 @@
 """What one run has used, printed and done so far, and how it waits."""
 
 import codecs
+from _queue import Empty, SimpleQueue
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from math import inf
-from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from cloche.runtime.bridge.host_memory import HostMemory

@@ -156,7 +156,7 @@ class _Packing:
         look()
         piece = some if is_list else dict(some)
         if has_few_items(piece, _AT_ONCE):
-            parts.append(self._pack(piece)[1 if len(some) < 16 else 3 :])
+            parts.append(self._pack(with_marked(piece) if self._mutable else piece)[1 if len(some) < 16 else 3 :])
         elif len(some) == 1:
             parts += [self._pack_in_pieces(item, look) for item in (some if is_list else chain(*some))]
         else:

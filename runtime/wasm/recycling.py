@@ -13,8 +13,8 @@ exception, and it is counted before the write. See :class:`OwnPages`.
 import ctypes
 import os
 import threading
+from _queue import SimpleQueue  # Python's own, also where gevent has put one of its own into the module queue
 from collections.abc import Callable
-from queue import SimpleQueue
 from time import monotonic, sleep
 from typing import Generic, Protocol, TypeVar
 

@@ -24,7 +24,8 @@ except (AttributeError, OSError):
 try:
     import ctypes
 
+    ctypes.CDLL(None)
     found.append("native libraries")
-except ImportError as error:
+except (ImportError, OSError) as error:
     print(error)
 found
