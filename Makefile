@@ -11,8 +11,8 @@ RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
 
-test: guest ## the whole test suite
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+test: guest ## the whole test suite; TESTS="tests/host_tools ..." for a part of it
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(TESTS)
 
 again: guest ## the tests that failed last time, one after the other
 	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
