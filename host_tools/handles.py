@@ -3,7 +3,7 @@
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -12,7 +12,7 @@ from cloche.host_tools.errors import ToolRejected
 from cloche.runtime.values import UnserializableError, encode
 from cloche.runtime.values.containers import plain_class
 
-__all__ = ["PLAIN", "Handles", "HostImage", "HostObject", "is_image"]
+__all__ = ["PLAIN", "Handles", "HostImage", "HostObject", "close_unawaited", "is_image"]
 
 _MAX_OBJECTS = 1_000
 # Of what is looked through for objects: a table of a million rows is no place for them.
@@ -49,6 +49,29 @@ class HostImage:
         return f"<image {self.handle} {self.width}x{self.height}>"
 
 
+def close_unawaited(value: Awaitable[Any]) -> None:
+    """Close what is never to be awaited: a coroutine that is only dropped warns that it was forgotten."""
+    close: object = getattr(value, "close", None)
+    if callable(close):
+        close()
+
+
+class _ShownLater:
+    """Awaits a tool's value and shows it. Closed before that, it closes what it was to await, too."""
+
+    __slots__ = ("_handles", "_value")
+
+    def __init__(self, handles: "Handles", value: Awaitable[Any]) -> None:
+        self._handles = handles
+        self._value = value
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._handles.shown((yield from self._value.__await__()))
+
+    def close(self) -> None:
+        close_unawaited(self._value)
+
+
 class Handles:
     """The objects that stay on the host, by their handles. Safe to use from several threads.
 
@@ -67,9 +90,9 @@ class Handles:
         budget = [_MAX_ITEMS]
         return self._replaced(value, self._shown_leaf, budget, _MAX_DEPTH)
 
-    async def shown_later(self, value: Awaitable[Any]) -> Any:
+    def shown_later(self, value: Awaitable[Any]) -> Awaitable[Any]:
         """Like :meth:`shown`, for what is awaited."""
-        return self.shown(await value)
+        return _ShownLater(self, value)
 
     def resolved(self, value: Any) -> Any:
         """Return arguments with the objects in place of their handles. Raises ToolRejected for one that is gone."""

@@ -4,7 +4,7 @@ import inspect
 import itertools
 import threading
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self, cast, runtime_checkable
 
 from cloche.host_tools.errors import ToolDefinitionError
 from cloche.host_tools.frameworks import adapted
-from cloche.host_tools.handles import PLAIN, Handles
+from cloche.host_tools.handles import PLAIN, Handles, close_unawaited
 from cloche.host_tools.names import check_name
 from cloche.host_tools.tools import FunctionTool, Tool
 from cloche.runtime.dispatch import AnsweredCall, ToolSpec, UnknownTool
@@ -82,15 +82,28 @@ def made_as(key: str, make: Callable[[], Any], *, awaited: bool) -> Any:
         value = make()
     finally:
         _call_in_hand.reset(token)
-    return _awaited(value, holder) if awaited else value
+    return _Awaited(value, holder) if awaited else value
 
 
-async def _awaited(value: Awaitable[Any], holder: list[str]) -> Any:
-    token = _call_in_hand.set(holder)
-    try:
-        return await value
-    finally:
-        _call_in_hand.reset(token)
+class _Awaited:
+    """Awaits what a tool returned, with the call's id. Given up before that, it gives up what it was to await, too."""
+
+    __slots__ = ("_holder", "_value")
+
+    def __init__(self, value: Awaitable[Any], holder: list[str]) -> None:
+        self._value = value
+        self._holder = holder
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        token = _call_in_hand.set(self._holder)
+        try:
+            return (yield from self._value.__await__())
+        finally:
+            _call_in_hand.reset(token)
+
+    def close(self) -> None:
+        """Do as a coroutine that is closed before its first step."""
+        close_unawaited(self._value)
 
 
 @dataclass(frozen=True)
@@ -219,9 +232,9 @@ class ToolRegistry(MutableMapping[str, Tool]):
         finally:
             _call_in_hand.reset(token)
         if handles is None:
-            return _awaited(value, holder) if tool.is_async else value
+            return _Awaited(value, holder) if tool.is_async else value
         if tool.is_async:
-            return handles.shown_later(_awaited(value, holder))
+            return handles.shown_later(_Awaited(value, holder))
         return value if type(value) in PLAIN else handles.shown(value)
 
     def any_suspends(self) -> bool:

@@ -1,12 +1,15 @@
 """The mapping of tools, and its part as the runtime's dispatcher."""
 
 import asyncio
+import gc
 import threading
+import warnings
 from typing import Any
 
 import pytest
 
 from cloche.host_tools import Tool, ToolDefinitionError, ToolRegistry, ToolRejected, call_id, tool
+from cloche.host_tools.handles import Handles
 from cloche.runtime.dispatch import Dispatcher, UnknownTool
 
 
@@ -210,3 +213,16 @@ def test_each_call_has_an_id_of_its_own() -> None:
     assert len(set(seen)) == 5
     assert sorted(seen) == sorted([*set(seen)] * 2)
     assert call_id() == ""
+
+
+@pytest.mark.parametrize("handles", [None, Handles()], ids=["plain", "handles"])
+def test_an_awaitable_that_is_closed_before_it_is_awaited_leaves_nothing_unawaited(handles: Handles | None) -> None:
+    registry = ToolRegistry([fetch])
+    registry.handles = handles
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        later: Any = registry.call("fetch", ["x"], {})
+        later.close()
+        del later
+        gc.collect()
+    assert asyncio.run(as_coroutine(registry.call("fetch", ["x"], {})))
