@@ -3,7 +3,7 @@
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -12,7 +12,7 @@ from cloche.host_tools.errors import ToolRejected
 from cloche.runtime.values import UnserializableError, encode
 from cloche.runtime.values.containers import plain_class
 
-__all__ = ["PLAIN", "Handles", "HostImage", "HostObject", "close_unawaited", "is_image"]
+__all__ = ["PLAIN", "Handles", "HostImage", "HostObject", "Later", "is_image"]
 
 _MAX_OBJECTS = 1_000
 # Of what is looked through for objects: a table of a million rows is no place for them.
@@ -49,27 +49,52 @@ class HostImage:
         return f"<image {self.handle} {self.width}x{self.height}>"
 
 
-def close_unawaited(value: Awaitable[Any]) -> None:
-    """Close what is never to be awaited: a coroutine that is only dropped warns that it was forgotten."""
-    close: object = getattr(value, "close", None)
-    if callable(close):
-        close()
+class Later(Coroutine[Any, Any, Any]):
+    """A coroutine around ``value``. Closed before its first step, it closes that: nothing is left unawaited."""
 
+    __slots__ = ("_steps", "value")
 
-class _ShownLater:
-    """Awaits a tool's value and shows it. Closed before that, it closes what it was to await, too."""
+    def __init__(self, value: Awaitable[Any]) -> None:
+        self.value = value
+        self._steps: Generator[Any, Any, Any] | None = None
 
-    __slots__ = ("_handles", "_value")
-
-    def __init__(self, handles: "Handles", value: Awaitable[Any]) -> None:
-        self._handles = handles
-        self._value = value
+    def steps(self) -> Generator[Any, Any, Any]:
+        """Await the value and return what comes of it."""
+        raise NotImplementedError
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self._handles.shown((yield from self._value.__await__()))
+        if self._steps is None:
+            self._steps = self.steps()
+        return self._steps
+
+    def send(self, value: Any, /) -> Any:
+        """Do the next step."""
+        return self.__await__().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Do the next step, which begins with an exception."""
+        return self.__await__().throw(*error)
 
     def close(self) -> None:
-        close_unawaited(self._value)
+        """End it. What it was to await may be any awaitable; a coroutine warns if it is only dropped."""
+        if self._steps is not None:
+            self._steps.close()
+            return
+        close: object = getattr(self.value, "close", None)
+        if callable(close):
+            close()
+
+
+class _ShownLater(Later):
+    """Awaits a tool's value and shows it."""
+
+    def __init__(self, handles: "Handles", value: Awaitable[Any]) -> None:
+        super().__init__(value)
+        self._handles = handles
+
+    def steps(self) -> Generator[Any, Any, Any]:
+        """Await the value, and show it."""
+        return self._handles.shown((yield from self.value.__await__()))
 
 
 class Handles:

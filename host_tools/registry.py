@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self, cast, runtime_checkable
 
 from cloche.host_tools.errors import ToolDefinitionError
 from cloche.host_tools.frameworks import adapted
-from cloche.host_tools.handles import PLAIN, Handles, close_unawaited
+from cloche.host_tools.handles import PLAIN, Handles, Later
 from cloche.host_tools.names import check_name
 from cloche.host_tools.tools import FunctionTool, Tool
 from cloche.runtime.dispatch import AnsweredCall, ToolSpec, UnknownTool
@@ -85,25 +85,20 @@ def made_as(key: str, make: Callable[[], Any], *, awaited: bool) -> Any:
     return _Awaited(value, holder) if awaited else value
 
 
-class _Awaited:
-    """Awaits what a tool returned, with the call's id. Given up before that, it gives up what it was to await, too."""
-
-    __slots__ = ("_holder", "_value")
+class _Awaited(Later):
+    """Awaits what a tool returned, with the call's id."""
 
     def __init__(self, value: Awaitable[Any], holder: list[str]) -> None:
-        self._value = value
+        super().__init__(value)
         self._holder = holder
 
-    def __await__(self) -> Generator[Any, Any, Any]:
+    def steps(self) -> Generator[Any, Any, Any]:
+        """Await it."""
         token = _call_in_hand.set(self._holder)
         try:
-            return (yield from self._value.__await__())
+            return (yield from self.value.__await__())
         finally:
             _call_in_hand.reset(token)
-
-    def close(self) -> None:
-        """Do as a coroutine that is closed before its first step."""
-        close_unawaited(self._value)
 
 
 @dataclass(frozen=True)
