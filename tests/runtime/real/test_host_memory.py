@@ -70,9 +70,9 @@ def test_a_message_that_decodes_to_too_much_ends_the_run(body: str) -> None:
 
 
 def test_a_value_that_decodes_to_too_much_ends_the_run() -> None:
-    error = Sandbox().run("[[] for _ in range(1_500_000)]").error
+    error = Sandbox(limits=Limits(time=120)).run("[[] for _ in range(1_500_000)]").error
     assert isinstance(error, HostMemoryExceeded), repr(error)
-    assert Sandbox(limits=Limits(host_memory="256 MiB")).run("[[] for _ in range(1_500_000)]").ok
+    assert Sandbox(limits=Limits(host_memory="256 MiB", time=120)).run("[[] for _ in range(1_500_000)]").ok
 
 
 @pytest.mark.parametrize("name", ["take", "nobody", "echo"])
@@ -157,7 +157,7 @@ def test_records_give_way_to_the_checks_of_arguments() -> None:
         """Take rows."""
         return len(value)
 
-    with Sandbox(tools=[rows]).session() as session:
+    with Sandbox(tools=[rows], limits=Limits(time=120)).session() as session:
         result = session.run("value = [[1, 2, 3]] * 10_000\nsum(rows(value) for _ in range(150))")
     assert result.unwrap() == 1_500_000
     assert result.calls[0].trimmed
