@@ -102,7 +102,10 @@ def test_a_driven_run_is_as_a_direct_one(name: str, crowd: int) -> None:
         with box.session() as session:
             expected = as_seen(await asyncio.to_thread(session.run, code))
         with box.session() as session:
-            assert as_seen(await session.arun(code)) == expected
+            found = as_seen(await session.arun(code))
+            # How often an event loop looks at the clock before a timer is due is the clock's affair: in fuel, too.
+            parts = (0, 1, 2, 4) if name == "slept in asyncio" else range(5)
+            assert [found[part] for part in parts] == [expected[part] for part in parts]
             assert (await session.arun("6 * 7")).value == 42
         for task in beside:
             task.cancel()
