@@ -125,7 +125,7 @@ CEILINGS = {
 }
 if native.host is None:
     # Where there is no host in C, or CLOCHE_PURE forbids it.
-    CEILINGS |= {"run": Ceiling(19, 110), "run with tools": Ceiling(19, 110), "agent run": Ceiling(66, 1_900)}
+    CEILINGS.update({"run": Ceiling(19, 110), "run with tools": Ceiling(19, 110), "agent run": Ceiling(66, 1_900)})
 JOURNEYS: dict[str, Callable[[Tracer], Journey]] = {
     "run": run,
     "run with tools": run_with_tools,

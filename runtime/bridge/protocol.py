@@ -234,8 +234,7 @@ def read_plain_call(data: bytes, reading: Reading = AS_IT_IS) -> list[Any] | Non
     # As ``_is_call``, without the call.
     if type(name) is not str or type(args) is not list or type(kwargs) is not dict:
         return None
-    names: Any = kwargs
-    if names and not _TEXT.issuperset(map(type, names)):
+    if kwargs and not _TEXT.issuperset(map(type, items[3])):
         return None
     if len(name) > MAX_NAME:
         items[1] = _cut(name)
