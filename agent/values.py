@@ -9,7 +9,18 @@ from pydantic_core import from_json, to_json
 
 from cloche.runtime.values.containers import NO_KEY, Spelling, plain_class, spelling
 
-__all__ = ["Mask", "error_text", "masker", "plain", "plain_in_short", "safe_repr", "safe_str", "shorten"]
+__all__ = [
+    "Mask",
+    "answer_text",
+    "error_text",
+    "fenced",
+    "masker",
+    "plain",
+    "plain_in_short",
+    "safe_repr",
+    "safe_str",
+    "shorten",
+]
 
 _MAX_DEPTH = 50
 _MAX_PLAIN = 2_000
@@ -31,6 +42,14 @@ def shorten(text: str, limit: int) -> str:
     return f"{head}\n{note}\n{tail}"
 
 
+def fenced(text: str, language: str) -> str:
+    """Return text as it is, in a fence of Markdown that nothing in it can end."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
 def safe_repr(value: Any, limit: int = 20_000) -> str:
     """Return the value's repr, whatever the value is: a class of its own that raises, an int too long to write, itself.
 
@@ -44,6 +63,14 @@ def safe_repr(value: Any, limit: int = 20_000) -> str:
 def safe_str(value: Any, limit: int = 20_000) -> str:
     """Return text as it is, cut by :func:`shorten`, and the :func:`safe_repr` of anything else."""
     return shorten(value, limit) if type(value) is str else safe_repr(value, limit)
+
+
+def answer_text(value: Any) -> str:
+    """Return what ``str`` makes of an agent's answer, and the :func:`safe_repr` of one that it can make nothing of."""
+    try:
+        return str(value)
+    except Exception:
+        return safe_repr(value)
 
 
 def error_text(error: BaseException) -> str:

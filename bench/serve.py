@@ -317,6 +317,37 @@ async def _kills(server: RunningServer) -> list[Measured]:
     return [Measured("kill -9 of a worker every 2 s", "0 lost, 0 twice, 2 s", shown, is_met)]
 
 
+TAILS = [
+    "",
+    "/runs",
+    "/runs/x",
+    "/runs/x/events",
+    "/runs/x/calls/c1",
+    "/files/a",
+    "/variables/x",
+    "/suspended",
+    "/forks",
+    "/%00",
+]
+"""Ends of paths that hostile requests are made of; behind a session's they are those of its parts."""
+PIECES: list[Any] = [
+    "code",
+    "1",
+    "token",
+    None,
+    {},
+    [],
+    10**30,
+    -1,
+    1.5,
+    "x" * 2_000,
+    {"$cloche": "AAAA"},
+    "id",
+    "limits",
+]
+"""Names and values that the bodies of hostile requests are made of."""
+
+
 async def _hostile(server: RunningServer) -> list[Measured]:
     """Requests made of pieces of good ones, and of bytes that are none."""
     number, draw = (2_000 if server.quick else 100_000), random.Random(3)
@@ -333,39 +364,13 @@ async def _hostile(server: RunningServer) -> list[Measured]:
         "/",
         "/v1/sessions/s_other",
     ]
-    tails = [
-        "",
-        "/runs",
-        "/runs/x",
-        "/runs/x/events",
-        "/runs/x/calls/c1",
-        "/files/a",
-        "/variables/x",
-        "/suspended",
-        "/%00",
-    ]
-    pieces: list[Any] = [
-        "code",
-        "1",
-        "token",
-        None,
-        {},
-        [],
-        10**30,
-        -1,
-        1.5,
-        "x" * 2_000,
-        {"$cloche": "AAAA"},
-        "id",
-        "limits",
-    ]
 
     async def some(seed: int, count: int) -> None:
         draw, caller = random.Random(seed), Caller(server, "quiet" if seed % 2 else "noisy")
         for _ in range(count):
-            body = {str(draw.choice(pieces)): draw.choice(pieces) for _ in range(draw.randrange(4))}
+            body = {str(draw.choice(PIECES)): draw.choice(PIECES) for _ in range(draw.randrange(4))}
             method = draw.choice(["GET", "POST", "PUT", "DELETE", "PATCH"])
-            path = draw.choice(paths) + draw.choice(tails)
+            path = draw.choice(paths) + draw.choice(TAILS)
             if method == "DELETE" and path == session:
                 continue
             try:

@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 
 from cloche.host_tools.errors import ToolRejected
+from cloche.runtime.threads import close_unawaited
 from cloche.runtime.values import UnserializableError, encode
 from cloche.runtime.values.containers import plain_class
 
@@ -76,13 +77,11 @@ class Later(Coroutine[Any, Any, Any]):
         return self.__await__().throw(*error)
 
     def close(self) -> None:
-        """End it. What it was to await may be any awaitable; a coroutine warns if it is only dropped."""
+        """End it."""
         if self._steps is not None:
             self._steps.close()
-            return
-        close: object = getattr(self.value, "close", None)
-        if callable(close):
-            close()
+        else:
+            close_unawaited(self.value)
 
 
 class _ShownLater(Later):

@@ -9,6 +9,7 @@ from typing import Any
 from cloche.agent import CodeAgent, MultiStepAgent
 from cloche.agent.events import AgentEvent, CodeStarted, PlanMade, RunEnded, StepEnded
 from cloche.agent.messages import ImagePart
+from cloche.agent.values import answer_text, fenced, safe_str
 from cloche.host_tools.json_schema import as_dict
 from cloche.runtime._imports import need
 
@@ -128,7 +129,7 @@ def messages_of(event: AgentEvent) -> list[Shown]:
         case RunEnded(result=result) if result.output is not None:
             return _of_answer(result.output)
         case RunEnded(result=result) if result.error is not None:
-            return [_said(f"**{type(result.error).__name__}:** {_inert(str(result.error))}")]
+            return [_said(f"**{type(result.error).__name__}:** {_inert(safe_str(result.error))}")]
         case RunEnded():
             return [_said("(no answer)")]
         case _:
@@ -147,7 +148,7 @@ def _of_answer(output: Any) -> list[Shown]:
     # A path among a program's values names nothing that this page may read.
     if isinstance(output, ImagePart) or type(output).__module__.partition(".")[0] == "PIL":
         return [_said(_picture(ImagePart.load(output)))]
-    return [_said(_inert(str(output)))]
+    return [_said(_inert(answer_text(output)))]
 
 
 def _picture(image: ImagePart) -> Any:
@@ -168,12 +169,8 @@ def _folded(title: str, content: str) -> Shown:
 
 
 def _fenced(text: str, language: str) -> str:
-    """Return text as it is, in a fence that nothing in it can end."""
     cut = text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}\n... ({len(text):,} characters)"
-    fence = "```"
-    while fence in cut:
-        fence += "`"
-    return f"{fence}{language}\n{cut}\n{fence}"
+    return fenced(cut, language)
 
 
 def _inert(text: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final, TypeGuard, cast
+from typing import Any, Final, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,6 +27,8 @@ from cloche.agent.base import MultiStepAgent
 from cloche.agent.errors import AgentSuspended
 from cloche.agent.events import AgentEvent, CodeStarted, PlanMade, Printed, RunEnded, RunResult, StepEnded
 from cloche.agent.messages import ImagePart
+from cloche.agent.values import answer_text, error_text, fenced
+from cloche.runtime.bridge.protocol import is_list
 from cloche.runtime.errors import ConfigurationError
 
 __all__ = ["openai_app"]
@@ -304,8 +306,8 @@ def _answer(result: RunResult) -> _Answer:
         return _Answer(text, result, [call.id for call in result.error.calls])
     if result.output is None and result.error is not None:
         # Shown as it is written for the caller; nothing of the host's stack.
-        raise HTTPException(502, f"{type(result.error).__name__}: {result.error}"[:2_000])
-    return _Answer(result.output if isinstance(result.output, str) else str(result.output), result)
+        raise HTTPException(502, error_text(result.error)[:2_000])
+    return _Answer(answer_text(result.output), result)
 
 
 def _shown(event: AgentEvent) -> str:
@@ -314,7 +316,7 @@ def _shown(event: AgentEvent) -> str:
         case PlanMade(step=plan):
             return f"Plan:\n{plan.plan}\n"
         case CodeStarted(code=code):
-            return f"```python\n{code.strip()}\n```\n"
+            return f"{fenced(code.strip(), 'python')}\n"
         case Printed(text=text):
             return text
         case StepEnded(step=step) if step.error is not None:
@@ -343,7 +345,7 @@ def _read_content(content: object) -> tuple[str, list[ImagePart]]:
     if isinstance(content, str):
         return content, []
     texts, images = list[str](), list[ImagePart]()
-    parts = content if _is_list(content) else []
+    parts = content if is_list(content) else []
     for part in map(_object, parts):
         kind = part.get("type")
         if kind in ("text", "input_text", "output_text"):
@@ -371,13 +373,9 @@ def _key(scope: str, history: list[tuple[str, str]]) -> str:
 
 def _list(body: _Json, name: str) -> list[Any]:
     value: object = body.get(name)
-    if not _is_list(value):
+    if not is_list(value):
         raise HTTPException(400, f"{name!r} is no list")
     return value
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return type(value) is list
 
 
 def _object(value: object) -> _Json:

@@ -31,6 +31,7 @@ __all__ = [
     "acall_on_thread",
     "background_loops",
     "call_on_thread",
+    "close_unawaited",
     "expiring",
     "guest_threads",
     "longest_wait",
@@ -357,6 +358,13 @@ def post(loop: "asyncio.AbstractEventLoop", call: Callable[[], object]) -> None:
     found.put(loop, call)
 
 
+def close_unawaited(awaitable: Awaitable[Any]) -> None:
+    """Close what is never to be awaited: a coroutine that is only dropped warns that it was forgotten."""
+    close: object = getattr(awaitable, "close", None)
+    if callable(close):
+        close()
+
+
 class Awaiting:
     """Something that is awaited on a loop which another thread runs, within this one's context.
 
@@ -402,9 +410,7 @@ class Awaiting:
     def _end(self, task: "asyncio.Task[Settled]") -> None:
         if task.cancelled():
             # Before its first step: nothing has looked at what it was to await.
-            close: object = getattr(self._awaitable, "close", None)
-            if callable(close):
-                close()
+            close_unawaited(self._awaitable)
         self.outcome = Settled(None, _cancelled()) if task.cancelled() else task.result()
         self._tell(self.outcome)
 

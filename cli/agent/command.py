@@ -17,6 +17,7 @@ from cloche.agent import (
     ToolCallingAgent,
 )
 from cloche.agent.base import Tools
+from cloche.agent.values import answer_text
 from cloche.cli.agent.tools import agent_tools, answer_calls, scripted_model, scripted_task, with_approval
 from cloche.cli.exit_codes import CommandError, ExitCode
 from cloche.cli.files import problems_with
@@ -144,7 +145,7 @@ def _work(agent: MultiStepAgent, task: str, *, reset: bool) -> ExitCode:
     except ClocheError as error:
         _print_error(error)
         return _exit_code(error)
-    print(harmless(str(answer)))
+    print(harmless(answer_text(answer)))
     if result.error is not None:
         _print_error(result.error)
     return _exit_code(result.error)

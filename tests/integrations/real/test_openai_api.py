@@ -13,7 +13,7 @@ uvicorn = pytest.importorskip("uvicorn", reason="needs cloche[serve]")
 httpx = pytest.importorskip("httpx", reason="needs httpx")
 
 from cloche import tool  # noqa: E402
-from cloche.agent import CodeAgent, ScriptedModel  # noqa: E402
+from cloche.agent import CodeAgent, ImagePart, ScriptedModel  # noqa: E402
 from cloche.integrations.openai_api import openai_app  # noqa: E402
 from cloche.runtime.errors import ConfigurationError  # noqa: E402
 
@@ -29,12 +29,15 @@ def code(program: str) -> str:
 def answers(request: Any) -> str:
     """Be a model that counts what it was given in its session, and says what it was asked."""
     task = next(m.text for m in reversed(request.messages) if m.role == "user" and "question:" in m.text)
+    images = sum(isinstance(part, ImagePart) for message in request.messages for part in message.content)
     word = task.split("question:")[1].strip().split()[0]
     programs = {
         "begin": "total = 1\nprint('counted to', total)\nfinal_answer('begun')",
         "more": "total += 1\nfinal_answer(f'total {total}')",
         "history": f"final_answer({task!r})",
         "order": "try: final_answer(order('a printer'))\nexcept PermissionError as no: final_answer(str(no))",
+        "huge": "note = '```'\nfinal_answer(10**5000)",
+        "look": f"final_answer({images} * 'image ')",
         "spin": "while True:\n    pass",
     }
     return code(programs[word])
@@ -90,6 +93,25 @@ def test_a_chat_that_continues_has_its_variables(client: Any) -> None:
     assert "counted to 1" in message.reasoning_content
     assert first.usage.total_tokens == first.usage.prompt_tokens + first.usage.completion_tokens
     assert chat(client, "question: begin", "begun", "question: more").choices[0].message.content == "total 2"
+
+
+def test_an_answer_may_be_too_long_a_number_to_write_and_a_program_holds_fences(client: Any) -> None:
+    message = chat(client, "question: huge").choices[0].message
+    assert message.content
+    assert "````python\nnote = '```'" in message.reasoning_content
+
+
+def test_images_come_inline_or_by_their_address(client: Any) -> None:
+    pixel = "data:image/png;base64,iVBORw0KGgo="
+    content = [
+        {"type": "text", "text": "question: look"},
+        {"type": "image_url", "image_url": {"url": pixel}},
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+    ]
+    shown = client.chat.completions.create(model="helper", messages=[{"role": "user", "content": content}])
+    assert shown.choices[0].message.content == "image image "
+    parts = [{"type": "input_text", "text": "question: look"}, {"type": "input_image", "image_url": pixel}]
+    assert client.responses.create(model="helper", input=[{"role": "user", "content": parts}]).output_text == "image "
 
 
 def test_a_chat_that_is_not_known_gets_its_text(client: Any) -> None:

@@ -6,12 +6,13 @@ import socket
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from tests.serve.servers import Served, serving
+
+from cloche.bench.serve import PIECES, TAILS
 
 
 def raw(server: Served, data: bytes, *, pause: bytes = b"") -> bytes:
@@ -154,41 +155,15 @@ def test_requests_made_of_pieces_of_good_ones(server: Served) -> None:
     http = server.http()
     session = http.post("/v1/sessions", json={}).json()["id"]
     paths = ["/v1/sessions", f"/v1/sessions/{session}", "/v1/resume", "/v1/runs", "/v1/usage", "/v1/snapshots"]
-    tails = [
-        "",
-        "/runs",
-        "/runs/x",
-        "/runs/x/events",
-        "/runs/x/calls/c1",
-        "/files/a",
-        "/variables/x",
-        "/forks",
-        "/suspended",
-    ]
-    pieces: list[Any] = [
-        "code",
-        "1",
-        "token",
-        None,
-        {},
-        [],
-        10**30,
-        -1,
-        1.5,
-        "x" * 2_000,
-        {"$cloche": "AAAA"},
-        "id",
-        "limits",
-    ]
     for _ in range(300):
-        body = {str(draw.choice(pieces)): draw.choice(pieces) for _ in range(draw.randrange(4))}
+        body = {str(draw.choice(PIECES)): draw.choice(PIECES) for _ in range(draw.randrange(4))}
         text = json.dumps(body)
         cut = text[: draw.randrange(len(text) + 1)] if draw.random() < 0.3 else text
         answer = http.request(
             draw.choice(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]),
-            draw.choice(paths) + draw.choice(tails),
+            draw.choice(paths) + draw.choice(TAILS),
             content=cut.encode(),
-            headers={"last-event-id": str(draw.choice(pieces))[:50].replace("\n", "")},
+            headers={"last-event-id": str(draw.choice(PIECES))[:50].replace("\n", "")},
         )
         assert answer.status_code < 500, (answer.request.method, answer.request.url, cut, answer.text)
     assert http.get("/readyz").status_code == 200
