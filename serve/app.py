@@ -6,7 +6,7 @@ import re
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -35,7 +35,7 @@ from cloche.serve.placement import WorkerLost
 from cloche.serve.sessions import ServedRun, ServedSession, invalid, not_found
 from cloche.serve.tenants import Tenant, hash_key
 
-__all__ = ["make_app"]
+__all__ = ["Api", "Part", "Routes", "checked_id", "event_stream", "json_answer", "make_app", "page_size"]
 
 _JSON = "application/json"
 _MAX_PAGE = 200
@@ -47,6 +47,10 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 Form = TypeVar("Form", bound=BaseModel)
 Handler = Callable[["Tenant", Request], Awaitable[Response]]
+Routes = tuple[tuple[str, str, str, type[BaseModel] | None], ...]
+"""Method, path, the handler's name, and what its body is."""
+Part = tuple[Callable[["Api"], object], Routes]
+"""More of the API: what makes the object with its handlers, and their routes."""
 
 
 class Api:
@@ -129,7 +133,8 @@ class Api:
         }
         self._audit(dumps(line) + b"\n")
 
-    async def _form(self, request: Request, kind: type[Form]) -> Form:
+    async def form(self, request: Request, kind: type[Form]) -> Form:
+        """Return the request's body as a form of this kind. Raises Problem, which names the field."""
         config = self.home.config
         body = await _read_body(request, config.max_body, config.body_seconds)
         try:
@@ -146,10 +151,10 @@ class Api:
             ) from None
 
     def _session(self, tenant: Tenant, request: Request, *, use: bool = True) -> ServedSession:
-        return self.home.find(tenant, _checked(request, "id", "session"), use=use)
+        return self.home.find(tenant, checked_id(request, "id", "session"), use=use)
 
     def _run(self, session: ServedSession, request: Request) -> ServedRun:
-        run = self.gateway.known_run(session, _checked(request, "run", "run"))
+        run = self.gateway.known_run(session, checked_id(request, "run", "run"))
         if run is None:
             raise not_found("run")
         return run
@@ -158,27 +163,27 @@ class Api:
 
     async def create_session(self, tenant: Tenant, request: Request) -> Response:
         """Create a session; from a snapshot, if one is named."""
-        form = await self._form(request, SessionForm)
+        form = await self.form(request, SessionForm)
         asked = form.model_dump(exclude_unset=True)
         if form.budget is not None:
             asked["budget"] = form.budget.model_dump(exclude_none=True)
         asked["tools"] = [tool.model_dump() for tool in form.tools]
         session = await self.home.create(tenant, asked)
-        return _json(self._shown(session), 201, location=f"/v1/sessions/{session.id}")
+        return json_answer(self._shown(session), 201, location=f"/v1/sessions/{session.id}")
 
     async def list_sessions(self, tenant: Tenant, request: Request) -> Response:
         """List sessions, a page at a time: ``next`` is the ``after`` of the next page."""
-        after, limit = request.query_params.get("after", ""), _limit(request)
+        after, limit = request.query_params.get("after", ""), page_size(request)
         rows = self.gateway.ledger.sessions(tenant.name, after, limit)
         shown = [
             {"id": row.id, "created": row.created, "expires": row.expires, "labels": json.loads(row.spec)["labels"]}
             for row in rows
         ]
-        return _json({"sessions": shown, "next": rows[-1].id if len(rows) == limit else None})
+        return json_answer({"sessions": shown, "next": rows[-1].id if len(rows) == limit else None})
 
     async def get_session(self, tenant: Tenant, request: Request) -> Response:
         """Show a session: times, limits, where it is, and the program that waits in it."""
-        return _json(self._shown(self._session(tenant, request, use=False)))
+        return json_answer(self._shown(self._session(tenant, request, use=False)))
 
     async def delete_session(self, tenant: Tenant, request: Request) -> Response:
         """End a session, whatever it does, and forget it."""
@@ -187,9 +192,9 @@ class Api:
 
     async def renew_session(self, tenant: Tenant, request: Request) -> Response:
         """Set a session's times anew."""
-        session, form = self._session(tenant, request), await self._form(request, RenewForm)
+        session, form = self._session(tenant, request), await self.form(request, RenewForm)
         await self.home.renew(session, form.idle, form.life or session.spec["life"])
-        return _json(self._shown(session))
+        return json_answer(self._shown(session))
 
     def _shown(self, session: ServedSession) -> dict[str, Any]:
         row, spec, waits = session.row, session.spec, session.waits
@@ -216,22 +221,16 @@ class Api:
 
     async def create_run(self, tenant: Tenant, request: Request) -> Response:
         """Run a program: the result as JSON, or its events where the client accepts ``text/event-stream``."""
-        session, form = self._session(tenant, request), await self._form(request, RunForm)
+        session, form = self._session(tenant, request), await self.form(request, RunForm)
         streamed = _wants_stream(request)
-        asked: dict[str, Any] = {
-            "code": form.code,
-            "id": form.id,
-            "stdin": form.stdin,
-            "limits": form.limits,
-            "events": form.events or streamed,
-        }
+        asked = {**form.model_dump(), "events": form.events or streamed}
         run = await self.gateway.run(session, asked, wait=not streamed)
         request.state.audit = {"run": run.id, "program": run.digest}
-        return _event_stream(run, 0) if streamed else self._ended(tenant, run)
+        return event_stream(run, 0) if streamed else self._ended(tenant, run)
 
     async def run_once(self, tenant: Tenant, request: Request) -> Response:
         """Run a program in a fresh session that ends with it."""
-        form = await self._form(request, RunForm)
+        form = await self.form(request, RunForm)
         session = await self.home.create(tenant, {"durable": "never", "idle": 1.0})
         try:
             run = await self.gateway.run(
@@ -263,7 +262,7 @@ class Api:
         session = self._session(tenant, request)
         stored = {id: {"id": id, "status": status} for id, status, _ in self.gateway.ledger.runs(session.id)}
         recent = {run.id: {"id": run.id, "status": run.status} for run in reversed(session.runs.values())}
-        return _json({"runs": list((recent | stored).values())})
+        return json_answer({"runs": list((recent | stored).values())})
 
     async def get_run(self, tenant: Tenant, request: Request) -> Response:
         """Show a run; with ``wait``, when it is over or asks its client, or after so many seconds."""
@@ -277,28 +276,28 @@ class Api:
         """Follow a run's events, from the one behind ``Last-Event-ID``."""
         run = self._run(self._session(tenant, request), request)
         last = request.headers.get("last-event-id", "0")
-        return _event_stream(run, int(last) if last.isdecimal() and len(last) < 10 else 0)
+        return event_stream(run, int(last) if last.isdecimal() and len(last) < 10 else 0)
 
     async def cancel_run(self, tenant: Tenant, request: Request) -> Response:
         """End a run in progress: its error is then Interrupted."""
         session = self._session(tenant, request)
-        return _json({"interrupted": await self.gateway.interrupt(session, self._run(session, request))})
+        return json_answer({"interrupted": await self.gateway.interrupt(session, self._run(session, request))})
 
     async def answer_call(self, tenant: Tenant, request: Request) -> Response:
         """Answer a call that waits for the client."""
         session = self._session(tenant, request)
-        run, form = self._run(session, request), await self._form(request, AnswerForm)
+        run, form = self._run(session, request), await self.form(request, AnswerForm)
         answer = {"error": form.error} if form.error is not None else {"value": form.value}
-        await self.gateway.answer(session, run, _checked(request, "call", "call"), answer)
+        await self.gateway.answer(session, run, checked_id(request, "call", "call"), answer)
         return Response(status_code=204)
 
     async def resume(self, tenant: Tenant, request: Request) -> Response:
         """Resume a suspended program by its token, with answers to its calls; answered like a run."""
-        form, streamed = await self._form(request, ResumeForm), _wants_stream(request)
+        form, streamed = await self.form(request, ResumeForm), _wants_stream(request)
         asked = {"answers": {id: each.model_dump(exclude_unset=True) for id, each in form.answers.items()}}
         _, run = await self.gateway.resume(tenant, form.token, asked, wait=not streamed)
         request.state.audit = {"run": run.id}
-        return _event_stream(run, 0) if streamed else self._ended(tenant, run)
+        return event_stream(run, 0) if streamed else self._ended(tenant, run)
 
     async def cancel_suspended(self, tenant: Tenant, request: Request) -> Response:
         """Give a session's suspended program up: the session is where it was before it."""
@@ -313,13 +312,13 @@ class Api:
 
     async def set_variable(self, tenant: Tenant, request: Request) -> Response:
         """Set a variable."""
-        form = await self._form(request, ValueForm)
+        form = await self.form(request, ValueForm)
         await self._asked(tenant, request, "set", request.path_params["name"], form.value)
         return Response(status_code=204)
 
     async def list_files(self, tenant: Tenant, request: Request) -> Response:
         """List the files below a folder, ``/work`` if none is given."""
-        return _json(
+        return json_answer(
             {"files": await self._asked(tenant, request, "list_files", request.query_params.get("path", "/work"))}
         )
 
@@ -344,25 +343,25 @@ class Api:
 
     async def create_snapshot(self, tenant: Tenant, request: Request) -> Response:
         """Keep the session's state under an id of its own."""
-        return _json({"id": await self.gateway.snapshot(self._session(tenant, request))}, 201)
+        return json_answer({"id": await self.gateway.snapshot(self._session(tenant, request))}, 201)
 
     async def list_snapshots(self, tenant: Tenant, request: Request) -> Response:
         """List snapshots, a page at a time."""
-        after, limit = request.query_params.get("after", ""), _limit(request)
+        after, limit = request.query_params.get("after", ""), page_size(request)
         rows = self.gateway.ledger.snapshots(tenant.name, after, limit)
         shown = [{"id": id, "created": made, "bytes": size} for id, made, size in rows]
-        return _json({"snapshots": shown, "next": rows[-1][0] if len(rows) == limit else None})
+        return json_answer({"snapshots": shown, "next": rows[-1][0] if len(rows) == limit else None})
 
     async def delete_snapshot(self, tenant: Tenant, request: Request) -> Response:
         """Forget a snapshot; sessions that were made of it stay."""
-        await self.gateway.delete_snapshot(tenant, _checked(request, "id", "snapshot"))
+        await self.gateway.delete_snapshot(tenant, checked_id(request, "id", "snapshot"))
         return Response(status_code=204)
 
     async def fork_session(self, tenant: Tenant, request: Request) -> Response:
         """Create sessions in the state of this one."""
-        session, form = self._session(tenant, request), await self._form(request, ForkForm)
+        session, form = self._session(tenant, request), await self.form(request, ForkForm)
         forks = await self.gateway.fork(session, form.count)
-        return _json({"sessions": [self._shown(each) for each in forks]}, 201)
+        return json_answer({"sessions": [self._shown(each) for each in forks]}, 201)
 
     async def usage(self, tenant: Tenant, request: Request) -> Response:
         """Show what the tenant has used, by day in UTC: fuel is exact. And what it has now, beside its quotas."""
@@ -374,18 +373,18 @@ class Api:
             "concurrent_runs": tenant.running,
         }
         days = self.gateway.ledger.usage(tenant.name)
-        return _json({"tenant": tenant.name, "now": now, "quotas": tenant.quotas.model_dump(), "days": days})
+        return json_answer({"tenant": tenant.name, "now": now, "quotas": tenant.quotas.model_dump(), "days": days})
 
     # For those who run the server.
 
     async def alive(self, request: Request) -> Response:
         """Say that the process lives."""
-        return _json({"status": "alive", "version": installed_version()})
+        return json_answer({"status": "alive", "version": installed_version()})
 
     async def ready(self, request: Request) -> Response:
         """Say whether requests are taken: 503 while the server starts or ends."""
         is_ready = self.home.placement.is_ready and not self.gateway.draining
-        return _json({"status": "ready" if is_ready else "not ready"}, 200 if is_ready else 503)
+        return json_answer({"status": "ready" if is_ready else "not ready"}, 200 if is_ready else 503)
 
     async def show_metrics(self, request: Request) -> Response:
         """Show the metrics, as Prometheus reads them."""
@@ -396,7 +395,7 @@ class Api:
         return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-_ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None], ...] = (
+_ROUTES: Routes = (
     ("POST", "/v1/sessions", "create_session", SessionForm),
     ("GET", "/v1/sessions", "list_sessions", None),
     ("GET", "/v1/sessions/{id}", "get_session", None),
@@ -424,16 +423,18 @@ _ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None], ...] = (
 )
 
 
-def make_app(gateway: Gateway, audit: Callable[[bytes], Any] | None = None) -> FastAPI:
-    """Return the application. Whoever serves it starts the gateway before, and drains it after."""
+def make_app(gateway: Gateway, audit: Callable[[bytes], Any] | None = None, parts: Sequence[Part] = ()) -> FastAPI:
+    """Return the application, with more ``parts``. Whoever serves it starts the gateway before, and drains it after."""
     app = FastAPI(title="Cloche", version=installed_version(), docs_url=None, redoc_url=None)
     # The same routes once more, to be described only: the framework's own way to a handler takes a third of a request's
     # time, and does nothing here, as every handler reads the request itself.
     described = FastAPI(title="Cloche", version=installed_version())
     api = Api(gateway, audit)
     # The runs are asked for more than all the rest, and routes are tried one after the other.
-    for method, path, name, body in sorted(_ROUTES, key=lambda route: route[2] != "create_run"):
-        endpoint = api.guarded(name, getattr(api, name))
+    own = sorted(_ROUTES, key=lambda route: route[2] != "create_run")
+    more = [(make(api), route) for make, routes in parts for route in routes]
+    for owner, (method, path, name, body) in [*((api, route) for route in own), *more]:
+        endpoint = api.guarded(name, getattr(owner, name))
         app.add_route(path, endpoint, methods=[method])
         described.add_api_route(
             path,
@@ -485,7 +486,8 @@ def _span(name: str, request: Request) -> AbstractContextManager[Any]:
     return trace.get_tracer("cloche.serve").start_as_current_span(name, context, kind=trace.SpanKind.SERVER)
 
 
-def _json(form: Any, status: int = 200, **headers: str) -> Response:
+def json_answer(form: Any, status: int = 200, **headers: str) -> Response:
+    """Return a form as a response."""
     return Response(dumps(form), status, headers, _JSON)
 
 
@@ -494,7 +496,8 @@ def _has_body(request: Request) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
-def _checked(request: Request, name: str, what: str) -> str:
+def checked_id(request: Request, name: str, what: str) -> str:
+    """Return an id in the request's path. Raises Problem for what cannot be one."""
     id: str = request.path_params[name]
     if not _ID.fullmatch(id):
         raise not_found(what)
@@ -515,7 +518,8 @@ def _number(request: Request, name: str, default: float, top: float) -> float:
     return value
 
 
-def _limit(request: Request) -> int:
+def page_size(request: Request) -> int:
+    """Return how many the request wants at once. Raises Problem."""
     text = request.query_params.get("limit", "50")
     if not (text.isdecimal() and len(text) < 5 and 0 < int(text) <= _MAX_PAGE):
         raise Problem(422, "invalid", f"limit: write a number between 1 and {_MAX_PAGE}", field="limit")
@@ -581,7 +585,7 @@ def _answer_problem(problem: Problem) -> Response:
     return Response(dumps(problem.form()), problem.status, headers, "application/problem+json")
 
 
-def _event_stream(run: ServedRun, after: int) -> Response:
+def event_stream(run: ServedRun, after: int) -> Response:
     """Return a run's events as server-sent events, from the one behind that number to its last."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no", "x-run-id": run.id}
     return StreamingResponse(_events(run, after), headers=headers, media_type="text/event-stream")
