@@ -9,10 +9,12 @@ Where the guest calls its first import, the run becomes an Execution, in the mid
 served, interrupted and concluded by the same code as any other run. So is one that ends other than with a short value.
 """
 
+import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from threading import get_ident
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from weakref import ref
 
 from cloche.runtime.bridge.run_state import RunState
@@ -28,7 +30,7 @@ from cloche.runtime.wasm import native
 from cloche.runtime.wasm.machine import WasmMachine, require_frames
 from cloche.runtime.wasm.signals import Deferral, deferred, main
 
-__all__ = ["FEW_CALLS", "HAS_RUNNERS", "Express", "arm", "begin"]
+__all__ = ["FEW_CALLS", "HAS_RUNNERS", "Express", "FreshRuns", "arm", "begin"]
 
 HAS_RUNNERS = native.host is not None
 """Whether there are usual runs in C here at all."""
@@ -56,6 +58,7 @@ class Express:
         "run",
         "runner",
         "stop",
+        "terms",
     )
 
     paused: object = False
@@ -72,11 +75,14 @@ class Express:
         self.run = runner.run
         self.stop: StopSignal | None = None
         self.execution: Execution | None = None
+        # What the runner was armed with the last time.
+        self.terms: tuple[Any, ...] = ()
 
-    def result(self, code: str, done: Done) -> Result[Any] | None:
+    def result(self, code: str, done: Done, *, last: bool = False) -> Result[Any] | None:
         """Run a program and return its result; None, with nothing done, if it is to be run in the other way.
 
-        ``done`` is called at the end of a run that has become an execution.
+        ``done`` is called at the end of a run that has become an execution. After the ``last`` run there is no other
+        one like it: ``execution`` is still there then, if it has become one.
         """
         # Raises here, where it is harmless, and not in the middle of a run that has to be concluded.
         require_frames(FRAMES)
@@ -86,10 +92,21 @@ class Express:
             self.give_up(error)
             raise
         execution = self.execution
-        if execution is not None:
+        if execution is not None and not last:
             self.execution = None
             arm(self, self._guest, self.limits, execution.run.calls_made > FEW_CALLS)
         return result
+
+    def renew(self) -> bool:
+        """Have the machine, and all else, be as before its first run. False if that cannot be.
+
+        Only after a usual run of a session without a journal: nothing else has changed.
+        """
+        if not self.machine.renew():
+            return False
+        self.runner.collect()
+        self.runner.arm(*self.terms)
+        return True
 
     def is_of(self, running: Running | None, limits: Limits) -> bool:
         """Return whether these are the runs of that machine within those limits."""
@@ -191,7 +208,8 @@ def arm(express: Express | None, guest: SessionGuest, limits: Limits, calls_ofte
             guest.express = ref(express)
             fuel = UNLIMITED_FUEL if limits.fuel is None else limits.fuel
             time = -1.0 if limits.time is None else limits.time
-            express.runner.arm(rooms.number, rooms.version, fuel, time, *rooms.journal)
+            express.terms = (rooms.number, rooms.version, fuel, time, *rooms.journal)
+            express.runner.arm(*express.terms)
         return express
     finally:
         guest.release()
@@ -211,3 +229,89 @@ def _made(guest: SessionGuest, limits: Limits) -> Express | None:
         return None
     runner = running.machine.runner(guest, running, guest.lock, guest.tools.version, guest.keeps)
     return None if runner is None else Express(guest, running, running.machine, runner, limits)
+
+
+MAX_READY = 4
+"""Guests of all sandboxes together that are kept ready for fresh runs."""
+
+
+class _Ready(NamedTuple):
+    """A guest that no program has run in yet, with what performs its first run."""
+
+    guest: SessionGuest
+    express: Express
+
+    def done(self, execution: Execution, error: BaseException | None) -> None:
+        """Take the guest back from a run that has become an execution; ``error`` is why it was lost."""
+        if error is not None:
+            self.guest.note_loss(error)
+        self.guest.release()
+
+    def close(self) -> None:
+        self.guest.end("its run is over")
+
+
+# By sandbox and thread, the latest one last. What is in here is used by no thread: who takes it out has it.
+_ready: dict[tuple[int, int], _Ready] = {}
+_numbers = itertools.count()
+
+
+class FreshRuns:
+    """Usual runs in fresh guests, for one sandbox: a guest whose run was usual is brought back to where it began.
+
+    So neither it nor a machine, handlers and a session has to be made for the next run of this sandbox on this thread.
+    """
+
+    def __init__(self) -> None:
+        self._number = next(_numbers)
+        self._has_any = HAS_RUNNERS
+
+    def result(self, code: str, make: Callable[[], tuple[Limits, SessionGuest]]) -> Result[Any] | None:
+        """Run a program and return its result; None, with nothing done, if it is to be run in the other way.
+
+        ``make`` makes the guest of a session without rollback, with the limits of its runs.
+        """
+        place = self._number, get_ident()
+        ready = _ready.pop(place, None) or self._made(make)
+        if ready is None:
+            return None
+        try:
+            result = ready.express.result(code, ready.done, last=True)
+            usual = result is not None and ready.express.execution is None
+            if usual and ready.express.renew():
+                _ready[place] = ready
+                if len(_ready) > MAX_READY:
+                    _drop_oldest()
+                return result
+        except BaseException:
+            ready.close()
+            raise
+        ready.close()
+        return result
+
+    def _made(self, make: Callable[[], tuple[Limits, SessionGuest]]) -> _Ready | None:
+        if not self._has_any:
+            return None
+        limits, guest = make()
+        # Before there is a machine, which would be in vain.
+        if guest.rooms(limits) is None:
+            return None
+        express = begin(guest, limits)
+        if express is None:
+            # Neither the next time: it is a matter of the engine or the platform.
+            self._has_any = False
+            guest.end("its first run is an unusual one")
+            return None
+        return _Ready(guest, express)
+
+    def __del__(self) -> None:
+        for place in [place for place in tuple(_ready) if place[0] == self._number]:
+            ready = _ready.pop(place, None)
+            if ready is not None:
+                ready.close()
+
+
+def _drop_oldest() -> None:
+    with suppress(StopIteration, RuntimeError, KeyError):
+        # Another thread may change it meanwhile, and has then dropped one itself, or will.
+        _ready.pop(next(iter(_ready))).close()

@@ -91,6 +91,10 @@ class InstanceTemplate:
         if not (sound and self._find_pool().put(instance)):
             instance.close()
 
+    def renew(self, instance: "Instance") -> bool:
+        """Make of a sound instance what the image made, where it is. False, with it in any state, if that cannot be."""
+        return self._find_pool().renew(instance)
+
     @cached_property
     def min_memory(self) -> int:
         """The bytes of memory of a fresh instance. Raises ImageError if there cannot be one."""

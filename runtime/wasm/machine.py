@@ -249,6 +249,12 @@ class WasmMachine:
         """The guest's own stack pointer, an address in its memory; part of its state between steps."""
         return self._open().stack_pointer()
 
+    def renew(self) -> bool:
+        """Bring the guest back to where the image left it, between steps. False if it cannot be used any more."""
+        if self._closed or self.dead or get_ident() != self._thread or not self._template.renew(self._guest):
+            self.dead = True
+        return not self.dead
+
     def close(self) -> None:
         """Free the guest and its memory. Safe to call twice. Raises SessionBusy while it runs."""
         if not self._turn.acquire(blocking=False):

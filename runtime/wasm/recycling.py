@@ -211,6 +211,14 @@ class InstancePool(Generic[Guest]):
             background_thread.do(self._restore_at_leisure)
         return True
 
+    def renew(self, guest: Guest) -> bool:
+        """Make of a guest that has run, and stays with its machine, what the image made. False if it is to be freed."""
+        guest.pages.settle()
+        if not self._restore(guest):
+            return False
+        guest.pages.watch()
+        return True
+
     def _restore_at_leisure(self) -> None:
         while self._is_waited_for:
             sleep(self._leisure)
@@ -231,14 +239,19 @@ class InstancePool(Generic[Guest]):
             guest, _ = self._used.pop(place)
         except IndexError:
             return None
+        if self._restore(guest):
+            return guest
+        guest.close()
+        return None
+
+    def _restore(self, guest: Guest) -> bool:
         view, pages = guest.memory.view(), guest.pages
         if pages.spans is None:
             pages.spans = written_spans(view)
         if not restore(view, self._source, pages.spans):
-            guest.close()
-            return None
+            return False
         guest.set_stack_pointer(self._stack_pointer)
-        return guest
+        return True
 
 
 def restore(memory: memoryview, source: memoryview, spans: list[Span]) -> bool:
