@@ -12,9 +12,8 @@ from cloche.host_tools.arguments import Arguments
 from cloche.host_tools.describe import arguments_schema, help_text, tool_spec
 from cloche.host_tools.display import annotation_text
 from cloche.host_tools.errors import ToolDefinitionError
-from cloche.host_tools.inputs import with_inputs
 from cloche.host_tools.names import check_name
-from cloche.host_tools.signature import Docstring, Parameter, Signature, parse_docstring, read_signature
+from cloche.host_tools.signature import Docstring, Parameter, Signature, parse_docstring, read_signature, with_inputs
 from cloche.runtime.dispatch import ToolSpec
 
 __all__ = ["FunctionTool", "Tool", "origin_of", "set_origin", "tool"]

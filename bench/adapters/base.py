@@ -33,11 +33,13 @@ class Runner:
     ``value``    what a program's text needs at its end so that the variable ``result`` becomes its value.
     ``awaits``   what stands before a tool call.
     ``opening``  what a session's first program has to begin with.
+    ``package``  what has to be importable in the peer's process.
     """
 
     value = "\nresult"
     awaits = ""
     opening = ""
+    package = ""
 
     def __init__(self, tools: Mapping[str, Callable[..., Any]]) -> None:
         self.tools = dict(tools)

@@ -1,16 +1,21 @@
-"""One whole run of the benchmark, from peers to results."""
+"""One whole run of the benchmark, from peers to results, with what the machine is that it ran on."""
 
+import os
+import platform
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from time import perf_counter
 
 from cloche import __version__
-from cloche.bench.machine import describe, image_digest
 from cloche.bench.measuring.contest import Contest, OnBlock
 from cloche.bench.measuring.plan import QUICK, STANDARD, tasks_of
 from cloche.bench.metrics import METRICS, Metric
 from cloche.bench.peers import Peer
-from cloche.bench.results import AbsentPeer, FailedMeasurement, Measurement, PeerFacts, Results
+from cloche.bench.results import AbsentPeer, FailedMeasurement, MachineFacts, Measurement, PeerFacts, Results
+from cloche.runtime.errors import ImageError
+from cloche.runtime.wasm.image import DEFAULT_IMAGE, read_manifest
 
 __all__ = ["MissingPeer", "Order", "run"]
 
@@ -37,7 +42,7 @@ class Order:
 
 def run(order: Order, on_block: OnBlock) -> Results:
     """Measure. ``on_block`` is called before each block. Raises MissingPeer at the start."""
-    machine, created, start = describe(), datetime.now(UTC), perf_counter()
+    machine, created, start = _describe(), datetime.now(UTC), perf_counter()
     with Contest(order.peers, QUICK if order.quick else STANDARD, on_block) as contest:
         contest.gather()
         _require(order.required, contest.absent)
@@ -47,7 +52,7 @@ def run(order: Order, on_block: OnBlock) -> Results:
         format=1,
         created=created.isoformat(timespec="seconds"),
         cloche=__version__,
-        image=image_digest(),
+        image=_image_digest(),
         quick=order.quick,
         seconds=round(perf_counter() - start, 1),
         baseline=order.baseline,
@@ -93,3 +98,44 @@ def _failures(contest: Contest, order: Order) -> list[FailedMeasurement]:
         for (metric, peer), (kind, message) in contest.found.failures.items()
         if metric in wanted
     ]
+
+
+def _image_digest() -> str:
+    """Return the SHA-256 that the guest image's manifest states, empty if there is no image."""
+    try:
+        return str(read_manifest(DEFAULT_IMAGE)["sha256"])
+    except ImageError:
+        return ""
+
+
+def _describe() -> MachineFacts:
+    """Return the facts that numbers depend on."""
+    return MachineFacts(
+        system=f"{platform.system()} {platform.release()}",
+        processor=f"{_processor()} ({platform.machine()})",
+        cores=_cores(),
+        memory=_memory(),
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    )
+
+
+def _cores() -> int:
+    """Return the cores that this process may use, which containers make fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else "unknown processor"
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0

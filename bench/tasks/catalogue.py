@@ -1,6 +1,6 @@
 """Every task that runs in a peer's own process, by name."""
 
-from cloche.bench.tasks import compute, crowd, durable, fresh, session, tools
+from cloche.bench.tasks import compute, crowd, durable, runs, tools
 from cloche.bench.tasks.base import Task
 
 __all__ = ["TASKS"]
@@ -14,13 +14,13 @@ _SIX = {
 }
 
 TASKS: dict[str, Task] = {
-    "fresh.ready": Task(fresh.open_paused("fresh.ready", fresh.TRIVIAL)),
-    "fresh.sustained": Task(fresh.open_sustained),
-    "fresh.imports": Task(fresh.open_paused("fresh.imports", fresh.IMPORTS)),
-    "fresh.tools": Task(fresh.open_tools, _SIX),
-    "session.next": Task(session.open_next),
-    "session.repeat": Task(session.open_repeat("session.repeat")),
-    "session.tools": Task(session.open_repeat("session.tools"), _SIX),
+    "fresh.ready": Task(runs.open_paused("fresh.ready", runs.TRIVIAL)),
+    "fresh.sustained": Task(runs.open_sustained),
+    "fresh.imports": Task(runs.open_paused("fresh.imports", runs.IMPORTS)),
+    "fresh.tools": Task(runs.open_tools, _SIX),
+    "session.next": Task(runs.open_next),
+    "session.repeat": Task(runs.open_repeat("session.repeat")),
+    "session.tools": Task(runs.open_repeat("session.tools"), _SIX),
     "durable.snapshot": Task(durable.open_snapshot("durable.snapshot", durable.SMALL)),
     "durable.restore": Task(durable.open_restore),
     "durable.fork": Task(durable.open_fork),
@@ -41,7 +41,7 @@ TASKS: dict[str, Task] = {
         tools.open_calls("tool.rows", "", "find_rows()", "value[7]['name'] + str(len(value))", "customer 710000"),
         {"find_rows": tools.find_rows},
     ),
-    "transcript": Task(session.open_transcript, {"look_up": tools.look_up}),
+    "transcript": Task(runs.open_transcript, {"look_up": tools.look_up}),
     **{f"compute.{name}": Task(compute.open_program(name)) for name in compute.PROGRAMS},
     "memory": Task(crowd.open_memory),
     "throughput.1": Task(crowd.open_threads(1)),

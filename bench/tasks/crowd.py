@@ -11,7 +11,7 @@ from time import perf_counter
 
 from cloche.bench.adapters.base import Run, Runner, Unsupported
 from cloche.bench.tasks.base import GaveUp, Sample, expect
-from cloche.bench.tasks.fresh import TRIVIAL
+from cloche.bench.tasks.runs import TRIVIAL
 
 __all__ = [
     "open_beside",

@@ -85,10 +85,13 @@ def serve(adapter: str, distributions: list[str], requests: TextIO, answers: Tex
     """Say hello with the versions, or what is missing; then answer until the requests end."""
     module, _, name = adapter.partition(":")
     try:
-        server = Server(getattr(import_module(module), name))
+        kind: type[Runner] = getattr(import_module(module), name)
+        if kind.package:
+            import_module(kind.package)
     except ImportError as error:
         _say(answers, {"missing": str(error)})
         return
+    server = Server(kind)
     _say(answers, {"python": _python(), "versions": _versions(distributions)})
     for line in requests:
         _say(answers, server.answer(json.loads(line)))

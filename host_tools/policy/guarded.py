@@ -11,15 +11,21 @@ from typing import Any, Protocol
 from cloche.host_tools.call_log import CallLog
 from cloche.host_tools.policy.account import Account
 from cloche.host_tools.policy.cache import ResultCache
-from cloche.host_tools.policy.execution import (
+from cloche.host_tools.policy.policy import Policy, Scope, current_scope
+from cloche.host_tools.policy.steps import (
     AwaitedExecution,
     CallExecution,
+    GuardedCall,
     InlineExecution,
     ThreadExecution,
+    accepted,
+    call_guarded,
+    check_guarded,
+    count,
     finish_inline,
+    masked,
+    outcome_of,
 )
-from cloche.host_tools.policy.policy import Policy, Scope, current_scope
-from cloche.host_tools.policy.steps import GuardedCall, accepted, call_guarded, check_guarded, count, masked, outcome_of
 from cloche.host_tools.registry import ToolRegistry, answered, made_as, registry_of
 from cloche.host_tools.tools import FunctionTool, Tool
 from cloche.runtime.bridge.pending import CallDenied

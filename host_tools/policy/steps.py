@@ -1,15 +1,18 @@
-"""The steps of one guarded call, in order: check, judge, count, ask, record, run, mask, record."""
+"""The steps of one guarded call, in order: check, judge, count, ask, record, run, mask, record.
+
+They are written once, as a coroutine: awaited on an event loop, or on the caller's thread, where nothing in it ever
+suspends.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from time import monotonic
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from time import monotonic, sleep
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from cloche.host_tools.errors import ToolRejected
 from cloche.host_tools.policy.account import Account
 from cloche.host_tools.policy.cache import ResultCache
-from cloche.host_tools.policy.execution import CallExecution
 from cloche.host_tools.policy.policy import (
     Approval,
     Approver,
@@ -24,12 +27,84 @@ from cloche.host_tools.registry import Informed
 from cloche.host_tools.tools import Tool
 from cloche.runtime.bridge.pending import CallDenied
 from cloche.runtime.dispatch import AnsweredCall
-from cloche.runtime.threads import Expired
+from cloche.runtime.threads import Expired, acall_on_thread, call_on_thread, expiring
 
-__all__ = ["GuardedCall", "accepted", "ask", "call_guarded", "check_guarded", "count", "judge", "masked", "outcome_of"]
+__all__ = [
+    "AwaitedExecution",
+    "CallExecution",
+    "GuardedCall",
+    "InlineExecution",
+    "ThreadExecution",
+    "accepted",
+    "ask",
+    "call_guarded",
+    "check_guarded",
+    "count",
+    "finish_inline",
+    "judge",
+    "masked",
+    "outcome_of",
+]
 
+
+T = TypeVar("T")
 
 _MAX_REASON = 500
+
+
+class CallExecution(Protocol):
+    """How to call and how to wait."""
+
+    async def call(self, perform: Callable[[], Any], timeout: float | None) -> Any:
+        """Return what the tool returns. Raises Expired when ``timeout`` seconds are over."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class InlineExecution:
+    """For plain tools whose approvers are plain too."""
+
+    async def call(self, perform: Callable[[], Any], timeout: float | None) -> Any:
+        """Call on this thread, or with a timeout on another, which is left behind if it does not come back."""
+        return perform() if timeout is None else call_on_thread(perform, timeout)
+
+    async def sleep(self, seconds: float) -> None:
+        """Hold the thread up."""
+        sleep(seconds)
+
+
+class AwaitedExecution:
+    """For coroutine tools."""
+
+    async def call(self, perform: Callable[[], Any], timeout: float | None) -> Any:
+        """Await the tool on this loop, and cancel it when the time is over."""
+        async with expiring(timeout):
+            return await perform()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others run."""
+        await asyncio.sleep(seconds)
+
+
+class ThreadExecution(AwaitedExecution):
+    """For plain tools with an asynchronous approver."""
+
+    async def call(self, perform: Callable[[], Any], timeout: float | None) -> Any:
+        """Call on another thread, which is left behind if it does not come back in time."""
+        return await acall_on_thread(perform, timeout)
+
+
+def finish_inline(steps: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends to its end."""
+    try:
+        steps.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    steps.close()
+    raise RuntimeError("a plain approver returned something to await: make it a coroutine function")
 
 
 def judge(call: PlannedCall, policy: Policy) -> None:

@@ -20,10 +20,9 @@ def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
     """Each peer that is installed, with one tool."""
     module, _, name = PEERS[request.param].adapter.partition(":")
     try:
-        adapter = getattr(importlib.import_module(module), name)
+        made = getattr(importlib.import_module(module), name)({"add": host.add})
     except ImportError as error:
         pytest.skip(str(error))
-    made = adapter({"add": host.add})
     yield made
     made.close()
 

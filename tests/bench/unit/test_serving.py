@@ -76,7 +76,7 @@ def test_serving_begins_with_versions_and_answers_each_line() -> None:
     answers = StringIO()
     request = json.dumps({"task": "fresh.ready", "block": ONE})
     serve(
-        "cloche.bench.adapters.cpython:ExecAdapter", ["pydantic", "no-such-package"], StringIO(f"{request}\n"), answers
+        "cloche.bench.adapters.native:ExecAdapter", ["pydantic", "no-such-package"], StringIO(f"{request}\n"), answers
     )
     hello, answer = (json.loads(line) for line in answers.getvalue().splitlines())
     assert hello["python"].startswith("CPython")
