@@ -133,6 +133,8 @@ class HostMemory:
             record = calls[index]
             if record.outcome != "running":
                 self.used -= record.charge - CALL_COST if not record.trimmed else 0
+                # First: the error that leads there is cut off from its traceback by trimming.
+                record.let_go()
                 record.trim()
                 self._first += index == self._first
         return self.used + needed <= self.limit

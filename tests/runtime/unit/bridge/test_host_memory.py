@@ -179,6 +179,36 @@ def test_a_failed_call_keeps_nothing_of_the_functions_that_it_was_made_by() -> N
     assert all(record.error is not None and record.error.__traceback__ is not None for record in run.calls)
 
 
+def test_a_failed_call_that_gives_way_to_the_next_keeps_no_frames_alive() -> None:
+    held: list[weakref.ref[Large]] = []
+
+    def make() -> None:
+        large = Large()
+        held.append(weakref.ref(large))
+        failing()
+
+    def failing() -> None:
+        # What the handlers do: the error stays in a variable of a function that is further up than the traceback.
+        settled = settle()
+        calls.failed(calls.begin("tool", [], {}, MIB, 0.0), settled)
+
+    def settle() -> ValueError:
+        try:
+            raise ValueError([])
+        except ValueError as error:
+            return error
+
+    calls = ToolCalls(NoTools(), RunState(Limits()))
+    make()
+    gc.disable()
+    try:
+        calls.memory.relieve(calls.memory.limit - MIB)
+        assert calls.run.calls[0].trimmed
+        assert held[0]() is None
+    finally:
+        gc.enable()
+
+
 def test_what_waits_is_not_closed_for_an_error_that_it_caught() -> None:
     caught: list[ValueError] = []
     closed: list[bool] = []
