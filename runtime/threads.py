@@ -1,6 +1,7 @@
 """The process's threads with a stack that fits a guest, kept for reuse, and its background event loop."""
 
 import os
+import sys
 import threading
 from _queue import SimpleQueue  # Python's own, also where gevent has put one of its own into the module queue
 from collections import deque
@@ -8,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from math import inf
-from threading import get_ident, main_thread
+from threading import get_ident, get_native_id, main_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
@@ -163,6 +164,8 @@ class ThreadPool:
         self._idle: list[_Inbox] = []
         self._pipes = 0
         self.left_behind: set[Work] = set()
+        self.niceness = 0
+        """How much nicer than the process threads are that start from now on; on Linux, where each has its own."""
 
     @property
     def abandoned(self) -> int:
@@ -221,6 +224,9 @@ class ThreadPool:
         return inbox
 
     def _serve(self, inbox: _Inbox) -> None:
+        if self.niceness and sys.platform == "linux":
+            usual = os.getpriority(os.PRIO_PROCESS, os.getpid())
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), usual + self.niceness)
         while self._perform(inbox):
             pass
         if isinstance(inbox, _Pipe):

@@ -38,6 +38,7 @@ from cloche.runtime.result import Event, Finished, Output, Result, ToolFinished,
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session.driven import EventFeed
 from cloche.runtime.session.session import Session, Suspended
+from cloche.runtime.threads import guest_threads
 from cloche.serve.forms import (
     Channel,
     Problem,
@@ -65,6 +66,8 @@ _STATUS: tuple[tuple[type[ClocheError], int, str, str], ...] = (
 """What a caller's error is over HTTP, the first that fits."""
 # What one client's tools may take in prompts, answers and the guest's memory.
 _MAX_TOOLS = 128
+_NICENESS = 5
+"""How much the threads that compute stand back behind those that pass messages on."""
 _SLICE = 0.002
 """Seconds that a program computes while others wait: a short run waits so long for a long one of another tenant."""
 
@@ -512,6 +515,8 @@ def main(descriptor: int, threads: int) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    # Programs compute; this thread and the gateway's only pass messages on, and are not to wait for a core.
+    guest_threads.niceness = _NICENESS
     # Where memory runs out, the system is to end this process and not the gateway.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")

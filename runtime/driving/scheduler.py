@@ -62,7 +62,18 @@ class Program(Protocol):
 class _Turn:
     """One program's turn on a thread, and why another thread takes that one's place: it waits, or does not leave."""
 
-    __slots__ = ("account", "blocked", "clock", "computed", "held", "overdue", "program", "scheduler", "since")
+    __slots__ = (
+        "account",
+        "blocked",
+        "clock",
+        "computed",
+        "held",
+        "hurried",
+        "overdue",
+        "program",
+        "scheduler",
+        "since",
+    )
 
     def __init__(self, program: Program, account: str, scheduler: "Scheduler", clock: int | None) -> None:
         self.program = program
@@ -71,7 +82,7 @@ class _Turn:
         self.since = now()
         self.clock = clock
         self.computed = thread_time()
-        self.blocked = self.overdue = self.held = False
+        self.blocked = self.overdue = self.held = self.hurried = False
 
     def is_idle(self, moment: float) -> bool:
         """Return whether its thread does nothing for long: it waits in a function of the user's that should not."""
@@ -90,6 +101,8 @@ _here = _Here()
 # Seconds that a program may take to leave, before another thread takes its place; and between two requests to leave.
 _PATIENCE = 0.005
 _AGAIN = 0.001
+# The part of its slice that a program computes at the least, when one comes that goes before all who wait.
+_MIN_PART = 0.25
 # Seconds between two looks at programs that compute, while none waits for its turn.
 _GLANCE = 0.25
 # Seconds after which a thread that has computed for less than a hundredth of them is taken for one that waits.
@@ -195,14 +208,28 @@ class Scheduler:
 
     def submit(self, program: Program) -> None:
         """Have a program take a turn. Raises BlockedTools, and still keeps it."""
+        hurried: Program | None = None
         with self._lock:
-            self._turns.put(program.account, program, begun=False)
+            goes_first = self._turns.put(program.account, program, begun=False)
             starts = self._takes_on()
+            if goes_first and not starts:
+                hurried = self._hurry(program.account)
             late = not starts and self._next_look > self._due()
         if starts:
             self._start_worker()
         elif late:
             self._wind()
+        if hurried is not None:
+            hurried.ask()
+
+    def _hurry(self, account: str) -> Program | None:
+        """Shorten the turn that another account has had for longest; return whom to ask to leave now. With the lock."""
+        others = [turn for turn in self._stepping if turn.account != account and not turn.held and not turn.hurried]
+        if not others:
+            return None
+        turn = min(others, key=_since)
+        turn.hurried = True
+        return turn.program if now() - turn.since >= self._slice * _MIN_PART else None
 
     def wake_at(self, moment: float, program: Program) -> None:
         """Poke a program at that moment of ``now``."""
@@ -302,7 +329,11 @@ class Scheduler:
 
     def _due(self) -> float:
         """Return when the first slice ends that is in progress. With the lock."""
-        return min((turn.since for turn in self._stepping if not turn.held), default=inf) + self._slice
+        return min((self._end_of(turn) for turn in self._stepping if not turn.held), default=inf)
+
+    def _end_of(self, turn: _Turn) -> float:
+        """Return when a turn is over, if others wait for theirs."""
+        return turn.since + self._slice * (_MIN_PART if turn.hurried else 1.0)
 
     def _wind(self) -> None:
         with self._lock:
@@ -372,7 +403,7 @@ class Scheduler:
         late: list[_Turn] = []
         look = inf
         for turn in self._stepping:
-            end = turn.since + self._slice
+            end = self._end_of(turn)
             if not self._turns:
                 look = min(look, moment + _GLANCE)
             elif moment < end:
@@ -418,6 +449,10 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+def _since(turn: _Turn) -> float:
+    return turn.since
 
 
 def _is_needed(program: Program | None) -> bool:

@@ -76,11 +76,12 @@ class Turns(Generic[T]):
     def __len__(self) -> int:
         return self._size
 
-    def put(self, account: str, work: T, *, begun: bool) -> None:
-        """Have work wait; ``begun`` says that its last turn has just ended.
+    def put(self, account: str, work: T, *, begun: bool) -> bool:
+        """Have work wait; ``begun`` says that its last turn has just ended. Returns whether it goes before all others.
 
         An account that comes anew goes first, if it has something left of its share.
         """
+        goes_first = False
         of = self._account(account)
         if not of:
             ring = self._ring(of.priority)
@@ -88,12 +89,14 @@ class Turns(Generic[T]):
             if anew:
                 share = (self._charged - of.idle_at) / (1 + len(ring))
                 of.deficit = min(of.deficit + share * of.weight, max(of.deficit, self._quantum * of.weight))
-            if anew and of.deficit > 0:
+            goes_first = anew and of.deficit > 0
+            if goes_first:
                 ring.appendleft(of)
             else:
                 ring.append(of)
         (of.begun if begun else of.fresh).append(work)
         self._size += 1
+        return goes_first
 
     def take(self, *, but_of: Collection[str] = ()) -> tuple[str, T] | None:
         """Return the next work and its account, which is none of those; None if there is none."""

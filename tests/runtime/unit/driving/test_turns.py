@@ -145,3 +145,17 @@ def test_nothing_to_do() -> None:
     assert len(turns) == 1
     turns.take()
     assert (len(turns), turns.take()) == (0, None)
+
+
+def test_who_goes_before_all_others() -> None:
+    turns = filled(a=2)
+    shares(turns, 10)
+    assert turns.put("b", "anew", begun=False)
+    assert not turns.put("b", "another", begun=False)
+    assert not turns.put("a", "of one that waits", begun=False)
+    account, _ = turns.take() or ("", "")
+    assert account == "b"
+    turns.charge("b", 50 * QUANTUM)
+    turns.take()
+    turns.charge("b", QUANTUM)
+    assert not turns.put("b", "in debt", begun=False)

@@ -1,0 +1,64 @@
+"""Turns on threads, with programs that are none: who is asked to leave, and when."""
+
+import threading
+
+import pytest
+
+from cloche.runtime.driving import scheduler as scheduling
+from cloche.runtime.driving.scheduler import Scheduler
+from cloche.runtime.threads import ThreadPool, Work
+
+HANG = 60.0
+
+
+class Busy:
+    """Computes until it is asked to leave, and is then over."""
+
+    is_over = False
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        self.begun, self.asked = threading.Event(), threading.Event()
+
+    def advance(self) -> bool:
+        self.begun.set()
+        self.asked.wait(HANG)
+        return False
+
+    def ask(self) -> None:
+        self.asked.set()
+
+    def poke(self) -> None:
+        pass
+
+    def unstick(self) -> bool:
+        return False
+
+
+def test_a_newcomer_does_not_wait_for_a_whole_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "_MIN_PART", 0.0)
+    scheduler = Scheduler(1, slice=3600.0)
+    first, other, mine = Busy("long"), Busy("short"), Busy("long")
+    scheduler.submit(first)
+    assert first.begun.wait(HANG)
+    scheduler.submit(mine)
+    assert not first.asked.is_set(), "its own account's programs wait for its slice to end"
+    scheduler.submit(other)
+    assert first.asked.wait(HANG)
+    assert other.begun.wait(HANG)
+    other.ask()
+    assert mine.begun.wait(HANG)
+    mine.ask()
+
+
+@pytest.mark.skipif(not hasattr(threading, "get_native_id"), reason="threads have no niceness of their own here")
+def test_threads_that_compute_stand_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed: list[int] = []
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("os.setpriority", lambda which, who, niceness: changed.append(niceness), raising=False)
+    monkeypatch.setattr("os.getpriority", lambda which, who: 3, raising=False)
+    pool, done = ThreadPool("test"), threading.Event()
+    pool.niceness = 5
+    pool.start(Work(done.set, lambda: None))
+    assert done.wait(HANG)
+    assert changed == [8]
