@@ -56,7 +56,10 @@ class Journal:
         self._size += size + len(request)
 
     def add_steps(self, entries: list[_Entry], size: int, fuel: int) -> None:
-        """Remember requests that ended well and were given no answers; within :meth:`rooms` they need no settling."""
+        """Remember requests that ended well, with what they and their answers weigh.
+
+        They need no settling if there was room for each but the last one: see :meth:`rooms`.
+        """
         self._entries += entries
         self._size += size
         self._fuel += fuel

@@ -292,9 +292,7 @@ class Execution:
         return self._conclude(running, ending)
 
     def adopt(self, running: Running) -> None:
-        """Serve a step that was begun in C from here on: see ``express.py``."""
-        running.host.begin(self.run, None)
-        running.tape.start()
+        """Conclude a step that was begun, and served, elsewhere: see ``express.py``."""
         self._running = running
 
     def conclude(self, running: Running, end_step: Callable[[], bytes]) -> Result[Any]:

@@ -5,8 +5,9 @@ session, writes the request, runs the guest without the GIL, and makes the resul
 and declines, with nothing done, unless everything is as it was when it was armed: the same limits, tools, thread and
 machine, and nothing that is recorded, budgeted, suspended or paused.
 
-Where the guest calls its first import, the run becomes an Execution, in the middle of its step: from then on it is
-served, interrupted and concluded by the same code as any other run. So is one that ends other than with a short value.
+Where the guest calls its first import, the run gets a RunState, in the middle of its step: from then on it is served by
+the same code as any other run. Where it does not end with a short value, or has made so many calls that the next run is
+to be another thread's, it becomes an Execution, which is concluded like any other.
 """
 
 import itertools
@@ -27,7 +28,7 @@ from cloche.runtime.session.guest import FRAMES, Running, SessionGuest
 from cloche.runtime.session.pausing import BEGUN_WITH_RUN
 from cloche.runtime.session.requests import Request
 from cloche.runtime.wasm import native
-from cloche.runtime.wasm.machine import WasmMachine, require_frames
+from cloche.runtime.wasm.machine import ImageSource, WasmMachine, require_frames
 from cloche.runtime.wasm.signals import Deferral, deferred, main
 
 __all__ = ["FEW_CALLS", "HAS_RUNNERS", "Express", "FreshRuns", "arm", "begin"]
@@ -44,7 +45,8 @@ class Express:
     """The usual runs of one machine of a session, whose holder it is while one is in progress.
 
     ``run`` is the runner's: it returns a Result, or None for a run that is to be made in the other way. ``stop`` is the
-    signal of the latest run, and ``execution`` what that has become, if it was an unusual one.
+    signal of the latest run, ``state`` its account once it is served, and ``execution`` what it has become, if it did
+    not end in the usual way.
     """
 
     __slots__ = (
@@ -52,11 +54,13 @@ class Express:
         "_deferral",
         "_guest",
         "_running",
+        "_was_served",
         "execution",
         "limits",
         "machine",
         "run",
         "runner",
+        "state",
         "stop",
         "terms",
     )
@@ -74,7 +78,9 @@ class Express:
         self.runner = runner
         self.run = runner.run
         self.stop: StopSignal | None = None
+        self.state: RunState | None = None
         self.execution: Execution | None = None
+        self._was_served = False
         # What the runner was armed with the last time.
         self.terms: tuple[Any, ...] = ()
 
@@ -88,6 +94,8 @@ class Express:
         require_frames(FRAMES)
         try:
             result: Result[Any] | None = self.run(code, self, done)
+            if self._deferral is not None:
+                self._leave(None)
         except BaseException as error:
             self.give_up(error)
             raise
@@ -104,6 +112,10 @@ class Express:
         """
         if not self.machine.renew():
             return False
+        if self._was_served:
+            # So that nothing of it is kept alive.
+            self._was_served = False
+            self._running.host.begin(RunState(self.limits), None)
         self.runner.collect()
         self.runner.arm(*self.terms)
         return True
@@ -115,13 +127,15 @@ class Express:
     def interrupt(self, reason: GuestError) -> bool:
         """From any thread: end the run soon. Returns whether it was still in progress."""
         stop = self.stop
-        # The signal first: a run that becomes an execution meanwhile has the same one.
+        # The signal first: a run that is served from now on has the same one, and looks at it before it waits.
         if stop is None or self._guest.holder not in (self, self.execution):
             return False
         stop.set(reason)
-        execution = self.execution
+        state, execution = self.state, self.execution
         if execution is not None:
             return execution.interrupt(reason)
+        if state is not None:
+            state.interrupt(reason)
         self.machine.wake()
         return True
 
@@ -129,15 +143,36 @@ class Express:
         """Raise CannotPause: usual runs were begun with ``run``."""
         raise CannotPause(BEGUN_WITH_RUN)
 
-    def opened(self, done: Done, frame: bytes, stop: StopSignal, started: float) -> None:
+    def opened(self, stop: StopSignal, started: float) -> None:
         """Serve the guest, which has called its first import. For the runner, in the middle of a run."""
         self._defer()
-        self._execution(done, frame, stop, started)
+        self._serve(stop, started)
+
+    def served(self) -> tuple[Any, ...] | None:
+        """Return what a run leaves that was served, beside a short value; None if it is to be concluded here.
+
+        The records of its calls, how many, output and errors, how many bytes these are, the answers that it was given,
+        and their weight. For the runner.
+        """
+        run, running = self.state, self._running
+        if run is None or (run.hands_over and run.calls_made > FEW_CALLS):
+            return None
+        answers, weight = running.tape.stop()
+        if answers is None:
+            if self._guest.keeps:
+                return None
+            answers = []
+        running.host.end()
+        self.machine.forget_answer()
+        printed = run.output_bytes
+        self._guest.count_calls(run.calls_made, printed)
+        self.state, self._was_served = None, True
+        return run.calls, run.calls_made, *run.output(), printed, answers, weight
 
     def concluded(
         self, done: Done, frame: bytes, stop: StopSignal, started: float, outcome: int | tuple[int, int]
     ) -> Result[Any]:
-        """Conclude a run that did not end with a short value, or was opened. For the runner.
+        """Conclude a run that did not end with a short value, or that ``served`` has left to this. For the runner.
 
         ``outcome`` is what the guest answered, or an error and a trap of the engine's.
         """
@@ -155,22 +190,30 @@ class Express:
 
     def give_up(self, error: BaseException) -> None:
         """Do not let the session stay busy, nor keep half of a run, after this was raised out of ``run``."""
-        guest = self._guest
+        guest, self.state = self._guest, None
         self._leave(error)
         if guest.holder is not None and guest.holder in (self, self.execution):
             guest.discard()
             guest.note_loss(error)
             guest.release()
 
-    def _execution(self, done: Done, frame: bytes, stop: StopSignal, started: float) -> Execution:
-        if self.execution is None:
+    def _serve(self, stop: StopSignal, started: float) -> RunState:
+        run = self.state
+        if run is None:
             run = RunState(self.limits)
             run.started, run.stop = started, stop
             run.hands_over = self._guest.tools.blocking()
-            execution = Execution(self._guest, _ANY, [frame], run, done)
-            execution.adopt(self._running)
-            self.execution = self._guest.holder = execution
-        return self.execution
+            self._running.host.begin(run, None)
+            self._running.tape.start()
+            self.state = run
+        return run
+
+    def _execution(self, done: Done, frame: bytes, stop: StopSignal, started: float) -> Execution:
+        execution = Execution(self._guest, _ANY, [frame], self._serve(stop, started), done)
+        execution.adopt(self._running)
+        self.execution = self._guest.holder = execution
+        self.state = None
+        return execution
 
     def _defer(self) -> None:
         if self._deferral is None and get_ident() == main.ident:
@@ -208,7 +251,7 @@ def arm(express: Express | None, guest: SessionGuest, limits: Limits, calls_ofte
             guest.express = ref(express)
             fuel = UNLIMITED_FUEL if limits.fuel is None else limits.fuel
             time = -1.0 if limits.time is None else limits.time
-            express.terms = (rooms.number, rooms.version, fuel, time, *rooms.journal)
+            express.terms = (rooms.number, rooms.version, fuel, time, rooms.options, *rooms.journal)
             express.runner.arm(*express.terms)
         return express
     finally:
@@ -294,7 +337,9 @@ class FreshRuns:
             return None
         limits, guest = make()
         # Before there is a machine, which would be in vain.
-        if guest.rooms(limits) is None:
+        source = guest.source
+        self._has_any = isinstance(source, ImageSource) and source.template.has_doors
+        if not self._has_any or guest.rooms(limits) is None:
             return None
         express = begin(guest, limits)
         if express is None:

@@ -18,6 +18,7 @@ from cloche.runtime.result import Usage
 from cloche.runtime.rollback.checkpoint import Checkpoint
 from cloche.runtime.rollback.journal import Journal
 from cloche.runtime.threads import guest_threads
+from cloche.runtime.values import encode
 from cloche.runtime.wasm.machine import require_frames
 from cloche.runtime.wasm.signals import deferred
 from cloche.runtime.wasm.traps import Stopped
@@ -92,15 +93,18 @@ class HoldsRunner(Protocol):
 class Rooms(NamedTuple):
     """What runs may be performed without a look at all this: see :meth:`SessionGuest.rooms`.
 
-    The latest one's ``number``, the tools' ``version``, and what the ``journal`` takes before it has to be settled:
-    fuel, bytes and entries.
+    The latest one's ``number``, the tools' ``version``, the encoded ``options`` of the next one, which say what the
+    guest does not know yet, and what the ``journal`` takes before it has to be settled: fuel, bytes and entries.
     """
 
     number: int
     version: int
+    options: bytes
     journal: tuple[int, int, int]
 
 
+# An empty dict.
+_NO_OPTIONS = b"\x80"
 _WITHOUT_JOURNAL = (1 << 62, 1 << 62, 1 << 30)
 
 
@@ -185,15 +189,24 @@ class SessionGuest:
             if self._journal is not None:
                 self._journal.add_steps(steps, weight, fuel)
 
+    def count_calls(self, calls: int, output: int) -> None:
+        """Count the calls and the output of a run whose fuel and time are counted by :meth:`collect`."""
+        self._calls += calls
+        self._output += output
+
     def count_run(self) -> None:
-        """Count a run that was begun elsewhere. It tells the interpreter nothing new."""
+        """Count a run that was begun elsewhere. What it tells the interpreter is known since :meth:`rooms`."""
         self._runs += 1
-        self._learned = self._known
+
+    def learn(self) -> bytes:
+        """Note that a usual run has told the interpreter what was new; return the options of the next one."""
+        self._known = self._learned
+        return _NO_OPTIONS
 
     def rooms(self, limits: Limits) -> Rooms | None:
         """Return how usual runs within these limits may be performed from now on; None if the next one is unusual.
 
-        It is if it has anything to tell the guest, or if anything of it is recorded, counted or repeatable.
+        It is if anything of it is recorded, budgeted or repeatable, or if a program is suspended.
         """
         known, version = self._known, self.tools.version()
         if (
@@ -202,12 +215,19 @@ class SessionGuest:
             or (self.can_suspend is not None and self.can_suspend.any_suspends())
         ):
             return None
+        self._learned, options = known, _NO_OPTIONS
         if known.limits is not limits or known.tools != version:
-            if self._news(limits, version):
-                return None
-            # There was nothing to tell it.
-            self._known = self._learned
-        return Rooms(self._runs, version, _WITHOUT_JOURNAL if self._journal is None else self._journal.rooms())
+            news = self._news(limits, version)
+            if news:
+                try:
+                    options = encode(news)
+                except (TypeError, ValueError):
+                    # What is wrong with a tool is said by the run that has to send it.
+                    return None
+            else:
+                self._known = self._learned
+        journal = _WITHOUT_JOURNAL if self._journal is None else self._journal.rooms()
+        return Rooms(self._runs, version, options, journal)
 
     @contextmanager
     def taken(self) -> Generator[None]:

@@ -77,6 +77,7 @@ def encode(value: object, *, where: str = "value", limit: int | None = None, loo
         packing.close()
         return _after_failure(value, where, limit, error, look)
     if len(data) <= _KEPT:
+        packing.rest()
         _idle.append(packing)
     else:
         packing.close()
@@ -114,6 +115,10 @@ class _Packing:
     def close(self) -> None:
         """Break the cycle with the packer, so that its buffer is freed at once."""
         del self._pack
+
+    def rest(self) -> None:
+        """Keep nothing of the latest message: its look is a run's, and would keep that alive."""
+        self._look = None
 
     def run(self, value: object, room: int, look: Look | None) -> bytes:
         """The message, of at most `room` items."""

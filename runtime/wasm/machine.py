@@ -327,6 +327,10 @@ class WasmMachine:
         pausing = self._control.pausing
         return not (self.dead or self._host.unanswered or (pausing is not None and (pausing.asked or pausing.flagged)))
 
+    def forget_answer(self) -> None:
+        """Keep no answer that the guest has not taken, at the end of a run that was not ended by :meth:`end_run`."""
+        self._host.kept = None
+
     def end_run(self, outcome: int | tuple[int, int]) -> bytes:
         """Return the response with which a runner left the guest. Raises as :meth:`step` does."""
         try:

@@ -385,7 +385,7 @@ def _check(error: int | None) -> None:
 
 
 # What Python and C say to each other; to be raised on both sides with every change of it.
-_HOST_VERSION = 4
+_HOST_VERSION = 5
 
 
 def _load_host() -> Any:

@@ -3,8 +3,8 @@
  * `run` returns None, with nothing done, whenever anything is not as it was when the runner was armed: then the way in
  * Python does it all. What happens between taking the session and releasing it runs no Python code of ours, so that no
  * signal's handler can come in between; and what it takes is undone on each way out. Where the guest calls its first
- * import, `Express.opened` makes of the run what it would be in Python, and `Express.concluded` ends such a one, as well
- * as one that ends other than with a short plain value. */
+ * import, `Express.opened` has Python serve it, and `Express.served` says at the end what there is beside a short plain
+ * value. A run that ends in another way is ended by `Express.concluded`, as any other run. */
 #include "runner.h"
 
 #include <string.h>
@@ -28,11 +28,14 @@ typedef struct {
             /* The dispatcher's `version` method; the watch's set of guests, and the guest's control. */
             PyObject *version, *watched, *control;
             PyObject *stop_type, *result_type, *usage_type, *left_behind, *modules, *signals, *in_greenlet;
-            /* What was done since it was armed, for the journal. The one that is not given. */
+            /* What the next request tells the guest, encoded. This and the next are not given. */
+            PyObject *options;
+            /* What was done since it was armed, for the journal. */
             PyObject *steps;
         };
-        PyObject *parts[16];
+        PyObject *parts[17];
     };
+    _Static_assert(sizeof(void *) == sizeof(unsigned long long), "addresses are parsed as numbers");
     double *times;        /* the watch's: when it looks next, and how many guests have entered */
     uint64_t inbox;       /* where requests are written, and the bytes that fit */
     uint64_t inbox_size;
@@ -42,7 +45,8 @@ typedef struct {
     char *stack;          /* the lowest address of this thread's stack, its size, and what a guest needs of it */
     uint64_t stack_size, stack_need;
     unsigned long thread; /* the one that may run it */
-    bool on_main, keeps, armed;
+    int on_main, keeps;
+    bool armed;
     /* What was done since it was armed: for SessionGuest.collect. */
     long long number, runs, used, weight;
     double spent;
@@ -134,8 +138,8 @@ static bool put(Writer *to, const char *bytes, size_t size)
     return true;
 }
 
-/* Write the RUN request into the guest's inbox, as bridge/protocol.py does it, with no options. Returns its bytes, or NULL:
- * without an exception if it finds no room. */
+/* Write the RUN request into the guest's inbox, as bridge/protocol.py does it. Returns its bytes, or NULL: without an
+ * exception if it finds no room. */
 static PyObject *write_request(Runner *runner, PyObject *code)
 {
     char tail[40], digits[20];
@@ -147,10 +151,10 @@ static PyObject *write_request(Runner *runner, PyObject *code)
         tail[size++] = digits[--count];
     tail[size] = '>';
     tail[0] = (char)(0xa0 | size);
-    tail[size + 1] = (char)0x80;
     uint8_t *inbox = runner->door->base + runner->inbox;
     Writer to = {inbox, inbox + runner->inbox_size};
-    if (!put(&to, "\x94\x01", 2) || !plain_write(&to, code) || !put(&to, tail, size + 2))
+    if (!put(&to, "\x94\x01", 2) || !plain_write(&to, code) || !put(&to, tail, size + 1) ||
+        !put(&to, PyBytes_AsString(runner->options), (size_t)PyBytes_Size(runner->options)))
         return NULL;
     return PyBytes_FromStringAndSize((char *)inbox, to.at - inbox);
 }
@@ -177,16 +181,13 @@ static bool announce(Run *run)
 static bool take(Runner *runner)
 {
     PyObject *taken = PyObject_CallFunctionObjArgs(runner->acquire, Py_False, NULL);
-    if (taken == NULL)
-        return false;
-    Py_DecRef(taken);
+    drop(taken);
     return taken == Py_True;
 }
 
 static void give_back(Runner *runner)
 {
-    PyObject *done = PyObject_CallNoArgs(runner->release);
-    drop(done);
+    drop(PyObject_CallNoArgs(runner->release));
 }
 
 static bool is_same(Runner *runner)
@@ -225,7 +226,7 @@ static bool open_run(void *context)
 {
     Run *run = context;
     run->opened = true;
-    PyObject *done = PyObject_CallMethod(run->express, "opened", "OOOd", run->session, run->frame, run->stop, run->started);
+    PyObject *done = PyObject_CallMethod(run->express, "opened", "Od", run->stop, run->started);
     drop(done);
     return done != NULL;
 }
@@ -250,40 +251,51 @@ static PyObject *short_value(Runner *runner, uint64_t packed)
     return value;
 }
 
-/* Note the step for the journal: request, no answers, and a check of the response. */
-static bool note_step(Run *run, uint64_t packed)
+/* What a run leaves beside its value: its records and their number, output, and for the journal what it was answered. */
+typedef struct {
+    PyObject *whole, *records, *out, *err, *answers;
+    long long printed, weight;
+    int calls;
+} Account;
+
+/* False if the run is to be concluded in Python, or with an exception set. */
+static bool account_of(Run *run, Account *account)
+{
+    account->whole = run->opened ? PyObject_CallMethod(run->express, "served", NULL)
+                                 : Py_BuildValue("[]iOOL[]L", 0, no_text, no_text, 0LL, 0LL);
+    return account->whole != NULL && account->whole != Py_None &&
+           PyArg_ParseTuple(account->whole, "OiOOLOL", &account->records, &account->calls, &account->out, &account->err,
+                            &account->printed, &account->answers, &account->weight);
+}
+
+/* Note the step for the journal: request, answers, and a check of the response. */
+static bool note_step(Run *run, uint64_t packed, const Account *account)
 {
     Runner *runner = run->runner;
     if (!runner->keeps)
         return true;
     const char *at = (const char *)runner->door->base + (packed >> 32);
     PyObject *response = PyBytes_FromStringAndSize(at, (Py_ssize_t)(packed & UINT32_MAX));
-    PyObject *step = response == NULL ? NULL : Py_BuildValue("O[]n", run->frame, (Py_ssize_t)PyObject_Hash(response));
+    PyObject *step = response == NULL ? NULL : Py_BuildValue("OOn", run->frame, account->answers,
+                                                             (Py_ssize_t)PyObject_Hash(response));
     bool done = step != NULL && PyList_Append(runner->steps, step) == 0;
     drop(response);
     drop(step);
-    runner->weight += done ? PyBytes_Size(run->frame) : 0;
+    runner->weight += done ? PyBytes_Size(run->frame) + account->weight : 0;
     return done;
 }
 
-static PyObject *make_usage(Runner *runner, long long fuel, double seconds)
+static PyObject *make_result(Runner *runner, PyObject *value, long long fuel, double seconds, const Account *account)
 {
-    PyObject *fields = Py_BuildValue("((LdKii))", fuel, seconds, (unsigned long long)runner->door->size, 0, 0);
-    if (fields == NULL)
-        return NULL;
+    PyObject *result = NULL, *fields = Py_BuildValue("((LdKLi))", fuel, seconds, (unsigned long long)runner->door->size,
+                                                     account->printed, account->calls);
     /* What a named tuple's own __new__ does, without its Python frame. */
-    PyObject *usage = new_tuple((PyTypeObject *)runner->usage_type, fields, NULL);
-    Py_DecRef(fields);
-    return usage;
-}
-
-static PyObject *make_result(Runner *runner, PyObject *value, long long fuel, double seconds)
-{
-    PyObject *usage = make_usage(runner, fuel, seconds), *calls = PyList_New(0), *result = NULL;
-    if (usage != NULL && calls != NULL)
-        result = PyObject_CallFunctionObjArgs(runner->result_type, value, Py_None, no_text, no_text, usage, calls, NULL);
+    PyObject *usage = fields == NULL ? NULL : new_tuple((PyTypeObject *)runner->usage_type, fields, NULL);
+    if (usage != NULL)
+        result = PyObject_CallFunctionObjArgs(runner->result_type, value, Py_None, account->out, account->err, usage,
+                                              account->records, NULL);
+    drop(fields);
     drop(usage);
-    drop(calls);
     return result;
 }
 
@@ -304,7 +316,7 @@ static bool end_run(Runner *runner)
     return done && must_close >= 0;
 }
 
-static PyObject *conclude_usual(Run *run, PyObject *value, double seconds)
+static PyObject *conclude_usual(Run *run, PyObject *value, double seconds, const Account *account)
 {
     Runner *runner = run->runner;
     long long fuel = runner->fuel - runner->door->meter[LEFT];
@@ -312,16 +324,19 @@ static PyObject *conclude_usual(Run *run, PyObject *value, double seconds)
     runner->runs++;
     runner->used += fuel;
     runner->spent += seconds;
-    return end_run(runner) ? make_result(runner, value, fuel, seconds) : NULL;
+    if (PyBytes_Size(runner->options) > 1) {
+        /* The guest knows it now. */
+        PyObject *rest = PyObject_CallMethod(runner->guest, "learn", NULL);
+        replace(&runner->options, rest);
+        drop(rest);
+    }
+    return end_run(runner) ? make_result(runner, value, fuel, seconds, account) : NULL;
 }
 
 static PyObject *conclude_any(Run *run, bool left_well, uint64_t packed, void *error, void *trap)
 {
-    if (left_well)
-        return PyObject_CallMethod(run->express, "concluded", "OOOdK", run->session, run->frame, run->stop, run->started,
-                                   (unsigned long long)packed);
-    return PyObject_CallMethod(run->express, "concluded", "OOOd(KK)", run->session, run->frame, run->stop, run->started,
-                               (unsigned long long)(uintptr_t)error, (unsigned long long)(uintptr_t)trap);
+    PyObject *outcome = left_well ? PyLong_FromUnsignedLongLong(packed) : Py_BuildValue("KK", error, trap);
+    return PyObject_CallMethod(run->express, "concluded", "OOOdN", run->session, run->frame, run->stop, run->started, outcome);
 }
 
 static PyObject *perform(Run *run)
@@ -340,20 +355,17 @@ static PyObject *perform(Run *run)
     bool left_well = door_enter(door, door->step, (uint32_t)size, &packed, &error, &trap);
     door->opening = NULL;
     leave_watch(runner);
-    PyObject *value = left_well && !run->opened && door->raised == NULL ? short_value(runner, packed) : NULL;
-    if (value == NULL)
-        return conclude_any(run, left_well, packed, error, trap);
-    PyObject *result;
+    PyObject *value = left_well && door->raised == NULL ? short_value(runner, packed) : NULL, *result = NULL;
     double seconds = now() - run->started;
+    Account account = {.whole = NULL};
     /* The size as it is now, for the usage. */
     door_spans(door, UINT32_MAX, UINT32_MAX);
-    if (note_step(run, packed))
-        result = conclude_usual(run, value, seconds);
-    else {
-        PyErr_Clear();
+    if (value != NULL && account_of(run, &account) && note_step(run, packed, &account))
+        result = conclude_usual(run, value, seconds, &account);
+    else if (PyErr_Occurred() == NULL)
         result = conclude_any(run, left_well, packed, error, trap);
-    }
-    Py_DecRef(value);
+    drop(account.whole);
+    drop(value);
     return result;
 }
 
@@ -383,14 +395,16 @@ static PyObject *runner_run(PyObject *self, PyObject *const *args, Py_ssize_t co
     return result;
 }
 
-/* arm(number, version, fuel, seconds, fuel_room, weight_room, steps_room): usual runs may come, the next one of this
+/* arm(number, version, fuel, seconds, options, fuel_room, weight_room, steps_room): usual runs may come, the next one of this
  * number + 1 */
 static PyObject *runner_arm(PyObject *self, PyObject *args)
 {
     Runner *runner = (Runner *)self;
-    if (!PyArg_ParseTuple(args, "LLLdLLn", &runner->number, &runner->known, &runner->fuel, &runner->seconds,
+    PyObject *options;
+    if (!PyArg_ParseTuple(args, "LLLdOLLn", &runner->number, &runner->known, &runner->fuel, &runner->seconds, &options,
                           &runner->fuel_room, &runner->weight_room, &runner->steps_room))
         return NULL;
+    replace(&runner->options, options);
     runner->armed = true;
     return none();
 }
@@ -434,19 +448,16 @@ static void runner_dealloc(PyObject *self)
 static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     (void)keywords;
-    unsigned long long times, stack, inbox, inbox_size, stack_size, stack_need;
-    unsigned long thread;
-    int on_main, keeps;
     PyObject *parts;
-    if (!PyArg_ParseTuple(args, "OK(KK)(kp)(KKK)p", &parts, &times, &inbox, &inbox_size, &thread, &on_main, &stack,
-                          &stack_size, &stack_need, &keeps))
-        return NULL;
     Runner *runner = (Runner *)PyType_GenericAlloc(type, 0);
     if (runner == NULL)
         return NULL;
     runner->steps = PyList_New(0);
-    bool done = runner->steps != NULL;
-    for (size_t index = 0; done && index < PARTS - 1; index++) {
+    bool done = runner->steps != NULL &&
+                PyArg_ParseTuple(args, "OK(KK)(kp)(KKK)p", &parts, &runner->times, &runner->inbox, &runner->inbox_size,
+                                 &runner->thread, &runner->on_main, &runner->stack, &runner->stack_size,
+                                 &runner->stack_need, &runner->keeps);
+    for (size_t index = 0; done && index < PARTS - 2; index++) {
         PyObject *part = PyTuple_GetItem(parts, (Py_ssize_t)index);
         replace(&runner->parts[index], part);
         done = part != NULL;
@@ -455,15 +466,6 @@ static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *keywor
         Py_DecRef((PyObject *)runner);
         return NULL;
     }
-    runner->times = (double *)(uintptr_t)times;
-    runner->inbox = inbox;
-    runner->inbox_size = inbox_size;
-    runner->thread = thread;
-    runner->stack = (char *)(uintptr_t)stack;
-    runner->stack_size = stack_size;
-    runner->stack_need = stack_need;
-    runner->on_main = on_main;
-    runner->keeps = keeps;
     return (PyObject *)runner;
 }
 
