@@ -187,8 +187,15 @@ class _Later:
         self._found = found
         self._frozen = frozen
         self._name = name
+        self._made: dict[type, Any] = {}
 
     def __get__(self, instance: object, owner: type) -> Any:
+        # Kept: to make a class takes a millisecond, and ``dataclasses.replace`` looks each time.
+        if owner not in self._made:
+            self._made[owner] = self._make(owner)
+        return self._made[owner]
+
+    def _make(self, owner: type) -> Any:
         import dataclasses
 
         twin = dataclasses.make_dataclass(

@@ -186,18 +186,19 @@ class BridgeHandlers:
     def usual_calls(self) -> tuple[Any, ...] | None:
         """Return what a door in C has to know to make usual calls of this run by itself; None if none is usual.
 
-        That is one of few bytes, of a tool that is called on this thread, and which no listener hears of. A door does
-        what :meth:`call` does. It asks again when Python has answered a frame.
+        That is one of few bytes, which no listener hears of. A door does what :meth:`call` does. It asks again when
+        Python has answered a frame.
         """
         tape = self._tape
         if tape.replaying:
             return None
         run = self._run
-        if self._held is not None or run.listener is not None or run.hands_over or run.driver is not None:
+        if self._held is not None or run.listener is not None or run.driver is not None:
             return None
         suspends = None if self._suspending is None else self._suspending.any_suspends
         limit, memory = run.limits.calls, self._tool_calls().memory
-        made_by = (self._tools, start_call, ToolCallRecord, self.finish_usual, suspends, tape.record_call)
+        start = self._start_handed if run.hands_over else start_call
+        made_by = (self._tools, start, ToolCallRecord, self.finish_usual, suspends, tape.record_call)
         parts = (run, run.stop, run.calls, memory, *made_by)
         return parts, run.stop.deadline, -1 if limit is None else limit, memory.limit
 
@@ -206,6 +207,15 @@ class BridgeHandlers:
         try:
             outcome, calls = self._settled(outcome), self._tool_calls()
             return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)
+        except (Exception, WorkEnded) as error:
+            self._fail(error)
+
+    def _start_handed(self, tools: Dispatcher, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Do as ``start_call`` where tools that may block are handed over; it can end the run. For a door in C."""
+        if not tools.blocking(name):
+            return start_call(tools, name, args, kwargs)
+        try:
+            return self._hand_over(self._run.calls[-1], name, args, kwargs)
         except (Exception, WorkEnded) as error:
             self._fail(error)
 

@@ -11,6 +11,7 @@ to be another thread's, it becomes an Execution, which is concluded like any oth
 """
 
 import itertools
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -349,7 +350,10 @@ class FreshRuns:
             return None
         return _Ready(guest, express)
 
-    def __del__(self) -> None:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if ending():
+            # The modules may be gone already, and all memory goes anyway.
+            return
         for place in [place for place in tuple(_ready) if place[0] == self._number]:
             ready = _ready.pop(place, None)
             if ready is not None:

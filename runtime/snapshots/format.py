@@ -226,6 +226,12 @@ class SnapshotFacts:
         rows = {name: list(plain[name]) for name in ("tools", "spent", "world", "told")}
         return plain | rows | {"budget": None if self.budget is None else self.budget.as_dict()}
 
+    def with_suspension(self, suspension: dict[str, Any] | None) -> "SnapshotFacts":
+        """Return the facts with another suspension."""
+        # Not by ``dataclasses.replace``, for which the class would first be made anew as one of theirs.
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__match_args__}
+        return SnapshotFacts(**fields | {"suspension": suspension})
+
     @classmethod
     def from_plain(cls, plain: object) -> "SnapshotFacts":
         """Return the facts. Raises ValueError for anything that :meth:`as_plain` would not have made."""

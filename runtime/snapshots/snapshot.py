@@ -197,11 +197,7 @@ def _content_of(header: bytes, body: bytes) -> tuple[SnapshotFacts, bytes]:
             suspension, body = put_pieces_back(facts.suspension, body)
         except (MalformedValue, ValueError) as error:
             raise SnapshotCorrupt(f"it was made by something else: {error}") from None
-    if facts.suspension is not None:
-        from dataclasses import replace
-
-        facts = replace(facts, suspension=suspension)
-    return facts, body
+    return facts if facts.suspension is None else facts.with_suspension(suspension), body
 
 
 def _whose(tenant: str | None) -> str:
