@@ -230,7 +230,8 @@ class SnapshotFacts:
         """Return the facts with another suspension."""
         # Not by ``dataclasses.replace``, for which the class would first be made anew as one of theirs.
         fields: dict[str, Any] = {name: getattr(self, name) for name in self.__match_args__}
-        return SnapshotFacts(**fields | {"suspension": suspension})
+        fields["suspension"] = suspension
+        return SnapshotFacts(**fields)
 
     @classmethod
     def from_plain(cls, plain: object) -> "SnapshotFacts":
