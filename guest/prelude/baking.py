@@ -18,6 +18,7 @@ from typing import Any
 import _cloche
 from cloche_guest.unsupported import select, sockets, tls
 from cloche_guest.unsupported.reasons import install as install_absent
+from cloche_guest.unsupported.reasons import put
 
 __all__ = ["LIMITS", "USUAL", "import_modules", "main", "place"]
 
@@ -119,6 +120,8 @@ def _install(home: str) -> None:
     install_streams()
     install_entropy()
     streams.restore()
+    # Programs that replace the streams put these back, or write to them around what they have put in their place.
+    put(sys, __stdout__=streams.OUT, __stderr__=streams.ERR, __stdin__=streams.IN)
 
 
 def _settle_in(home: str) -> None:

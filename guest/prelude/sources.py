@@ -1,9 +1,10 @@
 """The source text of snippets, kept so that tracebacks can show their lines, and the line a program is at."""
 
+import inspect
 import linecache
 from inspect import currentframe
 from itertools import count
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 
 from cloche_guest import state
@@ -15,6 +16,7 @@ __all__ = ["forget", "getlines", "install", "is_snippet", "register", "snippet_f
 _MAX_KEPT = 256
 _numbers = count(1)
 _getlines = linecache.getlines
+_getfile = inspect.getfile
 
 
 def register(source: str, filename: str = "") -> str:
@@ -52,9 +54,28 @@ def getlines(filename: str, module_globals: dict[str, Any] | None = None) -> lis
     return _getlines(filename, module_globals)
 
 
+def getfile(object: Any) -> str:
+    """Do what ``inspect.getfile`` does, but for a program's class: its snippet's name, not the one file of ``__main__``."""
+    if isinstance(object, type) and object.__module__ == "__main__":
+        return _snippet_of(object) or _getfile(object)
+    return _getfile(object)
+
+
+def _snippet_of(made: type) -> str | None:
+    for part in vars(made).values():
+        if isinstance(part, FunctionType) and part.__module__ == "__main__" and is_snippet(part.__code__.co_filename):
+            return part.__code__.co_filename
+    line = vars(made).get("__firstlineno__", 0)
+    for name in reversed(state.current.sources):
+        if f"class {made.__name__}" in "".join(getlines(name)[line - 1 : line + 20]):
+            return name
+    return None
+
+
 def install() -> None:
-    """Let linecache find the lines of snippets, and with it every module that shows source lines."""
+    """Let linecache and inspect find the lines of snippets, and with them every module that shows source lines."""
     put(linecache, getlines=getlines)
+    put(inspect, getfile=getfile)
 
 
 def forget() -> None:

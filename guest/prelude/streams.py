@@ -210,6 +210,7 @@ def restore() -> None:
         sys.stdout, sys.stderr, sys.stdin = OUT, ERR, IN
     if _State.is_fed:
         _cloche.feed(b"")
+        put(sys, __stdin__=IN)
         _State.is_fed = False
 
 
@@ -219,6 +220,7 @@ def feed(text: str) -> None:
     _cloche.feed(data)
     _State.is_fed = True
     sys.stdin = io.TextIOWrapper(_Input(data), encoding="utf-8", errors="surrogatepass")
+    put(sys, __stdin__=sys.stdin)
 
 
 def flush() -> None:

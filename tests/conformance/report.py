@@ -2,7 +2,7 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -47,9 +47,10 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 
 @dataclass
 class Conformance:
-    """All that was found out in one go."""
+    """All that was found out, and how many modules were tested of which commit."""
 
     python: str
+    sources: Mapping[str, int] = field(default_factory=dict)
     tests: list[tuple[str, Judged]] = field(default_factory=list)
     programs: int = 0
     differences: list[Difference] = field(default_factory=list)
@@ -83,6 +84,7 @@ def written(found: Conformance) -> str:
         "threads, processes or sockets, and those that end with an error by which the guest says what it has not:",
         "see [what works in the guest](limits/guest.md).",
         "",
+        *_tested(found.sources),
         "| | |",
         "|---|--:|",
         f"| applicable tests | {applicable:,} |",
@@ -99,6 +101,14 @@ def written(found: Conformance) -> str:
         *_by_module(found),
     ]
     return "\n".join(lines)
+
+
+def _tested(sources: Mapping[str, int]) -> Iterator[str]:
+    if len(sources) == 1:
+        yield from (f"Tested was commit {next(iter(sources))}, in one run.", "")
+    elif sources:
+        shown = "; ".join(f"{source}: {count:,}" for source, count in sources.items())
+        yield from (f"Not all of it is of one state. Modules of tests by the commit that was tested: {shown}.", "")
 
 
 def _reasons(found: Conformance) -> Iterator[str]:

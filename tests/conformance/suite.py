@@ -1,7 +1,6 @@
 """CPython's own tests, run in the guest: module by module in forks of one session, one that crashes test by test."""
 
 import io
-import json
 import tarfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -39,9 +38,11 @@ class ModuleOutcome:
     seconds: float = 0.0
     crashes: list[str] = field(default_factory=list)
 
-    def as_json(self) -> str:
-        """Return it as a line of JSON."""
-        return json.dumps({"name": self.name, "tests": self.tests, "seconds": self.seconds, "crashes": self.crashes})
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "ModuleOutcome":
+        """Return the one whose fields these are, as JSON has them."""
+        tests = {name: (kind, text) for name, (kind, text) in entry["tests"].items()}
+        return cls(entry["name"], tests, entry["seconds"], entry["crashes"])
 
 
 def modules_in(library: Path) -> list[str]:

@@ -136,6 +136,20 @@ def test_input_reads_what_stdin_was_replaced_by() -> None:
 WRAPPED = "sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')"
 
 
+def test_the_streams_by_their_other_names_are_the_same() -> None:
+    result = BOX.run("import sys\nprint('a', end='')\nprint('b', file=sys.__stdout__)\nprint('c', file=sys.__stderr__)")
+    assert (result.stdout, result.stderr) == ("ab\n", "c\n")
+    assert BOX.run("import sys\n(sys.stdout is sys.__stdout__, sys.stdin is sys.__stdin__)", stdin="x").unwrap() == (
+        True,
+        True,
+    )
+    with BOX.session() as session:
+        swapped = "import io, sys\nsys.stdout = io.StringIO()\nprint('lost')\nsys.stdout = sys.__stdout__\nprint('seen')"
+        assert session.run(swapped).stdout == "seen\n"
+        assert session.run("input()", stdin="one").unwrap() == "one"
+        assert session.run("sys.__stdin__.read()").unwrap() == ""
+
+
 def test_output_of_a_wrapped_stream_is_complete_and_in_order() -> None:
     assert BOX.run(f"import io, sys\nprint('one')\n{WRAPPED}\nprint('two', end='')").stdout == "one\ntwo"
     assert BOX.run(f"import io, sys\n{WRAPPED}\nprint('two')\n1 / 0").stdout == "two\n"

@@ -32,7 +32,8 @@ def _connect() -> None:
 
 def main() -> None:
     """Bake, run, report."""
-    requests, output = sys.stdin.buffer.read(), sys.stdout.buffer
+    # The text stream too: baking lets go of it, and its end would be that of the bytes below.
+    requests, text, output = sys.stdin.buffer.read(), sys.stdout, sys.stdout.buffer
     _connect()
     from cloche_guest import baking
 
