@@ -16,8 +16,9 @@ from recipe.progress import Progress, progress, run
 from recipe.workspace import digest_files, digest_of, fresh, step
 
 GUEST_FLAGS = ("-Wall", "-Wextra", "-Werror", "-std=c11")
-# Bytes, in linear memory: what the bytecode compiler takes for 12,000 levels of a program, its recursion limit.
-SHADOW_STACK = 8 << 20
+# Bytes, in linear memory: what the bytecode compiler takes for 12,000 levels of a program, its recursion limit, and
+# pickle for 6,000 objects in each other, with a quarter to spare: beyond it a program ends its guest.
+SHADOW_STACK = 10 << 20
 LINK_FLAGS = (
     "-mexec-model=reactor",
     "-Wl,--export=__stack_pointer",

@@ -94,7 +94,8 @@ static int write_at(inode *file, uint64_t position, const uint8_t *from, size_t 
         if (n && file->kind >= OUTPUT) host_write(file->kind == OUTPUT ? 1 : 2, from, (int32_t)n);
         return 0;
     }
-    if (position + n > UINT32_MAX) return __WASI_ERRNO_FBIG;
+    /* Not FBIG: as a number of Linux it is WASI's EINTR, and CPython's buffers would try again without end. */
+    if (position + n > UINT32_MAX) return __WASI_ERRNO_NOSPC;
     if (position + n > file->size) {
         int error = tree_resize(file, (size_t)position + n);
         if (error) return error;

@@ -105,11 +105,11 @@ def _install(home: str) -> None:
     from cloche_guest.sources import install as install_sources
     from cloche_guest.streams import install as install_streams
     from cloche_guest.tracebacks import install as install_tracebacks
-    from cloche_guest.unsupported.processes import install as install_refusals
     from cloche_guest.unsupported.system import install as install_system
+    from cloche_guest.unsupported.system import refuse_processes
     from cloche_guest.unsupported.threads import install as install_threads
 
-    install_refusals()
+    refuse_processes()
     install_system()
     install_threads()
     install_hashes()

@@ -55,8 +55,8 @@ def getlines(filename: str, module_globals: dict[str, Any] | None = None) -> lis
 
 
 def getfile(object: Any) -> str:
-    """Do what ``inspect.getfile`` does, but for a program's class: its snippet's name, not the one file of ``__main__``."""
-    if isinstance(object, type) and object.__module__ == "__main__":
+    """Do what ``inspect.getfile`` does, but name the snippet of a program's class, not the one file of ``__main__``."""
+    if isinstance(object, type) and vars(object).get("__module__") == "__main__":
         return _snippet_of(object) or _getfile(object)
     return _getfile(object)
 
@@ -75,6 +75,7 @@ def _snippet_of(made: type) -> str | None:
 def install() -> None:
     """Let linecache and inspect find the lines of snippets, and with them every module that shows source lines."""
     put(linecache, getlines=getlines)
+    put(getfile, __module__="inspect")
     put(inspect, getfile=getfile)
 
 

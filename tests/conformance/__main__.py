@@ -46,7 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--programs", type=int, default=20_000, help="how many to generate (default 20000)")
     parser.add_argument("--seed", type=int, default=1, help="what they follow from (default 1)")
     parser.add_argument("--workers", type=int, default=2, help="modules side by side (default 2)")
-    parser.add_argument("--log", type=Path, help="a file to note outcomes in; what it has of this image is not run again")
+    parser.add_argument("--log", type=Path, help="a file for outcomes; what it has of this image is not run again")
     parser.add_argument("--mixed", action="store_true", help="take what it has of other images too; the page says so")
     return parser.parse_args()
 

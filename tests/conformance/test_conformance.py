@@ -10,6 +10,7 @@ from recipe.workspace import cache_root
 
 from .differential import Difference, differences, native_python
 from .generator import AREAS, programs
+from .record import Record, Source
 from .report import Conformance, judge, written
 from .suite import ModuleOutcome, modules_in, prepared, run_modules
 
@@ -59,6 +60,44 @@ def test_programs_are_the_same_for_the_same_seed() -> None:
     assert texts != [next(other) for _ in range(50)]
     assert all(compile(each, "generated", "exec") for each in texts)
     assert sum(map(len, AREAS.values())) > 200
+
+
+def test_functions_of_mathematics_are_near_correctly_rounded() -> None:
+    pytest.importorskip("gmpy2")
+    from .precision import CPYTHON, FUNCTIONS, MUSL, measured, opened
+
+    assert {*MUSL, *CPYTHON} < {each.name for each in FUNCTIONS}
+    with opened() as session:
+        assert [found for each in FUNCTIONS if not (found := measured(session, each, 200, seed=7)).holds] == []
+
+
+def test_a_wrong_result_is_seen() -> None:
+    pytest.importorskip("gmpy2")
+    from .precision import INSIDE, Function, measured, opened
+
+    with opened() as session:
+        sine = Function("math.sin", (lambda r: r.uniform(1, 2),), lambda x: x)
+        assert not measured(session, sine, 5).holds
+        assert "def results" in INSIDE.read_text(encoding="utf-8")
+
+
+def test_a_run_that_was_stopped_is_continued(tmp_path: Path) -> None:
+    log, here, other = tmp_path / "log", Source("a1", "image1"), Source("b2", "image2")
+    record = Record(log, here)
+    assert record.lacks(["test.x", "test.y"]) == ["test.x", "test.y"]
+    record.add(ModuleOutcome("test.x", {"test.x.A": ("passed", "")}, 1.5))
+    record.add_programs(1, 10, [Difference("x", "1", "2")])
+    again = Record(log, here)
+    assert again.lacks(["test.x", "test.y"]) == ["test.y"]
+    assert again.outcomes(["test.x"]) == record.outcomes(["test.x"])
+    assert again.differences(1, 10) == [Difference("x", "1", "2")]
+    assert again.differences(2, 10) is None
+    assert Record(log, other).lacks(["test.x"]) == ["test.x"]
+    mixed = Record(log, other, mixed=True)
+    mixed.add(ModuleOutcome("test.y", {}))
+    assert mixed.sources(["test.x", "test.y"]) == {"a1 (image image1)": 1, "b2 (image image2)": 1}
+    assert "Not all of it is of one state" in written(Conformance("3.13", mixed.sources(["test.x", "test.y"])))
+    assert "Tested was commit a1 (image image1), in one run." in written(Conformance("3.13", again.sources(["test.x"])))
 
 
 TESTS = {

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import sysconfig
 import threading
@@ -15,7 +16,7 @@ from typing import Any, NoReturn, cast
 import _cloche
 from cloche_guest.unsupported.reasons import NO_PROCESSES, NO_TERMINAL, NO_USERS, put
 
-__all__ = ["install"]
+__all__ = ["install", "refuse_processes"]
 
 _NO_ALARM = (
     "alarms are not available in this sandbox: nothing interrupts a program from outside but the limits of its host"
@@ -34,6 +35,16 @@ _NO_DESCRIPTOR = 1 << 20
 _real_open, _real_fpathconf, _real_pathconf = os.open, os.fpathconf, os.pathconf
 _raise_signal = signal.raise_signal
 _clock_info: Callable[[str], object] = time.get_clock_info  # type: ignore[assignment]  # it checks the names itself
+
+
+def _no_processes(process: Any, *args: Any, **kwargs: Any) -> NoReturn:
+    process._child_created = False  # what Popen.__del__ looks at
+    raise OSError(errno.ENOSYS, NO_PROCESSES)
+
+
+def refuse_processes() -> None:
+    """Make ``subprocess.Popen``, and all that is built on it, raise OSError."""
+    put(subprocess.Popen, __init__=_no_processes)
 
 
 def install() -> None:

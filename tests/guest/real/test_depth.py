@@ -50,6 +50,13 @@ ENDLESS = {
     "__eq__": "class A:\n  def __eq__(s, o): return [A()] == [A()]\nA() == A()",
     "exec": "s = 'exec(s)'\nexec(s)",
     "partial": "import functools\ndef f(): return functools.partial(f)()\nf()",
+    "pickling a partial": (
+        "import functools, pickle\nf = functools.partial(print)\nf.__setstate__((f, (), {}, {}))\npickle.dumps(f)"
+    ),
+    "pickling objects": (
+        "import pickle\nclass P:\n  def __init__(s, x): s.x = x\n  def __reduce__(s): return P, (s.x,)\n"
+        "f = None\nfor _ in range(10_000): f = P(f)\npickle.dumps(f)"
+    ),
     "a generator": "def g(): yield next(g())\nnext(g())",
     "min": "def f(n): return min([n], key=f)\nf(1)",
     "a sum": "eval('+'.join(['x'] * 100_000))",

@@ -257,6 +257,28 @@ worked = time.process_time() - start
     assert value(program, limits=Limits(fuel=None, time=30)) == [True, True, True, True]
 
 
+def test_sources_of_a_programs_own_classes_are_found() -> None:
+    program = "import inspect\nclass A:\n    x = 1\nclass B:\n    def m(self): pass\n"
+    assert value(program + "[inspect.getsource(A), inspect.getsource(B)]") == [
+        "class A:\n    x = 1\n",
+        "class B:\n    def m(self): pass\n",
+    ]
+    with BOX.session() as session:
+        session.run(program).unwrap()
+        session.run("@repr\nclass C: pass\nclass D(A): y = 2").unwrap()
+        assert session.run("inspect.getsource(A), inspect.getsource(D)").unwrap() == (
+            "class A:\n    x = 1\n",
+            "class D(A): y = 2\n",
+        )
+        assert getattr(session.run("inspect.getsource(type('E', (), {}))").error, "type_name", "") == "OSError"
+
+
+def test_what_lies_beyond_any_file_is_refused_at_once() -> None:
+    for after in ("f.write(b'x')\nf.flush()", "f.write(b'x')\nf.close()", "f.truncate(2**33)", "f.raw.write(b'x')"):
+        text = failure(f"f = open('a', 'wb')\nf.seek(2**33)\n{after}")
+        assert "No space left" in text or "File too large" in text
+
+
 def test_sources_of_the_library_are_files() -> None:
     program = """
 import inspect, json

@@ -144,7 +144,9 @@ def test_the_streams_by_their_other_names_are_the_same() -> None:
         True,
     )
     with BOX.session() as session:
-        swapped = "import io, sys\nsys.stdout = io.StringIO()\nprint('lost')\nsys.stdout = sys.__stdout__\nprint('seen')"
+        swapped = (
+            "import io, sys\nsys.stdout = io.StringIO()\nprint('lost')\nsys.stdout = sys.__stdout__\nprint('seen')"
+        )
         assert session.run(swapped).stdout == "seen\n"
         assert session.run("input()", stdin="one").unwrap() == "one"
         assert session.run("sys.__stdin__.read()").unwrap() == ""

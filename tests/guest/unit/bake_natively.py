@@ -33,7 +33,7 @@ def _connect() -> None:
 def main() -> None:
     """Bake, run, report."""
     # The text stream too: baking lets go of it, and its end would be that of the bytes below.
-    requests, text, output = sys.stdin.buffer.read(), sys.stdout, sys.stdout.buffer
+    requests, _text, output = sys.stdin.buffer.read(), sys.stdout, sys.stdout.buffer
     _connect()
     from cloche_guest import baking
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloche_guest.unsupported.processes import install
+from cloche_guest.unsupported.system import refuse_processes
 
 if TYPE_CHECKING:
     from tests.guest.unit.conftest import Guest
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def refusals(keep: Callable[[Any], None]) -> None:
     keep(subprocess.Popen)
-    install()
+    refuse_processes()
 
 
 @pytest.mark.usefixtures("refusals")
