@@ -2,6 +2,7 @@
 
 import argparse
 import cmath
+import importlib
 import math
 import random
 import struct
@@ -12,11 +13,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import gmpy2
-
 from cloche import Limits, Sandbox, Session
 
 __all__ = ["FUNCTIONS", "Function", "Precision", "measured", "opened"]
+
+# It has no types.
+gmpy2: Any = importlib.import_module("gmpy2")
 
 INSIDE = Path(__file__).with_name("inside_precision.py")
 LIMITS = Limits(fuel=None, time=600, result="64 MiB", memory="1 GiB")
@@ -191,32 +193,34 @@ _MATH: list[tuple[str, tuple[Draw, ...], Reference]] = [
     ("trunc", (_ANY,), _same(math.trunc)),
     ("ulp", (_ANY,), _same(math.ulp)),
 ]
+_OF_ONE_COMPLEX = "acos acosh asin asinh atan atanh cos cosh exp log log10 phase sin sinh sqrt tan tanh"
 _CMATH: list[tuple[str, tuple[Draw, ...], Reference]] = [
-    (name, (_complex(_PART),), getattr(gmpy2, name))
-    for name in ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "exp", "log", "log10")
-] + [
-    ("phase", (_complex(_PART),), gmpy2.phase),
+    *((name, (_complex(_PART),), getattr(gmpy2, name)) for name in _OF_ONE_COMPLEX.split()),
     ("polar", (_complex(_PART),), lambda z: (abs(z), gmpy2.phase(z))),
-    ("sin", (_complex(_PART),), gmpy2.sin),
-    ("sinh", (_complex(_PART),), gmpy2.sinh),
-    ("sqrt", (_complex(_PART),), gmpy2.sqrt),
-    ("tan", (_complex(_PART),), gmpy2.tan),
-    ("tanh", (_complex(_PART),), gmpy2.tanh),
     ("rect", (_POSITIVE, _between(-10, 10)), lambda r, phi: gmpy2.mpc(r * gmpy2.cos(phi), r * gmpy2.sin(phi))),
 ]
 MUSL = {"math.acosh": 2, "math.erfc": 2, "math.sinh": 2, "math.tanh": 2}
 """Functions of the C library that are further off than 1 unit, and how far: those of other systems are no nearer."""
 
-CPYTHON = {"math.gamma": 7, "math.lgamma": 7, "cmath.log": 2, "cmath.log10": 3, "cmath.tan": 7, "cmath.tanh": 7}
-CPYTHON |= {f"cmath.{name}": 4 for name in ("acos", "acosh", "asin", "asinh", "cos", "cosh", "sin", "sinh")}
-CPYTHON |= {f"cmath.{name}": 3 for name in ("atan", "atanh", "exp", "sqrt")}
+CPYTHON = {
+    "math.gamma": 7,
+    "math.lgamma": 7,
+    "cmath.log": 2,
+    "cmath.log10": 3,
+    "cmath.tan": 7,
+    "cmath.tanh": 7,
+    **{f"cmath.{name}": 4 for name in ("acos", "acosh", "asin", "asinh", "cos", "cosh", "sin", "sinh")},
+    **{f"cmath.{name}": 3 for name in ("atan", "atanh", "exp", "sqrt")},
+}
 """Those that CPython computes by formulas of its own, and how far off these are: the same on every system."""
 
 FROM_ONE = ("math.lgamma", "cmath.log", "cmath.log10")
 """Those formulas lose places where they cross zero: results below 1 are measured in the units of 1."""
 
-FUNCTIONS = [Function(f"math.{name}", draws, reference) for name, draws, reference in _MATH]
-FUNCTIONS += [Function(f"cmath.{name}", draws, reference) for name, draws, reference in _CMATH]
+FUNCTIONS = [
+    *(Function(f"math.{name}", draws, reference) for name, draws, reference in _MATH),
+    *(Function(f"cmath.{name}", draws, reference) for name, draws, reference in _CMATH),
+]
 
 
 def _exact(function: Function, arguments: Arguments) -> Any:
@@ -255,7 +259,7 @@ def _distance(found: Any, exact: Any, from_one: bool = False) -> int | None:
     if math.isnan(exact):
         return None
     if from_one and abs(exact) < 1:
-        return round(abs(found - exact) / sys.float_info.epsilon)
+        return int(abs(found - exact) / sys.float_info.epsilon + 0.5)
     return abs(_order(found) - _order(min(max(exact, -sys.float_info.max), sys.float_info.max)))
 
 
