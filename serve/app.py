@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -31,6 +30,7 @@ from cloche.serve.forms import (
     dumps,
 )
 from cloche.serve.gateway import Gateway, Metrics
+from cloche.serve.ledger import StoreFailed
 from cloche.serve.placement import WorkerLost
 from cloche.serve.sessions import ServedRun, ServedSession, invalid, not_found
 from cloche.serve.tenants import Tenant, hash_key
@@ -80,8 +80,8 @@ class Api:
             except WorkerLost:
                 text = "the session's worker died while it was asked"
                 response = _answer_problem(Problem(503, "worker_lost", text, remedy="ask again", retry_after=0.5))
-            except sqlite3.Error as error:
-                response = _answer_problem(Problem(503, "store_failed", "the store failed", cause=type(error).__name__))
+            except StoreFailed as error:
+                response = _answer_problem(Problem(503, "store_failed", "the store failed", cause=error.kind))
             except Problem as problem:
                 response = _answer_problem(problem)
             except ConfigurationError as error:
@@ -231,7 +231,7 @@ class Api:
     async def run_once(self, tenant: Tenant, request: Request) -> Response:
         """Run a program in a fresh session that ends with it."""
         form = await self.form(request, RunForm)
-        session = await self.home.create(tenant, {"durable": "never", "idle": 1.0})
+        session = await self.home.create(tenant, {"durable": "never", "idle": 1.0, "is_alone": True})
         try:
             run = await self.gateway.run(
                 session, {"code": form.code, "stdin": form.stdin, "limits": form.limits}, wait=True

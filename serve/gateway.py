@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 from cloche.serve.forms import Problem, dumps, limits_form
-from cloche.serve.ledger import SessionLedger, Statement, drop_state
+from cloche.serve.ledger import Change, LeaseLost, ServerLedger, check_lease, drop_state
 from cloche.serve.placement import SessionWorker, WorkerLost
 from cloche.serve.sessions import Residence, ServedRun, ServedSession, invalid, new_id, not_found
 from cloche.serve.tenants import ServerConfig, Tenant, digest_of
@@ -36,8 +36,8 @@ _ALONE = 1.0
 class Gateway:
     """Performs runs in the sessions of ``home``, stores what comes of them, and answers for it."""
 
-    def __init__(self, config: ServerConfig, secret: bytes, ledger: SessionLedger) -> None:
-        self.home = Residence(config, secret, ledger, self._go_on)
+    def __init__(self, config: ServerConfig, secret: bytes, ledger: ServerLedger) -> None:
+        self.home = Residence(config, secret, ledger, self._continue)
         self.ledger = ledger
         self.draining = False
         self.quarantined = 0
@@ -81,6 +81,11 @@ class Gateway:
                 if wait:
                     await known.ended(or_asks=True)
                 return known
+        if session.lock.locked():
+            # It is being parked, or on its way into a worker.
+            async with session.lock:
+                pass
+            session = self.home.find(session.tenant, session.id)
         self._check_usable(session)
         usual = self._limits(session, {})
         limits = session.tenant.admit_run(self._limits(session, asked.get("limits") or {}))
@@ -221,9 +226,12 @@ class Gateway:
         quarantined = time.time() if deaths >= _MAX_DEATHS else None
         self.quarantined += quarantined is not None
         session.row = session.row._replace(deaths=deaths, quarantined=quarantined)
-        await self.ledger.write(
-            [("UPDATE sessions SET deaths = ?, quarantined = ? WHERE id = ?", (deaths, quarantined, session.id))]
-        )
+        if session.is_listed:
+            change: Change = "count_deaths", (deaths, quarantined, session.id)
+            try:
+                await self.ledger.write([check_lease(session.row), change])
+            except LeaseLost:
+                raise await self.home.fence(session) from None
         if session.lost or session.durable == "never":
             raise Problem(410, "state_lost", "the worker died, and the session's state with it", runs=session.lost)
         if run.asked:
@@ -271,10 +279,7 @@ class Gateway:
             self.ledger.post([tenant.charged(report["fuel"], report["wall"], 1, report["calls"], report["output"])])
             return
         charge = tenant.charged(report["fuel"], report["wall"], is_whole, report["calls"], report["output"])
-        record: Statement = (
-            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)",
-            (session.id, run.id, run.digest, status, report["body"], time.time()),
-        )
+        record: Change = "keep_run", (session.id, run.id, run.digest, status, report["body"], time.time())
         waits = None
         if status != "done":
             waiting = {
@@ -294,6 +299,7 @@ class Gateway:
             if session.durable != "never":
                 session.unsaved[run.id] = record
             self.ledger.post([charge])
+            await self.home.check_current(session)
         if status == "suspended":
             token = tenant.token({"s": session.id, "r": run.id, "v": session.row.version}, self._token_life(session))
             report["body"] = report["body"][:-1] + b',"token":' + dumps(token) + b"}"
@@ -338,8 +344,8 @@ class Gateway:
             await known.ended(or_asks=True)
         return session, known
 
-    def _go_on(self, session: ServedSession) -> None:
-        """Have a program go on that was computing when the server ended."""
+    def _continue(self, session: ServedSession) -> None:
+        """Resume a program that was computing when the server ended."""
         waits = session.waits
         if waits is None or self.draining:
             return
@@ -401,6 +407,7 @@ class Gateway:
             else:
                 session.changed = session.changed or method in ("set", "put_file")
                 self.ledger.post([charge])
+                await self.home.check_current(session)
         return report["value"]
 
     async def snapshot(self, session: ServedSession) -> str:
@@ -412,7 +419,7 @@ class Gateway:
                 await self.home.save(session, await self._calling(session, "snapshot"), session.row.waits)
             row = session.row
             values = (id, row.tenant, time.time(), row.spec, row.state, row.waits)
-            await self.ledger.write([("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", values)])
+            await self.ledger.write([("add_snapshot", values)])
         return id
 
     async def delete_snapshot(self, tenant: Tenant, id: str) -> None:
@@ -420,7 +427,7 @@ class Gateway:
         found = self.ledger.snapshot(id)
         if found is None or found[0] != tenant.name:
             raise not_found("snapshot")
-        await self.ledger.write([("DELETE FROM snapshots WHERE id = ?", (id,)), *drop_state(found[3])])
+        await self.ledger.write([("remove_snapshot", (id,)), *drop_state(found[3])])
         tenant.is_counted = False
 
     async def fork(self, session: ServedSession, count: int) -> list[ServedSession]:
@@ -432,7 +439,10 @@ class Gateway:
                 state = await self._calling(session, "snapshot")
                 await self.home.save(session, state, session.row.waits)
             row = session.row
-            rows = [self.home.new_row(tenant, session.spec, row.state, row.waits) for _ in range(count)]
+            rows = [
+                self.home.new_row(tenant, session.spec, row.state, row.waits)._replace(holder=None)
+                for _ in range(count)
+            ]
             await self.home.insert(tenant, rows)
         return [ServedSession(each, tenant) for each in rows]
 

@@ -1,7 +1,13 @@
-"""What survives: sessions, the outcomes of their runs, snapshots and usage, in one SQLite file with one writer.
+"""What survives: sessions, the outcomes of their runs, snapshots and usage, and which node has a session.
 
 All changes of one request are one transaction, and the requests that wait at the same time share one commit. A state is
-kept under the hash of its bytes, so that forks and snapshots of one state are stored once.
+kept under the hash of its bytes, so that forks and snapshots of one state are stored once. Changes are data, a name and
+values, so that several kinds of stores can make them: one SQLite file for one node, or one that several nodes share
+(:mod:`cloche.serve.shared`).
+
+A node that has a session in a worker holds its lease: its name stands in the row, with an epoch that grows with each
+new holder. What a node writes about a session begins with :func:`check_lease`, so that one whose lease was taken over,
+as it was thought dead, changes nothing any more.
 """
 
 import asyncio
@@ -11,21 +17,38 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cloche.runtime.errors import ConfigurationError, SnapshotBusy
 from cloche.runtime.snapshots.stores.base import locked
 
-__all__ = ["SessionLedger", "SessionRow", "Statement", "drop_state", "put_state"]
+__all__ = [
+    "TABLES",
+    "Change",
+    "LeaseLost",
+    "Node",
+    "ServerLedger",
+    "SessionLedger",
+    "SessionRow",
+    "SqlLedger",
+    "StoreFailed",
+    "charge",
+    "check_lease",
+    "drop_state",
+    "put_state",
+]
 
-Statement = tuple[str, tuple[Any, ...]]
+Change = tuple[str, tuple[Any, ...]]
+"""The name of a change, one of those below, and its values."""
 
-_TABLES = """
+TABLES = """
 CREATE TABLE IF NOT EXISTS sessions (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created REAL NOT NULL, touched REAL NOT NULL, expires REAL NOT NULL,
-    spec TEXT NOT NULL, state TEXT, version INTEGER NOT NULL, waits TEXT, deaths INTEGER NOT NULL, quarantined REAL
+    spec TEXT NOT NULL, state TEXT, version INTEGER NOT NULL, waits TEXT, deaths INTEGER NOT NULL, quarantined REAL,
+    holder TEXT, epoch INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sessions_tenant ON sessions (tenant, id);
 CREATE INDEX IF NOT EXISTS sessions_expires ON sessions (expires);
@@ -48,11 +71,51 @@ CREATE TABLE IF NOT EXISTS usage (
     calls INTEGER NOT NULL, output INTEGER NOT NULL, creates INTEGER NOT NULL, PRIMARY KEY (tenant, day)
 ) WITHOUT ROWID;
 """
-_DROP_STATE = """
-DELETE FROM states WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM sessions WHERE state = ?1)
-AND NOT EXISTS (SELECT 1 FROM snapshots WHERE state = ?1)
-"""
+_SQL: dict[str, str] = {
+    "add_session": "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "save_session": "UPDATE sessions SET state = ?, version = ?, waits = ?, deaths = 0, touched = ?, holder = ? "
+    "WHERE id = ?",
+    "renew_session": "UPDATE sessions SET spec = ?, expires = ? WHERE id = ?",
+    "count_deaths": "UPDATE sessions SET deaths = ?, quarantined = ? WHERE id = ?",
+    "remove_session": "DELETE FROM sessions WHERE id = ?",
+    "remove_runs": "DELETE FROM runs WHERE session = ?",
+    "keep_run": "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (session, id) DO UPDATE SET "
+    "digest = excluded.digest, status = excluded.status, body = excluded.body, made = excluded.made",
+    "put_state": "INSERT INTO states VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET size = excluded.size",
+    "drop_state": "DELETE FROM states WHERE id = ? AND NOT EXISTS (SELECT 1 FROM sessions WHERE state = states.id) "
+    "AND NOT EXISTS (SELECT 1 FROM snapshots WHERE state = states.id)",
+    "add_snapshot": "INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)",
+    "remove_snapshot": "DELETE FROM snapshots WHERE id = ?",
+    "charge": "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, day) DO UPDATE SET "
+    "fuel = usage.fuel + excluded.fuel, wall = usage.wall + excluded.wall, runs = usage.runs + excluded.runs, "
+    "calls = usage.calls + excluded.calls, output = usage.output + excluded.output, "
+    "creates = usage.creates + excluded.creates",
+    "check_lease": "UPDATE sessions SET epoch = epoch WHERE id = ? AND epoch = ?",
+    "take_lease": "UPDATE sessions SET holder = ?, epoch = epoch + 1 WHERE id = ? AND epoch = ?",
+    "leave_lease": "UPDATE sessions SET holder = NULL WHERE id = ? AND epoch = ?",
+}
+"""The changes, as SQLite and PostgreSQL make them."""
 _BATCH = 256
+
+
+class LeaseLost(Exception):
+    """Another node has the session now, or it was deleted: nothing of the request was changed."""
+
+
+class StoreFailed(Exception):
+    """The store failed. With ``gone`` it could not be reached, so that whether a change was made may not be known."""
+
+    def __init__(self, kind: str, gone: bool = False) -> None:
+        super().__init__(kind)
+        self.kind, self.gone = kind, gone
+
+
+class Node(NamedTuple):
+    """A node that lives: its name, where the others reach it, and how many more sessions it can hold."""
+
+    name: str
+    url: str
+    room: int
 
 
 class SessionRow(NamedTuple):
@@ -69,27 +132,261 @@ class SessionRow(NamedTuple):
     waits: str | None
     deaths: int
     quarantined: float | None
+    holder: str | None = None
+    epoch: int = 0
 
 
-def put_state(tenant: str, data: bytes) -> tuple[str, Statement]:
+def put_state(tenant: str, data: bytes) -> tuple[str, Change]:
     """Return the name of a state, and what keeps it."""
     name = hashlib.sha256(tenant.encode() + b"\0" + data).hexdigest()
-    return name, ("INSERT OR IGNORE INTO states VALUES (?, ?, ?, ?)", (name, tenant, len(data), data))
+    return name, ("put_state", (name, tenant, len(data), data))
 
 
-def drop_state(name: str | None) -> list[Statement]:
+def drop_state(name: str | None) -> list[Change]:
     """Return what forgets a state, unless a session or a snapshot still has it."""
-    return [] if name is None else [(_DROP_STATE, (name,))]
+    return [] if name is None else [("drop_state", (name,))]
 
 
-class SessionLedger:
+def check_lease(row: SessionRow) -> Change:
+    """Return what refuses all changes of its transaction if another node has taken the session over."""
+    return "check_lease", (row.id, row.epoch)
+
+
+def charge(tenant: str, day: str, *used: float) -> Change:
+    """Return what adds to a tenant's usage of a day: fuel, wall, runs, calls, output, creates."""
+    return "charge", (tenant, day, *used)
+
+
+class ServerLedger(ABC):
+    """What the gateway keeps, and reads back.
+
+    Reads are for the event loop's thread; :meth:`write` hands changes to the writer's thread and returns once they
+    cannot be lost any more. Both raise StoreFailed, :meth:`write` LeaseLost as well.
+    """
+
+    is_shared = False
+    """Whether other nodes use it at the same time."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+        """Transactions so far; for the tests, which count that requests share them."""
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_all, name="ledger", daemon=True)
+
+    async def write(self, changes: Iterable[Change]) -> None:
+        """Make these changes, all or none, and return when they cannot be lost any more."""
+        order = _Order(list(changes), asyncio.get_running_loop())
+        self._orders.put(order)
+        await order.done
+
+    def post(self, changes: Iterable[Change]) -> None:
+        """Make these changes soon; what is written later is written after them."""
+        self._orders.put(_Order(list(changes), None))
+
+    def close(self) -> None:
+        """Write what is left, and let others use it. Safe to call twice."""
+        self._orders.put(None)
+        self._thread.join()
+
+    async def beat(self, node: Node, life: float) -> list[Node]:
+        """Say that a node lives, which is believed for so many seconds; return all that do. Only where it is shared."""
+        return [node]
+
+    async def leave(self, node: str) -> None:
+        """Say that a node has ended."""
+        return
+
+    # The writer's thread.
+
+    @abstractmethod
+    def make(self, orders: list[list[Change]]) -> None:
+        """On the writer's thread: make the changes of all orders in one transaction, or none."""
+
+    def end(self) -> None:
+        """On the writer's thread: there will be no more."""
+        return
+
+    def _write_all(self) -> None:
+        try:
+            ending = False
+            while not ending:
+                orders = [self._orders.get()]
+                with contextlib.suppress(queue.Empty):
+                    while len(orders) < _BATCH:
+                        orders.append(self._orders.get_nowait())
+                ending = None in orders
+                self._commit([order for order in orders if order is not None])
+        finally:
+            self.end()
+
+    def _commit(self, orders: "list[_Order]") -> None:
+        if not orders:
+            return
+        error: BaseException | None = None
+        try:
+            self.make([order.changes for order in orders])
+            self.commits += 1
+        except BaseException as problem:
+            error = problem
+        is_gone = isinstance(error, StoreFailed) and error.gone
+        if error is not None and len(orders) > 1 and not is_gone:
+            # One of them is at fault, and the others are not to suffer for it.
+            for order in orders:
+                self._commit([order])
+            return
+        for order in orders:
+            order.settle(error)
+
+    # Reads.
+
+    @abstractmethod
+    def session(self, id: str) -> SessionRow | None:
+        """Return a session's row."""
+
+    @abstractmethod
+    def sessions(self, tenant: str, after: str, limit: int) -> list[SessionRow]:
+        """Return a tenant's sessions by id, those after one."""
+
+    @abstractmethod
+    def expired(self, now: float, limit: int = 100) -> list[SessionRow]:
+        """Return sessions whose life is over."""
+
+    @abstractmethod
+    def paused(self) -> list[str]:
+        """Return the sessions whose programs were computing when the server ended."""
+
+    @abstractmethod
+    def state(self, name: str) -> bytes | None:
+        """Return a state's bytes."""
+
+    @abstractmethod
+    def run(self, session: str, id: str) -> tuple[str, str, bytes | None] | None:
+        """Return a run's digest, status and body."""
+
+    @abstractmethod
+    def runs(self, session: str, limit: int = 1000) -> list[tuple[str, str, float]]:
+        """Return id, status and time of a session's runs, the newest first."""
+
+    @abstractmethod
+    def snapshot(self, id: str) -> tuple[str, float, str, str, str | None] | None:
+        """Return a snapshot's tenant, time, spec, state and suspended program."""
+
+    @abstractmethod
+    def snapshots(self, tenant: str, after: str, limit: int) -> list[tuple[str, float, int]]:
+        """Return id, time and size of a tenant's snapshots, those after one."""
+
+    @abstractmethod
+    def stored(self, tenant: str) -> tuple[int, int]:
+        """Return how many sessions a tenant has here, and how many bytes its states take."""
+
+    @abstractmethod
+    def usage(self, tenant: str, days: int = 31) -> list[dict[str, Any]]:
+        """Return what a tenant has used, by day in UTC, the newest first."""
+
+
+class SqlLedger(ServerLedger):
+    """A ledger in SQL, of which SQLite and PostgreSQL have the same."""
+
+    @abstractmethod
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query, whose values are question marks."""
+
+    def _apply(self, execute: Callable[[str, tuple[Any, ...]], int], orders: list[list[Change]]) -> None:
+        """Make all changes with a function that returns how many rows each has changed. Raises LeaseLost."""
+        charges: dict[tuple[str, str], list[float]] = {}
+        for name, values in (change for order in orders for change in order):
+            if name == "charge":
+                used = charges.setdefault(values[:2], [0] * (len(values) - 2))
+                used[:] = map(sum, zip(used, values[2:], strict=True))
+            elif not execute(_SQL[name], values) and name in ("check_lease", "take_lease"):
+                raise LeaseLost(values[-2])
+        # Once for each tenant, and in the same order in all nodes, which wait for each other's rows.
+        for key, used in sorted(charges.items()):
+            execute(_SQL["charge"], (*key, *used))
+
+    # Reads.
+
+    def session(self, id: str) -> SessionRow | None:
+        """Return a session's row."""
+        for row in self._rows("SELECT * FROM sessions WHERE id = ?", (id,)):
+            return SessionRow(*row)
+        return None
+
+    def sessions(self, tenant: str, after: str, limit: int) -> list[SessionRow]:
+        """Return a tenant's sessions by id, those after one."""
+        rows = self._rows(
+            "SELECT * FROM sessions WHERE tenant = ? AND id > ? AND expires > ? ORDER BY id LIMIT ?",
+            (tenant, after, time.time(), limit),
+        )
+        return [SessionRow(*row) for row in rows]
+
+    def expired(self, now: float, limit: int = 100) -> list[SessionRow]:
+        """Return sessions whose life is over."""
+        rows = self._rows("SELECT * FROM sessions WHERE expires < ? LIMIT ?", (now, limit))
+        return [SessionRow(*row) for row in rows]
+
+    def paused(self) -> list[str]:
+        """Return the sessions whose programs were computing when the server ended."""
+        rows = self._rows("SELECT id FROM sessions WHERE waits LIKE ?", ('{"kind": "paused"%',))
+        return [row[0] for row in rows]
+
+    def state(self, name: str) -> bytes | None:
+        """Return a state's bytes."""
+        for row in self._rows("SELECT data FROM states WHERE id = ?", (name,)):
+            return bytes(row[0])
+        return None
+
+    def run(self, session: str, id: str) -> tuple[str, str, bytes | None] | None:
+        """Return a run's digest, status and body."""
+        for row in self._rows("SELECT digest, status, body FROM runs WHERE session = ? AND id = ?", (session, id)):
+            return row[0], row[1], row[2]
+        return None
+
+    def runs(self, session: str, limit: int = 1000) -> list[tuple[str, str, float]]:
+        """Return id, status and time of a session's runs, the newest first."""
+        rows = self._rows(
+            "SELECT id, status, made FROM runs WHERE session = ? ORDER BY made DESC LIMIT ?", (session, limit)
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    def snapshot(self, id: str) -> tuple[str, float, str, str, str | None] | None:
+        """Return a snapshot's tenant, time, spec, state and suspended program."""
+        for row in self._rows("SELECT tenant, made, spec, state, waits FROM snapshots WHERE id = ?", (id,)):
+            return row[0], row[1], row[2], row[3], row[4]
+        return None
+
+    def snapshots(self, tenant: str, after: str, limit: int) -> list[tuple[str, float, int]]:
+        """Return id, time and size of a tenant's snapshots, those after one."""
+        rows = self._rows(
+            "SELECT snapshots.id, made, size FROM snapshots JOIN states ON states.id = snapshots.state "
+            "WHERE snapshots.tenant = ? AND snapshots.id > ? ORDER BY snapshots.id LIMIT ?",
+            (tenant, after, limit),
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    def stored(self, tenant: str) -> tuple[int, int]:
+        """Return how many sessions a tenant has here, and how many bytes its states take."""
+        ((count,),) = self._rows("SELECT count(*) FROM sessions WHERE tenant = ?", (tenant,))
+        ((size,),) = self._rows("SELECT coalesce(sum(size), 0) FROM states WHERE tenant = ?", (tenant,))
+        return count, int(size)
+
+    def usage(self, tenant: str, days: int = 31) -> list[dict[str, Any]]:
+        """Return what a tenant has used, by day in UTC, the newest first."""
+        names = ("day", "fuel", "wall", "runs", "calls", "output", "creates")
+        rows = self._rows(
+            f"SELECT {', '.join(names)} FROM usage WHERE tenant = ? ORDER BY day DESC LIMIT ?", (tenant, days)
+        )
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+class SessionLedger(SqlLedger):
     """The SQLite file ``ledger.db`` in a folder, which one server at a time uses.
 
-    Reads are for the event loop's thread; :meth:`write` hands statements to the writer's thread and returns once they
-    are on the disk. Raises ConfigurationError where another server uses the folder, or sqlite3.Error.
+    Raises ConfigurationError where another server uses the folder, or StoreFailed.
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = folder / "ledger.db"
         self._stack = contextlib.ExitStack()
@@ -101,12 +398,13 @@ class SessionLedger:
             # Before SQLite makes it, which would let everybody read it.
             self.path.touch(mode=0o600)
         self._reader = self._connect()
-        self._reader.executescript(_TABLES)
-        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write_all, name="ledger", daemon=True)
+        self._reader.executescript(TABLES)
+        if len(self._reader.execute("SELECT * FROM sessions LIMIT 0").description) < len(SessionRow._fields):
+            # A store from before there were leases.
+            for column in ("holder TEXT", "epoch INTEGER NOT NULL DEFAULT 0"):
+                self._reader.execute(f"ALTER TABLE sessions ADD COLUMN {column}")
+        self._writer = self._connect()
         self._thread.start()
-        self.commits = 0
-        """Transactions so far; for the tests, which count that requests share them."""
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
@@ -115,147 +413,44 @@ class SessionLedger:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    async def write(self, statements: Iterable[Statement]) -> None:
-        """Make these changes, all or none, and return when they cannot be lost any more. Raises sqlite3.Error."""
-        order = _Order(list(statements), asyncio.get_running_loop())
-        self._orders.put(order)
-        await order.done
-
-    def post(self, statements: Iterable[Statement]) -> None:
-        """Make these changes soon; what is written later is written after them."""
-        self._orders.put(_Order(list(statements), None))
-
     def close(self) -> None:
         """Write what is left, and let others use the folder. Safe to call twice."""
-        self._orders.put(None)
-        self._thread.join()
+        super().close()
         self._reader.close()
         self._stack.close()
 
-    # The writer's thread.
-
-    def _write_all(self) -> None:
-        connection = self._connect()
+    def make(self, orders: list[list[Change]]) -> None:
+        """On the writer's thread: make the changes of all orders in one transaction, or none."""
+        connection = self._writer
         try:
-            ending = False
-            while not ending:
-                orders = [self._orders.get()]
-                with contextlib.suppress(queue.Empty):
-                    while len(orders) < _BATCH:
-                        orders.append(self._orders.get_nowait())
-                ending = None in orders
-                self._commit(connection, [order for order in orders if order is not None])
-        finally:
-            connection.close()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._apply(lambda query, values: connection.execute(query, values).rowcount, orders)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise StoreFailed(type(error).__name__) from error
 
-    def _commit(self, connection: sqlite3.Connection, orders: "list[_Order]") -> None:
-        if not orders:
-            return
-        error: BaseException | None = None
-        connection.execute("BEGIN IMMEDIATE")
+    def end(self) -> None:
+        """On the writer's thread: there will be no more."""
+        self._writer.close()
+
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
-            for order in orders:
-                for statement, values in order.statements:
-                    connection.execute(statement, values)
-            connection.execute("COMMIT")
-            self.commits += 1
-        except BaseException as problem:
-            connection.execute("ROLLBACK")
-            error = problem
-        if error is not None and len(orders) > 1:
-            # One of them is at fault, and the others are not to suffer for it.
-            for order in orders:
-                self._commit(connection, [order])
-            return
-        for order in orders:
-            order.settle(error)
-
-    # Reads.
-
-    def session(self, id: str) -> SessionRow | None:
-        """Return a session's row."""
-        row = self._reader.execute("SELECT * FROM sessions WHERE id = ?", (id,)).fetchone()
-        return None if row is None else SessionRow(*row)
-
-    def sessions(self, tenant: str, after: str, limit: int) -> list[SessionRow]:
-        """Return a tenant's sessions by id, those after one."""
-        rows = self._reader.execute(
-            "SELECT * FROM sessions WHERE tenant = ? AND id > ? AND expires > ? ORDER BY id LIMIT ?",
-            (tenant, after, time.time(), limit),
-        )
-        return [SessionRow(*row) for row in rows]
-
-    def expired(self, now: float, limit: int = 100) -> list[SessionRow]:
-        """Return sessions whose life is over."""
-        rows = self._reader.execute("SELECT * FROM sessions WHERE expires < ? LIMIT ?", (now, limit))
-        return [SessionRow(*row) for row in rows]
-
-    def paused(self) -> list[str]:
-        """Return the sessions whose programs were computing when the server ended."""
-        rows = self._reader.execute('SELECT id FROM sessions WHERE waits LIKE \'{"kind": "paused"%\'')
-        return [row[0] for row in rows]
-
-    def state(self, name: str) -> bytes | None:
-        """Return a state's bytes."""
-        row = self._reader.execute("SELECT data FROM states WHERE id = ?", (name,)).fetchone()
-        return None if row is None else row[0]
-
-    def run(self, session: str, id: str) -> tuple[str, str, bytes | None] | None:
-        """Return a run's digest, status and body."""
-        row = self._reader.execute(
-            "SELECT digest, status, body FROM runs WHERE session = ? AND id = ?", (session, id)
-        ).fetchone()
-        return None if row is None else (row[0], row[1], row[2])
-
-    def runs(self, session: str, limit: int = 1000) -> list[tuple[str, str, float]]:
-        """Return id, status and time of a session's runs, the newest first."""
-        rows = self._reader.execute(
-            "SELECT id, status, made FROM runs WHERE session = ? ORDER BY made DESC LIMIT ?", (session, limit)
-        )
-        return [(row[0], row[1], row[2]) for row in rows]
-
-    def snapshot(self, id: str) -> tuple[str, float, str, str, str | None] | None:
-        """Return a snapshot's tenant, time, spec, state and suspended program."""
-        row = self._reader.execute(
-            "SELECT tenant, made, spec, state, waits FROM snapshots WHERE id = ?", (id,)
-        ).fetchone()
-        return None if row is None else (row[0], row[1], row[2], row[3], row[4])
-
-    def snapshots(self, tenant: str, after: str, limit: int) -> list[tuple[str, float, int]]:
-        """Return id, time and size of a tenant's snapshots, those after one."""
-        rows = self._reader.execute(
-            "SELECT snapshots.id, made, size FROM snapshots JOIN states ON states.id = snapshots.state "
-            "WHERE snapshots.tenant = ? AND snapshots.id > ? ORDER BY snapshots.id LIMIT ?",
-            (tenant, after, limit),
-        )
-        return [(row[0], row[1], row[2]) for row in rows]
-
-    def stored(self, tenant: str) -> tuple[int, int]:
-        """Return how many sessions a tenant has here, and how many bytes its states take."""
-        (count,) = self._reader.execute("SELECT count(*) FROM sessions WHERE tenant = ?", (tenant,)).fetchone()
-        (size,) = self._reader.execute(
-            "SELECT coalesce(sum(size), 0) FROM states WHERE tenant = ?", (tenant,)
-        ).fetchone()
-        return count, size
-
-    def usage(self, tenant: str, days: int = 31) -> list[dict[str, Any]]:
-        """Return what a tenant has used, by day in UTC, the newest first."""
-        cursor = self._reader.execute(
-            "SELECT day, fuel, wall, runs, calls, output, creates FROM usage WHERE tenant = ? "
-            "ORDER BY day DESC LIMIT ?",
-            (tenant, days),
-        )
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
+            return self._reader.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreFailed(type(error).__name__) from error
 
 
 class _Order:
-    """Statements for one transaction, and who waits for them."""
+    """Changes for one transaction, and who waits for them."""
 
-    __slots__ = ("done", "loop", "statements")
+    __slots__ = ("changes", "done", "loop")
 
-    def __init__(self, statements: list[Statement], loop: asyncio.AbstractEventLoop | None) -> None:
-        self.statements, self.loop = statements, loop
+    def __init__(self, changes: list[Change], loop: asyncio.AbstractEventLoop | None) -> None:
+        self.changes, self.loop = changes, loop
         if loop is not None:
             self.done: asyncio.Future[None] = loop.create_future()
 

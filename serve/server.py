@@ -19,11 +19,12 @@ from cloche.runtime.errors import ConfigurationError
 from cloche.serve.app import make_app
 from cloche.serve.forms import Problem, dumps
 from cloche.serve.gateway import Gateway
-from cloche.serve.ledger import SessionLedger
+from cloche.serve.ledger import ServerLedger, SessionLedger
+from cloche.serve.nodes import NodeRouter
 from cloche.serve.tenants import ServerConfig, load_config, read_secret
 from cloche.serve.worker import fast_loop
 
-__all__ = ["BoundedProtocol", "serve"]
+__all__ = ["BoundedProtocol", "open_ledger", "serve"]
 
 _MAX_HEADERS = 64
 
@@ -166,25 +167,31 @@ def serve(config: ServerConfig, path: Path | None = None, on_ready: Callable[[st
 
 
 async def _serve(config: ServerConfig, path: Path | None, on_ready: Callable[[str], None] | None) -> None:
-    secret = read_secret(config.store)
+    secret = read_secret(config.store, config.secret)
     listener = _bound(config)
-    ledger = SessionLedger(config.store)
+    ledger = open_ledger(config)
     with contextlib.ExitStack() as stack:
         gateway = Gateway(config, secret, ledger)
         audit: Callable[[bytes], Any] | None = None
         if config.audit is not None:
             audit = stack.enter_context(open(config.audit, "ab", buffering=0, opener=_private)).write
-        server = _Server(_uvicorn_config(config, make_app(gateway, audit)))
+        app: Any = make_app(gateway, audit)
+        router = None
+        if ledger.is_shared:
+            app = router = NodeRouter(
+                app, gateway.home.tenants, gateway.home.membership, gateway.home.claim, config.max_body
+            )
+        server = _Server(_uvicorn_config(config, app))
         ending, reload = _watch_signals()
-        await gateway.home.start()
+        scheme, host = "http" if config.tls_certificate is None else "https", listener.getsockname()[0]
+        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        await gateway.home.start(config.node_url or url)
         # From here on connections wait for the server, which takes them a moment later.
         listener.listen(_BACKLOG)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         watching = asyncio.create_task(_reload(gateway, path, reload))
         if on_ready is not None:
-            host, port = listener.getsockname()[:2]
-            scheme = "http" if config.tls_certificate is None else "https"
-            on_ready(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+            on_ready(url)
         end = asyncio.create_task(ending.wait())
         await asyncio.wait({serving, end}, return_when=asyncio.FIRST_COMPLETED)
         watching.cancel()
@@ -193,6 +200,21 @@ async def _serve(config: ServerConfig, path: Path | None, on_ready: Callable[[st
         await gateway.drain(config.grace)
         server.should_exit = True
         await serving
+        if router is not None:
+            await router.close()
+
+
+def open_ledger(config: ServerConfig) -> ServerLedger:
+    """Return the ledger that a configuration names. Raises ConfigurationError, StoreFailed."""
+    if not config.ledger:
+        return SessionLedger(config.store)
+    if not config.ledger.startswith(("postgresql://", "postgres://")):
+        raise ConfigurationError("ledger", "write postgresql://USER@HOST/DATABASE, or nothing for one node")
+    try:
+        from cloche.serve.shared import PostgresLedger
+    except ImportError:
+        raise ConfigurationError("ledger", "psycopg is not installed: pip install 'cloche[postgres]'") from None
+    return PostgresLedger(config.ledger)
 
 
 def _bound(config: ServerConfig) -> socket.socket:

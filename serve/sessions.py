@@ -1,216 +1,37 @@
-"""Sessions and their runs as the gateway knows them, and where sessions are: in the ledger, in a worker while used."""
+"""Where sessions are: in the ledger, in a worker while they are used, and on one node of those that share a ledger."""
 
 import asyncio
 import json
-import secrets
-import sqlite3
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
-from cloche.runtime.errors import ConfigurationError
-from cloche.runtime.limits import Limits
-from cloche.serve.forms import Problem, dumps, limits_form
-from cloche.serve.ledger import SessionLedger, SessionRow, Statement, drop_state, put_state
+from cloche.serve.forms import Problem, limits_form
+from cloche.serve.ledger import (
+    Change,
+    LeaseLost,
+    Node,
+    ServerLedger,
+    SessionRow,
+    StoreFailed,
+    check_lease,
+    drop_state,
+    put_state,
+)
+from cloche.serve.nodes import Membership
 from cloche.serve.placement import Placement, SessionWorker, WorkerLost
-from cloche.serve.tenants import ServerConfig, Tenant, TenantConfig, Tenants
+from cloche.serve.runs import ServedRun, ServedSession, invalid, new_id, not_found
+from cloche.serve.tenants import ServerConfig, Tenant, Tenants
 
 __all__ = ["Residence", "ServedRun", "ServedSession", "invalid", "new_id", "not_found"]
 
-_MAX_RUNS_KEPT = 32
-_MAX_KEPT = 1 << 20
-"""Ended runs of one session that are in memory with their events: so many, and bytes of all but the last."""
-_MAX_UNSAVED = 256
-_MAX_UNSAVED_BYTES = 8 << 20
-"""Runs, and bytes of their outcomes, after which a session's state is stored though it is not parked."""
+T = TypeVar("T")
+
 _TICK = 0.25
 _RECOUNT = 2.0
 _FORGET = 5.0
 """Seconds without a request after which a session that is in no worker is not kept in memory."""
-
-
-def new_id(kind: str) -> str:
-    """Return an id that cannot be guessed."""
-    return f"{kind}_{secrets.token_urlsafe(16)}"
-
-
-class ServedRun:
-    """One run, from its request to its outcome, with its events for those who follow it."""
-
-    def __init__(self, id: str, digest: str, first_event: int = 0) -> None:
-        self.id, self.digest = id, digest
-        self.status = "running"
-        self.began = time.monotonic()
-        self.first_event = first_event
-        self.events: list[tuple[str, bytes]] = []
-        self.calls: dict[str, bytes] = {}
-        """Calls that wait for the client, by id."""
-        self.asked = False
-        """Whether a tool was called, as far as is known: then it is not run again by itself."""
-        self.body: bytes | None = None
-        self.problem: Problem | None = None
-        self.fuel = 0
-        self._news: asyncio.Future[None] | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether it has its outcome, or will have none."""
-        return self.body is not None or self.problem is not None
-
-    def size(self) -> int:
-        """Return the bytes of its events, the outcome among them."""
-        return sum(len(data) for _, data in self.events)
-
-    def event(self, name: str, data: bytes) -> None:
-        """Add an event."""
-        self.events.append((name, data))
-        if name == "call":
-            self.asked = True
-            self.calls[json.loads(data)["id"]] = data
-        elif name == "tool_started":
-            self.asked = True
-        self._tell()
-
-    def answered(self, call: str) -> None:
-        """Take note that a call has its answer."""
-        self.calls.pop(call, None)
-
-    def end(self, status: str, body: bytes) -> None:
-        """Take the outcome."""
-        self.status, self.body = status, body
-        self.events.append((status, body))
-        self._tell()
-
-    def fail(self, problem: Problem) -> None:
-        """Take note that there will be no outcome."""
-        self.status, self.problem = "lost" if problem.code == "run_lost" else "refused", problem
-        self.events.append(("problem", dumps(problem.form())))
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._news is not None:
-            self._news.set_result(None)
-            self._news = None
-
-    async def changed(self, timeout: float | None = None) -> None:
-        """Wait for news, or until the time is up."""
-        if self._news is None:
-            self._news = asyncio.get_running_loop().create_future()
-        # Several wait for one future, and none of them may cancel it.
-        await asyncio.wait({self._news}, timeout=timeout)
-
-    async def ended(self, timeout: float | None = None, *, or_asks: bool = False) -> None:
-        """Wait until it is over (or, with ``or_asks``, wants an answer of the client), or until the time is up."""
-        until = None if timeout is None else time.monotonic() + timeout
-        while not self.over and not (or_asks and self.calls):
-            left = None if until is None else until - time.monotonic()
-            if left is not None and left <= 0:
-                return
-            await self.changed(left)
-
-    async def follow(self, after: int, beat: float) -> AsyncIterator[tuple[int, str, bytes] | None]:
-        """Yield the events behind that number, each with its own, until the run is over; None where none came."""
-        if after < self.first_event:
-            if after or self.first_event:
-                yield self.first_event, "gap", b"{}"
-            after = self.first_event
-        while True:
-            while after - self.first_event < len(self.events):
-                name, data = self.events[after - self.first_event]
-                after += 1
-                yield after, name, data
-            if self.over:
-                return
-            count = len(self.events)
-            await self.changed(beat)
-            if len(self.events) == count and not self.over:
-                yield None
-
-
-class ServedSession:
-    """A session that was used lately: its row in the ledger, and where it is."""
-
-    __slots__ = (
-        "busy",
-        "changed",
-        "ended",
-        "limits",
-        "lock",
-        "lost",
-        "row",
-        "running",
-        "runs",
-        "spec",
-        "tenant",
-        "touched",
-        "unsaved",
-        "worker",
-    )
-
-    def __init__(self, row: SessionRow, tenant: Tenant) -> None:
-        self.row, self.tenant = row, tenant
-        self.spec: dict[str, Any] = json.loads(row.spec)
-        self.limits: tuple[TenantConfig, Limits] | None = None
-        """Its limits within the tenant's ceilings, and the configuration that says these."""
-        self.worker: SessionWorker | None = None
-        self.running: ServedRun | None = None
-        self.busy = False
-        self.runs: OrderedDict[str, ServedRun] = OrderedDict()
-        self.lock = asyncio.Lock()
-        self.touched = time.monotonic()
-        self.changed = False
-        """Whether its state in the worker is newer than the one in the ledger."""
-        self.ended = False
-        """Whether it was deleted: what its last run leaves is not stored."""
-        self.unsaved: dict[str, Statement] = {}
-        """Outcomes of runs, by id, that are stored together with the state."""
-        self.lost: list[str] = []
-        """Runs that were answered, and whose state was lost with a worker, as the session's durability allows."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        return self.row.id
-
-    @property
-    def durable(self) -> str:
-        """When its state is stored."""
-        durable: str = self.spec["durable"]
-        return durable
-
-    @property
-    def waits(self) -> dict[str, Any] | None:
-        """Its suspended program: the run's id, the calls, and ``kind``."""
-        return None if self.row.waits is None else json.loads(self.row.waits)
-
-    def remember(self, run: ServedRun) -> None:
-        """Keep a run for those who come back to it."""
-        self.runs[run.id] = run
-        size = sum(each.size() for each in self.runs.values() if each is not run)
-        while len(self.runs) > _MAX_RUNS_KEPT or (size > _MAX_KEPT and len(self.runs) > 1):
-            size -= self.runs.popitem(last=False)[1].size()
-
-    @property
-    def is_due(self) -> bool:
-        """Whether so much of it is unsaved that its state is to be stored with the next run."""
-        if self.durable == "run":
-            return True
-        if self.durable == "never":
-            return False
-        size = sum(len(values[4]) for _, values in self.unsaved.values())
-        return len(self.unsaved) >= _MAX_UNSAVED or size > _MAX_UNSAVED_BYTES
-
-
-def not_found(what: str) -> Problem:
-    """Return the problem of something that there is not, or that is someone else's."""
-    return Problem(404, "not_found", f"there is no such {what}")
-
-
-def invalid(error: ConfigurationError) -> Problem:
-    """Return the problem of a field that cannot be so."""
-    return Problem(422, "invalid", str(error), remedy="correct the field that the message names", field=error.field)
 
 
 class Residence:
@@ -220,7 +41,7 @@ class Residence:
     """
 
     def __init__(
-        self, config: ServerConfig, secret: bytes, ledger: SessionLedger, on_paused: Callable[[ServedSession], None]
+        self, config: ServerConfig, secret: bytes, ledger: ServerLedger, on_paused: Callable[[ServedSession], None]
     ) -> None:
         self.config, self.ledger = config, ledger
         self.tenants = Tenants(config, secret, ledger)
@@ -230,19 +51,90 @@ class Residence:
             max_memory=config.worker_memory,
             on_lost=self._on_lost,
         )
+        self.membership = Membership(ledger, config.node_life, self._room, self._verify)
         self._on_paused = on_paused
         self._sessions: dict[str, ServedSession] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def start(self) -> None:
-        """Start the workers, have paused programs go on, and begin to look after the sessions."""
+    async def start(self, url: str = "") -> None:
+        """Start the workers, resume paused programs, and begin to look after the sessions.
+
+        ``url`` is where other nodes reach this one, where they share the ledger. Raises StoreFailed.
+        """
         await self.placement.start(self._settings())
-        for id in self.ledger.paused():
-            row = self.ledger.session(id)
-            tenant = None if row is None else self.tenants.named(row.tenant)
-            if tenant is not None:
-                self._known(tenant, id)
+        await self.membership.start(url)
+        await self._take_in_paused()
         self.background(self._housekeeping())
+
+    async def _take_in_paused(self) -> None:
+        """Resume programs that were computing when their server ended, as far as their sessions belong here."""
+        for id in await self._read(self.ledger.paused):
+            row = None if id in self._sessions else await self._read(self.ledger.session, id)
+            tenant = None if row is None else self.tenants.named(row.tenant)
+            if tenant is not None and await self.claim(tenant, id) is None and id in self._sessions:
+                self._known(tenant, id)
+
+    async def _read(self, query: Callable[..., T], *values: Any) -> T:
+        """Read from the ledger, on a thread where that takes a network's time."""
+        return await asyncio.to_thread(query, *values) if self.ledger.is_shared else query(*values)
+
+    # Which node has a session.
+
+    async def claim(self, tenant: Tenant, id: str, passed_on: bool = False) -> Node | None:
+        """Return the node that has a tenant's session; None if it is this one, from now on at the latest, or none.
+
+        With ``passed_on`` another node has chosen this one for it. Raises StoreFailed.
+        """
+        for _ in range(3):
+            if id in self._sessions:
+                return None
+            row = await self._read(self.ledger.session, id)
+            if row is None or row.tenant != tenant.name or id in self._sessions:
+                return None
+            is_ours = row.holder is not None and row.holder == self.membership.name
+            if not is_ours and (elsewhere := self.membership.living(row.holder)) is not None:
+                return elsewhere
+            if not passed_on and not is_ours and (elsewhere := self.membership.home_of(id)) is not None:
+                return elsewhere
+            if not self.ledger.is_shared:
+                self._adopt_known(row, tenant)
+                return None
+            with suppress(LeaseLost):
+                await self.ledger.write([("take_lease", (self.membership.name, id, row.epoch))])
+                self._adopt_known(row._replace(holder=self.membership.name, epoch=row.epoch + 1), tenant)
+                return None
+        return None
+
+    async def fence(self, session: ServedSession) -> Problem:
+        """Drop a session that may be another node's by now, and return what to say to whoever asked for it."""
+        session.ended = True
+        if self._sessions.get(session.id) is session:
+            del self._sessions[session.id]
+        await self._take_out(session)
+        return Problem(
+            503,
+            "lease_lost",
+            "another node has the session, or may have it",
+            cause="this node could not say in time that it lives",
+            remedy="send the request again, a run under the same id",
+            retry_after=0.5,
+        )
+
+    async def check_current(self, session: ServedSession) -> None:
+        """Raise Problem where what was done may not be acknowledged, as the others take this node for dead."""
+        if not self.membership.is_current:
+            raise await self.fence(session)
+
+    async def _verify(self) -> None:
+        """After a time in which others may have taken sessions over: drop those that they have."""
+        for session in self.sessions():
+            row = await self._read(self.ledger.session, session.id)
+            if row is None or row.epoch != session.row.epoch:
+                await self.fence(session)
+
+    def _room(self) -> int:
+        able = [worker for worker in self.placement.workers if worker.alive and not worker.full]
+        return sum(self.config.max_live - len(worker.sessions) for worker in able)
 
     async def configure(self, config: ServerConfig) -> None:
         """Take a new configuration of tenants; a session that is open keeps its tools until it is parked."""
@@ -266,6 +158,7 @@ class Residence:
         await asyncio.gather(*(self.park(session) for session in self.sessions()))
         for task in tuple(self._tasks):
             task.cancel()
+        await self.membership.close()
         await self.placement.close()
         self.ledger.close()
 
@@ -291,14 +184,17 @@ class Residence:
             state, waits = found[3], found[4]
         tenant.admit_create()
         row = self.new_row(tenant, spec, state, waits)
-        if spec["durable"] == "idle":
+        if spec["durable"] == "idle" and not self.ledger.is_shared:
             # As its state: with the disk's next turn, and no one waits for it.
             tenant.stored_sessions += 1
             self.ledger.post([_insertion(row), tenant.charged(0, 0.0, 0, 0, 0, 1)])
-        elif spec["durable"] == "never":
+        elif spec["durable"] == "never" and (not self.ledger.is_shared or asked.get("is_alone")):
             # It lasts as long as its worker, and there is nothing to come back to.
             tenant.stored_sessions += 1
             self.ledger.post([tenant.charged(0, 0.0, 0, 0, 0, 1)])
+            session = self.adopt(row, tenant)
+            session.is_listed = False
+            return session
         else:
             await self.insert(tenant, [row])
         return self.adopt(row, tenant)
@@ -320,7 +216,19 @@ class Residence:
         """Return the row of a new session, which is stored nowhere yet."""
         now = time.time()
         return SessionRow(
-            new_id("s"), tenant.name, now, now, now + spec["life"], json.dumps(spec), state, 0, waits, 0, None
+            new_id("s"),
+            tenant.name,
+            now,
+            now,
+            now + spec["life"],
+            json.dumps(spec),
+            state,
+            0,
+            waits,
+            0,
+            None,
+            self.membership.name,
+            int(self.ledger.is_shared),
         )
 
     async def insert(self, tenant: Tenant, rows: list[SessionRow]) -> None:
@@ -356,6 +264,13 @@ class Residence:
         row = self.ledger.session(id)
         if row is None or row.tenant != tenant.name:
             raise not_found("session")
+        if self.ledger.is_shared:
+            # It was given up since this request was sent here.
+            raise Problem(503, "not_here", "the session is on its way to another node", retry_after=0.1)
+        return self._adopt_known(row, tenant)
+
+    def _adopt_known(self, row: SessionRow, tenant: Tenant) -> ServedSession:
+        """Return the session of a row that was in the ledger, and resume its program if that was paused."""
         session = self.adopt(row, tenant)
         waits = session.waits
         if waits is not None and waits["kind"] == "paused":
@@ -371,8 +286,9 @@ class Residence:
         session.tenant.stored_sessions -= 1
         session.tenant.is_counted = False
         await self._take_out(session)
-        if session.durable != "never":
-            await self.ledger.write(_forget(session.row))
+        if session.is_listed:
+            with suppress(LeaseLost):
+                await self.ledger.write([check_lease(session.row), *_forget(session.row)])
 
     async def renew(self, session: ServedSession, idle: float | None, life: float | None) -> None:
         """Set the idle time, and have the life begin anew."""
@@ -383,9 +299,8 @@ class Residence:
             session.spec["life"] = min(life, config.max_life)
         session.row = session.row._replace(spec=json.dumps(session.spec), expires=time.time() + session.spec["life"])
         row = session.row
-        await self.ledger.write(
-            [("UPDATE sessions SET spec = ?, expires = ? WHERE id = ?", (row.spec, row.expires, row.id))]
-        )
+        if session.is_listed:
+            await self.ledger.write([check_lease(row), ("renew_session", (row.spec, row.expires, row.id))])
 
     # Where a session is.
 
@@ -466,7 +381,7 @@ class Residence:
                 session.busy = True
                 try:
                     state = await worker.call("snapshot", sid=session.id)
-                    await self.save(session, state, session.row.waits)
+                    await self.save(session, state, session.row.waits, gives_up=True)
                 except WorkerLost:
                     # It is where the ledger has it, and it says what it lost.
                     return
@@ -479,39 +394,55 @@ class Residence:
             await self._take_out(session)
             if session.lost:
                 return
-            if self._sessions.pop(session.id, None) is not None and session.durable == "never":
+            was_here = self._sessions.pop(session.id, None) is not None
+            if was_here and session.durable == "never":
                 session.ended = True
                 session.tenant.stored_sessions -= 1
+                if session.is_listed:
+                    self.ledger.post([check_lease(session.row), *_forget(session.row)])
+            elif self.ledger.is_shared and session.row.holder is not None:
+                self.ledger.post([("leave_lease", (session.id, session.row.epoch))])
 
-    async def save(self, session: ServedSession, state: bytes, waits: str | None, *more: Statement) -> None:
+    async def save(
+        self, session: ServedSession, state: bytes, waits: str | None, *more: Change, gives_up: bool = False
+    ) -> None:
         """Store a session's state, the outcomes that belong to it, and what more there is, all or none.
 
-        Raises Problem where the store fails: the session is then where the ledger has it.
+        With ``gives_up`` no node has the session after that. Raises Problem where the store fails, or another node has
+        the session: it is then where the ledger has it.
         """
         name, put = put_state(session.tenant.name, state)
         old, unsaved = session.row.state, session.unsaved
         row = session.row._replace(
-            state=name, version=session.row.version + 1, waits=waits, deaths=0, touched=time.time()
+            state=name,
+            version=session.row.version + 1,
+            waits=waits,
+            deaths=0,
+            touched=time.time(),
+            holder=None if gives_up else session.row.holder,
         )
-        update: Statement = (
-            "UPDATE sessions SET state = ?, version = ?, waits = ?, deaths = 0, touched = ? WHERE id = ?",
-            (name, row.version, waits, row.touched, row.id),
-        )
+        update: Change = "save_session", (name, row.version, waits, row.touched, row.holder, row.id)
         dropped = drop_state(old) if old != name else []
+        begin = check_lease(row) if session.is_listed else _insertion(session.row)
         try:
-            await self.ledger.write([put, *unsaved.values(), *more, update, *dropped])
-        except sqlite3.Error as error:
+            await self.ledger.write([begin, put, *unsaved.values(), *more, update, *dropped])
+        except LeaseLost:
+            raise await self.fence(session) from None
+        except StoreFailed as error:
             await self._take_out(session)
             session.changed = False
+            if error.gone:
+                # What of this is in the store, its next request finds out.
+                self._sessions.pop(session.id, None)
             raise Problem(
                 503,
                 "store_failed",
                 "the store failed, and the session is where it was",
-                cause=type(error).__name__,
+                cause=error.kind,
                 remedy="try again later",
                 retry_after=5.0,
             ) from None
-        session.row, session.unsaved, session.changed = row, {}, False
+        session.row, session.unsaved, session.changed, session.is_listed = row, {}, False, True
         if old != name:
             session.tenant.stored_bytes += len(state)
             session.tenant.is_counted = False
@@ -532,24 +463,39 @@ class Residence:
         counted = 0.0
         while True:
             await asyncio.sleep(_TICK)
-            now = time.monotonic()
-            if now - counted > _RECOUNT:
-                counted = now
-                for tenant in self.tenants:
-                    tenant.recount()
-                for worker in self.placement.workers:
-                    if worker.full:
-                        self._relieve(worker)
-            for session in [each for each in self._sessions.values() if self._is_idle(each, now)]:
-                self.background(self.park(session))
-            await self._end_expired()
+            # A store that is gone comes back, and until then there is nothing to be done about it here.
+            with suppress(StoreFailed):
+                counted = await self._look_after(counted)
+
+    async def _look_after(self, counted: float) -> float:
+        now = time.monotonic()
+        if now - counted > _RECOUNT:
+            counted = now
+            await self._recount()
+            for worker in self.placement.workers:
+                if worker.full:
+                    self._relieve(worker)
+        for session in [each for each in self._sessions.values() if self._is_idle(each, now)]:
+            self.background(self.park(session))
+        await self._end_expired()
+        return counted
+
+    async def _recount(self) -> None:
+        """Count what tenants have in the store, which other nodes change as well; take in what these left behind."""
+        for tenant in self.tenants:
+            await self._read(tenant.recount, self.ledger.is_shared)
+        if self.ledger.is_shared:
+            await self._take_in_paused()
 
     async def _end_expired(self) -> None:
         now = time.time()
         for session in [each for each in self._sessions.values() if each.row.expires < now]:
             await self.delete(session)
-        for row in self.ledger.expired(now):
-            await self.ledger.write(_forget(row))
+        for row in await self._read(self.ledger.expired, now):
+            if row.holder != self.membership.name and self.membership.living(row.holder) is not None:
+                continue
+            with suppress(LeaseLost):
+                await self.ledger.write([check_lease(row), *_forget(row)])
             tenant = self.tenants.named(row.tenant)
             if tenant is not None:
                 tenant.stored_sessions -= 1
@@ -574,13 +520,13 @@ class Residence:
         return sum(each.live for each in ([tenant] if tenant is not None else self.tenants))
 
 
-def _insertion(row: SessionRow) -> Statement:
-    return "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", tuple(row)
+def _insertion(row: SessionRow) -> Change:
+    return "add_session", tuple(row)
 
 
-def _forget(row: SessionRow) -> list[Statement]:
+def _forget(row: SessionRow) -> list[Change]:
     return [
-        ("DELETE FROM sessions WHERE id = ?", (row.id,)),
-        ("DELETE FROM runs WHERE session = ?", (row.id,)),
+        ("remove_session", (row.id,)),
+        ("remove_runs", (row.id,)),
         *drop_state(row.state),
     ]

@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import LIMITS, Limits, parse_size
 from cloche.serve.forms import Problem
-from cloche.serve.ledger import SessionLedger, Statement
+from cloche.serve.ledger import Change, ServerLedger, charge
 
 __all__ = [
     "Bucket",
@@ -190,6 +190,14 @@ class ServerConfig(BaseSettings):
     """Seconds that a session stays closed in whose runs two workers died, one after the other."""
     token_life: float = Field(default=7 * 86_400.0, gt=0)
     """Seconds that the token of a suspended run is valid, unless its session ends before."""
+    ledger: str = ""
+    """Where several nodes keep what survives, ``postgresql://...``; empty: in the store, for one node."""
+    secret: Path | None = None
+    """The file of the server's secret, the same on all nodes that share a ledger; by default in the store."""
+    node_url: str = ""
+    """Where the other nodes reach this one; by default at the address that it listens at."""
+    node_life: float = Field(default=6.0, ge=2.0)
+    """Seconds for which a node is believed to live that has said so; after that the others take its sessions over."""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     audit: Path | None = None
@@ -237,7 +245,7 @@ def load_config(path: Path) -> ServerConfig:
         config = ServerConfig(**raw)
     except ValidationError as error:
         raise ConfigurationError(str(path), _problems(error)) from None
-    places = ("store", "audit", "tls_certificate", "tls_key")
+    places = ("store", "secret", "audit", "tls_certificate", "tls_key")
     found = {name: path.parent / place for name in places if (place := getattr(config, name)) is not None}
     return config.model_copy(update=found)
 
@@ -247,8 +255,19 @@ def _problems(error: ValidationError) -> str:
     return "; ".join(lines[:5])
 
 
-def read_secret(folder: Path) -> bytes:
-    """Return the secret that tokens and states are signed with; made once, in the store, for its owner only."""
+def read_secret(folder: Path, path: Path | None = None) -> bytes:
+    """Return the secret that tokens and states are signed with; made once, in the store, for its owner only.
+
+    With ``path`` it is in that file, which several nodes have. Raises ConfigurationError for one that is too short.
+    """
+    if path is not None:
+        try:
+            secret = path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError("secret", f"{path} cannot be read: {error.strerror}") from None
+        if len(secret) < 32:
+            raise ConfigurationError("secret", f"{path} has {len(secret)} bytes: write 32 or more that are random")
+        return secret
     path = folder / "secret"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with_new = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -307,7 +326,7 @@ class Bucket:
 class Tenant:
     """One tenant as the server sees it now: its bounds, and what it has and uses."""
 
-    def __init__(self, name: str, config: TenantConfig, secret: bytes, ledger: SessionLedger) -> None:
+    def __init__(self, name: str, config: TenantConfig, secret: bytes, ledger: ServerLedger) -> None:
         self.name = name
         self.seal = _derived_key(secret, "state", name)
         self._token_key = _derived_key(secret, "token", name)
@@ -318,11 +337,9 @@ class Tenant:
         self.stored_sessions, self.stored_bytes = ledger.stored(name)
         self.latencies: deque[float] = deque(maxlen=_LATENCIES)
         self.refused = 0
-        today = ledger.usage(name, 1)
         self._date: int = _date()
         self._day: str = _today()
-        current = today[0] if today and today[0]["day"] == self._day else {}
-        self._used_fuel, self._used_calls = int(current.get("fuel", 0)), int(current.get("calls", 0))
+        self._count_today()
         self.set(config)
 
     def set(self, config: TenantConfig) -> None:
@@ -339,10 +356,21 @@ class Tenant:
         """Its quotas."""
         return self.config.quotas
 
-    def recount(self) -> None:
-        """Count anew the bytes in the store, if they may have become fewer."""
-        if not self.is_counted:
+    def recount(self, is_shared: bool = False) -> None:
+        """Count anew the bytes in the store, if they may have become fewer; all, if other nodes change them.
+
+        What those used today counts here, too. Raises StoreFailed.
+        """
+        if is_shared:
+            self.stored_sessions, self.stored_bytes = self._ledger.stored(self.name)
+            self._count_today()
+        elif not self.is_counted:
             self.stored_bytes, self.is_counted = self._ledger.stored(self.name)[1], True
+
+    def _count_today(self) -> None:
+        today = self._ledger.usage(self.name, 1)
+        current = today[0] if today and today[0]["day"] == self._day else {}
+        self._used_fuel, self._used_calls = int(current.get("fuel", 0)), int(current.get("calls", 0))
 
     def admit_request(self) -> None:
         """Raise Problem where it sends more requests than it may."""
@@ -386,19 +414,14 @@ class Tenant:
         """Take note that a run that was admitted is over."""
         self.running -= 1
 
-    def charged(self, fuel: int, wall: float, runs: int, calls: int, output: int, creates: int = 0) -> Statement:
+    def charged(self, fuel: int, wall: float, runs: int, calls: int, output: int, creates: int = 0) -> Change:
         """Count what was used, and return what keeps it: written with the state that came of it."""
         self._turn_day()
         self._used_fuel += fuel
         self._used_calls += calls
         if self.fuel is not None:
             self.fuel.charge(fuel)
-        return (
-            "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, day) DO UPDATE SET "
-            "fuel = fuel + excluded.fuel, wall = wall + excluded.wall, runs = runs + excluded.runs, "
-            "calls = calls + excluded.calls, output = output + excluded.output, creates = creates + excluded.creates",
-            (self.name, self._day, fuel, wall, runs, calls, output, creates),
-        )
+        return charge(self.name, self._day, fuel, wall, runs, calls, output, creates)
 
     def token(self, content: dict[str, Any], life: float) -> str:
         """Return a token for this tenant: what it says, signed, for so many seconds."""
@@ -446,7 +469,7 @@ class Tenant:
 class Tenants:
     """All tenants, by key and by name. Set anew when the configuration is; what was counted stays."""
 
-    def __init__(self, config: ServerConfig, secret: bytes, ledger: SessionLedger) -> None:
+    def __init__(self, config: ServerConfig, secret: bytes, ledger: ServerLedger) -> None:
         self._secret, self._ledger = secret, ledger
         self._known: dict[str, Tenant] = {}
         self._by_key: dict[str, tuple[str, Tenant]] = {}

@@ -1,0 +1,210 @@
+"""Runs and sessions as the gateway knows them: runs with their events and outcomes, sessions that were used lately."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from typing import Any
+
+from cloche.runtime.errors import ConfigurationError
+from cloche.runtime.limits import Limits
+from cloche.serve.forms import Problem, dumps
+from cloche.serve.ledger import Change, SessionRow
+from cloche.serve.placement import SessionWorker
+from cloche.serve.tenants import Tenant, TenantConfig
+
+__all__ = ["ServedRun", "ServedSession", "invalid", "new_id", "not_found"]
+
+_MAX_RUNS_KEPT = 32
+_MAX_KEPT = 1 << 20
+"""Ended runs of one session that are in memory with their events: so many, and bytes of all but the last."""
+_MAX_UNSAVED = 256
+_MAX_UNSAVED_BYTES = 8 << 20
+"""Runs, and bytes of their outcomes, after which a session's state is stored though it is not parked."""
+
+
+def new_id(kind: str) -> str:
+    """Return an id that cannot be guessed."""
+    return f"{kind}_{secrets.token_urlsafe(16)}"
+
+
+class ServedRun:
+    """One run, from its request to its outcome, with its events for those who follow it."""
+
+    def __init__(self, id: str, digest: str, first_event: int = 0) -> None:
+        self.id, self.digest = id, digest
+        self.status = "running"
+        self.began = time.monotonic()
+        self.first_event = first_event
+        self.events: list[tuple[str, bytes]] = []
+        self.calls: dict[str, bytes] = {}
+        """Calls that wait for the client, by id."""
+        self.asked = False
+        """Whether a tool was called, as far as is known: then it is not run again by itself."""
+        self.body: bytes | None = None
+        self.problem: Problem | None = None
+        self.fuel = 0
+        self._news: asyncio.Future[None] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has its outcome, or will have none."""
+        return self.body is not None or self.problem is not None
+
+    def size(self) -> int:
+        """Return the bytes of its events, the outcome among them."""
+        return sum(len(data) for _, data in self.events)
+
+    def event(self, name: str, data: bytes) -> None:
+        """Add an event."""
+        self.events.append((name, data))
+        if name == "call":
+            self.asked = True
+            self.calls[json.loads(data)["id"]] = data
+        elif name == "tool_started":
+            self.asked = True
+        self._tell()
+
+    def answered(self, call: str) -> None:
+        """Take note that a call has its answer."""
+        self.calls.pop(call, None)
+
+    def end(self, status: str, body: bytes) -> None:
+        """Take the outcome."""
+        self.status, self.body = status, body
+        self.events.append((status, body))
+        self._tell()
+
+    def fail(self, problem: Problem) -> None:
+        """Take note that there will be no outcome."""
+        self.status, self.problem = "lost" if problem.code == "run_lost" else "refused", problem
+        self.events.append(("problem", dumps(problem.form())))
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._news is not None:
+            self._news.set_result(None)
+            self._news = None
+
+    async def changed(self, timeout: float | None = None) -> None:
+        """Wait for news, or until the time is up."""
+        if self._news is None:
+            self._news = asyncio.get_running_loop().create_future()
+        # Several wait for one future, and none of them may cancel it.
+        await asyncio.wait({self._news}, timeout=timeout)
+
+    async def ended(self, timeout: float | None = None, *, or_asks: bool = False) -> None:
+        """Wait until it is over (or, with ``or_asks``, wants an answer of the client), or until the time is up."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self.over and not (or_asks and self.calls):
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            await self.changed(left)
+
+    async def follow(self, after: int, beat: float) -> AsyncIterator[tuple[int, str, bytes] | None]:
+        """Yield the events behind that number, each with its own, until the run is over; None where none came."""
+        if after < self.first_event:
+            if after or self.first_event:
+                yield self.first_event, "gap", b"{}"
+            after = self.first_event
+        while True:
+            while after - self.first_event < len(self.events):
+                name, data = self.events[after - self.first_event]
+                after += 1
+                yield after, name, data
+            if self.over:
+                return
+            count = len(self.events)
+            await self.changed(beat)
+            if len(self.events) == count and not self.over:
+                yield None
+
+
+class ServedSession:
+    """A session that was used lately: its row in the ledger, and where it is."""
+
+    __slots__ = (
+        "busy",
+        "changed",
+        "ended",
+        "is_listed",
+        "limits",
+        "lock",
+        "lost",
+        "row",
+        "running",
+        "runs",
+        "spec",
+        "tenant",
+        "touched",
+        "unsaved",
+        "worker",
+    )
+
+    def __init__(self, row: SessionRow, tenant: Tenant) -> None:
+        self.row, self.tenant = row, tenant
+        self.spec: dict[str, Any] = json.loads(row.spec)
+        self.limits: tuple[TenantConfig, Limits] | None = None
+        """Its limits within the tenant's ceilings, and the configuration that says these."""
+        self.worker: SessionWorker | None = None
+        self.running: ServedRun | None = None
+        self.busy = False
+        self.runs: OrderedDict[str, ServedRun] = OrderedDict()
+        self.lock = asyncio.Lock()
+        self.touched = time.monotonic()
+        self.changed = False
+        """Whether its state in the worker is newer than the one in the ledger."""
+        self.ended = False
+        """Whether it was deleted: what its last run leaves is not stored."""
+        self.is_listed = True
+        """Whether the ledger has its row."""
+        self.unsaved: dict[str, Change] = {}
+        """Outcomes of runs, by id, that are stored together with the state."""
+        self.lost: list[str] = []
+        """Runs that were answered, and whose state was lost with a worker, as the session's durability allows."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.row.id
+
+    @property
+    def durable(self) -> str:
+        """When its state is stored."""
+        durable: str = self.spec["durable"]
+        return durable
+
+    @property
+    def waits(self) -> dict[str, Any] | None:
+        """Its suspended program: the run's id, the calls, and ``kind``."""
+        return None if self.row.waits is None else json.loads(self.row.waits)
+
+    def remember(self, run: ServedRun) -> None:
+        """Keep a run for those who come back to it."""
+        self.runs[run.id] = run
+        size = sum(each.size() for each in self.runs.values() if each is not run)
+        while len(self.runs) > _MAX_RUNS_KEPT or (size > _MAX_KEPT and len(self.runs) > 1):
+            size -= self.runs.popitem(last=False)[1].size()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether so much of it is unsaved that its state is to be stored with the next run."""
+        if self.durable == "run":
+            return True
+        if self.durable == "never":
+            return False
+        size = sum(len(values[4]) for _, values in self.unsaved.values())
+        return len(self.unsaved) >= _MAX_UNSAVED or size > _MAX_UNSAVED_BYTES
+
+
+def not_found(what: str) -> Problem:
+    """Return the problem of something that there is not, or that is someone else's."""
+    return Problem(404, "not_found", f"there is no such {what}")
+
+
+def invalid(error: ConfigurationError) -> Problem:
+    """Return the problem of a field that cannot be so."""
+    return Problem(422, "invalid", str(error), remedy="correct the field that the message names", field=error.field)

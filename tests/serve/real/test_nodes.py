@@ -1,0 +1,147 @@
+"""Two nodes on one PostgreSQL: requests reach the one that has a session, and what a killed node had comes back."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.databases import running_postgres
+from tests.serve.servers import Served, serving, write_config
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with running_postgres() as url:
+        yield url
+
+
+class Nodes:
+    """Servers with the same tenants and ledger, each in a folder of its own."""
+
+    def __init__(self, folder: Path, url: str, stack: ExitStack, **tenant: Any) -> None:
+        self._folder, self._stack = folder, stack
+        self._settings = {"ledger": url, "secret": str(folder / "secret"), "node_life": 2.0}
+        (folder / "secret").write_bytes(os.urandom(32))
+        self._keys = write_config(folder, {"north": tenant, "south": {}}, **self._settings)
+        self.all: list[Served] = []
+
+    def start(self) -> httpx.Client:
+        folder = self._folder / f"node{len(self.all)}"
+        folder.mkdir()
+        (folder / "cloche.toml").write_text((self._folder / "cloche.toml").read_text())
+        self.all.append(self._stack.enter_context(serving(folder, keys=self._keys)))
+        return self.all[-1].http()
+
+    def kill(self, number: int) -> None:
+        """End a node and its workers at once."""
+        node = self.all[number]
+        for pid in [node.process.pid, *node.workers()]:
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def nodes(postgres: str, tmp_path: Path) -> Iterator[Nodes]:
+    import psycopg
+
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    with ExitStack() as stack:
+        yield Nodes(tmp_path, postgres, stack)
+
+
+def new_session(http: httpx.Client, **asked: Any) -> str:
+    answer = http.post("/v1/sessions", json=asked)
+    assert answer.status_code == 201, answer.text
+    return f"/v1/sessions/{answer.json()['id']}"
+
+
+def run(http: httpx.Client, session: str, code: str, **more: Any) -> Any:
+    """Run a program, again under the same id for as long as the answer is to be tried later."""
+    form: Any = None
+    for _ in range(600):
+        answer = http.post(f"{session}/runs", json={"code": code, **more})
+        form = answer.json()
+        if answer.status_code != 503 or "retry_after" not in form:
+            return form
+        time.sleep(0.1)
+    raise AssertionError(form)
+
+
+def test_a_request_at_any_node_reaches_its_session(nodes: Nodes) -> None:
+    first, second = nodes.start(), nodes.start()
+    session = new_session(first)
+    assert run(first, session, "x = 41", id="r1")["status"] == "done"
+    assert run(second, session, "x + 1", id="r2")["value"] == 42
+    assert second.get(f"{session}/runs/r1").json()["status"] == "done"
+    assert second.put(f"{session}/files/work/a.txt", content=b"bytes").status_code == 204
+    assert first.get(f"{session}/files/work/a.txt").content == b"bytes"
+    with second.stream(
+        "POST", f"{session}/runs", json={"code": "print('seen')"}, headers={"accept": "text/event-stream"}
+    ) as answer:
+        assert "seen" in "".join(answer.iter_lines())
+    # A session of someone else does not exist at the other node either.
+    foreign = nodes.all[1].http("south")
+    assert foreign.get(session).status_code == 404
+    assert foreign.post(f"{session}/runs", json={"code": "x"}).status_code == 404
+    assert [each["id"] for each in second.get("/v1/sessions").json()["sessions"]] == [session.rpartition("/")[2]]
+    forked = second.post(f"{session}/forks", json={"count": 4}).json()["sessions"]
+    for each in forked:
+        assert run(first, f"/v1/sessions/{each['id']}", "x")["value"] == 41
+    assert second.delete(session).status_code == 204
+    assert first.get(session).status_code == 404
+
+
+def test_sessions_of_a_killed_node_come_back_at_another(nodes: Nodes) -> None:
+    first, second = nodes.start(), nodes.start()
+    sessions = [new_session(first) for _ in range(6)]
+    for number, session in enumerate(sessions):
+        assert run(first, session, f"n = {number}\nn", id="made")["value"] == number
+    nodes.kill(0)
+    for number, session in enumerate(sessions):
+        again = run(second, session, f"n = {number}\nn", id="made")
+        assert again["value"] == number, "an acknowledged run is not performed twice"
+        assert run(second, session, "n += 1\nn", id="next")["value"] == number + 1
+        assert run(second, session, "n += 1\nn", id="next")["value"] == number + 1
+
+
+def test_a_node_that_was_thought_dead_acknowledges_nothing(nodes: Nodes) -> None:
+    first, second = nodes.start(), nodes.start()
+    session = new_session(first)
+    assert run(first, session, "n = 1", id="r1")["status"] == "done"
+    stopped = nodes.all[0].process.pid
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        assert run(second, session, "n += 1\nn", id="r2")["value"] == 2
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    # It may still think that the session is its own; what it would answer from that is not acknowledged.
+    assert run(first, session, "n += 1\nn", id="r3")["value"] == 3
+    assert run(second, session, "n")["value"] == 3
+
+
+def test_a_node_that_drains_leaves_its_sessions_and_programs_to_the_others(nodes: Nodes) -> None:
+    first, second = nodes.start(), nodes.start()
+    tool = {"name": "ask", "suspend": True, "parameters": {"type": "object", "properties": {}}}
+    session, computing = new_session(first, tools=[tool]), new_session(first)
+    waits = run(first, session, "answer = ask()\nanswer", id="r1")
+    code = "print('begun')\nt = 0\nfor i in range(5_000_000): t += 1\nt"
+    accept = {"accept": "text/event-stream"}
+    with first.stream("POST", f"{computing}/runs", json={"code": code, "id": "long"}, headers=accept) as events:
+        assert any("begun" in line for line in events.iter_lines())
+    nodes.all[0].process.send_signal(signal.SIGTERM)
+    nodes.all[0].process.wait(60)
+    answers = {waits["waits"][0]["id"]: {"value": 7}}
+    answered = second.post("/v1/resume", json={"token": waits["token"], "answers": answers})
+    assert answered.json()["value"] == 7
+    outcome = second.get(f"{computing}/runs/long")
+    while outcome.status_code != 200:
+        # The node that drained has stored how far the program is; another takes it in within some seconds.
+        assert outcome.status_code in (202, 404, 503), outcome.text
+        outcome = second.get(f"{computing}/runs/long", params={"wait": 5})
+        time.sleep(0.1)
+    assert outcome.json()["value"] == 5_000_000, outcome.text
