@@ -1,6 +1,5 @@
 """The HTTP API: its routes, what their bodies are, and what every request goes through."""
 
-import asyncio
 import json
 import re
 import sys
@@ -20,6 +19,7 @@ from cloche.runtime._imports import installed_version
 from cloche.runtime.errors import ConfigurationError
 from cloche.serve.forms import (
     AnswerForm,
+    Endpoint,
     ForkForm,
     Problem,
     RenewForm,
@@ -28,6 +28,7 @@ from cloche.serve.forms import (
     SessionForm,
     ValueForm,
     dumps,
+    read_body,
 )
 from cloche.serve.gateway import Gateway, Metrics
 from cloche.serve.ledger import StoreFailed
@@ -63,9 +64,19 @@ class Api:
 
     # What every request goes through.
 
-    def guarded(self, name: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """Return a handler as the framework calls it: with key, quota, problems, metrics and the audit log."""
+    def guarded(
+        self,
+        name: str,
+        handler: Handler,
+        tenant_of: Callable[[Request], Tenant] | None = None,
+        refuse: Callable[[Problem], Response] | None = None,
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Return a handler as the framework calls it: with key, quota, problems, metrics and the audit log.
+
+        A protocol with keys or problems of its own shape says who a request's tenant is, and how it is refused.
+        """
         seconds: dict[str, Any] = {}
+        tenant_of, refuse = tenant_of or self._authenticated, refuse or _answer_problem
 
         async def endpoint(request: Request) -> Response:
             began, tenant = time.perf_counter(), None
@@ -73,19 +84,19 @@ class Api:
             try:
                 if self.gateway.draining:
                     raise Problem(503, "draining", "the server is ending", remedy="try again", retry_after=2.0)
-                tenant = self._authenticated(request)
+                tenant = tenant_of(request)
                 tenant.admit_request()
                 with _span(name, request):
                     response = await handler(tenant, request)
             except WorkerLost:
                 text = "the session's worker died while it was asked"
-                response = _answer_problem(Problem(503, "worker_lost", text, remedy="ask again", retry_after=0.5))
+                response = refuse(Problem(503, "worker_lost", text, remedy="ask again", retry_after=0.5))
             except StoreFailed as error:
-                response = _answer_problem(Problem(503, "store_failed", "the store failed", cause=error.kind))
+                response = refuse(Problem(503, "store_failed", "the store failed", cause=error.kind))
             except Problem as problem:
-                response = _answer_problem(problem)
+                response = refuse(problem)
             except ConfigurationError as error:
-                response = _answer_problem(invalid(error))
+                response = refuse(invalid(error))
             if not request.state.whole and _has_body(request):
                 # What was not read must not be taken for the next request, nor trickle in for ever.
                 response.headers["connection"] = "close"
@@ -136,7 +147,7 @@ class Api:
     async def form(self, request: Request, kind: type[Form]) -> Form:
         """Return the request's body as a form of this kind. Raises Problem, which names the field."""
         config = self.home.config
-        body = await _read_body(request, config.max_body, config.body_seconds)
+        body = await read_body(request, config.max_body, config.body_seconds)
         try:
             return kind.model_validate_json(body or b"{}")
         except ValidationError as error:
@@ -332,7 +343,7 @@ class Api:
     async def put_file(self, tenant: Tenant, request: Request) -> Response:
         """Write a file: the body is its content."""
         config = self.home.config
-        data = await _read_body(request, config.max_body, config.body_seconds)
+        data = await read_body(request, config.max_body, config.body_seconds)
         await self._asked(tenant, request, "put_file", request.path_params["path"], data)
         return Response(status_code=204)
 
@@ -423,8 +434,16 @@ _ROUTES: Routes = (
 )
 
 
-def make_app(gateway: Gateway, audit: Callable[[bytes], Any] | None = None, parts: Sequence[Part] = ()) -> FastAPI:
-    """Return the application, with more ``parts``. Whoever serves it starts the gateway before, and drains it after."""
+def make_app(
+    gateway: Gateway,
+    audit: Callable[[bytes], Any] | None = None,
+    parts: Sequence[Part] = (),
+    endpoints: Sequence[Endpoint] = (),
+) -> FastAPI:
+    """Return the application, with more ``parts``, and with ``endpoints`` of other protocols, which are not described.
+
+    Whoever serves it starts the gateway before, and drains it after.
+    """
     app = FastAPI(title="Cloche", version=installed_version(), docs_url=None, redoc_url=None)
     # The same routes once more, to be described only: the framework's own way to a handler takes a third of a request's
     # time, and does nothing here, as every handler reads the request itself.
@@ -444,6 +463,9 @@ def make_app(gateway: Gateway, audit: Callable[[bytes], Any] | None = None, part
             response_model=None,
             openapi_extra=_described(path, body),
         )
+    for each in endpoints:
+        guarded = api.guarded(each.name, each.handler, each.tenant_of, each.refuse)
+        app.add_route(each.path, guarded, methods=[each.method])
     app.openapi = described.openapi  # type: ignore[method-assign]
     for path, name in (("/healthz", "alive"), ("/readyz", "ready"), ("/metrics", "show_metrics")):
         app.add_route(path, getattr(api, name), methods=["GET"])
@@ -526,48 +548,7 @@ def page_size(request: Request) -> int:
     return int(text)
 
 
-# Bodies that arrive, and responses.
-
-
-async def _read_body(request: Request, limit: int, seconds: float) -> bytes:
-    """Return the body. Raises Problem for one that is larger, by what it says or what arrives, or too slow."""
-    declared = request.headers.get("content-length")
-    if declared is not None and (not declared.isdecimal() or len(declared) > 15 or int(declared) > limit):
-        raise _too_large(limit)
-    message = await request.receive() if not declared else await _next(request, seconds)
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        if len(body) > limit:
-            raise _too_large(limit)
-        request.state.whole = True
-        return body
-    pieces, size = [body], len(body)
-    try:
-        async with asyncio.timeout(seconds):
-            while message.get("more_body"):
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise Problem(400, "bad_request", "the client left before its request was whole")
-                pieces.append(message.get("body", b""))
-                size += len(pieces[-1])
-                if size > limit:
-                    raise _too_large(limit)
-    except TimeoutError:
-        raise Problem(408, "too_slow", f"the body did not arrive within {seconds:.3g} s") from None
-    request.state.whole = True
-    return b"".join(pieces)
-
-
-async def _next(request: Request, seconds: float) -> Any:
-    try:
-        async with asyncio.timeout(seconds):
-            return await request.receive()
-    except TimeoutError:
-        raise Problem(408, "too_slow", f"the body did not arrive within {seconds:.3g} s") from None
-
-
-def _too_large(limit: int) -> Problem:
-    return Problem(413, "body_too_large", f"the body is larger than {limit:,} bytes", remedy="send less at once")
+# Responses.
 
 
 def _answer_problem(problem: Problem) -> Response:

@@ -10,8 +10,8 @@ import base64
 import json
 import math
 import struct
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, cast
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import msgpack
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,10 +22,15 @@ from cloche.runtime.limits import LIMITS, Limits
 from cloche.runtime.result import Result, ToolCallRecord, Usage, ValueRepr
 from cloche.runtime.values import decode, encode
 
+if TYPE_CHECKING:
+    # Clients and workers have these forms too, and no framework.
+    from starlette.requests import Request
+
 __all__ = [
     "MAX_FRAME",
     "AnswerForm",
     "Channel",
+    "Endpoint",
     "ForkForm",
     "Problem",
     "RenewForm",
@@ -40,6 +45,8 @@ __all__ = [
     "from_form",
     "limits_form",
     "limits_of",
+    "read_body",
+    "read_parts",
     "record_of",
     "result_form",
     "result_of",
@@ -272,6 +279,79 @@ class ValueForm(_Body):
     """A value, as JSON or marked; see the guide."""
 
     value: Any
+
+
+# Bodies that arrive.
+
+
+async def read_body(request: "Request", limit: int, seconds: float) -> bytes:
+    """Return the body. Raises Problem for one that is larger, by what it says or what arrives, or too slow."""
+    declared = request.headers.get("content-length")
+    if declared is not None and (not declared.isdecimal() or len(declared) > 15 or int(declared) > limit):
+        raise _too_large(limit)
+    message = await request.receive() if not declared else await _next(request, seconds)
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > limit:
+            raise _too_large(limit)
+        request.state.whole = True
+        return body
+    pieces, size = [body], len(body)
+    try:
+        async with asyncio.timeout(seconds):
+            while message.get("more_body"):
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise Problem(400, "bad_request", "the client left before its request was whole")
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                if size > limit:
+                    raise _too_large(limit)
+    except TimeoutError:
+        raise Problem(408, "too_slow", f"the body did not arrive within {seconds:.3g} s") from None
+    request.state.whole = True
+    return b"".join(pieces)
+
+
+async def read_parts(request: "Request", body: bytes, max_files: int) -> list[tuple[str, bytes]]:
+    """Return the files of a form, ``multipart/form-data``, by name: its body is here already. Raises Problem."""
+    from starlette.formparsers import MultiPartException, MultiPartParser
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = MultiPartParser(request.headers, stream(), max_files=max_files, max_fields=16)
+    # In memory, where the body is too.
+    parser.spool_max_size = len(body) + 1
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise Problem(400, "bad_request", f"the form cannot be read: {str(error)[:200]}") from None
+    files = [each for _, each in form.multi_items() if not isinstance(each, str)]
+    return [(each.filename or "", await each.read()) for each in files]
+
+
+async def _next(request: "Request", seconds: float) -> Any:
+    try:
+        async with asyncio.timeout(seconds):
+            return await request.receive()
+    except TimeoutError:
+        raise Problem(408, "too_slow", f"the body did not arrive within {seconds:.3g} s") from None
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "body_too_large", f"the body is larger than {limit:,} bytes", remedy="send less at once")
+
+
+class Endpoint(NamedTuple):
+    """A route of a protocol that the application mounts; see ``Api.guarded``."""
+
+    method: str
+    path: str
+    name: str
+    handler: Callable[[Any, "Request"], Any]
+    tenant_of: Callable[["Request"], Any] | None = None
+    refuse: Callable[[Problem], Any] | None = None
 
 
 # Results and errors.
