@@ -175,6 +175,7 @@ async def _serve(config: ServerConfig, path: Path | None, on_ready: Callable[[st
         audit: Callable[[bytes], Any] | None = None
         if config.audit is not None:
             audit = stack.enter_context(open(config.audit, "ab", buffering=0, opener=_private)).write
+<<<<<<< HEAD
         app: Any = make_app(gateway, audit)
         router = None
         if ledger.is_shared:
@@ -182,6 +183,9 @@ async def _serve(config: ServerConfig, path: Path | None, on_ready: Callable[[st
                 app, gateway.home.tenants, gateway.home.membership, gateway.home.claim, config.max_body
             )
         server = _Server(_uvicorn_config(config, app))
+=======
+        server = _Server(_uvicorn_config(config, make_app(gateway, audit, endpoints=endpoints(gateway))))
+>>>>>>> 56558b1 (serve: E2B's API, MCP and OpenAI's containers over sessions)
         ending, reload = _watch_signals()
         scheme, host = "http" if config.tls_certificate is None else "https", listener.getsockname()[0]
         url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"

@@ -1,0 +1,178 @@
+"""Cells of a notebook in the server's sessions: what they print, show and raise, whichever protocol asked for them.
+
+A session is prepared once, by a program in its guest (``programs/cells.py``). From then on a run may be marked as a
+cell: it has a context, environment variables, and displays. What comes of one is a series of events, dicts that
+have the shape of E2B's lines: ``stdout``, ``stderr``, ``result``, ``error``, ``number_of_executions``.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from importlib import resources
+from typing import Any, Final, cast
+from weakref import WeakValueDictionary
+
+from cloche.runtime.bridge.protocol import is_list
+from cloche.serve.forms import Problem, dumps, from_form
+from cloche.serve.gateway import Gateway
+from cloche.serve.sessions import ServedRun, ServedSession
+
+__all__ = ["Cells"]
+
+_Json = dict[str, Any]
+
+_MARK: Final = "\n#cloche-cell "
+_PATIENCE: Final = 30.0
+"""Seconds that a request waits for a session that another API's request is using."""
+_BEAT: Final = 10.0
+"""Seconds without news after which an event says that there are none."""
+
+
+class Cells:
+    """Runs cells in sessions of the gateway, one after the other in each."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._program = resources.files("cloche.serve.protocols").joinpath("programs", "cells.py").read_text("utf-8")
+
+    async def prepare(self, session: ServedSession) -> None:
+        """Have the guest of a new session know cells. Raises Problem."""
+        await self._value(session, self._program)
+
+    def turn(self, session: ServedSession) -> asyncio.Lock:
+        """Return the lock of a session: as in a notebook, what comes while a cell runs waits for its end."""
+        return self._turns.setdefault(session.id, asyncio.Lock())
+
+    async def ask(self, session: ServedSession, do: str, **given: Any) -> Any:
+        """Ask the guest for something that is no cell (see its program), in the caller's turn. Raises Problem."""
+        return await self._value(session, _marked("", do=do, **given))
+
+    async def begin(
+        self,
+        session: ServedSession,
+        code: str,
+        *,
+        context: str = "",
+        envs: dict[str, str] | None = None,
+        limits: dict[str, Any] | None = None,
+    ) -> ServedRun:
+        """Begin a cell when it is its turn; the next one's is when this is over. Raises Problem."""
+        turn = self.turn(session)
+        await turn.acquire()
+        try:
+            source = _marked(code, do="cell", context=context, envs=envs or {})
+            run = await self._run(session, source, wait=False, limits=limits)
+        except BaseException:
+            turn.release()
+            raise
+        self._gateway.home.background(_release(run, turn))
+        return run
+
+    async def events(self, session: ServedSession, run: ServedRun) -> AsyncGenerator[_Json, None]:
+        """Yield what comes of a cell. Whoever stops asking before it is over interrupts it."""
+        try:
+            async for item in run.follow(0, _BEAT):
+                if item is None:
+                    yield {"type": "keepalive"}
+                    continue
+                for event in _events(item[1], json.loads(item[2])):
+                    yield event
+                if item[1] == "suspended":
+                    await self._gateway.cancel_suspended(session)
+        finally:
+            if not run.over:
+                self._gateway.home.background(self._gateway.interrupt(session, run))
+
+    async def _run(
+        self, session: ServedSession, source: str, *, wait: bool, limits: dict[str, Any] | None = None
+    ) -> ServedRun:
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return await self._gateway.run(
+                    session, {"code": source, "limits": limits, "events": not wait}, wait=wait
+                )
+            except Problem as problem:
+                if problem.code != "session_busy" or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(0.05)
+
+    async def _value(self, session: ServedSession, source: str) -> Any:
+        run = await self._run(session, source, wait=True)
+        if run.problem is not None:
+            raise run.problem
+        form = json.loads(run.body or b"{}")
+        if run.status != "done" or form["error"] is not None:
+            reason = "" if run.status != "done" else str(form["error"]["message"])[:500]
+            raise Problem(400, "refused", f"the session refused: {reason}")
+        return from_form(form["value"])
+
+
+async def _release(run: ServedRun, turn: asyncio.Lock) -> None:
+    """Let the next one in when a run is over, whether or not a client has waited for it."""
+    try:
+        await run.ended()
+    finally:
+        turn.release()
+
+
+def _marked(code: str, **asked: Any) -> str:
+    return f"{code}{_MARK}{json.dumps(asked)}"
+
+
+# Events.
+
+
+def _events(name: str, form: _Json) -> list[_Json]:
+    """Return an event of a run as a cell's."""
+    if name == "output":
+        return [{"type": form["stream"], "text": form["text"], "timestamp": time.time_ns()}]
+    if name == "suspended":
+        text = "a tool of the server needs an approval, which this API cannot give: the run was given up"
+        return [_error("ApprovalNeeded", text)]
+    if name == "problem":
+        return [_error(str(form["code"]), str(form["message"]))]
+    if name != "done":
+        return []
+    if form["error"] is not None:
+        return [_run_error(form)]
+    if "shown" in form:
+        return [{"type": "result", "text": form["shown"], "is_main_result": True}]
+    # The guest's word, as everything in it: of the shape that it should have, or left out.
+    shown = _object(from_form(form["value"]))
+    given: Any = shown.get("shown")
+    events = [_result(_object(each), False) for each in given] if is_list(given) else []
+    if shown.get("value") is not None:
+        events.append(_result(_object(shown["value"]), True))
+    count = shown.get("count")
+    return [*events, {"type": "number_of_executions", "execution_count": count if type(count) is int else 0}]
+
+
+_FORMATS: Final = ("text", "html", "markdown", "svg", "png", "jpeg", "pdf", "latex", "javascript")
+
+
+def _result(bundle: _Json, is_main: bool) -> _Json:
+    """Return a result of what a guest says: of the formats that there are, as text, and JSON where it is some."""
+    event: _Json = {"type": "result", **{each: str(bundle[each]) for each in _FORMATS if each in bundle}}
+    with suppress(TypeError, ValueError, RecursionError):
+        event |= json.loads(dumps({"json": bundle["json"]})) if "json" in bundle else {}
+    return {**event, "is_main_result": is_main}
+
+
+def _run_error(form: _Json) -> _Json:
+    error, back = form["error"], "\nThe session is as it was before this run." if form["rolled_back"] else ""
+    if error["type"] == "GuestException":
+        name, value, traceback = (str(from_form(each)) for each in error["args"][:3])
+        return _error(name, value, traceback + back)
+    return _error(error["type"], error["message"], f"{error['type']}: {error['message']}{back}")
+
+
+def _error(name: str, value: str, traceback: str = "") -> _Json:
+    return {"type": "error", "name": name, "value": value, "traceback": traceback or f"{name}: {value}"}
+
+
+def _object(value: object) -> _Json:
+    return cast("_Json", value) if isinstance(value, dict) else {}

@@ -1,0 +1,266 @@
+"""Runs once in the guest of each sandbox that the E2B SDK uses: from then on a marked run is a notebook's cell.
+
+The mark is the last line of the source, a comment with JSON: the cell's context and environment variables, or what is
+asked about files. A cell's value is what a notebook shows of it. Runs without a mark are as they were.
+"""
+
+
+def _make_cells() -> None:
+    # Imported here, and deleted below: the session begins with an empty namespace.
+    import ast
+    import base64
+    import builtins
+    import importlib.util
+    import json
+    import os
+    import re
+    import shutil
+    import stat
+    import sys
+    from datetime import UTC, datetime
+    from types import FunctionType, ModuleType
+    from typing import Any, cast
+
+    mark = "\n#cloche-cell "
+    home = "/home/user"
+    max_entries = 10_000
+    namespace = vars(sys.modules["__main__"])
+    step: Any = sys.modules["cloche_guest.step"]
+    run = step.run
+    methods = {
+        "html": "_repr_html_",
+        "markdown": "_repr_markdown_",
+        "latex": "_repr_latex_",
+        "svg": "_repr_svg_",
+        "png": "_repr_png_",
+        "jpeg": "_repr_jpeg_",
+        "json": "_repr_json_",
+        "javascript": "_repr_javascript_",
+    }
+    # Names under which packages are installed, where they are imported by others.
+    imported = {"pillow": "PIL", "beautifulsoup4": "bs4", "scikit-learn": "sklearn", "pyyaml": "yaml"}
+    contexts: dict[str, tuple[dict[str, Any], str]] = {}
+    now: dict[str, Any] = {"context": "", "count": 0, "shown": []}
+
+    # What cells show.
+
+    def made(value: Any, name: str) -> Any:
+        """Return what one of the methods makes of a value, None if it has none or it raised."""
+        method = None if isinstance(value, type) else getattr(cast("object", value).__class__, name, None)
+        try:
+            shown: Any = None if method is None else method(value)
+        except Exception:
+            return None
+        if isinstance(shown, bytes):
+            return base64.b64encode(shown).decode()
+        # The method may give (data, metadata).
+        return cast("Any", shown)[0] if type(shown) is tuple and len(cast("Any", shown)) == 2 else cast("Any", shown)
+
+    def bundle(value: Any) -> dict[str, Any]:
+        """Return a value by formats; the text is there in any case."""
+        shown = {kind: data for kind, name in methods.items() if (data := made(value, name)) is not None}
+        return {**shown, "text": repr(value)}
+
+    def display(*values: Any, **_: Any) -> None:
+        """Show values beside the cell's own."""
+        now["shown"].extend(map(bundle, values))
+
+    # Lines that are no Python, as notebooks have them.
+
+    def stand_in(name: str, missing: str) -> None:
+        """Let a module be imported that was to be installed and cannot be; to use it raises ImportError.
+
+        Frameworks install and import what their helpers might need, and catch the error where it is needed.
+        """
+
+        def missed(attribute: str) -> Any:
+            if attribute.startswith("__"):
+                raise AttributeError(attribute)
+            raise ModuleNotFoundError(missing, name=name)
+
+        module: Any = ModuleType(name, missing)
+        module.__path__, module.__getattr__, module.__stand_in__ = [], missed, True
+        sys.modules[name] = module
+
+    def magic(line: str) -> None:
+        """Do what such a line asks for, if that is nothing: what it asks to be installed is there, or cannot be."""
+        words = line.lstrip("!% ").split()
+        if words[:2] == ["pip", "install"] or words[:4] == ["python", "-m", "pip", "install"]:
+            for word in words[words.index("install") + 1 :]:
+                name = re.split(r"[\[=<>~!;]", word)[0]
+                if not name or name.startswith("-"):
+                    continue
+                module = imported.get(name.lower(), name.replace("-", "_")).partition(".")[0]
+                missing = f"{name} is not in this image, and there is no network to get it from"
+                if module not in sys.modules and importlib.util.find_spec(module) is None:
+                    stand_in(module, missing)
+                is_there = not hasattr(sys.modules.get(module), "__stand_in__")
+                if is_there:
+                    print(f"Requirement already satisfied: {name}")
+                else:
+                    print(f"ERROR: {missing}", file=sys.stderr)
+        elif line.startswith("!"):
+            raise OSError(f"there are no shell commands in this sandbox: {line[:80]}")
+        elif words[:1] not in (["matplotlib"], ["config"], ["load_ext"], ["autoreload"]):
+            raise NotImplementedError(f"this is not known here: {line[:80]}")
+
+    def prepared(source: str) -> str:
+        """Return the source with calls in place of the lines that are no Python: those that the compiler stops at."""
+        for _ in range(len(re.findall(r"^[ \t]*[!%]", source, re.MULTILINE))):
+            try:
+                compile(source, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            except SyntaxError as error:
+                lines, place = source.split("\n"), (error.lineno or 0) - 1
+                line = lines[place] if 0 <= place < len(lines) else ""
+                if not line.lstrip().startswith(("!", "%")):
+                    break
+                lines[place] = f"{line[: -len(line.lstrip())]}__magic__({line.strip()!r})"
+                source = "\n".join(lines)
+            else:
+                break
+        return source
+
+    # Contexts: the names and the folder of each, of which one is in place.
+
+    def enter(context: str) -> None:
+        if context != now["context"]:
+            contexts[now["context"]] = dict(namespace), os.getcwd()
+            names, folder = contexts.pop(context, (dict(fresh), home))
+            namespace.clear()
+            namespace.update(names)
+            now["context"] = context
+            os.chdir(folder)
+
+    def forget(context: str, cwd: str = "") -> None:
+        """Have a context begin anew, in a folder that is made where there is none."""
+        folder = resolved(cwd or home)
+        os.makedirs(folder, exist_ok=True)
+        contexts.pop(context, None)
+        if context == now["context"]:
+            namespace.clear()
+            namespace.update(fresh)
+            os.chdir(folder)
+        else:
+            contexts[context] = dict(fresh), folder
+
+    # Files.
+
+    def resolved(path: str) -> str:
+        return os.path.normpath(os.path.join(home, os.path.expanduser(path)))
+
+    def entry(path: str) -> dict[str, Any]:
+        found = os.lstat(path)
+        is_folder = os.path.isdir(path)
+        described: dict[str, Any] = {
+            "name": os.path.basename(path),
+            "type": "FILE_TYPE_DIRECTORY" if is_folder else "FILE_TYPE_FILE",
+            "path": path,
+            "size": str(found.st_size),
+            "mode": stat.S_IMODE(found.st_mode),
+            "permissions": stat.filemode(found.st_mode),
+            "owner": "user",
+            "group": "user",
+            "modifiedTime": datetime.fromtimestamp(found.st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        }
+        if stat.S_ISLNK(found.st_mode):
+            described |= {"isSymlink": True, "symlinkTarget": os.readlink(path)}
+        return described
+
+    def listed(path: str, depth: int) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = []
+        folders = [(path, 1)]
+        for folder, level in folders:
+            for name in sorted(os.listdir(folder)):
+                entries.append(entry(os.path.join(folder, name)))
+                if len(entries) > max_entries:
+                    raise ValueError(f"there are more than {max_entries:,} entries below {path}")
+                if level < depth and entries[-1]["type"] == "FILE_TYPE_DIRECTORY":
+                    folders.append((entries[-1]["path"], level + 1))
+        return entries
+
+    def asked(what: str, given: dict[str, Any]) -> dict[str, Any]:
+        path = resolved(str(given.get("path", "")))
+        if what == "Stat":
+            return {"entry": entry(path)}
+        if what == "ListDir":
+            return {"entries": listed(path, int(given.get("depth") or 1))}
+        if what == "MakeDir":
+            os.makedirs(path)
+            return {"entry": entry(path)}
+        if what == "Move":
+            source, target = resolved(str(given.get("source", ""))), resolved(str(given.get("destination", "")))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.rename(source, target)
+            return {"entry": entry(target)}
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.remove(path)
+        return {}
+
+    def answered(what: str, given: dict[str, Any]) -> dict[str, Any]:
+        codes: dict[type[Exception], str] = {
+            FileNotFoundError: "not_found",
+            FileExistsError: "already_exists",
+            PermissionError: "permission_denied",
+        }
+        try:
+            return asked(what, given)
+        except (OSError, ValueError) as error:
+            return {"code": codes.get(type(error), "invalid_argument"), "message": str(error)}
+
+    # Runs.
+
+    def cell(source: str, filename: str, given: dict[str, Any]) -> dict[str, Any]:
+        enter(given["context"])
+        now["shown"] = []
+        before = {name: os.environ.get(name) for name in given["envs"]}
+        os.environ.update(given["envs"])
+        try:
+            value = run(prepared(source), filename)
+        finally:
+            for name, text in before.items():
+                if text is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = text
+        now["count"] += 1
+        own = value is not None and not source.rstrip().endswith(";")
+        if value is not None:
+            namespace["_"] = value
+        return {"shown": now["shown"], "value": bundle(value) if own else None, "count": now["count"]}
+
+    def run_marked(source: str, filename: str) -> Any:
+        code, found, text = source.rpartition(mark)
+        if not found:
+            return run(source, filename)
+        given = json.loads(text)
+        if given["do"] == "cell":
+            return cell(code, filename, given)
+        if given["do"] == "forget":
+            return forget(given["context"], given["cwd"])
+        if given["do"] == "drop":
+            if given["context"] == now["context"]:
+                enter("")
+            contexts.pop(given["context"], None)
+            return None
+        if given["do"] == "envs":
+            return os.environ.update(given["envs"])
+        return answered(given["do"], given)
+
+    os.makedirs(home, exist_ok=True)
+    os.environ["HOME"] = home
+    os.chdir(home)
+    del namespace["_make_cells"]
+    fresh = dict(namespace)
+    # With the prelude's name on its globals its frame is, like the prelude's own, left out of tracebacks.
+    inside = {**globals(), "__name__": "cloche_guest.cells", "__builtins__": builtins}
+    run_marked, cell, magic = (
+        FunctionType(each.__code__, inside, closure=each.__closure__) for each in (run_marked, cell, magic)
+    )
+    for name, function in (("__magic__", magic), ("display", display)):
+        setattr(builtins, name, function)
+    step.run = run_marked
+
+
+_make_cells()
