@@ -21,6 +21,7 @@ from cloche.serve.forms import Problem, dumps
 from cloche.serve.gateway import Gateway
 from cloche.serve.ledger import ServerLedger, SessionLedger
 from cloche.serve.nodes import NodeRouter
+from cloche.serve.protocols import endpoints
 from cloche.serve.tenants import ServerConfig, load_config, read_secret
 from cloche.serve.worker import fast_loop
 
@@ -175,17 +176,13 @@ async def _serve(config: ServerConfig, path: Path | None, on_ready: Callable[[st
         audit: Callable[[bytes], Any] | None = None
         if config.audit is not None:
             audit = stack.enter_context(open(config.audit, "ab", buffering=0, opener=_private)).write
-<<<<<<< HEAD
-        app: Any = make_app(gateway, audit)
+        app: Any = make_app(gateway, audit, endpoints=endpoints(gateway))
         router = None
         if ledger.is_shared:
             app = router = NodeRouter(
                 app, gateway.home.tenants, gateway.home.membership, gateway.home.claim, config.max_body
             )
         server = _Server(_uvicorn_config(config, app))
-=======
-        server = _Server(_uvicorn_config(config, make_app(gateway, audit, endpoints=endpoints(gateway))))
->>>>>>> 56558b1 (serve: E2B's API, MCP and OpenAI's containers over sessions)
         ending, reload = _watch_signals()
         scheme, host = "http" if config.tls_certificate is None else "https", listener.getsockname()[0]
         url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
