@@ -154,10 +154,9 @@ class NoInput(io.TextIOBase):
     name = "<stdin>"
     mode = "r"
 
-    @property
-    def buffer(self) -> io.BytesIO:
+    def __init__(self) -> None:
+        self.buffer = io.BytesIO()
         """No bytes."""
-        return io.BytesIO()
 
     def read(self, size: int | None = -1, /) -> str:
         """Return the empty text."""

@@ -11,8 +11,9 @@ from typing import Any
 
 _HOME = "/tmp/suite"
 _MAX_SHOWN = 600
-# These import it for a few tests, and could do without it in all others.
-_WITH_INTERNALS = ("test.test_class", "test.test_compile")
+# Extension modules of CPython's own, which these test modules import for a few tests and can do without in all others.
+_INTERNALS = ("_testinternalcapi", "_testcapi", "_testlimitedcapi", "_testsinglephase", "_testmultiphase")
+_WITH_INTERNALS = ("bytes", "class", "code", "compile", "compileall", "dis", "import", "importlib", "marshal")
 Outcomes = dict[str, tuple[str, str]]
 
 
@@ -71,12 +72,25 @@ def unpack() -> None:
     # It has more than WASI has. What it lacks is said by the functions that are not there.
     support.is_wasi = False
     support.verbose = False
-    support.has_socket_support = True
+    support.has_socket_support = support.has_subprocess_support = True
     support.use_resources = ["cpu", "decimal", "walltime"]
 
 
 class _Internals(ModuleType):
     """Stands for a module of CPython's own that only its tests have: a test that calls it is skipped."""
+
+    Py_C_RECURSION_LIMIT = 12_100
+    """As the guest's CPython is built."""
+
+    @staticmethod
+    def get_config() -> dict[str, int]:
+        """Return what decorators of tests ask for: code has positions here."""
+        return {"code_debug_ranges": 1}
+
+    @staticmethod
+    def get_immortalize_deferred() -> bool:
+        """Return what a build with the GIL says."""
+        return False
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -98,8 +112,8 @@ def _tests(suite: Any) -> Iterator[Any]:
 
 def _load(module: str) -> tuple[unittest.TestSuite, Outcomes]:
     loader = unittest.TestLoader()
-    if module in _WITH_INTERNALS:
-        sys.modules["_testinternalcapi"] = _Internals("_testinternalcapi")
+    if module.split(".")[1].removeprefix("test_") in _WITH_INTERNALS:
+        sys.modules.update({name: _Internals(name) for name in _INTERNALS})
     try:
         __import__(module)
         return loader.loadTestsFromModule(sys.modules[module]), {}
