@@ -169,6 +169,17 @@ class Machine(Protocol):
         """
         ...
 
+    def vacate(self, spans: list[tuple[int, int]]) -> None:
+        """Give the guest back, between two steps, once its state has been copied: ``spans`` are what it has written.
+
+        Until :meth:`occupy`, only the fuel left and the memory's size can be asked for, and it can be closed.
+        """
+        ...
+
+    def occupy(self) -> None:
+        """Have a guest again, as the image left it, with the fuel left that there was: for :meth:`restore`."""
+        ...
+
     @property
     def stack_pointer(self) -> int:
         """The guest's own stack pointer, the one piece of its state outside the memory."""

@@ -45,6 +45,9 @@ class Sandbox:
                   fuel that the guest uses.
     ``source``    where guests come from, in place of an image.
     ``scheduler`` on whose threads ``arun``, ``stream`` and the sessions' async methods compute; default one for all.
+    ``resting``   how many programs of the process that wait, in these methods, keep their guests' memory (default 64).
+                  The next ones rest: their memory is copied out, later packed, and put back when they continue. 0 has
+                  each of them rest at once, None has none.
 
     With a seed and a clock that is not the real one, a run is a pure function of the program and of what the tools
     answer: the same output, value, fuel and snapshot, on any machine with the same image.
@@ -64,6 +67,7 @@ class Sandbox:
         clock: Clock = "real",
         source: MachineSource | None = None,
         scheduler: "Scheduler | None" = None,
+        resting: int | None = 64,
     ) -> None:
         _require_threads()
         self._tools = as_dispatcher(tools)
@@ -76,6 +80,7 @@ class Sandbox:
         self._seed = parse_seed(seed)
         self._clock = parse_clock(clock)
         self._scheduler = scheduler
+        self._resting = _checked_resting(resting)
         self._source: MachineSource = ImageSource(metering=metering) if source is None else source
         self._fresh = FreshRuns()
         if self._clock is not None and self._clock.rate and not self._source.metered:
@@ -274,7 +279,9 @@ class Sandbox:
         limits = self._limits if limits is None else _checked(limits)
         self._check_memory(limits)
         environment = Environment(self._seed, self._clock)
-        return limits, SessionGuest(self._source, self._tools, environment, limits.memory, rollback, budget)
+        guest = SessionGuest(self._source, self._tools, environment, limits.memory, rollback, budget)
+        guest.resting = self._resting
+        return limits, guest
 
     def _check_memory(self, limits: Limits) -> None:
         minimum = self._source.min_memory
@@ -298,6 +305,12 @@ def _explained(mismatch: SnapshotMismatch, snapshot: "Snapshot") -> SnapshotMism
     from cloche.runtime.images import where_is
 
     return SnapshotMismatch("image", where_is(snapshot.image), mismatch.expected)
+
+
+def _checked_resting(resting: object) -> int | None:
+    if resting is not None and (not isinstance(resting, int) or isinstance(resting, bool) or resting < 0):
+        raise ConfigurationError("resting", f"it is an integer >= 0, or None, not {resting!r:.100}")
+    return resting
 
 
 def _checked(limits: object) -> Limits:

@@ -52,6 +52,7 @@ def make_twin(guest: SessionGuest, checkpoint: Checkpoint) -> SessionGuest:
     environment = Environment(None, None)
     environment.resume(guest.environment.state())
     other = SessionGuest(guest.source, guest.tools, environment, guest.memory, guest.keeps, guest.budget)
+    other.resting = guest.resting
     other.spent = guest.spent
     other.resume_at(checkpoint, *guest.known())
     return other

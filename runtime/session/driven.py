@@ -15,6 +15,7 @@ from cloche.runtime.errors import BlockedTools, GuestError, Interrupted
 from cloche.runtime.machine_api import now
 from cloche.runtime.result import Event, Output, Result, Stream
 from cloche.runtime.session.execution import Execution, Overtaken
+from cloche.runtime.session.resting import resting
 from cloche.runtime.threads import post
 from cloche.runtime.wasm.signals import deferred
 
@@ -54,6 +55,8 @@ class Driven:
         self._since = now()
         # When the scheduler will poke it.
         self._poked_at = inf
+        # Whether it waits and is counted as one that has kept its guest.
+        self._keeps = False
         execution.run.driver, execution.leave = self, self._be_interrupted
         execution.run.hands_over = True
 
@@ -86,6 +89,7 @@ class Driven:
             if self._state != _READY:
                 return False
             self._state = _STEPPING
+        self._wake_up()
         self.execution.leave_out(now() - self._since)
         self._begun = True
         try:
@@ -153,14 +157,25 @@ class Driven:
         return state in (_READY, _WAITING) or self._leave(error)
 
     def _drop(self, error: GuestError) -> None:
+        self._wake_up()
         try:
             self._result = self._context.run(self.execution.drop, error)
         except BaseException as raised:
             self._error = raised
         self._settle()
 
+    def _wake_up(self) -> None:
+        if self._keeps:
+            self._keeps = False
+            resting.wakes()
+
     def _stand(self) -> bool:
         run = self.execution.run
+        kept = self.execution.kept
+        if kept is not None and run.still_waits():
+            self._keeps = resting.keeps(kept)
+            if not self._keeps:
+                self.execution.begin_rest()
         with self._lock:
             waits = run.still_waits()
             self._state, self._since = _WAITING if waits else _READY, now()

@@ -1,6 +1,5 @@
 """One run from its request to its result, on whichever thread it is performed."""
 
-import re
 from _thread import LockType, allocate_lock
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ from cloche.runtime.bridge.protocol import (
     AS_IT_IS,
     FINISHED,
     NOTHING,
-    FailureReport,
     FinishedResponse,
     Reading,
     Response,
@@ -24,26 +22,21 @@ from cloche.runtime.errors import (
     CallerError,
     CannotPause,
     ClocheError,
-    FuelExhausted,
     GuestCrashed,
     GuestError,
-    GuestException,
     MemoryExceeded,
     ProtocolError,
-    ResultTooLarge,
     SessionClosed,
-    StackOverflow,
-    UnserializableValue,
 )
-from cloche.runtime.limits import Limits
 from cloche.runtime.machine_api import PAUSED, StopRun, now
 from cloche.runtime.result import Result, Usage
 from cloche.runtime.session.guest import Running, SessionGuest, Step
 from cloche.runtime.session.pausing import BEGUN_WITH_RUN, PauseRequest
-from cloche.runtime.session.requests import Request
+from cloche.runtime.session.requests import Request, error_of_failure, error_of_stop, exit_code
+from cloche.runtime.session.resting import Rest, resting
 from cloche.runtime.values import MalformedValue
 from cloche.runtime.wasm.signals import signal_behind
-from cloche.runtime.wasm.traps import StopKind, Stopped
+from cloche.runtime.wasm.traps import Stopped
 from cloche.runtime.work import WorkEnded
 
 if TYPE_CHECKING:
@@ -56,18 +49,10 @@ __all__ = [
     "Execution",
     "Overtaken",
     "check_answer",
-    "error_of_failure",
-    "error_of_stop",
 ]
 
-_EXIT_CODES = {"": 0, "None": 0, "False": 0, "True": 1}
-_STATUS = re.compile(r"-?[0-9]{1,10}", re.ASCII)
-# The largest piece of memory that the interpreter asks for by itself.
-_ARENA = 1 << 20
 # A character becomes four bytes or fewer, and a report has a few short fields beside its texts.
 _PER_CHARACTER = 4
-# Characters of a class name; the guest can make longer ones, and forge any.
-_MAX_NAME = 200
 _REPORT = 4096
 
 
@@ -110,58 +95,6 @@ def _reading(response: bytes, run: RunState) -> Reading:
         raise ProtocolError(f"a malformed response: {error}") from None
     run.memory.add(cost)
     return Reading(2 * run.limits.host_memory, look)
-
-
-def error_of_stop(stopped: Stopped, run: RunState) -> BaseException:
-    """Return why a guest was ended: a GuestError for the result, or an exception that is the caller's own."""
-    match stopped.kind:
-        case StopKind.HOST | StopKind.INTERRUPTED:
-            return run.stop.reason or stopped.reason or GuestCrashed(str(stopped))
-        case StopKind.TIME:
-            return run.time_exceeded()
-        case StopKind.FUEL:
-            limit = run.limits.fuel or 0
-            return FuelExhausted(limit, limit)
-        case StopKind.STACK:
-            return StackOverflow()
-        case _:
-            return GuestCrashed(str(stopped))
-
-
-def error_of_failure(failure: FailureReport, limits: Limits, memory: int, max_bytes: int | None = None) -> GuestError:
-    """Return the error for a failure that the guest reported; its texts are cut to the limits once more.
-
-    ``max_bytes`` replaces the cap on the value's encoded bytes.
-    """
-    message = failure.message[: limits.message]
-    if failure.kind == "unserializable":
-        return UnserializableValue(message)
-    if failure.kind == "too_large":
-        cap = limits.result if max_bytes is None else max_bytes
-        return ResultTooLarge(cap, cap)
-    if _is_out_of_memory(failure, limits, memory):
-        return MemoryExceeded(memory, limits.memory)
-    return GuestException(failure.type_name[:_MAX_NAME], message, failure.traceback[: limits.traceback], failure.line)
-
-
-def _exit_code(failure: FailureReport) -> int | None:
-    """Return the status with which a program ended itself, as Python reads the argument of ``sys.exit``; else None."""
-    if (failure.module, failure.type_name) != ("builtins", "SystemExit"):
-        return None
-    known = _EXIT_CODES.get(failure.message)
-    if known is not None:
-        return known
-    # A status that a process could have. Any other argument is a message for people.
-    return int(failure.message) if _STATUS.fullmatch(failure.message) else 1
-
-
-def _is_out_of_memory(failure: FailureReport, limits: Limits, memory: int) -> bool:
-    if failure.module != "builtins":
-        return False
-    # The interpreter's own MemoryError has no message; one that a program or a parser raised has. A SystemError is
-    # what is left of it where the interpreter could not even make that.
-    full = memory + _ARENA > limits.memory
-    return (failure.type_name == "MemoryError" and not failure.message) or (failure.type_name == "SystemError" and full)
 
 
 GRACE = 0.1
@@ -214,6 +147,7 @@ class Execution:
     _fuel: int | None = None
     # Of a run that a driver has: how it is going to end, once its guest has been entered.
     _ending: _Ending | None = None
+    _rest: Rest | None = None
 
     def __init__(
         self,
@@ -232,6 +166,11 @@ class Execution:
         self._loop = loop
         # Whoever acquires it settles the run; it is never released.
         self._settled = allocate_lock()
+
+    @property
+    def kept(self) -> int | None:
+        """How many programs that wait keep their guests, before this one rests; None if it never does."""
+        return self._guest.resting
 
     @property
     def is_overdue(self) -> bool:
@@ -322,6 +261,8 @@ class Execution:
         else:
             running = self._running
         try:
+            if self._rest is not None:
+                self._end_rest(running)
             ending.answer = self._exchange(running, ending.steps, True)
             ending.paused = ending.answer is None
             if ending.paused and not (self.pausing is not None and self.pausing.stands and run.wait is None):
@@ -334,6 +275,21 @@ class Execution:
             raise Overtaken
         return self._conclude(running, ending)
 
+    def begin_rest(self) -> None:
+        """Between two turns: leave the guest to others until the next one, if it may."""
+        running = self._running
+        if running is not None and self._rest is None and not running.machine.dead:
+            self._rest = resting.begin(running.machine, self._guest.source)
+
+    def _end_rest(self, running: Running | None) -> None:
+        rest, self._rest = self._rest, None
+        if rest is None:
+            return
+        resting.end(rest, None if running is None else running.machine)
+        if running is not None:
+            # Not the same any more for who keeps its guest's parts: see ``express.py``.
+            self._running = self._guest.running = running._replace()
+
     def drop(self, error: BaseException) -> Result[Any] | None:
         """Settle a run that stands: it was not advanced yet, or has left its thread. None if it was settled already."""
         if not self._settled.acquire(False):
@@ -343,6 +299,7 @@ class Execution:
             self.run.driver = None
             self._done(self, None)
             return None
+        self._end_rest(None)
         ending.error, ending.answer, ending.paused = error, None, False
         for record in self.run.calls:
             record.end("abandoned", now() - record.started)
@@ -535,7 +492,7 @@ class Execution:
         memory = guest.memory_seen = running.machine.memory_size()
         if answer is not FINISHED and isinstance(answer, FinishedResponse) and answer.failure is not None:
             error = error_of_failure(answer.failure, run.limits, memory, self._request.max_bytes)
-            self._exit_code = _exit_code(answer.failure)
+            self._exit_code = exit_code(answer.failure)
         lost = error is not None and self._is_lost(running, ending, error)
         self.paused = False
         if lost:

@@ -111,6 +111,7 @@ _WITHOUT_JOURNAL = (1 << 62, 1 << 62, 1 << 30)
 class SessionGuest:
     """Used by one caller at a time, between :meth:`take` and :meth:`release`, until ``ended`` says why it has ended.
 
+    ``resting`` is how many programs that wait keep their guests before one of this guest's rests; None for never.
     ``holder`` is the run that has taken it, if it is one, and ``running`` the machine, unless it is still to be made.
     ``keeps`` says whether it can be rolled back, ``metered`` whether its machines count fuel; ``can_suspend`` are its
     tools, if they can have calls wait.
@@ -138,6 +139,7 @@ class SessionGuest:
         self.holder: Holder | None = None
         self.ended = ""
         self.express: ref[HoldsRunner] | None = None
+        self.resting: int | None = None
         self.lock = threading.Lock()
         self._runs = self._fuel = self._output = self._calls = 0
         self._time = 0.0

@@ -1,13 +1,27 @@
-"""What a session asks of its guest: the frames to send, and what is expected back."""
+"""What a session asks of its guest: the frames to send, what is expected back, and the errors that may come instead."""
 
+import re
 from typing import Any
 
 from cloche.runtime.bridge.pending import Answer
-from cloche.runtime.bridge.protocol import Op, is_list, request, set_request
-from cloche.runtime.errors import ConfigurationError, ProtocolError
+from cloche.runtime.bridge.protocol import FailureReport, Op, is_list, request, set_request
+from cloche.runtime.bridge.run_state import RunState
+from cloche.runtime.errors import (
+    ConfigurationError,
+    FuelExhausted,
+    GuestCrashed,
+    GuestError,
+    GuestException,
+    MemoryExceeded,
+    ProtocolError,
+    ResultTooLarge,
+    StackOverflow,
+    UnserializableValue,
+)
 from cloche.runtime.limits import Limits
 from cloche.runtime.session.guest import SessionGuest
 from cloche.runtime.wasm.imports import MAX_FRAME
+from cloche.runtime.wasm.traps import StopKind, Stopped
 
 __all__ = [
     "ContinuePaused",
@@ -16,6 +30,9 @@ __all__ = [
     "RunProgram",
     "as_bytes",
     "as_paths",
+    "error_of_failure",
+    "error_of_stop",
+    "exit_code",
     "get_file",
     "get_variable",
     "list_files",
@@ -27,6 +44,12 @@ __all__ = [
 # What fits one frame from the guest, with the few bytes around it.
 _HEADER = 64
 _LARGEST_FILE = MAX_FRAME - (1 << 20)
+_EXIT_CODES = {"": 0, "None": 0, "False": 0, "True": 1}
+_STATUS = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+# The largest piece of memory that the interpreter asks for by itself.
+_ARENA = 1 << 20
+# Characters of a class name; the guest can make longer ones, and forge any.
+_MAX_NAME = 200
 
 
 class Request:
@@ -163,3 +186,55 @@ def _path(path: object) -> str:
     if not isinstance(path, str) or not path or "\0" in path:
         raise ConfigurationError("path", f"{path!r:.60} is not a path in the guest")
     return path
+
+
+def error_of_stop(stopped: Stopped, run: RunState) -> BaseException:
+    """Return why a guest was ended: a GuestError for the result, or an exception that is the caller's own."""
+    match stopped.kind:
+        case StopKind.HOST | StopKind.INTERRUPTED:
+            return run.stop.reason or stopped.reason or GuestCrashed(str(stopped))
+        case StopKind.TIME:
+            return run.time_exceeded()
+        case StopKind.FUEL:
+            limit = run.limits.fuel or 0
+            return FuelExhausted(limit, limit)
+        case StopKind.STACK:
+            return StackOverflow()
+        case _:
+            return GuestCrashed(str(stopped))
+
+
+def error_of_failure(failure: FailureReport, limits: Limits, memory: int, max_bytes: int | None = None) -> GuestError:
+    """Return the error for a failure that the guest reported; its texts are cut to the limits once more.
+
+    ``max_bytes`` replaces the cap on the value's encoded bytes.
+    """
+    message = failure.message[: limits.message]
+    if failure.kind == "unserializable":
+        return UnserializableValue(message)
+    if failure.kind == "too_large":
+        cap = limits.result if max_bytes is None else max_bytes
+        return ResultTooLarge(cap, cap)
+    if _is_out_of_memory(failure, limits, memory):
+        return MemoryExceeded(memory, limits.memory)
+    return GuestException(failure.type_name[:_MAX_NAME], message, failure.traceback[: limits.traceback], failure.line)
+
+
+def exit_code(failure: FailureReport) -> int | None:
+    """Return the status with which a program ended itself, as Python reads the argument of ``sys.exit``; else None."""
+    if (failure.module, failure.type_name) != ("builtins", "SystemExit"):
+        return None
+    known = _EXIT_CODES.get(failure.message)
+    if known is not None:
+        return known
+    # A status that a process could have. Any other argument is a message for people.
+    return int(failure.message) if _STATUS.fullmatch(failure.message) else 1
+
+
+def _is_out_of_memory(failure: FailureReport, limits: Limits, memory: int) -> bool:
+    if failure.module != "builtins":
+        return False
+    # The interpreter's own MemoryError has no message; one that a program or a parser raised has. A SystemError is
+    # what is left of it where the interpreter could not even make that.
+    full = memory + _ARENA > limits.memory
+    return (failure.type_name == "MemoryError" and not failure.message) or (failure.type_name == "SystemError" and full)

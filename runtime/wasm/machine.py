@@ -82,18 +82,14 @@ class WasmMachine:
         self._control = Control()
         facts = template.pause_facts
         self._host = GuestImports(handlers, max_frame, () if facts is None else facts.waits)
-        self._guest = self._template.instance(
-            self._control, self._host, StoreLimits(memory_limit, table_elements, _TABLES)
-        )
-        # The guest may serve another machine once this one is closed; this view of its memory does not.
-        self._memory = self._guest.memory
-        self._host.meter = self._guest.meter
-        self._pages = self._guest.pages
-        self._thread = get_ident()
+        self._limits = StoreLimits(memory_limit, table_elements, _TABLES)
+        self._take_guest()
         # Known beforehand: a guest that was restored must not spend more fuel than one that was asked long ago.
         self._metered = engine.mode.counts_fuel
         self._small_inbox = template.small_inbox
         self._closed = False
+        # The fuel that was left, while the machine has no guest.
+        self._vacant: int | None = None
         # What the guest had left when its fuel was set: the most that a pause can give back is what it used since.
         self._allowance = FUEL_FULL
 
@@ -165,6 +161,8 @@ class WasmMachine:
 
     def fuel_left(self) -> int:
         """Return the fuel left. Raises ConfigurationError if the engine does not meter fuel."""
+        if self._vacant is not None and not self._closed:
+            return max(0, self._vacant - self._host.lent)
         if self._closed or not self._metered:
             self._require_metered()
         left = self._guest.fuel_left() - self._host.lent
@@ -262,9 +260,51 @@ class WasmMachine:
         try:
             if not self._closed:
                 sound, self._closed, self.dead = not self.dead, True, True
-                self._template.release(self._guest, sound=sound)
+                if self._vacant is None:
+                    self._template.release(self._guest, sound=sound)
         finally:
             self._turn.release()
+
+    def vacate(self, spans: list[Span]) -> None:
+        """Give the guest back, between two steps: its state was copied. Until :meth:`occupy` there is none.
+
+        ``spans`` are what :meth:`written` has said since the last one.
+
+        Raises SessionBusy while it runs, SessionClosed if it was ended.
+        """
+        if not self._turn.acquire(blocking=False):
+            raise SessionBusy("this machine is running")
+        try:
+            guest = self._open()
+            self._vacant = guest.fuel_left() if self._metered else 0
+            self._control.meter = self._control.pausing = None
+            guest.pages.spans = spans
+            guest.pages.watch()
+            self._template.release(guest, sound=not self.dead)
+        finally:
+            self._turn.release()
+
+    def occupy(self) -> None:
+        """Have a guest again, as the image left it, with the same fuel left. Raises ImageError where there is none."""
+        if self._closed or self._vacant is None:
+            self._open()
+            return
+        left, self._vacant = self._vacant, None
+        try:
+            self._take_guest()
+        except BaseException:
+            self._vacant = left
+            raise
+        if self._metered:
+            self._guest.set_fuel(left)
+
+    def _take_guest(self) -> None:
+        self._guest = self._template.instance(self._control, self._host, self._limits)
+        # The guest may serve another machine once this one is closed; this view of its memory does not.
+        self._memory = self._guest.memory
+        self._host.meter = self._guest.meter
+        self._pages = self._guest.pages
+        self._thread = get_ident()
 
     def _take_turn(self, request: bytes, stack_checked: bool) -> bytes:
         if not self._turn.acquire(blocking=False):
@@ -426,6 +466,8 @@ class WasmMachine:
         # The engine's calls on a store that was freed would not fail but crash.
         if self._closed:
             raise SessionClosed("its machine was closed")
+        if self._vacant is not None:
+            raise SessionBusy("its program rests, and has no guest")
         return self._guest
 
 

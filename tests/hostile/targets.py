@@ -25,9 +25,10 @@ from cloche.runtime.limits import Limits, SessionBudget, Spent
 from cloche.runtime.machine_api import StopRun
 from cloche.runtime.recording.recording import Recording
 from cloche.runtime.session.capture import restore_guest
-from cloche.runtime.session.execution import check_answer, error_of_failure
+from cloche.runtime.session.execution import check_answer
 from cloche.runtime.session.guest import SessionGuest
 from cloche.runtime.session.pauses import SuspendedOrigin, run_as_plain
+from cloche.runtime.session.requests import error_of_failure
 from cloche.runtime.session.session import Session
 from cloche.runtime.snapshots.delta import pack
 from cloche.runtime.snapshots.format import KnownFacts, SnapshotFacts, join_parts

@@ -87,6 +87,12 @@ class FakeMachine:
             self.memory[pointer : pointer + len(data)] = data
         self.stack_pointer = stack_pointer
 
+    def vacate(self, spans: list[tuple[int, int]]) -> None:
+        self.memory = bytearray(len(self.memory))
+
+    def occupy(self) -> None:
+        pass
+
     def grow_to(self, size: int) -> None:
         self.memory.extend(bytes(max(0, size - len(self.memory))))
 
