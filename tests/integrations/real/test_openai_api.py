@@ -211,3 +211,36 @@ def until(works: Callable[[], bool]) -> bool:
 def test_agents_must_be_named() -> None:
     with pytest.raises(ConfigurationError, match="name at least one"):
         openai_app({})
+
+
+def test_the_conversation_used_last_is_kept_and_an_older_one_begins_with_its_text() -> None:
+    closed: list[int] = []
+
+    class Noted(CodeAgent):
+        def close(self) -> None:
+            closed.append(id(self))
+            super().close()
+
+    async def talk(client: Any, user: str, *texts: str) -> str:
+        messages = [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
+        body = {"model": "helper", "user": user, "messages": messages}
+        reply = await client.post("/v1/chat/completions", json=body, timeout=120)
+        text: str = reply.json()["choices"][0]["message"]["content"]
+        return text
+
+    async def talks() -> None:
+        with Noted([], ScriptedModel(answers), max_steps=2) as agent:
+            transport = httpx.ASGITransport(openai_app({"helper": agent}, conversations=1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                await talk(client, "one", "question: begin")
+                assert not closed
+                await talk(client, "two", "question: begin")
+                assert len(closed) == 1
+                # All of it is its task then, and the model answers the first question that it sees.
+                again = ("question: begin", "begun", "question: more")
+                assert await talk(client, "one", *again) == "begun"
+                # Now that one is kept, and the other gave way to it.
+                assert await talk(client, "one", *again, "begun", "question: more") == "total 2"
+                assert len(set(closed)) == 2
+
+    asyncio.run(talks())
