@@ -18,7 +18,8 @@ from cloche.agent.loop.effects import CallFunction
 from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
 from cloche.agent.loop.run_code import ResumeCode, RunCode
-from cloche.agent.models.base import AnyModel, ModelRequest
+from cloche.agent.messages import ImagePart
+from cloche.agent.models.base import AnyModel, ModelRequest, sees_images
 from cloche.agent.observations import CUT_OFF, error_of, observation_of, outcomes_of
 from cloche.agent.replies.programs import CodeTags, read_reply
 from cloche.agent.replies.reasoning import without_reasoning
@@ -277,6 +278,9 @@ class CodeAgent(MultiStepAgent):
         step.guest = GuestUsage(fuel=usage.fuel, seconds=usage.wall, memory=usage.memory_peak, calls=len(calls))
         step.outcomes = outcomes_of(calls, self.settings.observation_limit)
         step.value = result.value
+        if result.displays and sees_images(self.model):
+            found = [each.png for each in result.displays]
+            step.images.extend([ImagePart.load(png) for png in found if png is not None][-_MAX_IMAGES:])
         if run.answers:
             step.observation = result.stdout.rstrip()
             if "img-" in step.observation:

@@ -17,6 +17,7 @@ __all__ = ["CUT_OFF", "error_of", "near", "observation_of", "outcomes_of", "show
 CUT_OFF = "the reply was cut off at the maximum length of a reply, so that its end is missing: write less at a time"
 """What a model reads of a reply that reached the maximum length."""
 
+_MAX_SHOWN = 20
 State = Literal["kept", "rolled_back", "unchanged"]
 _NAME = re.compile(r"name '(\w+)' is not defined")
 _MODULE = re.compile(r"No module named '([\w.]+)'")
@@ -34,6 +35,7 @@ def observation_of(result: Result[Any], names: Iterable[str], limit: int) -> str
     parts = [f"Printed:\n{shorten(result.stdout.rstrip(), limit)}"] if result.stdout.strip() else []
     if result.stderr.strip():
         parts.append(f"Printed to stderr:\n{shorten(result.stderr.rstrip(), limit)}")
+    parts += [f"Shown:\n{shorten(each.text, limit)}" for each in result.displays[:_MAX_SHOWN] if each.kind != "value"]
     parts.append(_ending(result, names, limit))
     if hint := _await_hint(f"{result.stdout}{last}"):
         parts.append(hint)

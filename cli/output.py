@@ -1,5 +1,6 @@
 """What a run prints: events, values and errors as text for a terminal, and whole results as JSON."""
 
+import base64
 import math
 import reprlib
 import sys
@@ -9,7 +10,7 @@ from cloche.cli.exit_codes import CommandError, exit_code
 from cloche.runtime._imports import need
 from cloche.runtime._terminal import harmless, one_line
 from cloche.runtime.errors import ConfigurationError, GuestError, GuestException, LimitExceeded
-from cloche.runtime.result import Event, Output, Result, ToolCallRecord
+from cloche.runtime.result import Display, Event, Output, Result, ToolCallRecord
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,6 +128,14 @@ def result_json(result: Result[Any]) -> dict[str, Any]:
         "usage": result.usage._asdict(),
         "calls": [_call_json(call) for call in result.calls],
         "rolled_back": result.rolled_back,
+        "displays": [{"kind": each.kind, "data": _formats(each)} for each in result.displays],
+    }
+
+
+def _formats(display: Display) -> dict[str, str]:
+    return {
+        mime: base64.b64encode(content).decode() if isinstance(content, bytes) else content
+        for mime, content in display.data.items()
     }
 
 

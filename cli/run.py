@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 
@@ -26,7 +27,8 @@ out; then the value of its last expression, if it has one. Tools given with --to
 _JSON = """\
 --json prints one object: value, value_type, value_repr (set where JSON cannot hold the value, which is then
 null), stdout, stderr, error (null, or type, message, exception, line, traceback, used, limit), usage (fuel,
-wall, memory_peak, output_bytes, calls), calls (name, args, kwargs, outcome, value, error, seconds), rolled_back.
+wall, memory_peak, output_bytes, calls), calls (name, args, kwargs, outcome, value, error, seconds), rolled_back,
+displays (kind, and data by MIME type, bytes of images in base64).
 """
 
 
@@ -51,6 +53,7 @@ def add_parser(commands: Commands, name: str, help: str) -> None:
     run.add_argument(
         "--redact", action="append", default=[], metavar="TOOL[.ARGUMENT]", help="what to keep out of the recording"
     )
+    run.add_argument("--save-displays", metavar="DIR", help="write figures and rich values to files in this folder")
     add_sandbox_flags(run)
 
 
@@ -70,10 +73,20 @@ def command(arguments: argparse.Namespace) -> int:
     if recorder is not None:
         with problems_with(arguments.record, "write"):
             recorder.recording().save(arguments.record)
+    if arguments.save_displays:
+        _save_displays(result, arguments.save_displays)
     if not arguments.json:
         return show_result(result)
     print(json.dumps(result_json(result), allow_nan=False))
     return exit_code(result.error, result.exit_code)
+
+
+def _save_displays(result: Result[object], folder: str) -> None:
+    with problems_with(folder, "write to"):
+        os.makedirs(folder, exist_ok=True)
+        for number, display in enumerate(result.displays, 1):
+            for path in display.save(folder, f"{number}-{display.kind}"):
+                print(f"wrote {path}", file=sys.stderr)
 
 
 def _stdin(place: str | None, file: str, source: str) -> str | None:

@@ -138,6 +138,7 @@ LIMITS = {
     "output": LimitRow("size", "bytes on stdout, and as many on stderr", 0, _MAX_BYTES),
     "calls": LimitRow("count", "tool calls", 0, _MAX_COUNT, liftable=True),
     "result": LimitRow("size", "encoded bytes of the value", 64, _MAX_BYTES, in_guest="result"),
+    "displays": LimitRow("size", "bytes of what is shown: figures, rich values", 0, _MAX_BYTES, in_guest="displays"),
     "argument": LimitRow("size", "encoded bytes of one call's arguments", 64, _MAX_BYTES, in_guest="argument"),
     "files": LimitRow("count", "files and folders the program may add", 0, _MAX_BYTES, in_guest="files"),
     "file_bytes": LimitRow("size", "bytes in those files", 0, _MAX_BYTES, in_guest="bytes"),
@@ -183,6 +184,7 @@ class LimitChanges(TypedDict, total=False):
     output: int | str
     calls: int | None
     result: int | str
+    displays: int | str
     argument: int | str
     files: int
     file_bytes: int | str
@@ -208,6 +210,8 @@ class Limits:
     ``output``      bytes on stdout, and as many on stderr; default 1 MiB.
     ``calls``       tool calls in one run; default 1,000.
     ``result``      encoded bytes of the run's value, and of what one tool answers; default 4 MiB.
+    ``displays``    bytes of what the run shows beside its output, such as figures; 0: none is drawn, nor closed;
+                    default 8 MiB.
     ``argument``    encoded bytes of one tool call's arguments; default 4 MiB.
     ``files``       files and folders the program may add; default 10,000.
     ``file_bytes``  bytes in those files; default 64 MiB.
@@ -227,6 +231,7 @@ class Limits:
     output: int
     calls: int | None
     result: int
+    displays: int
     argument: int
     files: int
     file_bytes: int
@@ -244,6 +249,7 @@ class Limits:
         output: int | str = _MIB,
         calls: int | None = 1_000,
         result: int | str = 4 * _MIB,
+        displays: int | str = 8 * _MIB,
         argument: int | str = 4 * _MIB,
         files: int = 10_000,
         file_bytes: int | str = 64 * _MIB,
@@ -259,6 +265,7 @@ class Limits:
             "output": output,
             "calls": calls,
             "result": result,
+            "displays": displays,
             "argument": argument,
             "files": files,
             "file_bytes": file_bytes,

@@ -4,6 +4,7 @@ import reprlib
 import sys
 from gc import get_referents
 from itertools import islice
+from os import PathLike, fspath
 from types import FrameType
 from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
@@ -13,7 +14,10 @@ from cloche.runtime.work import discard
 
 __all__ = [
     "CALL_COST",
+    "DISPLAY_KINDS",
     "CallOutcome",
+    "Display",
+    "DisplayKind",
     "Event",
     "Finished",
     "OmittedError",
@@ -242,6 +246,71 @@ def _is_small(value: object) -> bool:
     return type(value) in _PLAIN or (type(value) is int and value.bit_length() <= _MAX_KEPT)
 
 
+DisplayKind = Literal["shown", "figure", "value"]
+"""Why something is shown: by a call of the program, as a figure that was open at its end, or as its last value."""
+DISPLAY_KINDS: tuple[DisplayKind, ...] = ("shown", "figure", "value")
+
+_SUFFIXES = {
+    "image/png": "png",
+    "image/svg+xml": "svg",
+    "image/jpeg": "jpg",
+    "text/html": "html",
+    "text/markdown": "md",
+    "text/latex": "tex",
+    "application/json": "json",
+    "text/plain": "txt",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """Something that a run shows beside its output, in one or more formats.
+
+    ``kind``  ``"shown"`` by a call of the program, a ``"figure"`` that was open at its end, or its last ``"value"``.
+    ``data``  its content by MIME type: ``image/png`` and ``image/jpeg`` as bytes; ``text/plain``, ``text/html``,
+              ``text/markdown``, ``text/latex``, ``image/svg+xml`` and ``application/json`` as text. All of a run's
+              displays together take at most ``Limits(displays=...)`` bytes.
+
+    The program wrote all of it: HTML and SVG may hold scripts, so show them like a stranger's page, or not at all.
+    """
+
+    kind: DisplayKind
+    data: dict[str, Any]
+
+    @property
+    def png(self) -> bytes | None:
+        """The image, None if there is none, or what is called one does not begin like a PNG file."""
+        image = self.data.get("image/png")
+        return image if isinstance(image, bytes) and image.startswith(b"\x89PNG\r\n\x1a\n") else None
+
+    @property
+    def text(self) -> str:
+        """What there is to read: Markdown, or plain text; empty if there is neither."""
+        return str(self.data.get("text/markdown") or self.data.get("text/plain") or "")
+
+    def save(self, folder: "str | PathLike[str]", name: str) -> list[str]:
+        """Write each format into a folder, as ``name`` with the suffix that its type has. Return the paths.
+
+        A format without a suffix of its own is left out, and plain text where there is another. Raises OSError.
+        """
+        written: list[str] = []
+        for mime, content in self.data.items():
+            if mime in _SUFFIXES and (mime != "text/plain" or len(self.data) == 1):
+                path = f"{fspath(folder)}/{name}.{_SUFFIXES[mime]}"
+                with open(path, "wb") as file:
+                    file.write(content.encode("utf-8", "replace") if isinstance(content, str) else content)
+                written.append(path)
+        return written
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """Return what a notebook of the host may show: images and plain text, and nothing that could hold a script."""
+        safe = {"text/plain": str(self.data.get("text/plain", "")), "image/png": self.png}
+        return {mime: content for mime, content in safe.items() if content is not None}
+
+    def __repr__(self) -> str:
+        return f"<Display {self.kind}: {', '.join(self.data)}>"
+
+
 # Not frozen, which would take longer to make than all of a short run's output.
 @dataclass(eq=False, repr=False)
 class Result(Generic[T]):
@@ -257,6 +326,8 @@ class Result(Generic[T]):
                      a limit or a trap. An ordinary exception leaves the session as the program left it.
     ``exit_code``    the status with which the program ended itself, by ``sys.exit()``, ``exit()`` or SystemExit: 0 is
                      no error, and any other one is in ``error`` too. None if the program did not end itself.
+    ``displays``     what it shows beside its output: a :class:`Display` for each call of ``display``, each figure of
+                     matplotlib that it left open, and a last value with formats of its own, such as a frame of pandas.
     """
 
     value: T
@@ -267,6 +338,7 @@ class Result(Generic[T]):
     calls: list[ToolCallRecord]
     rolled_back: bool = False
     exit_code: int | None = None
+    displays: tuple[Display, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -284,8 +356,9 @@ class Result(Generic[T]):
     def __repr__(self) -> str:
         what = f"value={_brief(self.value)}" if self.error is None else f"error={type(self.error).__name__}"
         printed = f", {len(self.stdout)} chars of stdout" if self.stdout else ""
+        shown = f", {count_text(len(self.displays))} shown" if self.displays else ""
         back = ", rolled back" if self.rolled_back else ""
-        return f"<Result {what}{printed}, {self.usage}{back}>"
+        return f"<Result {what}{printed}{shown}, {self.usage}{back}>"
 
     def __str__(self) -> str:
         """Show the value or the error, and what was printed, each in bounded length."""
@@ -295,7 +368,8 @@ class Result(Generic[T]):
             kind = "" if isinstance(self.error, GuestException) else f"{type(self.error).__name__}: "
             ended = f"error: {_middle(f'{kind}{self.error}')}"
         printed = [(name, text) for name, text in (("stdout", self.stdout), ("stderr", self.stderr)) if text]
-        return "\n".join([ended, *(f"{name}: {_middle(text.rstrip())}" for name, text in printed)])
+        shown = [f"display: {_middle(each.text.rstrip())}" for each in self.displays[:_MAX_DISPLAYS]]
+        return "\n".join([ended, *(f"{name}: {_middle(text.rstrip())}" for name, text in printed), *shown])
 
 
 class _BoundedRepr(reprlib.Repr):
@@ -339,6 +413,7 @@ class _BoundedRepr(reprlib.Repr):
 
 
 _MAX_SHOWN = 500
+_MAX_DISPLAYS = 10
 _SHOWN = _BoundedRepr()
 
 

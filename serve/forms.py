@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cloche.runtime import errors
 from cloche.runtime.errors import ClocheError, GuestError
 from cloche.runtime.limits import LIMITS, Limits
-from cloche.runtime.result import Result, ToolCallRecord, Usage, ValueRepr
+from cloche.runtime.result import Display, Result, ToolCallRecord, Usage, ValueRepr
 from cloche.runtime.values import decode, encode
 
 if TYPE_CHECKING:
@@ -411,6 +411,8 @@ def result_form(result: Result[Any]) -> dict[str, Any]:
         "rolled_back": result.rolled_back,
         "exit_code": result.exit_code,
     }
+    if result.displays:
+        form["displays"] = [{"kind": each.kind, "data": to_form(each.data)} for each in result.displays]
     if isinstance(result.value, ValueRepr):
         form["shown"], form["reason"] = str(result.value), result.value.reason
     else:
@@ -424,7 +426,9 @@ def result_of(form: dict[str, Any]) -> Result[Any]:
     error: Any = None if form["error"] is None else error_of(form["error"])
     calls = [record_of(each) for each in form["calls"]]
     usage = Usage(**form["usage"])
-    return Result(value, error, form["stdout"], form["stderr"], usage, calls, form["rolled_back"], form["exit_code"])
+    displays = tuple(Display(each["kind"], from_form(each["data"])) for each in form.get("displays", ()))
+    texts = form["stdout"], form["stderr"]
+    return Result(value, error, *texts, usage, calls, form["rolled_back"], form["exit_code"], displays)
 
 
 def record_of(form: dict[str, Any]) -> ToolCallRecord:

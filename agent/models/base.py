@@ -22,6 +22,7 @@ __all__ = [
     "Reply",
     "last_reply",
     "loading",
+    "sees_images",
     "stream_in_thread",
     "takes_tools",
     "trimmed",
@@ -76,7 +77,8 @@ class AnyModel(Protocol):
     """Any model. Both methods raise ModelError, and may be called from several threads at once.
 
     A model may have more. A true ``takes_tools`` says that it is shown the schemas of a request's tools: they are then
-    not listed in the prompt as well. ``warm_up()`` is called when a run begins, and begins to load what takes long
+    not listed in the prompt as well. A true ``sees_images`` says that figures of its programs can be shown to it.
+    ``warm_up()`` is called when a run begins, and begins to load what takes long
     without waiting; ``loading`` names what is still to be loaded, and is empty otherwise. A model that passes requests
     on has the others in ``wrapped``, instead of all this.
     """
@@ -107,6 +109,12 @@ def takes_tools(model: Any) -> bool:
     """Return whether a model is shown the schemas of a request's tools; one that does not say so may not be."""
     inner = _wrapped(model)
     return all(map(takes_tools, inner)) if inner else bool(getattr(model, "takes_tools", False))
+
+
+def sees_images(model: Any) -> bool:
+    """Return whether a model can be shown images; one that does not say so may refuse a request that has any."""
+    inner = _wrapped(model)
+    return all(map(sees_images, inner)) if inner else bool(getattr(model, "sees_images", False))
 
 
 def warm_up(model: Any) -> None:

@@ -269,6 +269,7 @@ class LiteLLMModel(ChatModel):
     ``price``                   US dollars for a million tokens of (prompt, reply), where LiteLLM does not know it.
     ``model_id``, ``model_name``  other words for the name.
     ``router``                  a ``litellm.Router`` to send requests through.
+    ``sees_images``             whether it is shown figures that its programs draw; default: what LiteLLM knows of it.
 
     Other keywords (``temperature``, ``max_tokens``, ...) go into each request, and ``stop=REMOVE_PARAMETER`` leaves one
     out of it. Called with messages, ``model([{"role": "user", "content": "Hi"}])``, it gives a ChatMessage.
@@ -290,6 +291,7 @@ class LiteLLMModel(ChatModel):
         requests_per_minute: float | None = None,
         price: Price | None = None,
         router: Any = None,
+        sees_images: bool | None = None,
         **options: Any,
     ) -> None:
         self.name = name or model_id or model_name
@@ -303,6 +305,7 @@ class LiteLLMModel(ChatModel):
         self._pace = Pace(requests_per_minute)
         self._price = price
         self._router = router
+        self._sees_images = sees_images
         self._may_require = True
 
     @property
@@ -317,6 +320,18 @@ class LiteLLMModel(ChatModel):
         except Exception:  # of providers that LiteLLM does not know, which the request will say
             return False
         return "tools" in (known or ())
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether the model takes images; waits for LiteLLM to be imported where it was not said."""
+        if self._sees_images is not None:
+            return self._sees_images
+        try:
+            return bool(litellm_module().supports_vision(model=self.name))
+        except ConfigurationError:
+            raise
+        except Exception:  # of providers that LiteLLM does not know, which the request will say
+            return False
 
     @property
     def loading(self) -> str:

@@ -1,5 +1,6 @@
 """Runs as files of JSON lines."""
 
+import base64
 import hashlib
 import json
 import threading
@@ -27,11 +28,13 @@ from cloche.agent.messages import ImagePart, Message, TokenUsage
 from cloche.agent.observations import outcomes_of
 from cloche.agent.values import Mask, error_text, masker, plain, plain_in_short, safe_repr, shorten
 from cloche.runtime._imports import installed_version
+from cloche.runtime.result import Display
 
 __all__ = ["RunRecorder", "is_call_of"]
 
 _MAX_TEXT = 20_000
 _MAX_PROMPT = 200_000
+_MAX_IMAGE = 512 << 10
 
 
 class RunRecorder:
@@ -113,6 +116,14 @@ def _image(image: ImagePart) -> str:
     return image.url or f"{image.media_type}, {3 * len(image.data) // 4:,} bytes"
 
 
+def _display(display: Display) -> dict[str, Any]:
+    """Return what is kept of a display: its text, and its image, unless that would be most of the file."""
+    png = display.png
+    kept = png if png is not None and len(png) <= _MAX_IMAGE else None
+    text = {"kind": display.kind, "text": shorten(display.text, _MAX_TEXT)}
+    return text if kept is None else text | {"png": base64.b64encode(kept).decode()}
+
+
 def _name(event: AgentEvent) -> str:
     letters = type(event).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in letters).lstrip("_")
@@ -134,6 +145,7 @@ def _code(event: CodeFinished) -> dict[str, Any]:
         "stdout": shorten(result.stdout, _MAX_TEXT),
         "stderr": shorten(result.stderr, _MAX_TEXT),
         "error": None if result.error is None else error_text(result.error)[:_MAX_TEXT],
+        **({"displays": [_display(each) for each in result.displays]} if result.displays else {}),
         "rolled_back": result.rolled_back,
         "fuel": result.usage.fuel,
         "memory": result.usage.memory_peak,

@@ -1,6 +1,7 @@
 """A run record as one page that needs nothing else: totals, a timeline, and what happened, step by step."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
@@ -8,6 +9,7 @@ from typing import Any
 
 from cloche.agent.monitoring.traces import Entry, TracedRun, TracedStep, call_text, program_apart
 from cloche.agent.values import safe_str
+from cloche.host_tools.json_schema import as_dict, as_list
 
 __all__ = ["as_html"]
 
@@ -17,6 +19,8 @@ _BARS = ("model", "code", "tool")
 _LONG_LINES, _LONG_TEXT = 24, 2_000
 _PREVIEW_LINES, _PREVIEW_TEXT = 6, 500
 _MAX_TITLE = 80
+_MAX_DISPLAYS = 20
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
 
 
 def as_html(runs: Iterable[TracedRun]) -> str:
@@ -167,6 +171,16 @@ def _code(entry: Entry) -> Iterator[str]:
     rolled = ", rolled back" if fields.get("rolled_back") else ""
     yield f'<p class="head">program, {_seconds(entry.seconds)}{fuel}{rolled}</p>'
     yield _box("code", fields.get("code", ""))
+    for display in as_list(fields.get("displays"))[:_MAX_DISPLAYS]:
+        yield _display(as_dict(display))
+
+
+def _display(display: dict[str, Any]) -> str:
+    """Return an image as one, and of any other display its text."""
+    text, png = str(display.get("text", "")), str(display.get("png", ""))
+    if not png or not _BASE64.fullmatch(png):
+        return _box("shown", text)
+    return f'<figure><img alt="{escape(text, quote=True)}" src="data:image/png;base64,{png}"></figure>'
 
 
 def _call(entry: Entry) -> str:

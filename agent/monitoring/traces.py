@@ -229,6 +229,7 @@ def _number(value: Any) -> float:
 
 
 _MAX_ARGUMENT = 300
+_MAX_DISPLAYS = 20
 
 
 def call_text(fields: dict[str, Any]) -> str:
@@ -315,6 +316,10 @@ def _code(entry: Entry) -> Iterator[str]:
     rolled = ", rolled back" if entry.fields.get("rolled_back") else ""
     yield f"   code, {entry.seconds * 1000:.1f} ms{metered}{rolled}"
     yield textwrap.indent(str(entry.fields.get("code", "")), "   > ", lambda _: True)
+    for display in map(as_dict, as_list(entry.fields.get("displays"))[:_MAX_DISPLAYS]):
+        png = str(display.get("png") or "").rstrip("=")
+        image = f" (image, {3 * len(png) // 4:,} bytes)" if png else ""
+        yield textwrap.indent(f"shown: {str(display.get('text', '')).strip()}{image}", "   : ", lambda _: True)
 
 
 def _tool(entry: Entry) -> Iterator[str]:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from recipe import bake, cpython, extensions, host, link, profile
+from recipe import bake, cpython, host, link, profile
+from recipe.data import image
 from recipe.fetch import downloads, fetch
 from recipe.inputs import load
 from recipe.workspace import BuildError
@@ -35,7 +36,7 @@ VERBS: dict[str, Callable[[], Path | None]] = {
     "host": host.install,
     "all": all_of_it,
     "profile": profile.profiled,
-    "data": extensions.install,
+    "data": image.install,
 }
 HELP = "each verb does what it needs of the ones before it, and nothing that is done already"
 

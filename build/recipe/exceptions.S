@@ -1,4 +1,8 @@
-# The tag of C++'s exceptions. The compiler refers to it, and its own run time, which has it, is not there for this target.
+# The tags of C++'s exceptions and of longjmp. The compiler refers to them, and its own run time, which has them, is not
+# there for this target.
 .tagtype __cpp_exception i32
 .globl __cpp_exception
 __cpp_exception:
+.tagtype __c_longjmp i32
+.globl __c_longjmp
+__c_longjmp:

@@ -32,6 +32,8 @@ _FOLDERS = (
 # The backends of the packages that are taken from the index, each replaced by one that only hands over metadata.
 STAND_INS = ("mesonpy.py", "setuptools/build_meta.py")
 BACKEND = Path(__file__).parent / "programs" / "backend.py"
+PYTHON = "3.13"
+"""The guest's."""
 CHUNK = 1 << 18
 TIMEOUT = 30
 Place = tuple[str, Callable[[Path], object]]
@@ -76,8 +78,13 @@ def _download(url: str, wanted: Input, target: Path) -> None:
 def _from_index(wanted: Input, target: Path) -> None:
     """Take a source distribution from the package index pip is set up for. Nothing of it is run."""
     folder = target.parent / f"index-{os.getpid()}"
-    kind = "--only-binary" if wanted.file.endswith(".whl") else "--no-binary"
-    options = ["-q", "--no-deps", kind, ":all:", "--no-build-isolation", "--ignore-requires-python"]
+    options = ["-q", "--no-deps"]
+    if wanted.file.endswith(".whl"):
+        # Pure ones, whatever the machine.
+        options += ["--only-binary", ":all:", "--platform", "any", "--implementation", "py", "--abi", "none"]
+        options += ["--python-version", PYTHON]
+    else:
+        options += ["--no-binary", ":all:", "--no-build-isolation", "--ignore-requires-python"]
     try:
         for module in STAND_INS:
             (folder / "backend" / module).parent.mkdir(parents=True, exist_ok=True)

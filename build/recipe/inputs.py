@@ -28,9 +28,9 @@ class Input:
     file: str
     size: int
     sha256: str
-    licence: str
-    licence_file: str
-    home: str
+    licence: str = ""
+    licence_file: str = ""
+    home: str = ""
     urls: tuple[str, ...] = ()
     index: str | None = None
     debian: Debian | None = None
@@ -43,6 +43,18 @@ def _input(name: str, entry: dict[str, Any]) -> Input:
 
 DATA = BUILD / "data.toml"
 """The pins of the data image, beside those of the core image."""
+
+
+WHEELS = BUILD / "wheels.toml"
+"""The pins of its packages in pure Python."""
+
+
+def load_wheels() -> dict[str, Input]:
+    """Read the pins of wheels. What else there is to know of them stands in them."""
+    return {
+        name: Input(name, index=f"{name}=={entry['version']}", **entry)
+        for name, entry in tomllib.loads(WHEELS.read_text()).items()
+    }
 
 
 def load(path: Path = BUILD / "inputs.toml") -> dict[str, Input]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import zipfile
 from pathlib import Path
 
 from recipe import inputs
@@ -13,12 +14,17 @@ from recipe.workspace import BuildError, digest_of, fresh, step
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    with progress(f"unpack {archive.name}"), tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+    with progress(f"unpack {archive.name}"):
+        if archive.suffix == ".whl":
+            with zipfile.ZipFile(archive) as wheel:
+                wheel.extractall(folder / "wheel")
+            return
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
 
 
 def _top(folder: Path) -> Path:
-    """The single folder an archive holds."""
+    """The single folder an archive holds; of a wheel the one it was unpacked to."""
     (top,) = [p for p in folder.iterdir() if p.is_dir()]
     return top
 

@@ -47,6 +47,7 @@ LIMITS = {
     "bytes": 64 << 20,
     "message": 16_384,
     "result": 4 << 20,
+    "displays": 8 << 20,
     "argument": 4 << 20,
     "traceback": 65_536,
 }

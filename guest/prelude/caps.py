@@ -11,13 +11,15 @@ __all__ = ["CAPS", "Caps", "apply"]
 
 
 class Caps:
-    """``argument`` and ``result`` in encoded bytes (None: no cap), ``message`` and ``traceback`` in characters."""
+    """``argument`` and ``result`` in encoded bytes (None: no cap), ``displays`` too (0: none are made), ``message`` and
+    ``traceback`` in characters."""
 
-    __slots__ = ("argument", "message", "result", "traceback")
+    __slots__ = ("argument", "displays", "message", "result", "traceback")
 
     def __init__(self) -> None:
         self.argument: int | None = None
         self.result: int | None = None
+        self.displays = 8 << 20
         self.message = 16_384
         self.traceback = 65_536
 

@@ -4,6 +4,7 @@ A guest gets a page of its own for each page it writes to: these would cost it s
 """
 
 from types import CodeType
+from typing import Any
 
 __all__ = ["State", "current", "renew"]
 
@@ -11,7 +12,7 @@ __all__ = ["State", "current", "renew"]
 class State:
     """The prelude's variables. ``programs`` has recent programs by text, ``sources`` the texts by file name."""
 
-    __slots__ = ("chosen_numbers", "chosen_numpy", "fresh", "last_source", "latest", "programs", "sources")
+    __slots__ = ("chosen_numbers", "chosen_numpy", "fresh", "last_source", "latest", "programs", "shown", "sources")
 
     def __init__(self) -> None:
         self.fresh = True
@@ -24,6 +25,8 @@ class State:
         """The same of numpy's global generator."""
         self.latest = ""
         """The file name of the latest program."""
+        self.shown: list[list[Any]] = []
+        """Displays of the run in progress: their kind, and their formats."""
         self.programs: dict[str, tuple[str, CodeType]] = {}
         self.sources: dict[str, str] = {}
 

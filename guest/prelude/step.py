@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from _cloche import pack, unpack
-from cloche_guest import caps, files, state, streams, suspension
+from cloche_guest import caps, displays, files, state, streams, suspension
 from cloche_guest.caps import CAPS
 from cloche_guest.entropy import reseed
 from cloche_guest.program import NAMESPACE, latest_filename, leaves_work, run, wind_up
@@ -24,6 +24,7 @@ toolbox = Toolbox(NAMESPACE)
 
 def step(request: bytes) -> bytes:
     """Answer one request. Never raises: what goes wrong is the response's error, and the state is kept."""
+    operation = 0
     try:
         message = unpack(request)
         operation, *operands = decode(request) if message is NotImplemented else message
@@ -34,6 +35,8 @@ def step(request: bytes) -> bytes:
         report = describe(error, latest_filename())
         streams.flush()  # the program's own __str__ may have printed
         response = _failed(report)
+        if operation == _RUN and displays.is_due():
+            response = _showing(response, None)
     if state.current.last_source is not None and not suspension.is_suspended():
         _wind_up(state.current.last_source)
     return response
@@ -68,11 +71,23 @@ def _wind_up(source: str) -> None:
 
 
 def _finished(value: Any, is_last: bool) -> bytes:
+    if is_last and displays.is_due():
+        return _showing(_answer(value, is_last), value)
     if value is None:
         return _NOTHING
     packed = pack(b"\x93\x00", value, b"\xc0", CAPS.result)
     if packed is not None:
         return packed
+    return _showing(_answer(value, is_last), value) if is_last else _answer(value, is_last)
+
+
+def _showing(response: bytes, value: Any) -> bytes:
+    """Return the response with the run's displays."""
+    shown = displays.collect(value)
+    return b"\x94" + response[1:] + shown if shown else response
+
+
+def _answer(value: Any, is_last: bool) -> bytes:
     try:
         return encode([_FINISHED, value, None], limit=CAPS.result)
     except ValueCodecError as error:
@@ -111,6 +126,8 @@ def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
     if suspension.is_suspended():
         raise RuntimeError("a program is suspended: resume it before another one is run")
     streams.restore()
+    if state.current.shown:
+        state.current.shown = []
     if options:
         _apply(options)
         state.current.last_source = source if "last" in options else None

@@ -4,11 +4,12 @@ A guest can send any bytes. Parsing accepts exactly the shapes below, with exact
 int, a subclass is not its base), and raises ProtocolError for everything else.
 """
 
+import re
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeGuard
 
 from cloche.runtime.errors import ProtocolError
-from cloche.runtime.result import ValueRepr
+from cloche.runtime.result import DISPLAY_KINDS, Display, ValueRepr
 from cloche.runtime.values import Look, MalformedValue, decode, encode, encode_after
 from cloche.runtime.work import long_work
 
@@ -97,6 +98,7 @@ class FinishedResponse(NamedTuple):
 
     value: Any
     failure: FailureReport | None
+    displays: tuple[Display, ...] = ()
 
 
 class WaitingResponse(NamedTuple):
@@ -167,6 +169,7 @@ _KINDS = frozenset({"exception", "unserializable", "too_large"})
 _FAILURE_KEYS = frozenset({"kind", "type", "module", "message", "traceback", "line"})
 MAX_NAME = 256
 """Characters of a tool's name that are kept; a tool of the host has far fewer."""
+_MIME = re.compile(r"(?:text|image|application)/[a-z0-9][a-z0-9.+-]{0,60}", re.ASCII)
 _CALL_HEAD = b"\x94\x00"
 _MAX_REASON = 1_000
 
@@ -201,12 +204,17 @@ def parse_response(data: bytes, reading: Reading = AS_IT_IS) -> Response:
     # The usual answer first, without the price of a match statement.
     if len(frame) == 3 and frame[0] == 0 and frame[2] is None:
         return FinishedResponse(frame[1], None)
+    displays: tuple[Display, ...] = ()
+    if len(frame) == 4 and frame[0] == 0 and is_list(frame[3]):
+        displays = tuple(map(_display, frame.pop()))
     match frame:
+        case [0, value, None]:
+            return FinishedResponse(value, None, displays)
         case [0, None, error] if is_dict(error):
-            return FinishedResponse(None, _failure(error))
+            return FinishedResponse(None, _failure(error), displays)
         case [0, str(), error] if is_dict(error) and (failure := _failure(error)).kind == "unserializable":
             # The value as it writes itself, and why it stays in the guest.
-            return FinishedResponse(ValueRepr(frame[1], failure.message[:_MAX_REASON]), None)
+            return FinishedResponse(ValueRepr(frame[1], failure.message[:_MAX_REASON]), None, displays)
         case [1, calls] if is_list(calls):
             return WaitingResponse(dict(map(_waiting, calls)))
         case _:
@@ -331,6 +339,22 @@ def _failure(error: dict[Any, Any]) -> FailureReport:
     if line is not None and type(line) is not int:
         raise ProtocolError("an error report with a line that is not a number")
     return FailureReport(kind, name, module, message, traceback, known_line(line))
+
+
+def _display(item: Any) -> Display:
+    if is_list(item) and len(item) == 2 and is_dict(item[1]) and all(map(_is_format, item[1].items())):
+        for kind in DISPLAY_KINDS:
+            if kind == item[0]:
+                return Display(kind, item[1])
+    raise ProtocolError("a display of an unknown shape")
+
+
+def _is_format(item: tuple[Any, Any]) -> bool:
+    """Return whether this is a MIME type, and what is of that type: text, or of images bytes."""
+    mime, content = item
+    if type(mime) is not str or not _MIME.fullmatch(mime):
+        return False
+    return type(content) is (str if mime.startswith(("text/", "application/")) or mime == "image/svg+xml" else bytes)
 
 
 def _waiting(call: Any) -> tuple[int, int | None]:

@@ -67,11 +67,8 @@ def check_answer(
     limits = run.limits
     if response == NOTHING:
         return FINISHED
-    cap = (
-        (limits.result if max_bytes is None else max_bytes)
-        + _PER_CHARACTER * (limits.message + limits.traceback)
-        + _REPORT
-    )
+    cap = (limits.result if max_bytes is None else max_bytes) + limits.displays + _REPORT
+    cap += _PER_CHARACTER * (limits.message + limits.traceback)
     if len(response) > cap:
         raise ProtocolError(f"a response of {len(response)} bytes is larger than {cap}")
     try:
@@ -539,11 +536,12 @@ class Execution:
         if error is not None and not isinstance(error, GuestError):
             raise error
         run, answer = self.run, ending.answer
-        value = answer.value if isinstance(answer, FinishedResponse) else None
+        value, shown = (answer.value, answer.displays) if isinstance(answer, FinishedResponse) else (None, ())
         stdout, stderr = run.output() if run.streams else ("", "")
         if self._exit_code == 0:
             error = None
-        return Result(value, error, stdout, stderr, usage, run.calls, lost and self._guest.keeps, self._exit_code)
+        lost = lost and self._guest.keeps
+        return Result(value, error, stdout, stderr, usage, run.calls, lost, self._exit_code, shown)
 
 
 def _as_error(raised: BaseException, run: RunState) -> BaseException:

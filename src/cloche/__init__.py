@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from cloche.runtime.recording.recording import Recording
     from cloche.runtime.recording.replay import Replay, replay
     from cloche.runtime.result import (
+        Display,
         Event,
         Finished,
         Output,
@@ -142,6 +143,7 @@ __all__ = [
     "ClocheError",
     "CodeAgent",
     "ConfigurationError",
+    "Display",
     "DockerExecutor",
     "DuckDuckGoSearchTool",
     "E2BExecutor",
@@ -290,6 +292,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "cloche.runtime.recording.recording": ("Recording",),
     "cloche.runtime.recording.replay": ("Replay", "replay"),
     "cloche.runtime.result": (
+        "Display",
         "Event",
         "Finished",
         "Output",

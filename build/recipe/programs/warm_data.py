@@ -24,5 +24,35 @@ def _warm() -> None:
         pd.to_datetime(["2024-01-01"]), pd.Series([1.0, 2]).rolling(2).mean(), df.to_dict("records"), df[df.b > 3]
 
 
+def _plot() -> None:
+    import importlib.util
+    import io
+    import os
+
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+
+    import matplotlib.backend_bases
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    from cloche_guest.displays import show_figure
+
+    # In place of one that raises, as there is no window to show figures in.
+    matplotlib.backend_bases.FigureManagerBase.show = show_figure
+    plt.switch_backend("agg")
+    for _ in range(8):
+        figure, axes = plt.subplots(1, 2)
+        axes[0].plot(np.arange(10), label="a")
+        axes[0].set_title("$x^2$")
+        axes[0].legend()
+        axes[1].bar(["a", "b"], [1, 2])
+        axes[1].hist(np.arange(10.0))
+        figure.savefig(io.BytesIO(), format="png", bbox_inches="tight")
+        plt.close("all")
+    assert os.listdir("/tmp") == []
+
+
 _warm()
-del _warm
+_plot()
+del _warm, _plot

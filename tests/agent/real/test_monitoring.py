@@ -11,6 +11,7 @@ from rich.console import Console
 
 import cloche
 from cloche.agent import (
+    ActionStep,
     CodeAgent,
     ModelUnavailable,
     RunRecorder,
@@ -291,3 +292,36 @@ def test_runs_of_one_agent_stand_below_their_own_calls(tmp_path: Path) -> None:
     assert sorted(run.request for call in calls for run in call.runs) == ["first", "second"]
     assert all(run.request in str(call.fields["arguments"]) for call in calls for run in call.runs)
     assert top.strays == []
+
+
+PICTURE = """
+class Chart:
+    def _repr_png_(self): return b"\\x89PNG\\r\\n\\x1a\\n" + bytes(3)
+    def __repr__(self): return "<Chart & co>"
+"""
+
+
+def test_figures_are_shown_to_models_that_see_and_in_traces(tmp_path: Path) -> None:
+    show = "from cloche_guest.displays import show\nshow(Chart())"
+    for sees in (True, False):
+        model: Any = ScriptedModel([code(f"{PICTURE}\n{show}"), code("final_answer(1)")])
+        model.sees_images = sees
+        with CodeAgent([], model, observers=[RunRecorder(tmp_path / "run.jsonl")]) as agent:
+            agent.run("draw")
+            step = agent.memory.steps[1]
+        assert isinstance(step, ActionStep)
+        assert "Shown:\n<Chart & co>" in step.observation
+        assert [image.media_type for image in step.images] == (["image/png"] if sees else [])
+    runs = read_record(tmp_path / "run.jsonl")
+    assert "shown: <Chart & co> (image, 11 bytes)" in as_text(runs)
+    assert '<img alt="&lt;Chart &amp; co&gt;" src="data:image/png;base64,iVBORw0KGgoAAAA="' in as_html(runs)
+
+
+def test_a_record_cannot_put_anything_but_an_image_into_the_page(tmp_path: Path) -> None:
+    record(tmp_path / "run.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        if line["event"] == "code_finished":
+            line["displays"] = [{"text": EVIL, "png": '"><script>'}, 5, {"png": "x" * 5}]
+    (tmp_path / "run.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    assert "<script" not in as_html(read_record(tmp_path / "run.jsonl"))

@@ -42,6 +42,15 @@ def test_json_tells_everything(cloche: Run) -> None:
     assert (call["name"], call["args"], call["value"], call["outcome"]) == ("price", ["tea", 4], 10.0, "returned")
 
 
+def test_displays_are_written_to_a_folder(cloche: Run, folder: Path) -> None:
+    program = "class Rich:\n    def _repr_html_(self): return '<b>'\n    def __repr__(self): return 'Rich'\nRich()"
+    done = cloche("run", "-", "--save-displays", "shown/deep", stdin=program)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Rich\n", "wrote shown/deep/1-value.html\n")
+    assert (folder / "shown/deep/1-value.html").read_text() == "<b>"
+    told = json.loads(cloche("run", "-", "--json", stdin=program).stdout)
+    assert told["displays"] == [{"kind": "value", "data": {"text/html": "<b>", "text/plain": "Rich"}}]
+
+
 def test_json_of_a_limit_has_its_numbers(cloche: Run) -> None:
     done = cloche("run", "-", "--json", "--fuel", "20e6", stdin="while True: pass")
     error = json.loads(done.stdout)["error"]

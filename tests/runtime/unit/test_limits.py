@@ -42,8 +42,16 @@ def test_a_limit_keeps_to_its_row(name: str) -> None:
 
 
 def test_the_guest_applies_the_caps_that_the_table_gives_it() -> None:
-    caps = Limits(files=7, file_bytes=8, message=70, traceback=71, result=72, argument=73).guest_caps()
-    assert caps == {"files": 7, "bytes": 8, "message": 70, "traceback": 71, "result": 72, "argument": 73}
+    caps = Limits(files=7, file_bytes=8, message=70, traceback=71, result=72, argument=73, displays=74).guest_caps()
+    assert caps == {
+        "files": 7,
+        "bytes": 8,
+        "message": 70,
+        "traceback": 71,
+        "result": 72,
+        "argument": 73,
+        "displays": 74,
+    }
 
 
 @pytest.mark.parametrize("name", METERINGS)

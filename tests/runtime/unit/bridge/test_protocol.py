@@ -32,6 +32,7 @@ from cloche.runtime.bridge.protocol import (
     waits_reply,
 )
 from cloche.runtime.errors import ProtocolError
+from cloche.runtime.result import Display
 from cloche.runtime.values import UnserializableError, ValueTooLarge, decode, encode
 
 REPORT = {"kind": "exception", "type": "E", "module": "m", "message": "t", "traceback": "b", "line": 3}
@@ -57,11 +58,18 @@ def test_known_call_frames(frame: list[Any], message: Any) -> None:
     assert type(parsed) is type(message)
 
 
+SHOWN: list[Any] = ["value", {"text/html": "<b>", "image/png": b"\x89PNG", "image/svg+xml": "<svg/>"}]
 RESPONSES: list[tuple[list[Any], Any]] = [
     ([0, {"a": (1, 2)}, None], FinishedResponse({"a": (1, 2)}, None)),
     ([0, None, REPORT], FinishedResponse(None, FailureReport("exception", "E", "m", "t", "b", 3))),
     ([0, None, REPORT | {"line": None}], FinishedResponse(None, FailureReport("exception", "E", "m", "t", "b", None))),
     ([0, "f", REPORT | {"kind": "unserializable"}], FinishedResponse("f", None)),
+    ([0, 1, None, []], FinishedResponse(1, None)),
+    ([0, 1, None, [SHOWN]], FinishedResponse(1, None, (Display("value", SHOWN[1]),))),
+    (
+        [0, "f", REPORT | {"kind": "unserializable"}, [SHOWN]],
+        FinishedResponse("f", None, (Display("value", SHOWN[1]),)),
+    ),
     ([1, []], WaitingResponse({})),
     ([1, [[5, None], [7, 3]]], WaitingResponse({5: None, 7: 3})),
 ]
@@ -92,7 +100,12 @@ WRONG_RESPONSES: list[Any] = [
     None, [], [0], [0, 1], [0, 1, 2], [0, 1, REPORT], [False, None, None], [0, None, []], [0, None, {}],
     [0, None, REPORT | {"kind": "x"}], [0, None, REPORT | {"kind": ["exception"]}], [0, None, REPORT | {"line": True}],
     [0, None, REPORT | {"line": "3"}], [0, None, REPORT | {"message": b"t"}], [0, None, REPORT | {"more": 1}],
-    [0, None, {key: REPORT[key] for key in REPORT if key != "module"}], [0, None, None, None], [1], [1, None],
+    [0, None, {key: REPORT[key] for key in REPORT if key != "module"}], [0, None, None, None], [1, None, None, [SHOWN]],
+    [0, 1, REPORT, [SHOWN]], [0, 1, None, [SHOWN], 1], [0, 1, None, [["x", {}]]], [0, 1, None, [["value"]]],
+    [0, 1, None, [["value", {"text/html": b"x"}]]], [0, 1, None, [["value", {"image/png": "x"}]]],
+    [0, 1, None, [["value", {"text/../x": "x"}]]], [0, 1, None, [["value", {1: "x"}]]], [0, 1, None, {"value": {}}],
+    [0, 1, None, [[["value"], {}]]], [0, 1, None, [["value", {"text/html": 5}]]],
+    [1], [1, None],
     [1, [1]], [1, [[]]], [1, [[-1, None]]], [1, [[1, "3"]]], [1, [[1]]], [1, [[1, True]]], [1, [[1, 2, 3]]], [2, 1],
 ]  # fmt: skip
 
