@@ -88,8 +88,14 @@ class _Turn:
         """Return whether its thread does nothing for long: it waits in a function of the user's that should not."""
         if self.clock is None or moment < self.since + _IDLE:
             return False
-        computed = time.clock_gettime(self.clock) - self.computed
-        return computed < (moment - self.since) / 100
+        return self._used(self.clock) < (moment - self.since) / 100
+
+    def is_late(self, moment: float) -> bool:
+        """Return whether it is its own doing that it does not leave: a thread without a core, or the GIL, cannot."""
+        return self.clock is None or self._used(self.clock) >= _PATIENCE or self.is_idle(moment)
+
+    def _used(self, clock: int) -> float:
+        return time.clock_gettime(clock) - self.computed
 
 
 class _Here(threading.local):
@@ -412,7 +418,7 @@ class Scheduler:
                 asked.append(turn.program)
                 # Less often the longer it takes.
                 look = min(look, moment + min(_GLANCE, max(_AGAIN, (moment - end) / 4)))
-                if moment >= end + _PATIENCE and not turn.held:
+                if moment >= end + _PATIENCE and not turn.held and turn.is_late(moment):
                     late.append(turn)
         return asked, late, look
 

@@ -10,6 +10,7 @@ import struct
 import threading
 from array import array
 from collections import deque
+from itertools import chain
 from itertools import compress as select
 from operator import ne
 from time import sleep
@@ -28,7 +29,7 @@ MAX_RAW = 256 << 20
 MAX_WRITTEN = 8 << 20
 """Bytes that a program may have written: one that has written more keeps its guest, as copying would take long."""
 _LEVEL = 1
-_CHUNK, _BLOCK = 1 << 16, 512
+_BLOCK = 512
 _as_blocks = struct.Struct(f"{_BLOCK}s").iter_unpack
 _NOTHING = compress(b"")
 # Seconds between two looks for copies to be packed, and how long one look may take while others wait for the thread.
@@ -65,24 +66,24 @@ class Rest:
             blocks = self._blocks or decompress(self._packed or _NOTHING)
             self._blocks = self._packed = b""
         machine.occupy()
-        pieces = zip(self._starts, (block for (block,) in _as_blocks(blocks)), strict=True)
-        machine.restore(list(pieces), self._size, self._stack_pointer)
+        pieces = list(zip(self._starts, chain.from_iterable(_as_blocks(blocks)), strict=True))
+        machine.restore(pieces, self._size, self._stack_pointer)
 
 
 def _changed_blocks(view: memoryview, pristine: memoryview, spans: list[tuple[int, int]]) -> tuple["array[int]", bytes]:
     """Return the blocks of those spans that differ from what the image has there: where they begin, and all bytes."""
-    starts, found = array("Q"), list[bytes]()
-    for first, last in spans:
-        for start in range(first, last, _CHUNK):
-            # Copies, because two bytes objects compare by memcmp and two memoryviews item by item.
-            data = bytes(view[start : min(last, start + _CHUNK)])
-            was = bytes(pristine[start : start + len(data)]).ljust(len(data), b"\0")
-            if data != was:
-                # No loop in Python: there are hundreds of blocks.
-                differ = list(map(ne, _as_blocks(data), _as_blocks(was)))
-                starts.extend(select(range(start, start + len(data), _BLOCK), differ))
-                found.extend(block for (block,) in select(_as_blocks(data), differ))
-    return starts, b"".join(found)
+    # Copies, because two bytes objects compare by memcmp and two memoryviews item by item; and no loop in Python, as
+    # there are hundreds of blocks.
+    data = b"".join([view[start:end] for start, end in spans])
+    was = b"".join([_as_it_was(pristine, start, end) for start, end in spans])
+    differ = list(map(ne, _as_blocks(data), _as_blocks(was)))
+    starts = array("Q", select(chain.from_iterable([range(start, end, _BLOCK) for start, end in spans]), differ))
+    return starts, b"".join(chain.from_iterable(select(_as_blocks(data), differ)))
+
+
+def _as_it_was(pristine: memoryview, start: int, end: int) -> "memoryview | bytes":
+    """Return what the image has there; what lies beyond its memory was zero."""
+    return pristine[start:end] if end <= len(pristine) else bytes(pristine[start:end]).ljust(end - start, b"\0")
 
 
 class _Resting:
