@@ -50,11 +50,9 @@ if TYPE_CHECKING:
     from cloche.agent.memory import AgentMemory
     from cloche.agent.messages import ImagePart, Message, TokenUsage, ToolRequest
     from cloche.agent.models.base import AsyncModel, Delta, ModelRequest, Reply
-    from cloche.agent.models.caching import CachingModel
     from cloche.agent.models.chat import (
         ChatMessage,
     )
-    from cloche.agent.models.fallback import FallbackModel
     from cloche.agent.models.litellm import LiteLLMModel
     from cloche.agent.models.named import (
         AmazonBedrockModel,
@@ -69,6 +67,7 @@ if TYPE_CHECKING:
     )
     from cloche.agent.models.scripted import RecordingModel, ReplayModel, ScriptedModel
     from cloche.agent.models.transformers import TransformersModel
+    from cloche.agent.models.wrapping import CachingModel, FallbackModel
     from cloche.agent.monitoring.records import RunRecorder
     from cloche.agent.monitoring.spans import Tracing
     from cloche.agent.monitoring.terminal import TerminalLog
@@ -103,12 +102,11 @@ _HOMES = {
     "events": ("AgentEvent", "RunEnded", "RunResult", "StepEnded", "TextDelta"),
     "memory": ("AgentMemory",),
     "messages": ("ImagePart", "Message", "TokenUsage", "ToolRequest"),
-    "models.caching": ("CachingModel",),
-    "models.fallback": ("FallbackModel",),
     "models.litellm": ("REMOVE_PARAMETER", "LiteLLMModel"),
     "models.base": ("AsyncModel", "Delta", "ModelRequest", "Reply"),
     "models.scripted": ("RecordingModel", "ReplayModel", "ScriptedModel"),
     "models.transformers": ("TransformersModel",),
+    "models.wrapping": ("CachingModel", "FallbackModel"),
     "monitoring.records": ("RunRecorder",),
     "monitoring.spans": ("Tracing",),
     "monitoring.terminal": ("TerminalLog",),

@@ -19,7 +19,6 @@ from typing import Any, Literal, Self, TypedDict, Unpack, cast, overload
 from cloche.agent.callbacks import CallbackTable
 from cloche.agent.errors import AgentBusy
 from cloche.agent.events import AgentEvent, RunEnded, RunResult, StepEnded
-from cloche.agent.keywords import GivenOptions, settings_of
 from cloche.agent.loop.effects import CallFunction, adrive, drive
 from cloche.agent.loop.loop import run_loop
 from cloche.agent.loop.run import CallReplies, CallReplyOptions, Run
@@ -29,7 +28,7 @@ from cloche.agent.models.base import AnyModel, warm_up
 from cloche.agent.models.named import as_model
 from cloche.agent.prompting import PromptTemplates, stubs
 from cloche.agent.saving import agent_from_dict, agent_to_dict, load_folder, save_folder
-from cloche.agent.settings import AgentOptions, Ledger, Observer
+from cloche.agent.settings import AgentOptions, GivenOptions, Ledger, Observer, settings_of
 from cloche.agent.steps import ActionStep, FinalAnswerStep, TaskStep
 from cloche.agent.templates import TemplateNames, ToolText, prompts_of
 from cloche.agent.toolset import FINAL_ANSWER, Team, base_tools, final_answer_tool, guard_of, refusal_of

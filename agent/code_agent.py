@@ -13,7 +13,6 @@ from cloche.agent.base import MultiStepAgent, Tools
 from cloche.agent.errors import AgentSuspended, StepProblem
 from cloche.agent.events import CodeFinished, CodeStarted
 from cloche.agent.executor import RECLAIM, PythonExecutor, Reclaimed, SessionState, prepare_session, take_plain_calls
-from cloche.agent.keywords import CodeKeywords, GivenOptions
 from cloche.agent.loop.effects import CallFunction
 from cloche.agent.loop.loop import STOP, ask
 from cloche.agent.loop.run import Run
@@ -23,7 +22,7 @@ from cloche.agent.models.base import AnyModel, ModelRequest, sees_images
 from cloche.agent.observations import CUT_OFF, error_of, observation_of, outcomes_of
 from cloche.agent.replies.programs import CodeTags, read_reply
 from cloche.agent.replies.reasoning import without_reasoning
-from cloche.agent.settings import default_limits
+from cloche.agent.settings import CodeKeywords, GivenOptions, default_limits
 from cloche.agent.steps import ActionStep, GuestUsage, StepError
 from cloche.agent.toolset import FINAL_ANSWER
 from cloche.host_tools import ToolRegistry

@@ -110,6 +110,7 @@ class _Packing:
     def __init__(self, unicode_errors: str | None = None) -> None:
         packer = Packer(default=self._reduce, strict_types=True, buf_size=4096, unicode_errors=unicode_errors)
         self._pack = packer.pack
+        self._look: Look | None = None
         self._hashable = False
 
     def close(self) -> None:

@@ -1,20 +1,22 @@
-"""A model whose answers are kept: the same request is answered from a SQLite file, without asking again."""
+"""Models around models: one whose answers are kept in a SQLite file, and several of which the first answer counts."""
 
 import hashlib
 import json
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
 
+from cloche.agent.errors import ModelError
 from cloche.agent.models.base import AnyModel, AsyncModel, Delta, ModelRequest, Piece, Reply, stream_in_thread
+from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.threads import acall_on_thread
 
-__all__ = ["CachingModel"]
+__all__ = ["CachingModel", "FallbackModel"]
 
 _TABLE = "CREATE TABLE IF NOT EXISTS replies (request TEXT PRIMARY KEY, model TEXT, reply TEXT, made REAL)"
 _BUSY_SECONDS = 30.0
@@ -69,23 +71,18 @@ class CachingModel:
 
     async def agenerate(self, request: ModelRequest, /) -> Reply:
         """Like :meth:`generate`."""
-        key, model = self._key(request), self._model
-        if (reply := self._kept(key)) is not None:
-            return reply
-        if isinstance(model, AsyncModel):
-            return self._keep(key, await model.agenerate(request))
-        return self._keep(key, await acall_on_thread(lambda: model.generate(request)))
+        key = self._key(request)
+        return self._kept(key) or self._keep(key, await _ask(self._model, request))
 
     async def astream(self, request: ModelRequest, /) -> AsyncIterator[Piece]:
         """Like :meth:`stream`."""
-        key, model = self._key(request), self._model
+        key = self._key(request)
         reply = self._kept(key)
         if reply is not None:
             for piece in _pieces(reply):
                 yield piece
             return
-        stream = model.astream if isinstance(model, AsyncModel) else None
-        async for piece in stream(request) if stream else stream_in_thread(lambda: model.stream(request)):
+        async for piece in _streamed(self._model, request):
             yield self._keep(key, piece) if isinstance(piece, Reply) else piece
 
     def close(self) -> None:
@@ -159,3 +156,71 @@ def _pieces(reply: Reply) -> Iterator[Piece]:
     if reply.message.text:
         yield Delta(reply.message.text)
     yield reply
+
+
+class FallbackModel:
+    """Asks its models in order until one answers; the last one's ModelError is raised if none does.
+
+    A stream that breaks off is begun anew by the next model, after a Delta that says ``restart``.
+    """
+
+    def __init__(self, models: Sequence[AnyModel]) -> None:
+        if not models:
+            raise ConfigurationError("models", "give at least one model to ask")
+        self._models = tuple(models)
+
+    @property
+    def wrapped(self) -> tuple[AnyModel, ...]:
+        """Its models, in order."""
+        return self._models
+
+    def generate(self, request: ModelRequest, /) -> Reply:
+        """Return the first answer."""
+        for model in self._models[:-1]:
+            try:
+                return model.generate(request)
+            except ModelError:
+                continue
+        return self._models[-1].generate(request)
+
+    def stream(self, request: ModelRequest, /) -> Iterator[Piece]:
+        """Stream the first answer."""
+        for model in self._models[:-1]:
+            try:
+                yield from model.stream(request)
+                return
+            except ModelError:
+                yield Delta(restart=True)
+        yield from self._models[-1].stream(request)
+
+    async def agenerate(self, request: ModelRequest, /) -> Reply:
+        """Like :meth:`generate`."""
+        for model in self._models[:-1]:
+            try:
+                return await _ask(model, request)
+            except ModelError:
+                continue
+        return await _ask(self._models[-1], request)
+
+    async def astream(self, request: ModelRequest, /) -> AsyncIterator[Piece]:
+        """Like :meth:`stream`."""
+        for model in self._models:
+            try:
+                async for piece in _streamed(model, request):
+                    yield piece
+                return
+            except ModelError:
+                if model is self._models[-1]:
+                    raise
+                yield Delta(restart=True)
+
+
+async def _ask(model: AnyModel, request: ModelRequest) -> Reply:
+    if isinstance(model, AsyncModel):
+        return await model.agenerate(request)
+    return await acall_on_thread(lambda: model.generate(request))
+
+
+def _streamed(model: AnyModel, request: ModelRequest) -> AsyncIterator[Piece]:
+    make: Callable[[], Iterator[Piece]] = lambda: model.stream(request)  # noqa: E731
+    return model.astream(request) if isinstance(model, AsyncModel) else stream_in_thread(make)
