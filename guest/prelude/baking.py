@@ -10,7 +10,7 @@ import marshal
 import os
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from types import FunctionType
 from typing import Any
@@ -271,8 +271,8 @@ def _requests() -> None:
     NAMESPACE.update(before)
 
 
-def _round() -> None:
-    """Answer each usual request, as the first and as a later one."""
+def _round(look: Callable[[], object] = int) -> None:
+    """Answer each usual request, as the first and as a later one, and ``look`` after each."""
     from cloche_guest import step
     from cloche_guest.values import encode
 
@@ -280,12 +280,14 @@ def _round() -> None:
     number = next(_number)
     for program in _PROGRAMS:
         _forget_requests()
-        for options in ({"last": True}, {"tools": [_TOOL], "limits": LIMITS}, {}):
-            for text in (program.format(number), "x = 1"):
-                step.step(encode([1, text, f"<run {number % 9 + 1}>", options]))
-        step.step(encode([5, f"x{number}"]))
-        step.step(encode([4, {"y": number}]))
-        step.step(encode([3, no_tools]))
+        requests: list[list[Any]] = [
+            [1, text, f"<run {number % 9 + 1}>", options]
+            for options in ({"last": True}, {"tools": [_TOOL], "limits": LIMITS}, {})
+            for text in (program.format(number), "x = 1")
+        ]
+        for request in (*requests, [5, f"x{number}"], [4, {"y": number}], [3, no_tools]):
+            step.step(encode(request))
+            look()
 
 
 def _forget_requests() -> None:
@@ -299,12 +301,39 @@ def _forget_requests() -> None:
 
 def _restless() -> list[FunctionType]:
     """Return the functions whose code the usual requests still write to, in the order of their names."""
-    found = [each for each in gc.get_objects() if isinstance(each, FunctionType)]
-    before = [_instructions(each) for each in found]
+    quiet = [(each, _instructions(each)) for each in gc.get_objects() if isinstance(each, FunctionType)]
+    restless: list[FunctionType] = []
+
+    def look() -> None:
+        moved = [each for each, before in quiet if _instructions(each) != before]
+        if moved:
+            restless.extend(moved)
+            quiet[:] = [(each, before) for each, before in quiet if _instructions(each) == before]
+
+    _plain_requests(look)
+    plain = set(restless)
+    # After each request, and not only after all of them: a branch notes which way it went the last sixteen times, and
+    # the same requests in the same order leave the same note.
+    _round(look)
     for _ in range(_ROUNDS_WATCHED):
         _round()
-    restless = [each for each, old in zip(found, before, strict=True) if _instructions(each) != old]
-    return sorted(restless, key=lambda each: (each.__module__, each.__qualname__))
+    look()
+    # The smallest programs write to the first pages only.
+    return sorted(restless, key=lambda each: (each not in plain, each.__module__, each.__qualname__))
+
+
+def _plain_requests(look: Callable[[], object]) -> None:
+    """Answer requests that are all that their guest is asked, and each request's next one; ``look`` after each."""
+    from cloche_guest import step
+    from cloche_guest.values import encode
+
+    no_options: dict[str, Any] = {}
+    for _ in range(_ROUNDS_WATCHED):
+        _forget_requests()
+        number = next(_number)
+        for text in (f"x = {number}", f"y = {number}"):
+            step.step(encode([1, text, f"<run {number % 9 + 1}>", no_options]))
+            look()
 
 
 def _instructions(function: FunctionType) -> bytes:
