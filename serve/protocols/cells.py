@@ -6,6 +6,7 @@ have the shape of E2B's lines: ``stdout``, ``stderr``, ``result``, ``error``, ``
 """
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import AsyncGenerator
@@ -15,7 +16,7 @@ from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
 from cloche.runtime.bridge.protocol import is_list
-from cloche.serve.forms import Problem, dumps, from_form
+from cloche.serve.forms import Problem, from_form
 from cloche.serve.gateway import Gateway
 from cloche.serve.sessions import ServedRun, ServedSession
 
@@ -137,29 +138,52 @@ def _events(name: str, form: _Json) -> list[_Json]:
         return [_error(str(form["code"]), str(form["message"]))]
     if name != "done":
         return []
+    shown = [_result(_object(from_form(each["data"])), False) for each in form.get("displays", ())]
     if form["error"] is not None:
-        return [_run_error(form)]
+        return [*shown, _run_error(form)]
     if "shown" in form:
-        return [{"type": "result", "text": form["shown"], "is_main_result": True}]
+        return [*shown, {"type": "result", "text": form["shown"], "is_main_result": True}]
     # The guest's word, as everything in it: of the shape that it should have, or left out.
-    shown = _object(from_form(form["value"]))
-    given: Any = shown.get("shown")
-    events = [_result(_object(each), False) for each in given] if is_list(given) else []
-    if shown.get("value") is not None:
-        events.append(_result(_object(shown["value"]), True))
-    count = shown.get("count")
-    return [*events, {"type": "number_of_executions", "execution_count": count if type(count) is int else 0}]
+    ended = _object(from_form(form["value"]))
+    value = [_result(_object(ended["value"]), True)] if ended.get("value") is not None else []
+    count = ended.get("count")
+    number = {"type": "number_of_executions", "execution_count": count if type(count) is int else 0}
+    return [*shown, *value, number]
 
 
-_FORMATS: Final = ("text", "html", "markdown", "svg", "png", "jpeg", "pdf", "latex", "javascript")
+_FORMATS: Final = {
+    "text/plain": "text",
+    "text/html": "html",
+    "text/markdown": "markdown",
+    "text/latex": "latex",
+    "image/svg+xml": "svg",
+    "image/png": "png",
+    "image/jpeg": "jpeg",
+}
 
 
 def _result(bundle: _Json, is_main: bool) -> _Json:
-    """Return a result of what a guest says: of the formats that there are, as text, and JSON where it is some."""
-    event: _Json = {"type": "result", **{each: str(bundle[each]) for each in _FORMATS if each in bundle}}
-    with suppress(TypeError, ValueError, RecursionError):
-        event |= json.loads(dumps({"json": bundle["json"]})) if "json" in bundle else {}
+    """Return a result of what a guest shows: text by format, images in base64, JSON where it is some."""
+    event: _Json = {"type": "result"}
+    for mime, name in _FORMATS.items():
+        content = bundle.get(mime)
+        if isinstance(content, bytes):
+            event[name] = base64.b64encode(content).decode()
+        elif isinstance(content, str):
+            event[name] = content
+    with suppress(ValueError, RecursionError):
+        given: Any = json.loads(bundle["application/json"]) if isinstance(bundle.get("application/json"), str) else None
+        event |= {} if given is None else _data(given)
     return {**event, "is_main_result": is_main}
+
+
+def _data(given: Any) -> _Json:
+    """Return JSON as a result has it: a table by columns, where it is one."""
+    table = _object(given)
+    columns, rows = table.get("columns"), table.get("data")
+    if not is_list(columns) or not is_list(rows) or not all(is_list(row) and len(row) == len(columns) for row in rows):
+        return {"json": given}
+    return {"data": {str(name): [row[place] for row in rows] for place, name in enumerate(columns)}}
 
 
 def _run_error(form: _Json) -> _Json:

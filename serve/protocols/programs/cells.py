@@ -8,7 +8,6 @@ asked about files. A cell's value is what a notebook shows of it. Runs without a
 def _make_cells() -> None:
     # Imported here, and deleted below: the session begins with an empty namespace.
     import ast
-    import base64
     import builtins
     import importlib.util
     import json
@@ -19,7 +18,7 @@ def _make_cells() -> None:
     import sys
     from datetime import UTC, datetime
     from types import FunctionType, ModuleType
-    from typing import Any, cast
+    from typing import Any
 
     mark = "\n#cloche-cell "
     home = "/home/user"
@@ -27,43 +26,38 @@ def _make_cells() -> None:
     namespace = vars(sys.modules["__main__"])
     step: Any = sys.modules["cloche_guest.step"]
     run = step.run
-    methods = {
-        "html": "_repr_html_",
-        "markdown": "_repr_markdown_",
-        "latex": "_repr_latex_",
-        "svg": "_repr_svg_",
-        "png": "_repr_png_",
-        "jpeg": "_repr_jpeg_",
-        "json": "_repr_json_",
-        "javascript": "_repr_javascript_",
-    }
+    displays: Any = sys.modules["cloche_guest.displays"]
     # Names under which packages are installed, where they are imported by others.
     imported = {"pillow": "PIL", "beautifulsoup4": "bs4", "scikit-learn": "sklearn", "pyyaml": "yaml"}
     contexts: dict[str, tuple[dict[str, Any], str]] = {}
-    now: dict[str, Any] = {"context": "", "count": 0, "shown": []}
+    now: dict[str, Any] = {"context": "", "count": 0}
 
-    # What cells show.
+    # What notebooks have to show things with.
 
-    def made(value: Any, name: str) -> Any:
-        """Return what one of the methods makes of a value, None if it has none or it raised."""
-        method = None if isinstance(value, type) else getattr(cast("object", value).__class__, name, None)
-        try:
-            shown: Any = None if method is None else method(value)
-        except Exception:
-            return None
-        if isinstance(shown, bytes):
-            return base64.b64encode(shown).decode()
-        # The method may give (data, metadata).
-        return cast("Any", shown)[0] if type(shown) is tuple and len(cast("Any", shown)) == 2 else cast("Any", shown)
+    def holder(mime: str, kind: str) -> type:
+        """Return a class of IPython.display, which holds text or bytes to be shown as they are."""
 
-    def bundle(value: Any) -> dict[str, Any]:
-        """Return a value by formats; the text is there in any case."""
-        shown = {kind: data for kind, name in methods.items() if (data := made(value, name)) is not None}
-        return {**shown, "text": repr(value)}
+        class Shown:
+            def __init__(self, data: Any = None, **_: Any) -> None:
+                self.data = data
+
+            def _repr_mimebundle_(self) -> dict[str, Any]:
+                return {mime: self.data}
+
+        Shown.__name__ = Shown.__qualname__ = kind
+        return Shown
 
     def display(*values: Any, **_: Any) -> None:
         """Show values beside the cell's own."""
-        now["shown"].extend(map(bundle, values))
+        displays.show(*values)
+
+    def add_module() -> None:
+        package, module = ModuleType("IPython"), ModuleType("IPython.display")
+        kinds = {"HTML": "text/html", "Markdown": "text/markdown", "Latex": "text/latex", "SVG": "image/svg+xml"}
+        vars(module).update({kind: holder(mime, kind) for kind, mime in {**kinds, "Image": "image/png"}.items()})
+        vars(module).update(display=display, clear_output=lambda wait=False: None)
+        vars(package).update(display=module, __path__=[])
+        sys.modules.update({"IPython": package, "IPython.display": module})
 
     # Lines that are no Python, as notebooks have them.
 
@@ -213,7 +207,6 @@ def _make_cells() -> None:
 
     def cell(source: str, filename: str, given: dict[str, Any]) -> dict[str, Any]:
         enter(given["context"])
-        now["shown"] = []
         before = {name: os.environ.get(name) for name in given["envs"]}
         os.environ.update(given["envs"])
         try:
@@ -225,10 +218,11 @@ def _make_cells() -> None:
                 else:
                     os.environ[name] = text
         now["count"] += 1
-        own = value is not None and not source.rstrip().endswith(";")
         if value is not None:
             namespace["_"] = value
-        return {"shown": now["shown"], "value": bundle(value) if own else None, "count": now["count"]}
+        own = value is not None and not source.rstrip().endswith(";")
+        # As the prelude makes them of a run's last value, which here is not the cell's.
+        return {"count": now["count"], "value": {**displays._bundle(value), "text/plain": repr(value)} if own else None}
 
     def run_marked(source: str, filename: str) -> Any:
         code, found, text = source.rpartition(mark)
@@ -258,8 +252,9 @@ def _make_cells() -> None:
     run_marked, cell, magic = (
         FunctionType(each.__code__, inside, closure=each.__closure__) for each in (run_marked, cell, magic)
     )
-    for name, function in (("__magic__", magic), ("display", display)):
+    for name, function in {"__magic__": magic, "display": display}.items():
         setattr(builtins, name, function)
+    add_module()
     step.run = run_marked
 
 

@@ -68,20 +68,23 @@ def test_a_cell_shows_what_its_objects_show(sandbox: Any) -> None:
         "class Plot:\n"
         "    def _repr_html_(self): return '<b>plot</b>'\n"
         "    def _repr_png_(self): return b'\\x89PNG'\n"
-        "    def _repr_json_(self): return {'a': [1]}\n"
         "    def __repr__(self): return 'a plot'\n"
         "display(Plot())\n"
         "Plot()"
     )
     assert [result.is_main_result for result in run.results] == [False, True]
     for result in run.results:
-        assert (result.text, result.html, result.png, result.json) == (
-            "a plot",
-            "<b>plot</b>",
-            "iVBORw==",
-            {"a": [1]},
-        )
+        assert (result.text, result.html, result.png) == ("a plot", "<b>plot</b>", "iVBORw==")
     assert not sandbox.run_code("Plot();").results
+    failed = sandbox.run_code("from IPython.display import Markdown, display\ndisplay(Markdown('**no**'))\n1 / 0")
+    assert (failed.results[0].markdown, failed.error.name) == ("**no**", "ZeroDivisionError")
+    table = (
+        "class Rows:\n"
+        "    def _repr_mimebundle_(self):\n"
+        '        return {\'application/json\': \'{"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}\'}\n'
+        "Rows()"
+    )
+    assert sandbox.run_code(table).results[0].data == {"a": [1, 3], "b": [2, 4]}
 
 
 def test_environment_variables_are_the_sandboxs_or_the_cells(sandbox: Any) -> None:
@@ -318,13 +321,14 @@ def test_a_program_that_means_harm_harms_its_own_sandbox_only(sandbox: Any) -> N
     hostile = (
         "import sys\n"
         "step = sys.modules['cloche_guest.step']\n"
-        "step.run = lambda source, filename: {'shown': [1, {'json': {1, 2}, 'text': b'x'}], 'value': 3, 'count': 'x',"
-        " 'entries': {1, 2}}"
+        "shown = {'text/plain': 5, 'image/png': b'x', 'application/json': '{'}\n"
+        "lie = {'value': shown, 'count': 'x', 'entries': {1, 2}}\n"
+        "step.run = lambda source, filename: lie"
     )
     sandbox.run_code(hostile)
     run = sandbox.run_code("1")
-    assert run.error is None
-    assert [result.text for result in run.results] == [None, "b'x'", None]
+    assert (run.error, run.execution_count) == (None, 0)
+    assert [(result.text, result.png) for result in run.results] == [(None, "eA==")]
     with pytest.raises(SandboxException):
         sandbox.files.list("/")
 
