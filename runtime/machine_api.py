@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 __all__ = ["PAUSED", "UNANSWERED", "Handlers", "Machine", "MachineSource", "Piece", "Place", "StopRun"]
 
-Piece = tuple[int, bytes]
+Piece = tuple[int, bytes | memoryview]
 """Some bytes of memory, behind the address where they belong."""
 
 

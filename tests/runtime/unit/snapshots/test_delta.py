@@ -1,4 +1,7 @@
+import random
 import zlib
+from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -7,13 +10,14 @@ from hypothesis import strategies as st
 from cloche.runtime.machine_api import Piece
 from cloche.runtime.rollback.checkpoint import PAGE
 from cloche.runtime.snapshots.delta import MalformedDelta, pack, unpack
+from cloche.runtime.threads import tool_threads
 
 PAGES = 6
 PRISTINE = memoryview(bytes(range(256)) * (2 * PAGE // 256) + bytes(2 * PAGE))
 """Two pages of content and two of zeros; the memory below has grown by two more."""
 
 
-def applied(pieces: list[Piece]) -> bytes:
+def applied(pieces: Sequence[Piece]) -> bytes:
     memory = bytearray(bytes(PRISTINE).ljust(PAGES * PAGE, b"\0"))
     for offset, data in pieces:
         memory[offset : offset + len(data)] = data
@@ -101,3 +105,31 @@ def test_a_list_of_changes_that_fits_no_memory_is_refused(raw: bytes) -> None:
 def test_a_bomb_is_not_unpacked() -> None:
     with pytest.raises(MalformedDelta, match="not of the size"):
         unpack(deflated(bytes(64 << 20)), PRISTINE, PAGES * PAGE)
+
+
+def large_memory() -> memoryview:
+    chance = random.Random(2)
+    changed = [chance.randbytes(64) * 64 if chance.random() < 0.9 else bytes(PAGE) for _ in range(400)]
+    return memoryview(bytes(PRISTINE[:PAGE]) + chance.randbytes(PAGE) + b"".join(changed))
+
+
+def test_many_changes_come_back_and_pages_side_by_side_as_one() -> None:
+    memory = large_memory()
+    pieces = unpack(pack(memory, PRISTINE), PRISTINE, len(memory))
+    restored = bytearray(bytes(PRISTINE).ljust(len(memory), b"\0"))
+    for offset, data in pieces:
+        restored[offset : offset + len(data)] = data
+    assert restored == memory
+    assert len(pieces) < 100
+    assert all(first + len(data) <= second for (first, data), (second, _) in pairwise(pieces))
+
+
+def test_the_bytes_are_the_same_whoever_compresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = large_memory()
+    data = pack(memory, PRISTINE)
+    for processors in (1, 2, 64):
+        monkeypatch.setattr("os.cpu_count", lambda found=processors: found)
+        assert pack(memory, PRISTINE) == data
+    monkeypatch.setattr(tool_threads, "_max_abandoned", 0)
+    monkeypatch.setattr(tool_threads, "left_behind", {None})
+    assert pack(memory, PRISTINE) == data
