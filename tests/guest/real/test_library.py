@@ -70,4 +70,31 @@ def test_ctypes_has_types_and_loads_no_library() -> None:
     for use in ("CDLL('libc.so.6')", "cdll.msvcrt", "addressof(ctypes.c_int())", "pythonapi.Py_Exit(1)"):
         assert "native libraries cannot be loaded" in str(Sandbox().run(f"import ctypes\nctypes.{use}").error)
     assert Sandbox().run("import ctypes.util\nctypes.util.find_library('c')").unwrap() is None
-    assert "files cannot be mapped" in str(Sandbox().run("import mmap\nmmap.mmap(-1, 10)").error)
+
+
+MAPPED = """
+import mmap, re
+with open("/work/a", "wb") as file:
+    file.write(b"one two\\nthree\\n")
+with open("/work/a", "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+    found = [len(mapped), mapped[:3], mapped.readline(), mapped.find(b"three"), mapped.tell()]
+    found.append(re.search(rb"t\\w+", mapped).group())
+    mapped[0:3] = b"ONE"
+    found.append(open("/work/a", "rb").read(3))
+    memoryview(mapped)[4:7] = b"TWO"
+with open("/work/a", "rb") as file, mmap.mmap(file.fileno(), 7, access=mmap.ACCESS_READ) as mapped:
+    found.append(mapped.read())
+    try:
+        mapped[0] = 1
+    except TypeError as error:
+        found.append(str(error))
+room = mmap.mmap(-1, 4)
+found.extend([room.write(b"ab"), room[:], mapped.closed])
+found
+"""
+
+
+def test_files_can_be_mapped() -> None:
+    readonly = "mmap can't modify a readonly memory map."
+    expected = [14, b"one", b"one two\n", 8, 8, b"two", b"ONE", b"ONE TWO", readonly, 2, b"ab\0\0", True]
+    assert Sandbox().run(MAPPED).unwrap() == expected
