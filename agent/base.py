@@ -276,19 +276,24 @@ class MultiStepAgent:
         """Continue the task of a run that was interrupted or ended by an error. Its budget starts afresh.
 
         A run that ended with AgentSuspended, here or in the process that saved the agent, takes replies to its calls by
-        their ids: ``approve`` lists the calls to make now, ``deny`` has reasons why others are refused, ``values`` what
-        they return, ``errors`` what they raise. Raises ConfigurationError for replies to calls that are not pending,
-        and AgentSuspended again while calls are left without a reply.
+        their ids: ``approve`` lists the calls to make now, or maps them to arguments by name that replace the
+        program's; ``deny`` has reasons why others are refused, ``values`` what they return, ``errors`` what they raise.
+        Raises ConfigurationError for replies to calls that are not pending, and AgentSuspended again while calls are
+        left without a reply.
         """
-        request = _RunRequest(None, reset=False, max_steps=max_steps, replies=CallReplies.of(**replies))
+        request = self._resumed(max_steps, replies)
         return _outcome(_last(self._events(request)), return_full_result)
 
     async def aresume(
         self, *, max_steps: int | None = None, return_full_result: bool = False, **replies: Unpack[CallReplyOptions]
     ) -> Any:
         """Like :meth:`resume`, awaiting."""
-        request = _RunRequest(None, reset=False, max_steps=max_steps, replies=CallReplies.of(**replies))
+        request = self._resumed(max_steps, replies)
         return _outcome(await _alast(self._aevents(request)), return_full_result)
+
+    def _resumed(self, max_steps: int | None, replies: CallReplyOptions) -> _RunRequest:
+        streamed, given = self.settings.stream_outputs, CallReplies.of(**replies)
+        return _RunRequest(None, reset=False, max_steps=max_steps, streamed=streamed, replies=given)
 
     def start(self, task: str, **options: Unpack[RunOptions]) -> None:
         """Begin a run that only :meth:`step` advances."""
@@ -336,7 +341,8 @@ class MultiStepAgent:
         """
         twin = self.copy()
         text = twin.prompts.render("managed_task", name=self.name, task=task)
-        request = _RunRequest(text, additional_args=variables, parent=parent, asked=task)
+        streamed = self.settings.stream_outputs or (parent is not None and parent.streamed)
+        request = _RunRequest(text, additional_args=variables, parent=parent, asked=task, streamed=streamed)
         try:
             result = await _alast(twin._aevents(request))  # a copy of this class's own
         finally:

@@ -1,6 +1,5 @@
 """The HTTP API: its routes, what their bodies are, and what every request goes through."""
 
-import json
 import re
 import sys
 import time
@@ -33,10 +32,10 @@ from cloche.serve.forms import (
 from cloche.serve.gateway import Gateway, Metrics
 from cloche.serve.ledger import StoreFailed
 from cloche.serve.placement import WorkerLost
-from cloche.serve.sessions import ServedRun, ServedSession, invalid, not_found
+from cloche.serve.runs import ServedRun, ServedSession, facts_of, invalid, not_found
 from cloche.serve.tenants import Tenant, hash_key
 
-__all__ = ["Api", "Part", "Routes", "checked_id", "event_stream", "json_answer", "make_app", "page_size"]
+__all__ = ["Api", "Part", "answer_problem", "checked_id", "event_stream", "json_answer", "make_app", "page_size"]
 
 _JSON = "application/json"
 _MAX_PAGE = 200
@@ -76,7 +75,7 @@ class Api:
         A protocol with keys or problems of its own shape says who a request's tenant is, and how it is refused.
         """
         seconds: dict[str, Any] = {}
-        tenant_of, refuse = tenant_of or self._authenticated, refuse or _answer_problem
+        tenant_of, refuse = tenant_of or self._authenticated, refuse or answer_problem
 
         async def endpoint(request: Request) -> Response:
             began, tenant = time.perf_counter(), None
@@ -186,10 +185,7 @@ class Api:
         """List sessions, a page at a time: ``next`` is the ``after`` of the next page."""
         after, limit = request.query_params.get("after", ""), page_size(request)
         rows = self.gateway.ledger.sessions(tenant.name, after, limit)
-        shown = [
-            {"id": row.id, "created": row.created, "expires": row.expires, "labels": json.loads(row.spec)["labels"]}
-            for row in rows
-        ]
+        shown = [{"id": row.id, "created": row.created, "expires": row.expires, **facts_of(row.spec)} for row in rows]
         return json_answer({"sessions": shown, "next": rows[-1].id if len(rows) == limit else None})
 
     async def get_session(self, tenant: Tenant, request: Request) -> Response:
@@ -221,6 +217,7 @@ class Api:
             "limits": spec["limits"],
             "tools": [tool["name"] for tool in spec["tools"]],
             "labels": spec["labels"],
+            "parent": spec.get("parent"),
             "version": row.version,
             "lost_runs": session.lost,
             "suspended": None
@@ -360,7 +357,8 @@ class Api:
         """List snapshots, a page at a time."""
         after, limit = request.query_params.get("after", ""), page_size(request)
         rows = self.gateway.ledger.snapshots(tenant.name, after, limit)
-        shown = [{"id": id, "created": made, "bytes": size} for id, made, size in rows]
+        more = self.gateway.snapshot_facts
+        shown = [{"id": id, "created": made, "bytes": size, **more(id)} for id, made, size in rows]
         return json_answer({"snapshots": shown, "next": rows[-1][0] if len(rows) == limit else None})
 
     async def delete_snapshot(self, tenant: Tenant, request: Request) -> Response:
@@ -402,7 +400,7 @@ class Api:
         wanted = self.home.config.metrics_key
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if wanted and not (scheme.lower() == "bearer" and hash_key(key) == wanted):
-            return _answer_problem(Problem(401, "unauthorized", "the metrics have a key of their own"))
+            return answer_problem(Problem(401, "unauthorized", "the metrics have a key of their own"))
         return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -451,7 +449,8 @@ def make_app(
     api = Api(gateway, audit)
     # The runs are asked for more than all the rest, and routes are tried one after the other.
     own = sorted(_ROUTES, key=lambda route: route[2] != "create_run")
-    more = [(make(api), route) for make, routes in parts for route in routes]
+    made = [(make(api), routes) for make, routes in parts]
+    more = [(part, route) for part, routes in made for route in routes]
     for owner, (method, path, name, body) in [*((api, route) for route in own), *more]:
         endpoint = api.guarded(name, getattr(owner, name))
         app.add_route(path, endpoint, methods=[method])
@@ -474,10 +473,10 @@ def make_app(
     async def refused(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         code, message = ("not_found", "there is no such path") if status == 404 else ("refused", "this is not served")
-        return _answer_problem(Problem(status, code, message))
+        return answer_problem(Problem(status, code, message))
 
     async def failed(request: Request, error: Exception) -> Response:
-        return _answer_problem(Problem(500, "internal", "the server failed", remedy="report this; see its log"))
+        return answer_problem(Problem(500, "internal", "the server failed", remedy="report this; see its log"))
 
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(Exception, failed)
@@ -551,7 +550,7 @@ def page_size(request: Request) -> int:
 # Responses.
 
 
-def _answer_problem(problem: Problem) -> Response:
+def answer_problem(problem: Problem) -> Response:
     """Return a problem as a response, with the headers that go with it."""
     headers = {"cache-control": "no-store"}
     if problem.retry_after is not None:

@@ -18,7 +18,8 @@ from cloche.runtime.limits import Limits
 from cloche.serve.forms import Problem, dumps, limits_form
 from cloche.serve.ledger import Change, LeaseLost, ServerLedger, check_lease, drop_state
 from cloche.serve.placement import SessionWorker, WorkerLost
-from cloche.serve.sessions import Residence, ServedRun, ServedSession, invalid, new_id, not_found
+from cloche.serve.runs import ServedRun, ServedSession, facts_of, invalid, new_id, not_found
+from cloche.serve.sessions import Residence
 from cloche.serve.tenants import ServerConfig, Tenant, digest_of
 
 __all__ = ["Gateway", "Metrics"]
@@ -40,6 +41,8 @@ class Gateway:
         self.home = Residence(config, secret, ledger, self._continue)
         self.ledger = ledger
         self.draining = False
+        self.closers: list[Callable[[], Awaitable[None]]] = []
+        """What else is ended with the server, before its store is closed."""
         self.quarantined = 0
         self._alone = asyncio.Lock()
 
@@ -50,6 +53,7 @@ class Gateway:
         self.draining = True
         until = time.monotonic() + grace
         await asyncio.gather(*(self._settle(session, until) for session in self.home.sessions()))
+        await asyncio.gather(*(close() for close in self.closers))
         await self.home.close()
 
     async def _settle(self, session: ServedSession, until: float) -> None:
@@ -418,9 +422,15 @@ class Gateway:
             if session.changed or session.row.state is None:
                 await self.home.save(session, await self._calling(session, "snapshot"), session.row.waits)
             row = session.row
-            values = (id, row.tenant, time.time(), row.spec, row.state, row.waits)
+            spec = json.dumps(session.spec | {"parent": session.id})
+            values = (id, row.tenant, time.time(), spec, row.state, row.waits)
             await self.ledger.write([("add_snapshot", values)])
         return id
+
+    def snapshot_facts(self, id: str) -> dict[str, Any]:
+        """Return the labels and the session of a snapshot."""
+        found = self.ledger.snapshot(id)
+        return {} if found is None else facts_of(found[2])
 
     async def delete_snapshot(self, tenant: Tenant, id: str) -> None:
         """Forget a snapshot. Raises Problem."""
@@ -439,10 +449,8 @@ class Gateway:
                 state = await self._calling(session, "snapshot")
                 await self.home.save(session, state, session.row.waits)
             row = session.row
-            rows = [
-                self.home.new_row(tenant, session.spec, row.state, row.waits)._replace(holder=None)
-                for _ in range(count)
-            ]
+            spec = session.spec | {"parent": session.id}
+            rows = [self.home.new_row(tenant, spec, row.state, row.waits)._replace(holder=None) for _ in range(count)]
             await self.home.insert(tenant, rows)
         return [ServedSession(each, tenant) for each in rows]
 

@@ -55,8 +55,14 @@ class WorkerLost(Exception):
 class SessionWorker:
     """A worker process, seen from the gateway."""
 
-    def __init__(self, name: str, threads: int, on_lost: "Callable[[SessionWorker], None]") -> None:
-        self._threads = threads
+    def __init__(
+        self,
+        name: str,
+        threads: int,
+        on_lost: "Callable[[SessionWorker], None]",
+        module: str = "cloche.serve.worker",
+    ) -> None:
+        self._threads, self._module = threads, module
         self.name = name
         self.pid = 0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -77,7 +83,7 @@ class SessionWorker:
         """Start the process. It is ``ready`` when it has loaded the image."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "cloche.serve.worker", str(theirs.fileno()), str(self._threads)]
+            command = [sys.executable, "-m", self._module, str(theirs.fileno()), str(self._threads)]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         self.pid = self._process.pid
         await asyncio.get_running_loop().create_connection(lambda: self._channel, sock=ours)

@@ -15,7 +15,7 @@ from cloche.serve.ledger import Change, SessionRow
 from cloche.serve.placement import SessionWorker
 from cloche.serve.tenants import Tenant, TenantConfig
 
-__all__ = ["ServedRun", "ServedSession", "invalid", "new_id", "not_found"]
+__all__ = ["ServedRun", "ServedSession", "facts_of", "invalid", "new_id", "not_found"]
 
 _MAX_RUNS_KEPT = 32
 _MAX_KEPT = 1 << 20
@@ -28,6 +28,12 @@ _MAX_UNSAVED_BYTES = 8 << 20
 def new_id(kind: str) -> str:
     """Return an id that cannot be guessed."""
     return f"{kind}_{secrets.token_urlsafe(16)}"
+
+
+def facts_of(spec: str) -> dict[str, Any]:
+    """Return what a list shows of what a session or a snapshot was made of: its labels, and where it began."""
+    made = json.loads(spec)
+    return {"labels": made["labels"], "parent": made.get("parent")}
 
 
 class ServedRun:

@@ -16,11 +16,11 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cloche.runtime.errors import ConfigurationError
-from cloche.serve.app import make_app
 from cloche.serve.forms import Problem, dumps
 from cloche.serve.gateway import Gateway
 from cloche.serve.ledger import ServerLedger, SessionLedger
 from cloche.serve.nodes import NodeRouter
+from cloche.serve.page import make_page_app
 from cloche.serve.protocols import endpoints
 from cloche.serve.tenants import ServerConfig, load_config, read_secret
 from cloche.serve.worker import fast_loop
@@ -176,7 +176,7 @@ async def _serve(config: ServerConfig, path: Path | None, on_ready: Callable[[st
         audit: Callable[[bytes], Any] | None = None
         if config.audit is not None:
             audit = stack.enter_context(open(config.audit, "ab", buffering=0, opener=_private)).write
-        app: Any = make_app(gateway, audit, endpoints=endpoints(gateway))
+        app: Any = make_page_app(gateway, audit, endpoints(gateway))
         router = None
         if ledger.is_shared:
             app = router = NodeRouter(

@@ -181,6 +181,7 @@ class Residence:
             if found is None or found[0] != tenant.name:
                 raise not_found("snapshot")
             spec = json.loads(found[2]) | {key: value for key, value in spec.items() if key in asked or key == "life"}
+            spec["parent"] = asked["snapshot"]
             state, waits = found[3], found[4]
         tenant.admit_create()
         row = self.new_row(tenant, spec, state, waits)

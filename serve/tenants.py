@@ -117,6 +117,9 @@ class TenantConfig(_Strict):
     """Tools on the server: ``module:name``, or ``module`` for all that its ``__all__`` lists."""
     policies: str = ""
     """A dict of policies by tool, as ``module:NAME``."""
+    agents: dict[Name, str] = {}
+    """Agents by name, each as ``module:name`` of an agent, which is copied for each run, or of a function that returns
+    a new one. They run in a process of their own."""
     mcp: tuple[Any, ...] = ()
     """MCP servers whose tools its programs may call: a URL, or a table with ``command`` and ``args``."""
 
@@ -202,6 +205,8 @@ class ServerConfig(BaseSettings):
     tls_key: Path | None = None
     audit: Path | None = None
     """A file that gets one line of JSON for each request; no content of programs, values or files is in it."""
+    admin_key: str = ""
+    """The hash of a key for the operator's requests and the page's admin view; empty: there are none."""
     metrics_key: str = ""
     """The hash of a key that ``/metrics`` asks for; empty: none is asked for."""
     tenants: dict[Name, TenantConfig] = {}
@@ -409,6 +414,11 @@ class Tenant:
                 changes["calls"] = left
         self.running += 1
         return limits.replace(**changes) if changes else limits
+
+    def is_spent(self) -> bool:
+        """Whether nothing is left of today's fuel."""
+        self._turn_day()
+        return self.quotas.fuel_per_day is not None and self._used_fuel >= self.quotas.fuel_per_day
 
     def ended_run(self) -> None:
         """Take note that a run that was admitted is over."""

@@ -19,7 +19,7 @@ __all__ = ["CallReplies", "CallReplyOptions", "Run"]
 class CallReplyOptions(TypedDict, total=False):
     """The replies to calls, by their ids; see :meth:`cloche.agent.base.MultiStepAgent.resume`."""
 
-    approve: Iterable[int]
+    approve: Iterable[int] | Mapping[int, Mapping[str, Any] | None]
     deny: Mapping[int, str]
     values: Mapping[int, Any]
     errors: Mapping[int, BaseException]
@@ -34,7 +34,8 @@ class CallReplies:
     @classmethod
     def of(cls, **options: Unpack[CallReplyOptions]) -> Self:
         """Return these replies."""
-        approve = tuple(options.get("approve", ()))
+        given = options.get("approve", ())
+        approve = dict(given) if isinstance(given, Mapping) else tuple(given)
         return cls({name: value for name, value in {**options, "approve": approve}.items() if value})
 
     def __bool__(self) -> bool:

@@ -30,7 +30,7 @@ from cloche.agent.values import Mask, error_text, masker, plain, plain_in_short,
 from cloche.runtime._imports import installed_version
 from cloche.runtime.result import Display
 
-__all__ = ["RunRecorder", "is_call_of"]
+__all__ = ["RunRecorder", "event_form", "is_call_of"]
 
 _MAX_TEXT = 20_000
 _MAX_PROMPT = 200_000
@@ -64,13 +64,12 @@ class RunRecorder:
         """Write an event; pieces of text and output are left out, as the whole comes later."""
         if type(event) in _PIECES:
             return
-        head = {"event": _name(event), "time": time.time(), "agent": event.agent, "run": event.run_id}
+        head, shape = _head(event), _SHAPES.get(type(event), _fields)
         contents = list(self._contents(event)) if isinstance(event, ModelStarted) and self._prompts else []
         if isinstance(event, ModelStarted):
             told = {"purpose": event.purpose, "messages": event.messages}
             shaped = told | ({"content": [hash for hash, _ in contents]} if contents else {})
         else:
-            shape: Callable[[Any], dict[str, Any]] = _SHAPES.get(type(event), _fields)
             shaped = self._masked(shape(event))
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             for hash, content in contents:
@@ -89,6 +88,13 @@ class RunRecorder:
         for part in parts:
             content = self._masked(plain(part))
             yield hashlib.sha256(_line(content).encode()).hexdigest()[:32], content
+
+
+def event_form(event: AgentEvent) -> dict[str, Any]:
+    """Return an event as a line of a run record, without what a model is asked; also one that no record has."""
+    if isinstance(event, ModelStarted):
+        return {**_head(event), "purpose": event.purpose, "messages": event.messages}
+    return {**_head(event), **_SHAPES.get(type(event), _fields)(event)}
 
 
 def is_call_of(agent: str, request: str, tool: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
@@ -127,6 +133,10 @@ def _display(display: Display) -> dict[str, Any]:
 def _name(event: AgentEvent) -> str:
     letters = type(event).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in letters).lstrip("_")
+
+
+def _head(event: AgentEvent) -> dict[str, Any]:
+    return {"event": _name(event), "time": time.time(), "agent": event.agent, "run": event.run_id}
 
 
 def _usage(usage: TokenUsage | None) -> dict[str, Any] | None:
@@ -183,6 +193,15 @@ def _tool(event: ToolCallEnded) -> dict[str, Any]:
     }
 
 
+def _call(event: ToolCallStarted) -> dict[str, Any]:
+    outcome = outcomes_of([event.record], _MAX_TEXT)[0]
+    return {"tool": outcome.name, "arguments": _short(outcome.arguments)}
+
+
+def _printed(event: Printed) -> dict[str, Any]:
+    return {"stream": event.stream, "text": event.text}
+
+
 def _started(event: RunStarted) -> dict[str, Any]:
     return {**_fields(event), "cloche": installed_version()}
 
@@ -212,7 +231,9 @@ _SHAPES: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
     RunStarted: _started,
     PlanMade: lambda event: {"plan": shorten(event.step.plan, _MAX_TEXT)},
     CodeFinished: _code,
+    ToolCallStarted: _call,
     ToolCallEnded: _tool,
+    Printed: _printed,
     StepEnded: _step,
     RunEnded: _ended,
 }

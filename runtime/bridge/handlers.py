@@ -93,7 +93,11 @@ class PendingHandlers:
         outcomes: list[bytes] = []
         for id_, answer in answers.items():
             held = self._waiting.held[id_]
-            settled = dispatch(held) if isinstance(answer, MakeCall) else settle_answer(self._calls.tools, held, answer)
+            if isinstance(answer, MakeCall):
+                held.edited = answer.edited
+                settled = dispatch(held)
+            else:
+                settled = settle_answer(self._calls.tools, held, answer)
             del self._waiting.held[id_]
             outcomes.append(self._calls.finish(held.record, settled, id_))
         return outcomes
@@ -426,14 +430,15 @@ class BridgeHandlers:
         return call
 
     def _dispatch(self, held: PendingCall) -> Settled:
-        """Make a call that waited: what the guest sent then, read again, and nothing that was seen since."""
+        """Make a call that waited: what the guest sent then, read again, or what its approver made of it."""
         call = parse_call(held.frame)
         assert isinstance(call, Call | Start)
-        held.record.args, held.record.kwargs = call.args, call.kwargs
+        args, kwargs = (call.args, call.kwargs) if held.edited is None else ([], held.edited)
+        held.record.args, held.record.kwargs = args, kwargs
         # In this way and not with an argument more, which every call would have to carry.
         tools, self._tools = self._tools, approving_dispatcher(self._tools, held)
         try:
-            outcome = self._outcome(held.record, call.name, call.args, call.kwargs)
+            outcome = self._outcome(held.record, call.name, args, kwargs)
         finally:
             self._tools = tools
         return outcome if type(outcome) is Settled else Settled(outcome, None)

@@ -44,7 +44,9 @@ class RaiseError(NamedTuple):
 
 
 class MakeCall(NamedTuple):
-    """The tool is called now, with the arguments that the guest sent."""
+    """The tool is called now, with the arguments that the guest sent, or with ``edited`` ones by name."""
+
+    edited: dict[str, Any] | None = None
 
 
 Answer = GiveValue | RaiseError | MakeCall
@@ -86,7 +88,7 @@ class CannotSuspend(GuestVisibleError):
 
 @dataclass(slots=True)
 class PendingCall:
-    """A call that waits. ``frame`` is what the guest sent, and all that it will ever be called with.
+    """A call that waits. ``frame`` is what the guest sent, and all that it is called with, unless it is ``edited``.
 
     ``since`` is when it began to wait, in seconds since the epoch, and ``line`` the program's line that it stands in,
     once the program is suspended. ``mark`` stands for the time where that is not to be known.
@@ -100,6 +102,7 @@ class PendingCall:
     since: float
     line: int | None = None
     mark: str = ""
+    edited: dict[str, Any] | None = None
 
 
 class PendingCalls:

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from cloche.runtime.bridge.host_memory import HostMemory
 from cloche.runtime.bridge.pending import (
@@ -167,7 +167,7 @@ class Answers(NamedTuple):
 
     values: Mapping[int, Any] = {}
     errors: Mapping[int, BaseException] = {}
-    approve: Iterable[int] = ()
+    approve: Iterable[int] | Mapping[int, Any] = ()
     deny: Mapping[int, str] = {}
 
 
@@ -208,8 +208,9 @@ def _each_answer(asked: Answers, held: Mapping[int, PendingCall]) -> Iterator[tu
         yield id_, GiveValue(value)
     for id_, error in asked.errors.items():
         yield _find(id_, held).id, RaiseError(_error(error))
+    edits: Mapping[int, Any] = asked.approve if isinstance(asked.approve, Mapping) else {}
     for id_ in asked.approve:
-        yield _find(id_, held).id, MakeCall()
+        yield _find(id_, held).id, MakeCall(_edited(edits.get(id_)))
     for id_, reason in asked.deny.items():
         yield id_, RaiseError(CallDenied(_find(id_, held).call.name, _reason(reason)))
 
@@ -238,6 +239,16 @@ def _reason(reason: object) -> str:
     if not isinstance(reason, str):
         raise ConfigurationError("deny", f"a reason is text, and not a {type(reason).__name__}: write some, or ''")
     return reason
+
+
+def _edited(arguments: object) -> dict[str, Any] | None:
+    """Return the arguments that take the place of the program's, by name: a copy; None for its own."""
+    if arguments is None:
+        return None
+    if not isinstance(arguments, Mapping) or not all(type(name) is str for name in arguments):
+        problem = f"edited arguments are a dict by name, and not a {type(arguments).__name__}: None leaves them as sent"
+        raise ConfigurationError("approve", problem)
+    return dict(cast("Mapping[str, Any]", arguments))
 
 
 def _error(error: object) -> BaseException:

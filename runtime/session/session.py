@@ -507,14 +507,14 @@ class Suspended:
         values: Mapping[int, Any] | None = None,
         *,
         errors: Mapping[int, BaseException] | None = None,
-        approve: Iterable[int] = (),
+        approve: Iterable[int] | Mapping[int, Mapping[str, Any] | None] = (),
         deny: Mapping[int, str] | None = None,
         on_event: Listener | None = None,
     ) -> "Outcome":
         """Let calls return these ``values`` by id, or raise ``errors``; :meth:`approve` or :meth:`deny` the others.
 
-        Raises TypeError or ValueError for a value that cannot cross, and ConfigurationError for one that is given to
-        a call that needs approval.
+        ``approve`` may map ids to arguments by name that replace the program's. Raises TypeError or ValueError for a
+        value that cannot cross, and ConfigurationError for one that is given to a call that needs approval.
         """
         answers = self._answers(pauses.Answers(values or {}, errors or {}, approve, deny or {}))
         return self._session._resume(self, answers, on_event)
@@ -524,7 +524,7 @@ class Suspended:
         values: Mapping[int, Any] | None = None,
         *,
         errors: Mapping[int, BaseException] | None = None,
-        approve: Iterable[int] = (),
+        approve: Iterable[int] | Mapping[int, Mapping[str, Any] | None] = (),
         deny: Mapping[int, str] | None = None,
         on_event: Listener | None = None,
     ) -> "Outcome":

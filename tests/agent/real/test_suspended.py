@@ -192,3 +192,31 @@ def test_a_program_that_waits_is_still_there_after_loading_here(till: Till, tmp_
     assert loaded.resume(errors={1: TimeoutError("no answer")}) == []
     assert "TimeoutError: no answer" in loaded.memory.actions[0].observation
     loaded.close()
+
+
+def test_who_approves_may_correct_the_arguments(till: Till) -> None:
+    with agent(till, PAYING, "final_answer(receipts)") as one:
+        suspended(one)
+        with pytest.raises(AgentSuspended):
+            one.resume(approve={1: {"to": "ann", "amount": 2}})
+        assert one.resume(approve={2: {"to": "bob", "amount": 40}}) == ["paid 2 to ann", "paid 40 to bob"]
+        assert [outcome.arguments["kwargs"]["amount"] for outcome in one.memory.actions[0].outcomes] == [2, 40]
+    assert till.paid == [("ann", 2), ("bob", 40)]
+
+
+def test_corrected_arguments_are_checked_like_any_others(till: Till) -> None:
+    with agent(till, PAYING, "final_answer(1)") as one:
+        suspended(one)
+        assert one.resume(approve={1: {"to": "ann", "amount": "much"}}) == 1
+        assert "amount" in one.memory.actions[0].observation
+    assert till.paid == []
+
+
+def test_a_correction_is_a_dict_by_name(till: Till) -> None:
+    with agent(till, PAYING, "final_answer(receipts)") as one:
+        suspended(one)
+        with pytest.raises(ConfigurationError, match="edited arguments are a dict"):
+            one.resume(approve={1: [20]})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+        with pytest.raises(AgentSuspended):
+            one.resume(approve={1: None})
+    assert till.paid == [("ann", 20)]
