@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo test pure again pauses guest data conformance precision bench serve lint types docs package fuzz sanitize hostile soak kills clean help
+.PHONY: demo ui test pure again pauses guest data conformance precision bench serve lint types docs package fuzz sanitize hostile soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -34,6 +34,9 @@ conformance: guest ## CPython's own tests and generated programs in the guest; w
 
 precision: guest ## each function of math and cmath in the guest against correctly rounded results
 	PYTHONPATH=.:src:build $(BIN)/python -m tests.conformance.precision
+
+ui: guest ## a page to work with agents and sessions, with the recorded demo team
+	$(BIN)/cloche ui
 
 serve: guest ## a server with two demo tenants, and three lines of curl to try
 	$(BIN)/cloche serve --demo

@@ -28,6 +28,7 @@ _COMMANDS = {
     "kernel": ("cloche.cli.kernel.command", "sessions as kernels of Jupyter"),
     "mcp": ("cloche.cli.mcp.command", "serve the sandbox to an MCP client"),
     "serve": ("cloche.cli.serve", "serve sessions of many tenants over HTTP"),
+    "ui": ("cloche.cli.serve", "a page to work with agents and sessions"),
     "agent": ("cloche.cli.agent.command", "work on a task with a model"),
     "trace": ("cloche.cli.trace", "show a run record of an agent"),
     "image": ("cloche.cli.image", "images with packages of your own"),

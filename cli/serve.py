@@ -1,9 +1,12 @@
-"""``cloche serve``: sessions of many tenants over HTTP."""
+"""``cloche serve``: sessions of many tenants over HTTP; and ``cloche ui``: the server's page for one person."""
 
 import argparse
+import os
+import re
 import sys
 import tempfile
 import time
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,31 @@ _DEFAULT = "cloche.toml"
 _ROWS = ("requests", "live_sessions", "workers", "worker_memory_bytes", "worker_deaths", "running", "stored_bytes")
 
 
+_PAGE = """\
+Serve the page on this machine, for one person: chat with agents, sessions, runs. Without --agent, the agents are those
+of the demo, with recorded models, and need no key. For more people, see cloche serve, which has the same page.
+"""
+_DEMO_AGENTS = {"analyst": "analyst", "team": "specialists", "seeker": "seeker"}
+
+
 def add_parser(commands: Commands, name: str, help: str) -> None:
-    """Add the command's grammar."""
+    """Add the command's grammar: that of the page, or of the server."""
+    if name == "ui":
+        page = commands.add_parser(name, help=help, description=_PAGE)
+        page.add_argument(
+            "--agent",
+            action="append",
+            default=[],
+            metavar="NAME=MODULE:NAME",
+            help="an agent, or a function that returns one; may be repeated",
+        )
+        page.add_argument(
+            "--store", type=Path, metavar="FOLDER", help="keep runs and sessions here, and not until the end"
+        )
+        page.add_argument("--open", action="store_true", help="open the page in the browser")
+        page.add_argument("--host", help="the address to listen at (default: 127.0.0.1)")
+        page.add_argument("--port", type=int, help="the port (default: 8700); 0: any that is free")
+        return
     serve = commands.add_parser(name, help=help, description=_DESCRIPTION)
     serve.add_argument("what", nargs="?", choices=("top",), help="show a running server, once a second")
     serve.add_argument("--config", type=Path, metavar="FILE", help=f"the configuration (default: {_DEFAULT})")
@@ -38,6 +64,9 @@ def add_parser(commands: Commands, name: str, help: str) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Serve, check or show. Raises CommandError or CallerError for what cannot be served."""
+    if arguments.command == "ui":
+        need_package("fastapi", "serve")
+        return _page(arguments)
     if arguments.new_key:
         return _new_key()
     if arguments.what == "top":
@@ -95,13 +124,54 @@ def _new_key() -> int:
     return ExitCode.OK
 
 
+def _page(arguments: argparse.Namespace) -> int:
+    from cloche.serve.server import serve
+    from cloche.serve.tenants import ServerConfig, TenantConfig, hash_key, new_key
+
+    need_package("jinja2", "agent")
+    # As for --tool: modules beside the caller are found, by the process that runs agents too.
+    os.environ["PYTHONPATH"] = os.pathsep.join([os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])])
+    key, operator = new_key(), new_key()
+    tenant = TenantConfig(keys=(hash_key(key),), agents=_agents(arguments.agent), durable="idle", life=7 * 86_400.0)
+
+    def ready(url: str) -> None:
+        address = f"{url}/ui/#key={key}&admin={operator}"
+        print(f"the page is at {address}\nCtrl-C ends it", flush=True)
+        if arguments.open:
+            webbrowser.open(address)
+
+    with tempfile.TemporaryDirectory(prefix="cloche-ui-") as folder:
+        store = Path(folder) if arguments.store is None else arguments.store
+        config = ServerConfig(
+            store=store, workers=1, audit=store / "audit.log", admin_key=hash_key(operator), tenants={"me": tenant}
+        )
+        store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        serve(_changed(config, arguments), None, ready)
+    return ExitCode.OK
+
+
+def _agents(given: list[str]) -> dict[str, str]:
+    """Return references to agents by name. Raises CommandError."""
+    if not given:
+        return {name: f"cloche.cli.demo.team:{function}" for name, function in _DEMO_AGENTS.items()}
+    found: dict[str, str] = {}
+    for text in given:
+        name, _, reference = text.partition("=")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name) or ":" not in reference:
+            raise CommandError(f"--agent {text}: write NAME=MODULE:NAME, the name in small letters")
+        found[name] = reference
+    return found
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from cloche.serve.server import serve
     from cloche.serve.tenants import ServerConfig, TenantConfig, hash_key, new_key
 
     keys = {name: new_key() for name in ("north", "south")}
     with tempfile.TemporaryDirectory(prefix="cloche-demo-") as folder:
-        tenants = {name: TenantConfig(keys=(hash_key(key),), label="demo") for name, key in keys.items()}
+        tenants = {
+            name: TenantConfig(keys=(hash_key(key),), label="demo", agents=_agents([])) for name, key in keys.items()
+        }
         config = _changed(ServerConfig(store=Path(folder), tenants=tenants), arguments)
         serve(config, None, lambda url: _show_lines(url, keys))
     return ExitCode.OK
@@ -113,7 +183,8 @@ def _show_lines(url: str, keys: dict[str, str]) -> None:
     print(f"serving two tenants, north and south, at {url}; Ctrl-C ends it. Try:\n")
     print(f"curl -s {north} {url}/v1/runs -d '{say}'")
     print(f"curl -s {north} {url}/v1/sessions -d '{{}}'")
-    print(f"curl -s {south} {url}/v1/sessions  # north's sessions are not there", flush=True)
+    print(f"curl -s {south} {url}/v1/sessions  # north's sessions are not there")
+    print(f"\nor open {url}/ui/#key={keys['north']}", flush=True)
 
 
 def _top(arguments: argparse.Namespace) -> int:

@@ -65,7 +65,7 @@ function table(caption, columns, rows) {
 }
 
 function cells(...values) {
-  return h("tr", {}, values.map((each) => h("td", { class: typeof each === "number" ? "number" : "" }, each instanceof Node ? each : String(each ?? "–"))));
+  return h("tr", {}, values.map((each) => h("td", {}, each instanceof Node ? each : String(each ?? "–"))));
 }
 
 function tenants(server) {

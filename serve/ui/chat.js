@@ -25,6 +25,12 @@ class Chat {
     this.agents = [];
     this.list = h("ul", { class: "runs" });
     this.scroll = h("div", { class: "talk", tabindex: "0", role: "log", "aria-label": "Conversation", "aria-live": "off" });
+    this.stuck = true;
+    this.scroll.addEventListener("scroll", () => {
+      this.stuck = this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < 80;
+    });
+    // The end stays in view while the conversation grows, also by an image that was late, unless one reads further up.
+    this.grown = new ResizeObserver(() => this.stuck && (this.scroll.scrollTop = this.scroll.scrollHeight));
     this.state = h("span", { class: "now" });
     this.stop = h("button", { type: "button", class: "danger", hidden: true, onclick: () => this.#stop() }, "Stop");
     this.share = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.#share() }, "Copy link");
@@ -34,7 +40,10 @@ class Chat {
       h("a", { class: "button primary wide", href: "#/chat" }, "New task"), h("h2", {}, "Recent runs"), this.list);
     const bar = h("div", { class: "bar" }, this.state, this.stop, this.share, this.meters);
     fill(main, h("div", { class: "chat" }, side, h("div", { class: "middle" }, bar, this.scroll, this.composer)));
-    signal.addEventListener("abort", () => clearInterval(this.timer));
+    signal.addEventListener("abort", () => {
+      clearInterval(this.timer);
+      this.grown.disconnect();
+    });
     this.timer = setInterval(() => document.hidden || this.#look(), LOOK);
   }
 
@@ -148,6 +157,7 @@ class Chat {
     for (const [index, each] of chain.slice(0, -1).entries()) await this.#earlier(each, chain[index + 1].origin.step);
     const box = h("article", { class: "run", "aria-label": run.task.slice(0, 80) });
     this.scroll.append(box);
+    this.grown.observe(box);
     this.transcript = new Transcript(box, {
       answer: (call, answer) => ask("POST", `/v1/agent-runs/${run.id}/calls/${call}`, answer),
       fork: (step) => this.#fork(step),
@@ -164,6 +174,7 @@ class Chat {
       onEvent: (name, form) => {
         this.transcript.take(name, form);
         this.#soon();
+        if (name === "waiting" && this.transcript.live) this.#look();
       },
     });
     this.#look();
@@ -197,11 +208,9 @@ class Chat {
   #soon() {
     if (this.waiting) return;
     this.waiting = true;
-    const low = this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < 120;
     requestAnimationFrame(() => {
       this.waiting = false;
       this.#refresh();
-      if (low) this.scroll.scrollTop = this.scroll.scrollHeight;
     });
   }
 

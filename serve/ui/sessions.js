@@ -83,10 +83,23 @@ class Explorer {
   }
 
   async open() {
-    await this.#look();
     this.program = await (await send("GET", "/ui/programs/variables.py", { key: "" })).text();
-    await Promise.all([this.#listFiles(), this.#tree(), this.#listVariables()]).catch((error) => this.signal.aborted || complain(error));
+    await this.#list();
     this.code.focus({ preventScroll: true });
+  }
+
+  // One request after the other: a session does one thing at a time.
+  async #list() {
+    try {
+      await this.#look();
+      if (!this.shown.suspended) {
+        await this.#listVariables();
+        await this.#listFiles();
+      }
+      await this.#tree();
+    } catch (error) {
+      if (!this.signal.aborted) complain(error);
+    }
   }
 
   async #look() {
@@ -126,8 +139,8 @@ class Explorer {
     }
     this.running = null;
     this.stop.hidden = true;
+    await this.#list();
     this.runButton.disabled = false;
-    await Promise.all([this.#listFiles(), this.#listVariables(), this.#look()]).catch((error) => this.signal.aborted || complain(error));
   }
 
   #happened(name, form, output, pres) {
@@ -148,7 +161,7 @@ class Explorer {
         const output = h("div", {});
         this.cells.append(h("section", { class: "cell-box" }, output));
         this.#happened(result.status, result, output, {});
-        await this.#look();
+        await this.#list();
       } catch (error) {
         complain(error);
       }
@@ -176,14 +189,12 @@ class Explorer {
   }
 
   async #listVariables() {
-    if (this.shown.suspended) return;
     const result = await ask("POST", `${this.path}/runs`, { code: this.program }, { signal: this.signal });
     const rows = Array.isArray(result.value) ? result.value.map(([name, kind, text]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", { class: "dim" }, kind), h("td", {}, h("code", {}, text)))) : [];
     fill(this.variables, h("h2", {}, "Variables"), rows.length ? h("div", { class: "scroll" }, h("table", {}, rows)) : h("p", { class: "dim" }, "There are none."));
   }
 
   async #listFiles() {
-    if (this.shown.suspended) return;
     const { files } = await ask("GET", `${this.path}/files`, undefined, { signal: this.signal });
     const upload = h("input", { type: "file", id: "upload", multiple: true, onchange: async () => {
       try {

@@ -259,7 +259,10 @@ export class Transcript {
   #askFor(call) {
     const box = approval(call, this.acts.answer);
     box.dataset.call = call.id;
-    (this.top?.step?.box || this.element).append(box);
+    const step = this.top?.step;
+    const place = step?.open.find((each) => each.tool === call.name && !each.ended && !each.asked);
+    if (place) place.asked = true;
+    (place?.box || step?.box || this.element).append(box);
   }
 
   on_answered(form) {
