@@ -26,8 +26,13 @@ class Chat {
     this.list = h("ul", { class: "runs" });
     this.scroll = h("div", { class: "talk", tabindex: "0", role: "log", "aria-label": "Conversation", "aria-live": "off" });
     this.stuck = true;
+    this.at = 0;
     this.scroll.addEventListener("scroll", () => {
-      this.stuck = this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < 80;
+      const { scrollTop, scrollHeight, clientHeight } = this.scroll;
+      // Only a person moves it up: what grows below it does not.
+      if (scrollTop < this.at - 2) this.stuck = false;
+      else if (scrollHeight - scrollTop - clientHeight < 80) this.stuck = true;
+      this.at = scrollTop;
     });
     // The end stays in view while the conversation grows, also by an image that was late, unless one reads further up.
     this.grown = new ResizeObserver(() => this.stuck && (this.scroll.scrollTop = this.scroll.scrollHeight));

@@ -155,7 +155,7 @@ const IMAGES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp", "i
 export function display(form) {
   const name = form.name || "shown";
   if (IMAGES.has(form.media_type)) {
-    const image = h("img", { src: `data:${form.media_type};base64,${form.data}`, alt: name, loading: "lazy" });
+    const image = h("img", { src: `data:${form.media_type};base64,${form.data}`, alt: name });
     return h("figure", {}, image, h("figcaption", {}, name));
   }
   if (form.media_type === "text/html") {
