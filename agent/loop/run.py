@@ -34,8 +34,8 @@ class CallReplies:
     @classmethod
     def of(cls, **options: Unpack[CallReplyOptions]) -> Self:
         """Return these replies."""
-        given = options.get("approve", ())
-        approve = dict(given) if isinstance(given, Mapping) else tuple(given)
+        given: Any = options.get("approve", ())
+        approve = dict(given) if issubclass(type(given), Mapping) else tuple(given)
         return cls({name: value for name, value in {**options, "approve": approve}.items() if value})
 
     def __bool__(self) -> bool:

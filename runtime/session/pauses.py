@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from cloche.runtime.bridge.host_memory import HostMemory
 from cloche.runtime.bridge.pending import (
@@ -208,7 +208,8 @@ def _each_answer(asked: Answers, held: Mapping[int, PendingCall]) -> Iterator[tu
         yield id_, GiveValue(value)
     for id_, error in asked.errors.items():
         yield _find(id_, held).id, RaiseError(_error(error))
-    edits: Mapping[int, Any] = asked.approve if isinstance(asked.approve, Mapping) else {}
+    ids: Any = asked.approve
+    edits: dict[int, Any] = dict(ids) if issubclass(type(ids), Mapping) else {}
     for id_ in asked.approve:
         yield _find(id_, held).id, MakeCall(_edited(edits.get(id_)))
     for id_, reason in asked.deny.items():
@@ -241,14 +242,14 @@ def _reason(reason: object) -> str:
     return reason
 
 
-def _edited(arguments: object) -> dict[str, Any] | None:
+def _edited(arguments: Any) -> dict[str, Any] | None:
     """Return the arguments that take the place of the program's, by name: a copy; None for its own."""
     if arguments is None:
         return None
-    if not isinstance(arguments, Mapping) or not all(type(name) is str for name in arguments):
+    if not issubclass(type(arguments), Mapping) or not all(type(name) is str for name in arguments):
         problem = f"edited arguments are a dict by name, and not a {type(arguments).__name__}: None leaves them as sent"
         raise ConfigurationError("approve", problem)
-    return dict(cast("Mapping[str, Any]", arguments))
+    return dict(arguments)
 
 
 def _error(error: object) -> BaseException:

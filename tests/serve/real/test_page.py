@@ -1,0 +1,407 @@
+"""The page in a real browser: every view, a reload in the middle, lost connections, and output that means harm."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.serve.servers import Served, serving
+
+from cloche.serve.tenants import hash_key, new_key
+
+pytest.importorskip("playwright", reason="needs playwright, of cloche[browser]")
+_BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.skipif(_BROWSER is None, reason="needs chromium on the PATH"),
+    # The driver's own: it leaves a transport to the collector when it is stopped.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+_PATIENCE = 60_000
+_DOCS = Path(__file__).parents[3] / "docs" / "images"
+_AGENTS = r"""
+from cloche import tool
+from cloche.agent import CodeAgent, ScriptedModel
+from cloche.cli.demo.team import analyst, seeker, specialists
+
+def _agent(*programs, **options):
+    lines = [f"I think.\n<code>\n{program}\n</code>" for program in programs]
+    def answer(request):
+        said = sum(message.role == "assistant" for message in request.messages)
+        return lines[min(said, len(lines) - 1)]
+    return CodeAgent([], ScriptedModel(answer), **options)
+
+HARM = "<script>window.harmed = 1</script><img src=x onerror='window.harmed = 2'>"
+
+def hostile():
+    return _agent(
+        f"print({HARM!r})\nprint('\\x1b[31mred\\x1b[0m \\u202egnp.exe')\nopen('x.svg', 'w').write("
+        f"'<svg xmlns=\"http://www.w3.org/2000/svg\"><script>window.harmed = 3</script></svg>')",
+        f"final_answer({HARM!r})",
+    )
+
+def flooder():
+    return _agent("for n in range(10_240): print(f'{n:06} ' + 'x' * 1016)\nfinal_answer('flooded')")
+
+def counter():
+    return _agent(
+        "import time\nfor n in range(60):\n    print(f'<{n}>')\n    time.sleep(0.1)", "final_answer('counted')"
+    )
+
+def many():
+    return _agent(*[f"print('line {n}')" for n in range(95)], "final_answer('all')", max_steps=100)
+
+def reader():
+    return _agent("final_answer(open('note.txt').read())")
+"""
+_NAMES = ("analyst", "seeker", "specialists", "hostile", "flooder", "counter", "many", "reader")
+
+
+@pytest.fixture(scope="module")
+def admin_key() -> str:
+    return new_key()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, admin_key: str) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "page_agents.py").write_text(_AGENTS)
+    agents = {("team" if name == "specialists" else name): f"page_agents:{name}" for name in _NAMES}
+    tenants: dict[str, dict[str, Any]] = {
+        "north": {"agents": agents, "limits": {"output": "16 MiB"}, "durable": "idle"},
+        "south": {},
+    }
+    with serving(folder, tenants, audit="audit.log", admin_key=hash_key(admin_key)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        # As root, as in many containers, the browser has no sandbox of its own to start in.
+        made = driver.chromium.launch(executable_path=_BROWSER, args=["--no-sandbox"] if os.getuid() == 0 else [])
+        yield made
+        made.close()
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def window(browser: Any, served: Served) -> Iterator[Open]:
+    """What opens the page with a tenant's key; at the end of the test no page may have complained on its console."""
+    contexts: list[Any] = []
+    complaints: list[str] = []
+
+    def listen(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    def make(view: str = "#/chat", tenant: str = "north", **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(_PATIENCE)
+        page.on("console", listen)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{served.url}/ui/#key={served.keys[tenant]}")
+        page.wait_for_selector("#views a[aria-current]")
+        if view != "#/chat":
+            page.goto(f"{served.url}/ui/{view}")
+        page.complaints = complaints
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    # A connection that a test cuts is the test's own doing.
+    left = [each for each in complaints if "ERR_INTERNET_DISCONNECTED" not in each and "net::ERR" not in each]
+    assert left == []
+
+
+def ask(page: Any, agent: str, task: str = "Do it.") -> None:
+    """Give an agent a task."""
+    page.wait_for_selector(f"#agent option[value={agent}]", state="attached")
+    page.select_option("#agent", agent)
+    page.fill("#task", task)
+    page.click(".composer button[type=submit]")
+    page.wait_for_url("**#/runs/**")
+
+
+def over(page: Any) -> str:
+    """Wait for the run's end, and return what is written about it."""
+    page.wait_for_selector(".run:not(.earlier) .over")
+    text: str = page.inner_text(".run:not(.earlier) .over")
+    return text
+
+
+def picture(page: Any, name: str) -> None:
+    """Keep a screenshot for the guide, where CLOCHE_SCREENSHOTS asks for it."""
+    if os.environ.get("CLOCHE_SCREENSHOTS"):
+        _DOCS.mkdir(exist_ok=True)
+        page.screenshot(path=str(_DOCS / f"{name}.png"))
+
+
+def test_a_task_is_watched_and_its_call_corrected_after_a_reload_and_on_another_device(window: Open) -> None:
+    page = window()
+    ask(page, "analyst", "Which tea sold best? Draw the sales, and reorder the best one.")
+    page.wait_for_selector(".approval")
+    assert page.locator(".output").first.inner_text().startswith("Assam")
+    assert page.locator("figure img").first.evaluate("image => image.complete && image.naturalWidth > 100")
+    assert "Waits for you" in page.inner_text(".now")
+    picture(page, "page-approval")
+    page.reload()
+    page.wait_for_selector(".approval")
+    assert page.locator(".step").count() == 2
+    other = window(page.url.split("/ui/")[1])
+    other.wait_for_selector(".approval")
+    other.get_by_label("cases").fill("lots")
+    other.get_by_role("button", name="Approve").click()
+    assert "is not JSON" in other.inner_text(".approval [role=alert]")
+    other.get_by_label("cases").fill("12")
+    other.get_by_role("button", name="Approve").click()
+    for each in (page, other):
+        assert "Done" in over(each)
+        assert "Ordered 12 cases of Assam for $420" in each.inner_text(".answer")
+        assert each.locator(".verdict").inner_text() == 'order: Approved with {"tea":"Assam","cases":12}'
+    assert "$0.0008" in page.inner_text(".meters")
+    page.fill("#task", "And which one sold worst?")
+    page.click(".composer button[type=submit]")
+    page.wait_for_selector(".earlier")
+    over(page)
+    assert "Mint sold worst" in page.locator(".answer").last.inner_text()
+    assert page.locator(".task").all_inner_texts()[1] == "And which one sold worst?"
+
+
+def test_a_call_is_denied_and_a_step_is_forked(window: Open) -> None:
+    page = window()
+    ask(page, "analyst")
+    page.wait_for_selector(".approval")
+    page.get_by_label("Reason for denying").fill("too dear")
+    page.get_by_role("button", name="Deny").click()
+    page.wait_for_selector(".verdict.bad")
+    assert "too dear" in page.inner_text(".verdict")
+    over(page)
+    page.get_by_role("button", name="Fork from here").first.click()
+    page.get_by_role("button", name="Fork", exact=True).click()
+    page.wait_for_selector(".forked")
+    page.wait_for_selector(".run:not(.earlier) .approval")
+    assert page.locator(".earlier .step").count() == 1
+    page.get_by_role("button", name="Stop").click()
+    assert "Stopped" in over(page)
+
+
+def test_stop_ends_a_program_that_computes_and_no_other_run(window: Open) -> None:
+    page, other = window(), window()
+    for each in (page, other):
+        ask(each, "seeker")
+        each.wait_for_selector(".output:has-text('none among')")
+    page.get_by_role("button", name="Stop").click()
+    assert "Stopped" in over(page)
+    assert other.inner_text(".now") == "Running"
+    other.get_by_role("button", name="Stop").click()
+    over(other)
+
+
+def test_a_lost_connection_loses_and_doubles_nothing(window: Open) -> None:
+    page = window()
+    ask(page, "counter")
+    page.wait_for_selector(".output:has-text('<5>')")
+    page.context.set_offline(True)
+    page.evaluate("window.dispatchEvent(new Event('offline'))")
+    page.wait_for_timeout(600)
+    page.context.set_offline(False)
+    page.wait_for_selector(".output:has-text('<20>')")
+    page.reload()
+    over(page)
+    shown = re.findall(r"<(\d+)>", page.inner_text(".output"))
+    assert shown == [str(number) for number in range(60)]
+    assert page.inner_text(".answer") == "counted"
+
+
+def test_agents_that_are_called_stand_inside_of_their_calls(window: Open) -> None:
+    page = window()
+    ask(page, "team", "Which of the numbers n! + 1 are prime?")
+    over(page)
+    assert page.locator(".call .nested summary").all_inner_texts().count("Agent maths") == 1
+    assert page.locator(".call .nested").count() == 2
+    page.locator(".talk").evaluate("talk => talk.scrollTop = 0")
+    picture(page, "page-team")
+
+
+def test_what_programs_write_is_text(window: Open) -> None:
+    page = window()
+    ask(page, "hostile", "<b>bold</b>")
+    over(page)
+    assert page.inner_text(".task") == "<b>bold</b>"
+    assert "<script>window.harmed = 1</script>" in page.inner_text(".output")
+    assert "\u241b[31mred" in page.inner_text(".output")
+    assert "\u202e" not in page.inner_text(".run")
+    assert "onerror" in page.inner_text(".answer")
+    assert page.evaluate("window.harmed") is None
+    assert page.locator(".run script, .run b").count() == 0
+
+
+def test_ten_megabytes_of_output_are_shown_in_part(window: Open) -> None:
+    page = window()
+    ask(page, "flooder")
+    over(page)
+    assert page.inner_text(".answer") == "flooded"
+    assert page.evaluate("document.querySelector('.output').textContent.length") < 100_000
+    page.get_by_role("button", name="Show all that was printed").click()
+    assert page.evaluate("document.querySelector('.output').textContent.length") > 1_000_000
+
+
+def test_a_long_run_is_there_at_once(window: Open, capsys: pytest.CaptureFixture[str]) -> None:
+    page = window()
+    ask(page, "many")
+    over(page)
+    page.goto("about:blank")
+    page.go_back()
+    page.wait_for_selector(".run .step")
+    milliseconds = page.evaluate("performance.now()")
+    over(page)
+    assert page.locator(".step").count() == 96
+    with capsys.disabled():
+        print(f"\n{page.url.rsplit('/')[-1]}: first steps after {milliseconds:.0f} ms")
+
+
+def test_files_go_up_and_down(window: Open) -> None:
+    page = window()
+    page.set_input_files("#files", {"name": "note.txt", "mimeType": "text/plain", "buffer": b"read me"})
+    ask(page, "reader")
+    over(page)
+    assert page.inner_text(".answer") == "read me"
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="note.txt").click()
+    assert Path(waiting.value.path()).read_bytes() == b"read me"
+
+
+def test_runs_are_filtered_shared_and_compared(window: Open, browser: Any, served: Served) -> None:
+    page = window()
+    ask(page, "team", "first of two")
+    over(page)
+    page.get_by_role("button", name="Copy link").click()
+    link = page.locator("#chosen a").get_attribute("href")
+    page.goto(f"{served.url}/ui/#/chat")
+    ask(page, "team", "second of two")
+    over(page)
+    page.goto(f"{served.url}/ui/#/runs")
+    page.fill("#words", "of two")
+    page.wait_for_function("document.querySelectorAll('tbody tr').length === 2")
+    for box in page.locator("tbody input").all():
+        box.check()
+    page.get_by_role("button", name="Compare two").click()
+    page.wait_for_function("document.querySelectorAll('.two .over').length === 2")
+    reader = browser.new_context().new_page()
+    reader.goto(link)
+    reader.wait_for_selector(".over")
+    assert reader.inner_text(".task") == "first of two"
+    assert reader.locator("button:has-text('Fork')").count() == 0
+    # What was sealed for one run opens no other, and without the seal nothing.
+    assert reader.evaluate("fetch('/v1/agent-runs').then(answer => answer.status)") == 401
+    reader.context.close()
+
+
+def test_a_session_is_explored(window: Open) -> None:
+    page = window("#/sessions")
+    page.get_by_role("button", name="New session").click()
+    page.fill("#code", "x = [1, 2]\nprint('<i>hi</i>')\nopen('a.txt', 'w').write('content')\nx")
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_selector(".card td code:has-text('[1, 2]')")
+    assert page.inner_text(".output") == "<i>hi</i>"
+    page.set_input_files("#upload", {"name": "b.txt", "mimeType": "text/plain", "buffer": b"up"})
+    page.wait_for_selector("button:has-text('/work/b.txt')")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="/work/a.txt").click()
+    assert Path(waiting.value.path()).read_bytes() == b"content"
+    page.get_by_role("button", name="Snapshot").click()
+    page.wait_for_selector(".tree .tree button:has-text('Restore'), .tree ul button:has-text('Restore')")
+    page.get_by_role("button", name="Fork", exact=True).click()
+    page.wait_for_selector(".tree ul a")
+    picture(page, "page-session")
+    page.locator(".tree ul a").click()
+    page.wait_for_selector(".card td code:has-text('[1, 2]')")
+    page.fill("#code", "while True: pass")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector(".error:has-text('interrupted')")
+
+
+def test_the_operator_sees_tenants_workers_and_the_audit_log(window: Open, admin_key: str) -> None:
+    page = window("#/admin")
+    page.fill("#admin-key", admin_key)
+    page.get_by_role("button", name="Enter").click()
+    page.wait_for_selector("h2:has-text('Audit log')")
+    text = page.inner_text("main")
+    for word in ("north", "south", "w1", "list_agents"):
+        assert word in text
+    picture(page, "page-admin")
+    page.get_by_role("button", name="Drain", exact=True).first.click()
+    page.wait_for_function("document.getElementById('said').textContent.includes('is drained')")
+
+
+def test_keys_keyboard_and_a_narrow_screen(window: Open, served: Served) -> None:
+    page = window("#/chat", "south", viewport={"width": 390, "height": 780}, color_scheme="dark")
+    assert "has no agents" in page.locator(".about").text_content()
+    assert page.evaluate("document.documentElement.scrollWidth <= 390")
+    page.get_by_role("button", name="Change key").click()
+    page.fill("#key", served.keys["north"])
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#agent option[value=analyst]", state="attached")
+    page.select_option("#agent", "analyst")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("/")
+    page.keyboard.type("By keyboard")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".approval")
+    picture(page, "page-narrow")
+    assert page.evaluate("document.documentElement.scrollWidth <= 390")
+    assert "approval is needed: order" in page.inner_text("#said")
+    page.locator(".approval input").first.focus()
+    page.keyboard.press("Enter")
+    over(page)
+    # Whatever can be pressed or filled in says what it is.
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('button, input, select, textarea, a')].filter(each => !each.hidden && !("
+        "each.textContent.trim() || each.labels?.length || each.getAttribute('aria-label')))"
+        ".map(each => each.outerHTML)"
+    )
+    assert unnamed == []
+
+
+def test_the_page_allows_nothing_but_itself(served: Served) -> None:
+    http = served.http()
+    answer = http.get("/ui/")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert (
+        http.get("/ui/main.js", headers={"if-none-match": http.get("/ui/main.js").headers["etag"]}).status_code == 304
+    )
+    assert http.get("/ui/../app.py").status_code == 404
+    assert http.get("/ui/%2e%2e/app.py").status_code == 404
+    assert not re.search(r"(src|href)=\"(https?:)?//", answer.text)
+    assert http.get("/v1/admin").status_code == 401
+
+
+def test_the_command_prints_where_the_page_is(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cloche", "ui", "--port", "0", "--store", str(tmp_path / "store")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert re.search(r"http://127.0.0.1:\d+/ui/#key=ck_[\w-]+&admin=ck_", line), line
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        process.stdout.close()
+    assert process.returncode == 0
