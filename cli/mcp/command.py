@@ -5,7 +5,6 @@ import argparse
 from cloche.agent.prompting import stubs
 from cloche.cli.exit_codes import ExitCode
 from cloche.cli.flags import Commands, add_sandbox_flags, load_tools, sandbox_from
-from cloche.cli.mcp.service import OpenSessions, Service
 from cloche.cli.output import need_package
 from cloche.host_tools import ToolRegistry
 
@@ -33,7 +32,7 @@ def add_parser(commands: Commands, name: str, help: str) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Serve until the client leaves. Raises CommandError or CallerError for what cannot be served."""
     need_package("mcp", "mcp")
-    from cloche.cli.mcp.server import make_server
+    from cloche.cli.mcp.server import OpenSessions, Service, make_server
 
     tools = load_tools(arguments.tool)
     sandbox = sandbox_from(arguments, tools)

@@ -6,8 +6,7 @@ from typing import Any, cast
 import pytest
 
 from cloche.cli.main import build_parser, main
-from cloche.cli.mcp.server import result_text
-from cloche.cli.mcp.service import OpenSessions, ServiceError
+from cloche.cli.mcp.server import OpenSessions, ServiceError, result_text
 from cloche.runtime.errors import GuestException
 from cloche.runtime.result import Result, Usage
 from cloche.runtime.sandbox import Sandbox
@@ -52,7 +51,7 @@ def test_too_many_sessions_are_refused_until_one_is_closed() -> None:
 
 def test_idle_sessions_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("cloche.cli.mcp.service.monotonic", lambda: now[0])
+    monkeypatch.setattr("cloche.cli.mcp.server.monotonic", lambda: now[0])
     opened = sessions(2, idle=10.0)
     name = opened.open()
     held = cast("FakeSession", opened.get(name))
