@@ -57,6 +57,12 @@ def add_parser(commands: Commands, name: str, help: str) -> None:
     serve.add_argument("--demo", action="store_true", help="serve two tenants with new keys, from a temporary folder")
     serve.add_argument("--host", help="the address to listen at, instead of the configuration's")
     serve.add_argument("--port", type=int, help="the port, instead of the configuration's; 0: any that is free")
+    serve.add_argument(
+        "--placement",
+        choices=("local", "ray"),
+        help="ray: a node on each machine of a Ray cluster (default where RAY_ADDRESS is set)",
+    )
+    serve.add_argument("--with-parent", action="store_true", help="end when the process that started this one does")
     serve.add_argument("--url", default="http://127.0.0.1:8700", help="top: the server (default: %(default)s)")
     serve.add_argument("--key", default="", help="top: the key of the metrics, if they have one")
     serve.add_argument("--once", action="store_true", help="top: show it once")
@@ -80,9 +86,22 @@ def command(arguments: argparse.Namespace) -> int:
         return _check(config, path)
     if not config.tenants:
         raise CommandError(f"{path}: there are no tenants in it; see docs/guides/serving.md, or try --demo")
+
+    def show(url: str) -> None:
+        print(f"serving {len(config.tenants)} tenants at {url}", flush=True)
+
+    if (arguments.placement or ("ray" if os.environ.get("RAY_ADDRESS") else "local")) == "ray":
+        need_package("ray", "ray")
+        from cloche.serve.ray_nodes import serve_on_ray
+
+        try:
+            serve_on_ray(config, path, show)
+        except ConnectionError as error:
+            raise CommandError(f"there is no Ray cluster: {error}") from None
+        return ExitCode.OK
     from cloche.serve.server import serve
 
-    serve(config, path, lambda url: print(f"serving {len(config.tenants)} tenants at {url}", flush=True))
+    serve(config, path, show, with_parent=arguments.with_parent)
     return ExitCode.OK
 
 

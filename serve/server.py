@@ -157,17 +157,27 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(config: ServerConfig, path: Path | None = None, on_ready: Callable[[str], None] | None = None) -> None:
+def serve(
+    config: ServerConfig,
+    path: Path | None = None,
+    on_ready: Callable[[str], None] | None = None,
+    *,
+    with_parent: bool = False,
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain. ``on_ready`` is called with the address once requests are taken.
 
     A change of the file at ``path`` is taken in without a restart, as far as it is about tenants; SIGHUP has it read at
-    once. Raises ConfigurationError where the store is in use or the address is taken.
+    once. With ``with_parent`` the end of the process that started this one is as SIGTERM.
+
+    Raises ConfigurationError where the store is in use or the address is taken.
     """
     with asyncio.Runner(loop_factory=fast_loop()) as runner:
-        runner.run(_serve(config, path, on_ready))
+        runner.run(_serve(config, path, on_ready, os.getppid() if with_parent else None))
 
 
-async def _serve(config: ServerConfig, path: Path | None, on_ready: Callable[[str], None] | None) -> None:
+async def _serve(
+    config: ServerConfig, path: Path | None, on_ready: Callable[[str], None] | None, parent: int | None
+) -> None:
     secret = read_secret(config.store, config.secret)
     listener = _bound(config)
     ledger = open_ledger(config)
@@ -193,7 +203,7 @@ async def _serve(config: ServerConfig, path: Path | None, on_ready: Callable[[st
         watching = asyncio.create_task(_reload(gateway, path, reload))
         if on_ready is not None:
             on_ready(url)
-        end = asyncio.create_task(ending.wait())
+        end = asyncio.create_task(_until(ending, parent))
         await asyncio.wait({serving, end}, return_when=asyncio.FIRST_COMPLETED)
         watching.cancel()
         for each in server.servers:
@@ -216,6 +226,14 @@ def open_ledger(config: ServerConfig) -> ServerLedger:
     except ImportError:
         raise ConfigurationError("ledger", "psycopg is not installed: pip install 'cloche[postgres]'") from None
     return PostgresLedger(config.ledger)
+
+
+async def _until(ending: asyncio.Event, parent: int | None) -> None:
+    """Wait for the event, or for the end of the parent process."""
+    while not ending.is_set() and parent in (None, os.getppid()):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if parent is None else _LOOK):
+                await ending.wait()
 
 
 def _bound(config: ServerConfig) -> socket.socket:
