@@ -30,7 +30,7 @@ _COMMANDS = {
     "serve": ("cloche.cli.serve", "serve sessions of many tenants over HTTP"),
     "ui": ("cloche.cli.serve", "a page to work with agents and sessions"),
     "agent": ("cloche.cli.agent.command", "work on a task with a model"),
-    "trace": ("cloche.cli.trace", "show a run record of an agent"),
+    "trace": ("cloche.cli.replay", "show a run record of an agent"),
     "image": ("cloche.cli.image", "images with packages of your own"),
     "info": ("cloche.cli.info", "versions, the guest image, its imports, the cache"),
     "bench": ("cloche.cli.bench", "what isolation costs on this machine"),
