@@ -316,7 +316,12 @@ class FreshRuns:
         ``make`` makes the guest of a session without rollback, with the limits of its runs.
         """
         place = self._number, get_ident()
-        ready = _ready.pop(place, None) or self._made(make)
+        ready = _ready.pop(place, None)
+        if ready is not None:
+            # Now and not when it was brought back: what this thread has done in between is no matter of the guest's.
+            ready.express.machine.watch_pages()
+        else:
+            ready = self._made(make)
         if ready is None:
             return None
         try:

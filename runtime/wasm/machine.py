@@ -248,10 +248,17 @@ class WasmMachine:
         return self._open().stack_pointer()
 
     def renew(self) -> bool:
-        """Bring the guest back to where the image left it, between steps. False if it cannot be used any more."""
+        """Bring the guest back to where the image left it, between steps. False if it cannot be used any more.
+
+        Call :meth:`watch_pages` before its next step.
+        """
         if self._closed or self.dead or get_ident() != self._thread or not self._template.renew(self._guest):
             self.dead = True
         return not self.dead
+
+    def watch_pages(self) -> None:
+        """The calling thread is about to run a guest that was brought back."""
+        self._pages.watch()
 
     def close(self) -> None:
         """Free the guest and its memory. Safe to call twice. Raises SessionBusy while it runs."""

@@ -84,7 +84,10 @@ _MAX_WRITTEN = 1 << 20
 
 
 Faults = tuple[int, int, int]
-"""A process, a thread of it, and the page faults that this thread has taken in its life."""
+"""A process, a thread of it, and the page faults that this thread has taken in its life.
+
+The thread is the kernel's number: the one that Python gives is soon another thread's, which may have taken as many.
+"""
 
 
 def _count_no_faults() -> Faults | None:
@@ -99,12 +102,12 @@ def _find_fault_counter() -> Callable[[], Faults | None]:
         this_thread = resource.RUSAGE_THREAD
     except (ImportError, AttributeError):
         return _count_no_faults
-    getrusage, getpid, get_ident = resource.getrusage, os.getpid, threading.get_ident
+    getrusage, getpid, get_native_id = resource.getrusage, os.getpid, threading.get_native_id
 
     def count() -> Faults:
         usage = getrusage(this_thread)
         # A page of the image that is not in the page cache is a major fault, all others are minor ones.
-        return getpid(), get_ident(), usage.ru_minflt + usage.ru_majflt
+        return getpid(), get_native_id(), usage.ru_minflt + usage.ru_majflt
 
     return count
 
@@ -212,12 +215,12 @@ class InstancePool(Generic[Guest]):
         return True
 
     def renew(self, guest: Guest) -> bool:
-        """Make of a guest that has run, and stays with its machine, what the image made. False if it is to be freed."""
+        """Make of a guest that has run, and stays with its machine, what the image made. False if it is to be freed.
+
+        Before it runs again, its pages are to be watched.
+        """
         guest.pages.settle()
-        if not self._restore(guest):
-            return False
-        guest.pages.watch()
-        return True
+        return self._restore(guest)
 
     def _restore_at_leisure(self) -> None:
         while self._is_waited_for:

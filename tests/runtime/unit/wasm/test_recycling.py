@@ -231,3 +231,27 @@ def test_a_first_write_to_a_page_is_a_fault() -> None:
         for start in range(0, len(pages), mmap.PAGESIZE):
             pages[start] = 1
         assert recycling.count_faults() != before
+
+
+def test_a_thread_is_no_other_one_that_has_ended() -> None:
+    if recycling.count_faults() is None:
+        pytest.skip("this system does not count faults by thread")
+    seen: list[recycling.Faults | None] = []
+    for _ in range(4):
+        thread = threading.Thread(target=lambda: seen.append(recycling.count_faults()))
+        thread.start()
+        thread.join()
+    # Python's own number for them is the same, as a rule.
+    assert len({each[1] for each in seen if each is not None}) == 4
+
+
+def test_a_guest_that_is_renewed_has_to_be_watched_again(pool: InstancePool[FakeGuest], counters: Counters) -> None:
+    use(pool)
+    guest = pool.take()
+    assert guest is not None
+    for watched in (True, True, False):
+        asked = counters.questions
+        if watched:
+            guest.pages.watch()
+        assert pool.renew(guest)
+        assert counters.questions - asked == (not watched)
