@@ -436,10 +436,11 @@ def make_app(
     gateway: Gateway,
     audit: Callable[[bytes], Any] | None = None,
     parts: Sequence[Part] = (),
-    endpoints: Sequence[Endpoint] = (),
+    endpoints: Callable[[], Sequence[Endpoint]] = tuple,
 ) -> FastAPI:
     """Return the application, with more ``parts``, and with ``endpoints`` of other protocols, which are not described.
 
+    What returns the endpoints is called once the parts are made.
     Whoever serves it starts the gateway before, and drains it after.
     """
     app = FastAPI(title="Cloche", version=installed_version(), docs_url=None, redoc_url=None)
@@ -462,7 +463,7 @@ def make_app(
             response_model=None,
             openapi_extra=_described(path, body),
         )
-    for each in endpoints:
+    for each in endpoints():
         guarded = api.guarded(each.name, each.handler, each.tenant_of, each.refuse)
         app.add_route(each.path, guarded, methods=[each.method])
     app.openapi = described.openapi  # type: ignore[method-assign]

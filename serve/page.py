@@ -58,7 +58,9 @@ _Handler = Callable[[Request], Awaitable[Response]]
 
 
 def make_page_app(
-    gateway: Gateway, audit: Callable[[bytes], Any] | None = None, endpoints: Sequence[Endpoint] = ()
+    gateway: Gateway,
+    audit: Callable[[bytes], Any] | None = None,
+    endpoints: Callable[[Gateway, AgentRuns], Sequence[Endpoint]] = lambda gateway, runs: (),
 ) -> FastAPI:
     """Return the application with agents, the page at ``/ui/``, shared runs and the operator's requests."""
     from cloche.serve.app import make_app
@@ -69,7 +71,7 @@ def make_page_app(
         made.append(AgentApi(api))
         return made[0]
 
-    app = make_app(gateway, audit, [(agents, ROUTES)], endpoints)
+    app = make_app(gateway, audit, [(agents, ROUTES)], lambda: endpoints(gateway, made[0].runs))
     _Page().mount(app)
     _Shared(gateway, made[0].runs).mount(app)
     _Operator(gateway).mount(app)

@@ -186,7 +186,7 @@ async def _serve(
         audit: Callable[[bytes], Any] | None = None
         if config.audit is not None:
             audit = stack.enter_context(open(config.audit, "ab", buffering=0, opener=_private)).write
-        app: Any = make_page_app(gateway, audit, endpoints(gateway))
+        app: Any = make_page_app(gateway, audit, endpoints)
         router = None
         if ledger.is_shared:
             app = router = NodeRouter(

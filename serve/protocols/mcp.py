@@ -7,6 +7,7 @@ the protocol; requests reach it behind the same gate as all others, with their b
 import asyncio
 import base64
 import binascii
+import json
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from importlib import resources
@@ -24,10 +25,12 @@ from starlette.types import Receive, Scope, Send
 
 from cloche.runtime._imports import installed_version
 from cloche.runtime.errors import ConfigurationError
+from cloche.serve.agents import AgentRun, AgentRuns, CallAnswerForm
 from cloche.serve.forms import Problem, read_body
 from cloche.serve.gateway import Gateway
+from cloche.serve.protocols.agui import Threads
 from cloche.serve.protocols.cells import Cells
-from cloche.serve.sessions import ServedSession, not_found
+from cloche.serve.sessions import ServedSession, new_id, not_found
 from cloche.serve.tenants import Tenant, TenantConfig
 
 __all__ = ["McpServers"]
@@ -36,6 +39,7 @@ _LABEL: Final = "mcp"
 _MAX_CHARACTERS: Final = 50_000
 _MAX_SESSIONS: Final = 200
 """Connections of one tenant's clients, each with a session of the protocol."""
+_BEAT: Final = 15.0
 _PAGE: Final = "ui://cloche/run.html"
 _INSTRUCTIONS: Final = """\
 Runs Python 3.13 programs in a sealed interpreter: no network, no processes, no files but its own in /work and /tmp.
@@ -51,8 +55,8 @@ _Path = Annotated[str, Field(description="absolute, or relative to /work")]
 class McpServers:
     """The tenants' servers, each made when its first client comes."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self._cells = gateway, Cells(gateway)
+    def __init__(self, gateway: Gateway, runs: AgentRuns) -> None:
+        self._gateway, self._cells, self._runs = gateway, Cells(gateway), runs
         self._servers: dict[str, tuple[TenantConfig, asyncio.Future[StreamableHTTPSessionManager], asyncio.Event]] = {}
 
     async def answer(self, tenant: Tenant, request: Request) -> Response:
@@ -79,6 +83,8 @@ class McpServers:
     ) -> None:
         """Keep a server until it is replaced, or the gateway ends."""
         server = _TenantTools(self._gateway, self._cells, tenant).server()
+        if tenant.config.agents:
+            _AgentTools(self._gateway, Threads(self._runs, "mcp"), tenant).add_to(server)
         manager = StreamableHTTPSessionManager(
             server._lowlevel_server,  # pyright: ignore[reportPrivateUsage]
             max_request_body_size=self._gateway.home.config.max_body,
@@ -230,6 +236,89 @@ class _TenantTools:
         session = self._session(id)
         async with self._cells.turn(session):
             return await self._gateway.ask(session, method, *arguments)
+
+
+class _AgentTools:
+    """A tenant's agents as tools, and one that answers the calls that wait for a person."""
+
+    def __init__(self, gateway: Gateway, threads: Threads, tenant: Tenant) -> None:
+        self._home, self._threads, self._tenant = gateway.home, threads, tenant
+
+    def add_to(self, server: MCPServer[Any]) -> None:
+        """Add them to a server."""
+        for agent in self._tenant.config.agents:
+            description = f"Have the agent {agent} do a task; return its answer, or the call that waits for a person."
+            server.add_tool(self._asks(agent), name=f"ask_{agent}", description=description, annotations=_ACTS)
+        server.add_tool(self.answer_call, annotations=_ACTS)
+
+    def _asks(self, agent: str) -> Callable[..., Any]:
+        async def ask(
+            task: Annotated[str, Field(description="what it is to do", min_length=1, max_length=200_000)],
+            ctx: Context[Any, Any],
+            conversation: Annotated[str, Field(description="goes on where the last task of that name ended")] = "",
+        ) -> CallToolResult:
+            with _tool_errors():
+                thread = conversation[:256] or new_id("c")
+                run = await self._threads.begin(self._tenant, agent, thread, task, [])
+                return await self._followed(run, 0, ctx)
+
+        return ask
+
+    async def answer_call(
+        self,
+        run: Annotated[str, Field(description="the run that waits")],
+        approve: Annotated[bool, Field(description="whether the call is made")],
+        ctx: Context[Any, Any],
+        reason: Annotated[str, Field(description="why it is denied", max_length=10_000)] = "",
+        arguments: Annotated[dict[str, Any] | None, Field(description="corrected arguments, by name")] = None,
+    ) -> CallToolResult:
+        """Approve or deny the call of an agent that waits for a person, and return what comes of it."""
+        with _tool_errors():
+            found = self._threads.runs.find(self._tenant, run)
+            if not found.row["calls"]:
+                raise ToolError("no call of that run waits")
+            after = len(self._threads.runs.log(found).events)
+            corrected: dict[str, Any] = {} if arguments is None else {"arguments": arguments}
+            form = CallAnswerForm(approve=True, **corrected) if approve else CallAnswerForm(deny=reason or "denied")
+            await self._threads.runs.answer(self._tenant, found, found.row["calls"][0]["id"], form)
+            return await self._followed(found, after, ctx)
+
+    async def _followed(self, run: AgentRun, after: int, ctx: Context[Any, Any]) -> CallToolResult:
+        """Follow a run until it is over or waits; being cancelled ends it."""
+        runs, told, result = self._threads.runs, 0, dict[str, Any]()
+        try:
+            async for item in runs.log(run).follow(after, _BEAT):
+                if item is None:
+                    continue
+                form = json.loads(item[2])
+                if item[1] == "waiting":
+                    break
+                if item[1] == "run_ended" and form["agent"] == (run.row.get("name") or form["agent"]):
+                    result = form
+                if said := _progress(item[1], form):
+                    told += 1
+                    await ctx.report_progress(told, message=said)
+        except asyncio.CancelledError:
+            self._home.background(self._threads.stop(self._tenant, run))
+            raise
+        shown: dict[str, Any] = {"run": run.id, "state": run.row["state"] or run.status, "output": result.get("output")}
+        if run.status == "waiting":
+            shown["waits"] = run.row["calls"]
+        text = json.dumps(shown, indent=1)
+        failed = run.status == "done" and result.get("output") is None and run.row["state"] != "success"
+        if failed:
+            text = str(result.get("error") or run.row["state"])
+        content = [TextContent(type="text", text=_cut(text))]
+        return CallToolResult(content=[*content], structured_content=shown, is_error=failed)
+
+
+def _progress(name: str, form: dict[str, Any]) -> str:
+    """Return what of an agent's event is worth a line; empty for nothing."""
+    if name == "step_started":
+        return f"{form['agent'] or 'the agent'}: step {form['number']}"
+    if name == "tool_call_started":
+        return f"{form['tool']}({json.dumps(form['arguments'])[:500]})"
+    return str(form["text"])[:1_000] if name == "printed" else ""
 
 
 class _Outcome:

@@ -191,3 +191,59 @@ def test_hostile_requests_are_refused(server: Served) -> None:
         assert http.post("/mcp", content=json.dumps([listing] * 3).encode(), headers=own).status_code == 400
         assert http.delete("/mcp", headers=own).status_code == 200
         assert http.post("/mcp", json=listing, headers=own).status_code == 404
+
+
+def test_agents_are_tools_and_their_calls_wait_for_a_person(team: Served) -> None:
+    async def use(client: ClientSession) -> None:
+        assert {"ask_helper", "answer_call"} <= {tool.name for tool in (await client.list_tools()).tools}
+        told: list[str] = []
+
+        async def tell(progress: float, total: float | None, message: str | None) -> None:
+            told.append(message or "")
+
+        asked = {"task": "do: count", "conversation": "one"}
+        first = await client.call_tool("ask_helper", asked, progress_callback=tell)
+        assert first.structured_content is not None
+        assert first.structured_content["output"] == 1
+        assert "helper: step 1" in told
+        assert "so far 1\n" in told
+        assert (await call(client, "ask_helper", asked)).structured_content["output"] == 2
+        waiting = (await call(client, "ask_helper", {"task": "do: pay her"})).structured_content
+        assert (waiting["state"], waiting["waits"][0]["arguments"]) == ("waiting", {"to": "ann", "amount": 20})
+        approved = {"run": waiting["run"], "approve": True, "arguments": {"to": "ann", "amount": 3}}
+        assert (await call(client, "answer_call", approved)).structured_content["output"] == "paid 3 to ann"
+        assert (await call(client, "answer_call", approved)).is_error
+        failed = await call(client, "ask_helper", {"task": "do: what the model cannot"})
+        assert failed.is_error
+        assert "KeyError" in failed.content[0].text
+
+        async def steal(other: ClientSession) -> None:
+            answer = {"run": waiting["run"], "approve": True}
+            assert "no such run" in (await call(other, "answer_call", answer)).content[0].text
+
+        await asyncio.to_thread(with_client, team, steal, "south")
+
+    with_client(team, use)
+
+
+def test_an_agents_call_that_is_cancelled_ends_its_run(team: Served) -> None:
+    async def use(client: ClientSession) -> None:
+        began = asyncio.Event()
+
+        async def tell(progress: float, total: float | None, message: str | None) -> None:
+            if message == "begun\n":
+                began.set()
+
+        running = asyncio.create_task(client.call_tool("ask_helper", {"task": "do: spin"}, progress_callback=tell))
+        await began.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        with team.http() as http:
+            for _ in range(600):
+                if not http.get("/v1/agent-runs", params={"in": "spin", "status": "running"}).json()["runs"]:
+                    break
+                await asyncio.sleep(0.1)
+            else:
+                raise AssertionError("it still runs")
+
+    with_client(team, use)
