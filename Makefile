@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo ui test pure again pauses guest data conformance precision bench serve lint types docs package fuzz sanitize hostile soak kills clean help
+.PHONY: demo ui test pure again pauses guest data conformance tasks precision bench serve lint types docs package fuzz sanitize hostile soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -31,6 +31,9 @@ data: guest ## the data image, numpy and pandas inside: from pinned sources, som
 
 conformance: guest ## CPython's own tests and generated programs in the guest; writes docs/conformance.md
 	PYTHONPATH=.:src:build $(BIN)/python -m tests.conformance
+
+tasks: guest ## programs as models write them, with their unit tests, in the guest and in CPython
+	PYTHONPATH=.:src:build $(BIN)/python -m tests.conformance.tasks
 
 precision: guest ## each function of math and cmath in the guest against correctly rounded results
 	PYTHONPATH=.:src:build $(BIN)/python -m tests.conformance.precision

@@ -131,7 +131,8 @@ def raise_signal(signalnum: int, /) -> None:
 
     SIGINT raises KeyboardInterrupt then, and another one SystemExit with the status that a shell would show.
     """
-    if signal.getsignal(signalnum) != signal.SIG_DFL:
+    # None is of those that no program can handle.
+    if signal.getsignal(signalnum) not in (signal.SIG_DFL, None):
         _raise_signal(signalnum)
     elif signalnum == signal.SIGINT:
         raise KeyboardInterrupt

@@ -27,6 +27,7 @@ def failure(program: str) -> tuple[str, str]:
     {
         "signal.raise_signal(signal.SIGINT)": ("KeyboardInterrupt", ""),
         "os.kill(os.getpid(), signal.SIGTERM)": ("SystemExit", "143"),
+        "os.kill(os.getpid(), signal.SIGKILL)": ("SystemExit", "137"),
         "os.abort()": ("SystemExit", "134"),
         "os._exit(3)": ("SystemExit", "3"),
     }.items(),
