@@ -74,6 +74,8 @@ def near(name: str, names: Iterable[str]) -> str:
 def _ending(result: Result[Any], names: Iterable[str], limit: int) -> str:
     error = result.error
     if error is None:
+        if result.value_text:
+            return f"Value: {shorten(result.value_text, limit)}"
         return "" if result.value is None else f"Value: {safe_repr(result.value, limit)}"
     if isinstance(error, UnserializableValue):
         return f"The program ran. Its last value cannot be shown: {shorten(error.message, limit)}"

@@ -345,6 +345,13 @@ class Result(Generic[T]):
         """Whether the program ran to its end without an error."""
         return self.error is None
 
+    @property
+    def value_text(self) -> str:
+        """The repr that the program itself gives its last value, where that is another one here; empty otherwise."""
+        if isinstance(self.value, ValueRepr):
+            return str(self.value)
+        return next((str(each.data.get("text/plain", "")) for each in self.displays if each.kind == "value"), "")
+
     def unwrap(self) -> T:
         """Return the value, or raise the error; UnserializableValue for a value that could not leave the guest."""
         if self.error is not None:

@@ -12,7 +12,7 @@ from cloche_guest.program import NAMESPACE, latest_filename, leaves_work, run, w
 from cloche_guest.tools import Toolbox
 from cloche_guest.tracebacks import ErrorReport, describe, refuse, shorten
 from cloche_guest.unsupported import threads
-from cloche_guest.values import ValueCodecError, decode, encode
+from cloche_guest.values import UnserializableError, ValueCodecError, ValueTooLarge, decode, encode
 
 __all__ = ["forget", "serve", "step", "toolbox"]
 
@@ -22,6 +22,7 @@ _RESEED = 10
 _FIGURES = "matplotlib._pylab_helpers"
 _modules = sys.modules
 _NOTHING = encode([_FINISHED, None, None])
+_TABLES = ("DataFrame", "Series")
 toolbox = Toolbox(NAMESPACE)
 
 
@@ -96,6 +97,9 @@ def _answer(value: Any, is_last: bool) -> bytes:
         return encode([_FINISHED, value, None], limit=CAPS.result)
     except ValueCodecError as error:
         reason = _precise(value) or error
+        if type(reason) is ValueTooLarge and type(value).__name__ in _TABLES:
+            # One may well end a program, which shows its beginning and its end.
+            reason = UnserializableError(str(reason))
         report, is_refused = refuse(reason), isinstance(reason, TypeError)
         # Its frames hold the value, whose end belongs to this run.
         del reason

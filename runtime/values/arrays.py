@@ -35,7 +35,7 @@ def write_array(array: Any) -> bytes:
     """Element type, shape, and the elements in C order."""
     name = _element_type(array.dtype)
     shape = tuple(array.shape)
-    _check_shape(shape)
+    check_shape(shape)
     header = _HEADER.pack(_NAMES.index(name), len(shape)) + struct.pack(f"<{len(shape)}Q", *shape)
     return header + bytes(array.astype(name, copy=False).tobytes())
 
@@ -90,13 +90,14 @@ def _read_header(data: bytes) -> tuple[str, tuple[int, ...], int]:
     start = _HEADER.size + 8 * dimensions
     name = _NAMES[code]
     shape = struct.unpack(f"<{dimensions}Q", data[_HEADER.size : start])
-    _check_shape(shape)
+    check_shape(shape)
     if math.prod(shape) * _SIZES[name] != len(data) - start:
         raise ValueError("an array whose shape and data disagree")
     return name, shape, start
 
 
-def _check_shape(shape: tuple[int, ...]) -> None:
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Raise ValueTooLarge for more dimensions than numpy has, and for many rows without elements."""
     if len(shape) > _MAX_DIMENSIONS:
         raise ValueTooLarge(f"an array of {len(shape)} dimensions (at most {_MAX_DIMENSIONS})")
     if 0 in shape and math.prod(size for size in shape if size) > _MAX_EMPTY_ROWS:

@@ -90,7 +90,10 @@ DEQUE: Final = 39
 GROUP: Final = 40
 """`[GROUP, type name, message, *exceptions]`"""
 
-_CODES: Final = (TUPLE, SET, FROZENSET, RECORD, EXCEPTION, NAMED_TUPLE, MAPPING, DEQUE, GROUP)
+FRAME: Final = 41
+"""`[FRAME, kind, *parts]`: what pandas has, by columns; and arrays of numpy that are not of numbers. See `frames`"""
+
+_CODES: Final = (TUPLE, SET, FROZENSET, RECORD, EXCEPTION, NAMED_TUPLE, MAPPING, DEQUE, GROUP, FRAME)
 MARKS: Final = {code: ExtType(code, b"") for code in _CODES}
 
 MAX_DEPTH: Final = 200

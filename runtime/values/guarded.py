@@ -65,6 +65,8 @@ def check_spread(keys: Iterable[object]) -> None:
         raise MalformedValue("keys made to collide")
 
 
+_PER_FRAME: Final = 8
+"""A frame takes as much as so many columns, beside its own."""
 _MAX_NEW_SHAPES: Final = 64
 """Record classes one message may bring into being: each costs a third of a millisecond and some kilobytes."""
 
@@ -88,6 +90,7 @@ class GuardedDecoder:
         self._typed = typed
         self._room = room
         self._new_shapes = 0
+        self._columns = 0
         self._open_marks = 0
         self._fractions: dict[int, list[tuple[int, int]]] = {}
         self._build: dict[int, Callable[[list[Any]], Any]] = {
@@ -100,6 +103,7 @@ class GuardedDecoder:
             codes.MAPPING: containers.build_mapping,
             codes.DEQUE: containers.build_deque,
             codes.GROUP: self._group,
+            codes.FRAME: self._frame,
         }
 
     def finish(self, value: Any) -> Any:
@@ -183,6 +187,15 @@ class GuardedDecoder:
         fields = tuple(names.split(" "))
         self._count_shape(is_new=not is_named((name, fields)))
         return build_named(name, fields, values)
+
+    def _frame(self, items: list[Any]) -> Any:
+        # Where there are none, none of it is imported.
+        from . import frames
+
+        self._columns += _PER_FRAME + len(items)
+        if self._columns > frames.MAX_COLUMNS:
+            raise MalformedValue(f"frames of more than {frames.MAX_COLUMNS} columns")
+        return frames.build(items)
 
     def _group(self, items: list[Any]) -> Exception:
         name, message, *errors = items

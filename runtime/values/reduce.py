@@ -37,7 +37,10 @@ def is_unhashable(content: Any) -> bool:
 
 
 _UNHASHABLE: Final = frozenset(
-    (codes.SET, codes.RECORD, codes.ARRAY, codes.BYTEARRAY, codes.TYPED_ARRAY, codes.MAPPING, codes.DEQUE)
+    (
+        *(codes.SET, codes.RECORD, codes.ARRAY, codes.BYTEARRAY, codes.TYPED_ARRAY, codes.MAPPING, codes.DEQUE),
+        codes.FRAME,
+    )
 )
 
 
@@ -95,8 +98,6 @@ _HINTS: Final = {
     "filter": ": make it a list first",
     "zip": ": make it a list first",
     "coroutine": ": it was not awaited",
-    "DataFrame": ": send df.to_dict('records') or df.to_csv()",
-    "Series": ": send series.to_list()",
 }
 
 
@@ -106,7 +107,12 @@ def _numpy(value: object) -> Any:
     if numpy is None:
         return None
     if type(value) is numpy.ndarray:
-        return ExtType(codes.ARRAY, arrays.write_array(value))
+        array: Any = value
+        if array.dtype.kind in "MmUO":
+            from . import frames
+
+            return [MARKS[codes.FRAME], *frames.parts_of_array(array)]
+        return ExtType(codes.ARRAY, arrays.write_array(array))
     if isinstance(value, numpy.generic) and not isinstance(value, (str, bytes)):
         return ExtType(codes.NUMBER, arrays.write_number(value))
     return None
@@ -117,6 +123,12 @@ def _rare(value: object) -> Any:
     module: Any = sys.modules.get("array")
     if module is not None and isinstance(value, module.array):
         return ExtType(codes.TYPED_ARRAY, containers.write_typed_array(value))
+    if "pandas" in sys.modules:
+        from . import frames
+
+        parts = frames.parts(value)
+        if parts is not None:
+            return [MARKS[codes.FRAME], *parts]
     module = sys.modules.get("zoneinfo")
     if module is not None and isinstance(value, module.ZoneInfo):
         return ExtType(codes.ZONE, times.write_key(cast("tzinfo", value)))
