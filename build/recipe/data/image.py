@@ -30,6 +30,8 @@ LIMITS = Limits(fuel=30_000_000_000, time=30.0, memory="512 MiB")
 """What suits programs that work with data."""
 Part = Project | Package
 PARTS: tuple[Part, ...] = (NUMPY, PANDAS, *compiled.PACKAGES)
+NOTEBOOK = HERE / "programs" / "IPython"
+"""What programs written for notebooks import."""
 HEADERS = ("pybind11", "cppy")
 """Inputs whose licences belong to it, as parts of their headers are in what was compiled with them."""
 IMPORTS = (
@@ -67,7 +69,7 @@ def exception_runtime() -> Path:
         # Not with the C++ library's folders: its headers would take the place of C's.
         jobs += [("cc", library / "libunwind/src/Unwind-wasm.c", ["-std=c2x", f"-I{library / 'libunwind/include'}"])]
         jobs += [("cc", library / "libc/wasi/libc-top-half/musl/src/setjmp/wasm32/rt.c", ["-std=c17"])]
-        jobs += [("cc", HERE / "exceptions.S", [])]
+        jobs += [("c++", HERE / "new.cpp", ["-std=c++23"]), ("cc", HERE / "exceptions.S", [])]
         with progress("compile the exceptions' run time", len(jobs)) as shown:
             for tool, source, own in jobs:
                 flags = [*RUNTIME_FLAGS, *EXCEPTIONS, *own] if own else list(EXCEPTIONS)
@@ -76,8 +78,8 @@ def exception_runtime() -> Path:
                 argv += ["-c", source, "-o", target]
                 run(argv, folder / "log", cwd=folder, env=environment, shown=shown)
 
-    tag = (HERE / "exceptions.S").read_bytes()
-    return step("exceptions", digest_of(toolchain.identity(), tag, *RUNTIME_FLAGS, *EXCEPTIONS), work)
+    own = [(HERE / name).read_bytes() for name in ("exceptions.S", "new.cpp")]
+    return step("exceptions", digest_of(toolchain.identity(), *own, *RUNTIME_FLAGS, *EXCEPTIONS), work)
 
 
 def _built(part: Part) -> Built:
@@ -169,7 +171,13 @@ def _is_wanted(name: str) -> bool:
 def image(parts: tuple[Part, ...] = PARTS) -> Path:
     """The folder of the data image. Raises `BuildError`."""
     origin, pins, wheels = base(parts), inputs.load(inputs.DATA), inputs.load_wheels()
-    warm: list[str | bytes] = [SETUP.read_bytes(), *(pin.sha256 for pin in wheels.values()), *sorted(LOCALES)]
+    notebook = [path.read_bytes() for path in sorted(NOTEBOOK.glob("*.py"))]
+    warm: list[str | bytes] = [
+        SETUP.read_bytes(),
+        *notebook,
+        *(pin.sha256 for pin in wheels.values()),
+        *sorted(LOCALES),
+    ]
 
     def work(folder: Path) -> None:
         files: dict[str, bytes] = {}
@@ -187,6 +195,8 @@ def image(parts: tuple[Part, ...] = PARTS) -> Path:
             files |= {name: data for name, data in wheel.files.items() if _is_wanted(name)}
             facts.append(wheel.facts)
             texts[wheel.facts["name"]] = wheel.licence
+        for path in NOTEBOOK.glob("*.py"):
+            files[f"IPython/{path.name}"] = path.read_bytes()
         with progress("bake the data image", len(files)) as shown:
             place = fresh(folder / "image")
             setup = SETUP.read_text()

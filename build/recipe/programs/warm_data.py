@@ -6,6 +6,11 @@ def _warm() -> None:
     import io
 
     import numpy as np
+    from numpy._core import multiarray
+
+    # Of a whole array it is a number of C's size, which has 32 bits here.
+    counted = multiarray.count_nonzero
+    multiarray.count_nonzero = lambda array: np.int64(counted(array))
 
     for _ in range(20):
         a = np.arange(12.0).reshape(3, 4)
@@ -17,11 +22,20 @@ def _warm() -> None:
 
     import pandas as pd
 
+    from cloche_guest.values import decode, encode
+
+    # What is read at first use: regular expressions, readers and writers.
+    pd.read_html(io.StringIO("<table><tr><th>a<tr><td>1</table>"), flavor="bs4")
+    sheet = io.BytesIO()
+    pd.DataFrame({"a": [1]}).to_excel(sheet, index=False)
+    pd.read_excel(sheet), pd.read_json(io.StringIO('[{"a": 1}]'))
+
     for _ in range(20):
         df = pd.read_csv(io.StringIO("a,b,c\n1,2.5,x\n3,4.5,y\n,6,z\n"))
         repr(df), repr(df.groupby("c").sum()), df.describe(), df.merge(df, on="c"), df.to_csv(), df["b"].mean()
         pd.DataFrame({"k": ["a", "b", "a"], "v": [1, 2, 3]}).groupby("k").agg({"v": "sum"}), df.sort_values("b")
         pd.to_datetime(["2024-01-01"]), pd.Series([1.0, 2]).rolling(2).mean(), df.to_dict("records"), df[df.b > 3]
+        decode(encode(df)), decode(encode(df.b))
 
 
 def _plot() -> None:
