@@ -20,7 +20,7 @@ INDEX = ROOT / "docs" / "README.md"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 # What the build makes, or a tool.
 MADE = {"runtime/image/cloche.json", "runtime/image/cloche.wasm"}
-SIZES = {"memory", "output", "result", "argument", "file_bytes", "host_memory"}
+SIZES = {"memory", "output", "result", "displays", "argument", "file_bytes", "host_memory"}
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]*)\|", re.M)
