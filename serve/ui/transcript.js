@@ -261,7 +261,10 @@ export class Transcript {
     box.dataset.call = call.id;
     const step = this.top?.step;
     const place = step?.open.find((each) => each.tool === call.name && !each.ended && !each.asked);
-    if (place) place.asked = true;
+    if (place) {
+      place.asked = true;
+      place.outcome.textContent = "waits for you";
+    }
     (place?.box || step?.box || this.element).append(box);
   }
 
@@ -344,7 +347,7 @@ function answer(value) {
 
 function called(form) {
   const { args = [], kwargs = {} } = form.arguments && typeof form.arguments === "object" ? form.arguments : {};
-  const named = Array.isArray(args) ? args.map((each) => brief(each)) : [brief(args)];
+  const named = Array.isArray(args) ? args.map((each) => JSON.stringify(each)) : [brief(args)];
   if (kwargs && typeof kwargs === "object") named.push(...Object.entries(kwargs).map(([name, value]) => `${name}=${JSON.stringify(value)}`));
   return `${form.tool}(${named.join(", ")})`;
 }
