@@ -23,7 +23,7 @@ from zlib import crc32
 from cloche.agent.base import MultiStepAgent
 from cloche.agent.code_agent import CodeAgent
 from cloche.agent.errors import AgentSuspended
-from cloche.agent.events import AgentEvent, Printed, RunResult, TextDelta
+from cloche.agent.events import AgentEvent, CodeFinished, Printed, RunResult, TextDelta
 from cloche.agent.memory import AgentMemory
 from cloche.agent.messages import ImagePart
 from cloche.agent.monitoring.records import event_form
@@ -32,6 +32,7 @@ from cloche.agent.steps import ActionStep
 from cloche.agent.values import plain_in_short
 from cloche.host_tools.errors import ToolFailed
 from cloche.runtime.errors import ConfigurationError, GuestError
+from cloche.runtime.result import Display
 from cloche.serve.forms import Channel, Problem, dumps, from_form, to_form
 from cloche.serve.worker import fast_loop, problem_of
 
@@ -48,6 +49,7 @@ _MAX_SHOWN = 8
 _MAX_IMAGE = 1 << 20
 """Images that a step shows, and bytes of one."""
 _MAX_LISTED = 500
+_SHOWN = ("image/png", "image/jpeg", "image/svg+xml", "text/html", "text/markdown", "text/plain")
 _KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
 _KINDS[".svg"] = "image/svg+xml"
 _AMOUNTS = ("tokens", "cost", "seconds", "tool_calls")
@@ -84,6 +86,11 @@ class _Feed:
     def __call__(self, event: AgentEvent) -> None:
         """Take an event, as an observer."""
         form = event_form(event)
+        if isinstance(event, CodeFinished):
+            # Whole, and as events of their own.
+            form.pop("displays", None)
+            for shown in event.result.displays:
+                self._loop.call_soon_threadsafe(self._show, event, shown)
         record = getattr(event, "record", None)
         if record is not None:
             # Its beginning and its end belong together, and arguments do not tell calls apart.
@@ -93,6 +100,18 @@ class _Feed:
             form["call"] = number
         is_piece = isinstance(event, TextDelta | Printed)
         self._loop.call_soon_threadsafe(self._piece if is_piece else self.put, form)
+
+    def _show(self, event: AgentEvent, shown: Display) -> None:
+        """Pass on what a program shows, in the format that says the most and that a page can show."""
+        media_type = next((each for each in _SHOWN if shown.data.get(each)), "")
+        content = shown.data.get(media_type)
+        data = content.encode(errors="replace") if isinstance(content, str) else content
+        is_text = media_type in ("text/markdown", "text/plain")
+        # The last value is an event's own already, as text.
+        if not isinstance(data, bytes) or len(data) > _MAX_IMAGE or (is_text and shown.kind == "value"):
+            return
+        head = {"event": "display", "agent": event.agent, "run": event.run_id, "name": ""}
+        self.put({**head, "media_type": media_type, "data": base64.b64encode(data).decode()})
 
     def put(self, form: dict[str, Any]) -> None:
         """Pass an event on, behind all that came before it."""

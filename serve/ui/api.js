@@ -72,7 +72,12 @@ export async function follow(path, { onEvent, onState = () => {}, isLast, signal
         // What was on its way twice is taken once.
         if (event.id <= last) continue;
         last = event.id;
-        onEvent(event.name, JSON.parse(event.data));
+        try {
+          onEvent(event.name, JSON.parse(event.data));
+        } catch (error) {
+          // The page's own fault, and no reason to ask for the event again.
+          reportError(error);
+        }
         if (isLast(event.name)) return;
       }
     } catch (error) {

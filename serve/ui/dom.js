@@ -131,7 +131,10 @@ export function brief(value) {
 
 /** Return a file's bytes in base64. */
 export async function base64(file) {
-  const data = new Uint8Array(await file.arrayBuffer());
+  return encoded(new Uint8Array(await file.arrayBuffer()));
+}
+
+function encoded(data) {
   let text = "";
   for (let start = 0; start < data.length; start += 32768) {
     text += String.fromCharCode(...data.subarray(start, start + 32768));
@@ -153,24 +156,42 @@ const IMAGES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp", "i
 
 /** Return an image, table or text that a program has shown. An image runs no script, of whatever kind it is. */
 export function display(form) {
-  const name = form.name || "shown";
+  const name = form.name || "Shown by the program";
   if (IMAGES.has(form.media_type)) {
     const image = h("img", { src: `data:${form.media_type};base64,${form.data}`, alt: name });
     return h("figure", {}, image, h("figcaption", {}, name));
   }
   if (form.media_type === "text/html") {
-    const found = table(atob(form.data));
+    const found = table(decoded(form.data));
     if (found) return h("figure", { class: "scroll" }, found, h("figcaption", {}, name));
   }
-  return h("figure", {}, block(new TextDecoder().decode(Uint8Array.from(atob(form.data), (each) => each.charCodeAt(0)))));
+  return h("figure", {}, block(decoded(form.data)));
+}
+
+function decoded(data) {
+  return new TextDecoder().decode(Uint8Array.from(atob(data), (each) => each.charCodeAt(0)));
+}
+
+const ORDER = ["image/png", "image/jpeg", "image/svg+xml", "text/html", "text/markdown", "text/plain"];
+
+/** Return one thing that a result of a session shows, from its formats by type. */
+export function bundle(data) {
+  const type = ORDER.find((each) => data[each]);
+  if (!type) return null;
+  const content = data[type];
+  if (content.$bytes) return display({ media_type: type, data: content.$bytes });
+  if (typeof content !== "string") return null;
+  return display({ media_type: type, data: encoded(new TextEncoder().encode(content)) });
 }
 
 const MAX_ROWS = 200;
+// The one place where text is read as markup, and it is never put into the page.
+const TABLES = window.trustedTypes?.createPolicy("cloche-tables", { createHTML: (text) => text }) || { createHTML: (text) => text };
 
 /** Return the first table of some HTML, made anew from the text of its cells; null if there is none. */
 function table(html) {
   // A parsed document that is shown nowhere runs nothing and loads nothing.
-  const source = new DOMParser().parseFromString(html, "text/html").querySelector("table");
+  const source = new DOMParser().parseFromString(TABLES.createHTML(html), "text/html").querySelector("table");
   if (!source) return null;
   const rows = [...source.rows].slice(0, MAX_ROWS);
   return h("table", {}, rows.map((row) =>

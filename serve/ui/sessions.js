@@ -1,7 +1,7 @@
 // Sessions: cells that are run in one, its variables and files, its snapshots and forks as a tree, its limits and usage.
 
 import { ask, follow, send } from "./api.js";
-import { block, brief, bytes, complain, count, display, download, fill, h, moment, python, quiet, say, seconds } from "./dom.js";
+import { block, brief, bundle, bytes, complain, count, download, fill, h, moment, python, quiet, say, seconds } from "./dom.js";
 
 const FINAL = new Set(["done", "suspended", "paused", "problem"]);
 
@@ -88,18 +88,31 @@ class Explorer {
     this.code.focus({ preventScroll: true });
   }
 
-  // One request after the other: a session does one thing at a time.
-  async #list() {
+  /** Do something once all before it is done: a session does one thing at a time. */
+  async #alone(work) {
+    const before = this.turn;
+    let done;
+    this.turn = new Promise((resolve) => (done = resolve));
+    await before;
     try {
+      return await work();
+    } catch (error) {
+      if (!this.signal.aborted) complain(error);
+      return undefined;
+    } finally {
+      done();
+    }
+  }
+
+  #list() {
+    return this.#alone(async () => {
       await this.#look();
       if (!this.shown.suspended) {
         await this.#listVariables();
         await this.#listFiles();
       }
       await this.#tree();
-    } catch (error) {
-      if (!this.signal.aborted) complain(error);
-    }
+    });
   }
 
   async #look() {
@@ -127,6 +140,7 @@ class Explorer {
     this.runButton.disabled = true;
     const pres = {};
     const body = JSON.stringify({ code, id: run, events: true });
+    await this.turn;
     try {
       await follow(`${this.path}/runs/${run}/events`, {
         signal: this.signal,
@@ -148,7 +162,6 @@ class Explorer {
       if (!pres[form.stream]) output.append((pres[form.stream] = h("pre", { class: `output ${form.stream}`, tabindex: "0", "aria-label": form.stream })));
       pres[form.stream].append(document.createTextNode(form.text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, "\u2423")));
     } else if (name === "tool_started") output.append(h("p", { class: "dim" }, `calls ${form.name}()`));
-    else if (name === "display") output.append(display(form));
     else if (name === "problem") output.append(h("p", { class: "bad" }, form.message));
     else if (name === "suspended") output.append(h("p", { class: "dim" }, `waits for ${form.waits.map((each) => `${each.name}()`).join(", ")}`), this.#waits(form));
     else if (name === "done") this.#done(form, output);
@@ -171,7 +184,8 @@ class Explorer {
   }
 
   #done(form, output) {
-    for (const each of form.displays || []) output.append(display(each));
+    const shown = (form.displays || []).map((each) => bundle(each.data)).filter(Boolean);
+    output.append(...shown);
     const value = "shown" in form ? form.shown : form.value;
     if (value !== null && value !== undefined) output.append(block(typeof value === "string" ? value : JSON.stringify(value), "value"));
     if (form.error) output.append(h("div", { class: "error" }, block(form.error.message)));
@@ -196,25 +210,24 @@ class Explorer {
 
   async #listFiles() {
     const { files } = await ask("GET", `${this.path}/files`, undefined, { signal: this.signal });
-    const upload = h("input", { type: "file", id: "upload", multiple: true, onchange: async () => {
-      try {
-        for (const file of upload.files) await send("PUT", `${this.path}/files/work/${encodeURIComponent(file.name)}`, { raw: file });
-        await this.#listFiles();
-      } catch (error) {
-        complain(error);
-      }
-    } });
+    const upload = h("input", { type: "file", id: "upload", multiple: true, onchange: () => this.#alone(async () => {
+      for (const file of upload.files) await send("PUT", this.#address(`/work/${file.name}`), { raw: file });
+      await this.#listFiles();
+    }) });
     fill(this.files, h("h2", {}, "Files"), files.length ? h("ul", { class: "tree" }, files.map((path) => h("li", {}, h("button", { type: "button", class: "quiet", onclick: () => this.#download(path) }, path)))) : h("p", { class: "dim" }, "There are none."),
       upload, h("label", { class: "button", for: "upload" }, "Upload files"));
   }
 
-  async #download(path) {
-    try {
-      const answer = await send("GET", `${this.path}/files${path.split("/").map(encodeURIComponent).join("/")}`);
+  /** Return where a file is to be had. */
+  #address(path) {
+    return `${this.path}/files/${path.split("/").map(encodeURIComponent).join("/")}`;
+  }
+
+  #download(path) {
+    return this.#alone(async () => {
+      const answer = await send("GET", this.#address(path));
       download(await answer.blob(), path.split("/").at(-1));
-    } catch (error) {
-      complain(error);
-    }
+    });
   }
 
   async #tree() {
@@ -223,24 +236,20 @@ class Explorer {
     fill(this.family, h("h2", {}, "Snapshots and forks"), tree(found, snapshots, this.id));
   }
 
-  async #snapshot() {
-    try {
+  #snapshot() {
+    return this.#alone(async () => {
       await ask("POST", `${this.path}/snapshots`);
       await this.#tree();
       say("Snapshot made");
-    } catch (error) {
-      complain(error);
-    }
+    });
   }
 
-  async #fork() {
-    try {
+  #fork() {
+    return this.#alone(async () => {
       const made = await ask("POST", `${this.path}/forks`, { count: 1 });
       await this.#tree();
       say(`Forked as ${made.sessions[0].id}`);
-    } catch (error) {
-      complain(error);
-    }
+    });
   }
 
   async #end() {

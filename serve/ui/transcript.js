@@ -216,7 +216,7 @@ export class Transcript {
   }
 
   on_display(form) {
-    const step = this.top?.steps.get(form.step) || this.top?.step;
+    const step = form.step ? this.top?.steps.get(form.step) || this.top?.step : this.#step(form);
     step?.box.append(display(form));
   }
 
@@ -226,7 +226,6 @@ export class Transcript {
     this.used.memory = Math.max(this.used.memory, form.memory || 0);
     step.output = null;
     step.facts.append(` · ${count(form.fuel)} fuel, ${bytes(form.memory)}`);
-    for (const each of form.displays || []) step.box.append(display(each));
     if (form.value !== null && form.value !== undefined) {
       step.box.append(h("div", { class: "last" }, h("span", { class: "dim" }, "Last value"), block(brief(form.value), "value")));
     }
