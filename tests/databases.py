@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.processes import ended_afterwards
 
-__all__ = ["free_port", "running_postgres"]
+__all__ = ["free_port", "running_postgres", "running_redis"]
 
 
 def free_port() -> int:
@@ -21,6 +22,26 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as chosen:
         port: int = chosen.getsockname()[1]
         return port
+
+
+@contextmanager
+def running_redis() -> Generator[str, None, None]:
+    """Start Redis, which keeps nothing on the disk, and yield ``redis://`` of it."""
+    redis: Any = pytest.importorskip("redis", reason="the client of Redis is not installed")
+    if not shutil.which("redis-server"):
+        pytest.skip("Redis is not installed")
+    with tempfile.TemporaryDirectory(prefix="redis") as folder:
+        socket_path = f"{folder}/redis.sock"
+        options = ["--port", "0", "--unixsocket", socket_path, "--save", "", "--appendonly", "no", "--dir", folder]
+        process = subprocess.Popen(["redis-server", *options], stdout=subprocess.PIPE, text=True)
+        with ended_afterwards(process):
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "ready to accept connections" in line.lower():
+                    break
+            with redis.Redis(unix_socket_path=socket_path) as client:
+                client.ping()
+            yield f"unix://{socket_path}"
 
 
 @contextmanager

@@ -36,6 +36,24 @@ def test_values_of_all_kinds_cross_unchanged(server: Served) -> None:
             assert session.run("v").value == value
 
 
+def test_displays_come_back_with_their_bytes(server: Served) -> None:
+    code = """
+class Chart:
+    def _repr_png_(self):
+        return b"\\x89PNG\\r\\n\\x1a\\n" + bytes(range(256))
+
+    def _repr_html_(self):
+        return "<b>chart</b>"
+
+Chart()
+"""
+    with server.client() as client, client.session() as session:
+        (shown,) = session.run(code).displays
+        local = cloche.Sandbox().run(code).displays
+    assert (shown.kind, shown.png, shown.data) == (local[0].kind, local[0].png, local[0].data)
+    assert shown.png is not None
+
+
 def test_errors_are_the_runtimes_own(server: Served) -> None:
     with server.client() as client, client.session() as session:
         error = session.run("while True: pass", limits=Limits(fuel=10_000_000)).error

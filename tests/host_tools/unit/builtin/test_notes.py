@@ -3,37 +3,35 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.databases import running_redis
 
 from cloche.host_tools import Tool, ToolRegistry, ToolRejected
 from cloche.host_tools.builtin import Memo, RedisNotes, SQLiteNotes
 from cloche.host_tools.builtin.notes import NoteStore
 
 
-def _redis(path: Path, monkeypatch: pytest.MonkeyPatch) -> NoteStore:
-    redis = pytest.importorskip("redis")
-    fake: Any = pytest.importorskip("fakeredis")
-    # The server is imitated; the client's own code is not.
-    server = fake.FakeServer()
-    monkeypatch.setattr(redis.Redis, "from_url", lambda url: fake.FakeRedis(server=server))
-    return RedisNotes("redis://localhost/0")
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[str]:
+    with running_redis() as url:
+        yield url
 
 
-STORES: list[Callable[[Path, pytest.MonkeyPatch], NoteStore]] = [
-    lambda path, patch: SQLiteNotes(),
-    lambda path, patch: SQLiteNotes(path / "notes.db"),
-    _redis,
-]
+@pytest.fixture(params=["memory", "file", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> NoteStore:
+    if request.param == "memory":
+        return SQLiteNotes()
+    if request.param == "file":
+        return SQLiteNotes(tmp_path / "notes.db")
+    import redis
 
-
-@pytest.fixture(params=STORES, ids=["memory", "file", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NoteStore:
-    made: NoteStore = request.param(tmp_path, monkeypatch)
-    return made
+    url: str = request.getfixturevalue("redis_server")
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return RedisNotes(url)
 
 
 def tools(memo: Memo) -> dict[str, Tool]:

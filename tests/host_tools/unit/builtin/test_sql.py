@@ -2,15 +2,9 @@
 
 import contextlib
 import math
-import os
-import pwd
 import resource
-import shutil
-import socket
 import sqlite3
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
+from tests.databases import running_postgres
 
 pytest.importorskip("sqlalchemy", reason="the extra 'sql' is not installed")
 
@@ -429,37 +424,13 @@ def test_mysql_kills_a_query_whose_time_is_over() -> None:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("psycopg", reason="the driver of PostgreSQL is not installed")
-    if not shutil.which("initdb") or not shutil.which("pg_ctl"):
-        pytest.skip("PostgreSQL is not installed")
-    folder = tmp_path_factory.mktemp("postgres")
-    options: dict[str, Any] = {"capture_output": True, "cwd": "/"}
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to run as root.
-        try:
-            owner = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("there is no user 'postgres', and PostgreSQL does not run as root")
-        options |= {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
-        folder = Path(tempfile.mkdtemp(prefix="pg"))
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
-    with socket.create_server(("127.0.0.1", 0)) as chosen:
-        port = chosen.getsockname()[1]
-    make = ["initdb", "-D", str(folder / "data"), "-U", "shop", "-A", "trust", "-E", "UTF8", "--no-sync"]
-    subprocess.run(make, check=True, **options)
-    settings = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    start = ["pg_ctl", "-D", str(folder / "data"), "-w", "-l", str(folder / "log"), "-o", settings, "start"]
-    subprocess.run(start, check=True, **options)
-    try:
-        url = f"postgresql+psycopg://shop@127.0.0.1:{port}/postgres"
+def postgres() -> Iterator[str]:
+    with running_postgres("shop") as server:
+        url = server.replace("postgresql:", "postgresql+psycopg:")
         with SqlQuery(url, writable=True, describe=False) as query:
             query("CREATE TABLE receipts (id int PRIMARY KEY, customer text, price float)")
             query("INSERT INTO receipts VALUES (1, 'Ann', 12.5), (2, 'Bob', 7.0), (3, 'Ann', 1.5)")
         yield url
-    finally:
-        subprocess.run(["pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"], check=True, **options)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
