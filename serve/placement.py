@@ -12,33 +12,44 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cloche.serve.forms import Channel, Problem
 
-__all__ = ["Placement", "SessionWorker", "WorkerLost", "first_for", "order_for"]
+__all__ = ["Placement", "SessionWorker", "WorkerLost", "first_for", "mixed", "seed_of"]
 
 _PING = 1.0
 _PATIENCE = 15.0
 """Seconds without an answer after which a worker is taken for stuck and killed; its sessions come back elsewhere."""
 _SHORT = 1.0
 """Seconds in which a process that has closed its socket is off the system's table."""
+_WORD = (1 << 64) - 1
 _PAUSE = 0.5
 """Seconds before a worker is started again that died before it was ready."""
 
 
-def order_for(session: str, place: str) -> bytes:
-    """Return where a place stands in a session's rendezvous order.
-
-    A cryptographic hash: with a checksum, which is linear, a third of three places would have half of the sessions.
-    """
-    return hashlib.blake2b(f"{place} {session}".encode(), digest_size=8).digest()
-
-
 def first_for(session: str, places: Iterable[str]) -> str:
-    """Return the first of some places in a session's rendezvous order."""
-    return min(places, key=lambda place: order_for(session, place))
+    """Return the place that comes first in a session's rendezvous order: when places change, few sessions move."""
+    seed = seed_of(session)
+    return min(places, key=lambda place: mixed(seed ^ seed_of(place)))
+
+
+@lru_cache(8_192)
+def seed_of(name: str) -> int:
+    """Return 64 bits for a name of a session or a place."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
+
+
+def mixed(bits: int) -> int:
+    """Return where a place stands, of the seeds' XOR: each bit of it depends on all of these.
+
+    A checksum is linear and does not do: one of three places would come first for half of all sessions.
+    """
+    bits = ((bits ^ bits >> 30) * 0xBF58476D1CE4E5B9) & _WORD
+    bits = ((bits ^ bits >> 27) * 0x94D049BB133111EB) & _WORD
+    return bits ^ bits >> 31
 
 
 class WorkerLost(Exception):
@@ -216,7 +227,8 @@ class Placement:
             able = [worker for worker in self.workers if worker.alive]
             open_to_more = [w for w in able if not w.full and len(w.sessions) < self._max_live]
             if open_to_more:
-                return min(open_to_more, key=lambda worker: order_for(sid, worker.name))
+                names = {worker.name: worker for worker in open_to_more}
+                return names[first_for(sid, names)]
             if able or self._closing:
                 break
             # All have died at once; new ones are on their way.
