@@ -7,7 +7,6 @@ from contextlib import closing, nullcontext
 from cloche.cli.exit_codes import ExitCode
 from cloche.cli.flags import Commands, add_sandbox_flags, load_tools, sandbox_from
 from cloche.cli.output import make_console
-from cloche.cli.repl.input import kept_history, line_reader
 from cloche.cli.repl.session import ReplSession
 
 __all__ = ["add_parser", "command"]
@@ -22,7 +21,8 @@ def add_parser(commands: Commands, name: str, help: str) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Run pieces until the input ends. Raises CommandError or CallerError if no session can be made."""
     console, errors = make_console(), make_console(stderr=True)
-    from cloche.cli.repl.loop import ReplLoop  # needs rich, which make_console has found
+    # It needs rich, which make_console has found.
+    from cloche.cli.repl.loop import ReplLoop, kept_history, line_reader
 
     tools = load_tools(arguments.tool)
     session = ReplSession(sandbox_from(arguments, tools), tools)

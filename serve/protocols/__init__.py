@@ -10,8 +10,8 @@ from cloche.serve.forms import Endpoint, Problem
 from cloche.serve.gateway import Gateway
 from cloche.serve.protocols.a2a import A2A
 from cloche.serve.protocols.agui import AgUi
-from cloche.serve.protocols.containers import Containers
 from cloche.serve.protocols.e2b import E2B
+from cloche.serve.protocols.openai import Containers, Models
 from cloche.serve.tenants import Tenant
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ __all__ = ["endpoints"]
 
 def endpoints(gateway: Gateway, runs: AgentRuns) -> list[Endpoint]:
     """Return the routes of all protocols; those about agents have their runs in ``runs``."""
-    mcp = _Mcp(gateway, runs)
+    mcp, containers = _Mcp(gateway, runs), Containers(gateway)
     return [
-        *Containers(gateway).endpoints(),
+        *containers.endpoints(),
+        *Models(gateway, runs, containers).endpoints(),
         *E2B(gateway).endpoints(),
         *AgUi(gateway, runs).endpoints(),
         *A2A(gateway, runs).endpoints(),

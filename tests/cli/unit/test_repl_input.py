@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloche.cli.repl.input import LineReader, is_complete, read_piece
+from cloche.cli.repl.loop import LineReader, is_complete, read_piece
 
 
 def reader(lines: Iterable[str]) -> LineReader:

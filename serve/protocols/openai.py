@@ -1,29 +1,54 @@
-"""OpenAI's containers and its code interpreter: ``/v1/containers``, and ``/v1/responses`` with the model ``python``.
+"""OpenAI's API: a tenant's agents are models, and a container of its code interpreter is a session.
 
-A container is a session with a label; it expires so many minutes after it was used last. There is no model in between:
-the text that ``python`` is given is the program, and its answer is the call of the code interpreter, with its outputs.
+A conversation is recognised by its messages, or by ``previous_response_id``: each turn is a run that begins where the
+one before it ended. The model ``python`` is none: the text that it is given is the program, which a container runs.
 """
 
+import asyncio
 import base64
 import binascii
 import json
 import posixpath
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, Final, cast
+from typing import Any, Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from cloche.agent.values import fenced
 from cloche.runtime.bridge.protocol import is_list
+from cloche.serve.agents import AgentRun, AgentRunForm, AgentRuns, CallAnswerForm, OriginForm
+from cloche.serve.chat import (
+    AGREES,
+    ChatAnswer,
+    Pieces,
+    Turn,
+    as_object,
+    chat_chunks,
+    chat_completion,
+    chat_head,
+    completed,
+    conversation_key,
+    error_body,
+    read_list,
+    read_messages,
+    response_events,
+    response_head,
+    response_turn,
+    sse,
+    whole,
+)
 from cloche.serve.forms import Endpoint, Problem, dumps, read_body, read_parts
 from cloche.serve.gateway import Gateway
+from cloche.serve.protocols.agui import Threads, read_object
 from cloche.serve.protocols.cells import Cells
 from cloche.serve.sessions import ServedSession, new_id, not_found
 from cloche.serve.tenants import Tenant
 
-__all__ = ["Containers"]
+__all__ = ["Containers", "Models"]
 
 _Json = dict[str, Any]
 
@@ -33,6 +58,9 @@ _MODEL: Final = "python"
 _MINUTES: Final = 20
 _MAX_MINUTES: Final = 43_200
 _MAX_NAME: Final = 256
+_MAX_TASK: Final = 200_000
+_MAX_IMAGES: Final = 16
+_BEAT: Final = 15.0
 
 
 class Containers:
@@ -54,28 +82,16 @@ class Containers:
             ("GET", f"{one}/files/{{file}}", self.get_container_file),
             ("GET", f"{one}/files/{{file}}/content", self.get_container_content),
             ("DELETE", f"{one}/files/{{file}}", self.delete_container_file),
-            ("POST", "/v1/responses", self.respond),
         )
         return [Endpoint(*route[:2], route[2].__name__, route[2], None, _refusal) for route in routes]
-
-    async def _json(self, request: Request) -> _Json:
-        config = self._home.config
-        body = await read_body(request, config.max_body, config.body_seconds)
-        try:
-            form: Any = json.loads(body or b"{}")
-        except (ValueError, RecursionError):
-            raise Problem(400, "bad_request", "the body is no JSON") from None
-        if not isinstance(form, dict):
-            raise Problem(400, "bad_request", "the body is no object")
-        return cast("_Json", form)
 
     # Containers.
 
     async def create_container(self, tenant: Tenant, request: Request) -> Response:
         """Create a container."""
-        form = await self._json(request)
+        form = await read_object(request, self._gateway)
         name, expires = form.get("name", ""), form.get("expires_after")
-        minutes: Any = _MINUTES if expires is None else _object(expires).get("minutes")
+        minutes: Any = _MINUTES if expires is None else as_object(expires).get("minutes")
         if not isinstance(name, str) or len(name) > _MAX_NAME:
             raise Problem(400, "bad_request", f"name: write text of up to {_MAX_NAME} characters")
         if type(minutes) is not int or not 0 < minutes <= _MAX_MINUTES:
@@ -184,7 +200,7 @@ class Containers:
     async def _stat(self, session: ServedSession, do: str, path: str, **more: Any) -> _Json:
         async with self._cells.turn(session):
             found: Any = await self._cells.ask(session, do, path=path, **more)
-        shown = _object(found)
+        shown = as_object(found)
         if "code" in shown:
             is_missing = shown["code"] == "not_found"
             raise not_found("file") if is_missing else Problem(400, "bad_request", str(shown.get("message"))[:500])
@@ -192,11 +208,8 @@ class Containers:
 
     # Runs.
 
-    async def respond(self, tenant: Tenant, request: Request) -> Response:
+    async def respond(self, tenant: Tenant, form: _Json) -> Response:
         """Run a program in a container, as the model ``python``."""
-        form = await self._json(request)
-        if form.get("model") != _MODEL:
-            raise Problem(404, "model_not_found", f"there is no model {str(form.get('model'))[:100]!r}; use {_MODEL!r}")
         code, wanted = _program(form.get("input")), _wanted(form.get("tools"))
         if isinstance(wanted, str):
             session = await self._used(tenant, wanted)
@@ -212,6 +225,161 @@ class Containers:
             async for event in events:
                 call.take(event)
         return _answer(call.response("completed"))
+
+
+class Models:
+    """A tenant's agents as models, whole and streamed. Each handler gets the tenant whose key the request has."""
+
+    def __init__(self, gateway: Gateway, runs: AgentRuns, containers: Containers) -> None:
+        self._gateway, self._runs, self._containers = gateway, runs, containers
+        self._threads = Threads(runs, "chat")
+        self._started = int(time.time())
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the routes."""
+        routes = (
+            ("GET", "/v1/models", self.list_models),
+            ("GET", "/v1/models/{name}", self.get_model),
+            ("POST", "/v1/chat/completions", self.complete),
+            ("POST", "/v1/responses", self.respond),
+        )
+        return [Endpoint(*route[:2], route[2].__name__, _as_refusals(route[2]), None, _refusal) for route in routes]
+
+    def _shown(self, name: str) -> _Json:
+        return {"id": name, "object": "model", "created": self._started, "owned_by": "cloche"}
+
+    async def list_models(self, tenant: Tenant, request: Request) -> Response:
+        """List the agents, and ``python``."""
+        return _answer({"object": "list", "data": [self._shown(name) for name in (*tenant.config.agents, _MODEL)]})
+
+    async def get_model(self, tenant: Tenant, request: Request) -> Response:
+        """Show an agent."""
+        return _answer(self._shown(self._agent(tenant, request.path_params["name"], _MODEL)))
+
+    async def complete(self, tenant: Tenant, request: Request) -> Response:
+        """ChatAnswer the latest message of a chat."""
+        body = await read_object(request, self._gateway)
+        turn, scope = read_messages(read_list(body, "messages")), str(body.get("user", ""))
+        name = self._agent(tenant, body.get("model"))
+        before = conversation_key(scope, turn.history[:-1])
+
+        def after(text: str) -> str:
+            return conversation_key(scope, [*turn.history, ("assistant", text)])
+
+        pieces, head = await self._begun(tenant, name, before, turn, after), chat_head(name)
+        if body.get("stream"):
+            return sse(chat_chunks(pieces, head, bool(as_object(body.get("stream_options")).get("include_usage"))))
+        return _answer(chat_completion(head, *await whole(request, pieces)))
+
+    async def respond(self, tenant: Tenant, request: Request) -> Response:
+        """ChatAnswer an input: as an agent, or as ``python`` by running it."""
+        body = await read_object(request, self._gateway)
+        if body.get("model") == _MODEL:
+            return await self._containers.respond(tenant, body)
+        turn, name = response_turn(body), self._agent(tenant, body.get("model"))
+        head = response_head(body, name)
+        before = str(body.get("previous_response_id") or "none")
+        pieces = await self._begun(tenant, name, before, turn, lambda text: str(head["id"]))
+        if body.get("stream"):
+            return sse(response_events(pieces, head))
+        return _answer(completed(head, *await whole(request, pieces)))
+
+    def _agent(self, tenant: Tenant, name: object, *others: str) -> str:
+        if not isinstance(name, str) or name not in (*tenant.config.agents, *others):
+            known = ", ".join((*tenant.config.agents, _MODEL))
+            raise Problem(404, "model_not_found", f"there is no model {str(name)[:100]!r}; there are: {known}")
+        return name
+
+    async def _begun(self, tenant: Tenant, agent: str, before: str, turn: Turn, after: Callable[[str], str]) -> Pieces:
+        """Begin a turn, or take it as the decision about a call that waits; return what comes of it. Raises Problem."""
+        known = [run for run in self._runs.of(tenant).values() if run.row["agent"] == agent]
+        run = next((run for run in reversed(known) if run.row.get("turn") == before), None)
+        if run is not None and run.status == "waiting":
+            count = len(self._runs.log(run).events)
+            await self._runs.answer(tenant, run, run.row["calls"][0]["id"], _decision(turn.task))
+            return self._pieces(tenant, run, count, turn.task, after)
+        if any(image.url for image in turn.images):
+            raise Problem(400, "bad_request", "an image at an address is not fetched: send it inline")
+        known_run = run is not None and run.status == "done"
+        form = AgentRunForm(
+            agent=agent,
+            task=(turn.task if known_run else turn.task_with_history())[:_MAX_TASK] or "Go on.",
+            id=f"chat.{new_id('r')[2:]}",
+            origin=OriginForm(run=run.id) if run is not None and known_run else None,
+            images=[image.data for image in turn.images][:_MAX_IMAGES],
+        )
+        return self._pieces(tenant, await self._runs.create(tenant, form), 0, None, after)
+
+    async def _pieces(
+        self, tenant: Tenant, run: AgentRun, count: int, decision: str | None, after: Callable[[str], str]
+    ) -> Pieces:
+        """Yield what a run thinks and does, and its answer. A client that goes away ends it. Raises HTTPException."""
+        result: _Json = {}
+        answer: ChatAnswer | None = None
+        try:
+            async for item in self._runs.log(run).follow(count, _BEAT):
+                if item is None:
+                    continue
+                form = json.loads(item[2])
+                if item[1] == "waiting" and decision is not None:
+                    # One message decides on all of a program's calls.
+                    await self._runs.answer(tenant, run, run.row["calls"][0]["id"], _decision(decision))
+                elif item[1] == "waiting":
+                    break
+                elif item[1] == "run_ended" and form["agent"] == (run.row.get("name") or form["agent"]):
+                    result = form
+                elif said := _reasoning(item[1], form):
+                    yield said
+            if run.status != "waiting" and result.get("output") is None:
+                raise HTTPException(502, str(result.get("error") or run.row["state"])[:2_000])
+            usage = as_object(result.get("usage"))
+            text = _question(run) if run.status == "waiting" else _text_of(result["output"])
+            answer = ChatAnswer(text, usage.get("input_tokens", 0), usage.get("output_tokens", 0))
+            run.row["turn"] = after(text)
+            await asyncio.to_thread(run.save, events=False)
+            yield answer
+        finally:
+            if answer is None:
+                self._gateway.home.background(self._threads.stop(tenant, run))
+
+
+def _as_refusals(handler: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
+    """Return a handler that answers a refusal of the shapes as such."""
+
+    async def handle(tenant: Tenant, request: Request) -> Response:
+        try:
+            return await handler(tenant, request)
+        except HTTPException as refusal:
+            response = _answer(error_body(refusal))
+            response.status_code = refusal.status_code
+            return response
+
+    return handle
+
+
+def _decision(text: str) -> CallAnswerForm:
+    if text.strip().lower().rstrip(".!") in AGREES:
+        return CallAnswerForm(approve=True)
+    return CallAnswerForm(deny=text[:10_000])
+
+
+def _question(run: AgentRun) -> str:
+    asked = "\n".join(f"- `{call['name']}` with {json.dumps(call['arguments'])}" for call in run.row["calls"])
+    return f"These calls wait for your approval:\n\n{asked}\n\nReply *approve*, or say why not."
+
+
+def _text_of(output: Any) -> str:
+    return output if isinstance(output, str) else json.dumps(output)
+
+
+def _reasoning(name: str, form: _Json) -> str:
+    """Return an event as lines of reasoning; empty for one that a user need not see."""
+    if name == "code_started":
+        return f"{fenced(str(form['code']).strip(), 'python')}\n"
+    if name == "printed":
+        return str(form["text"])
+    error = as_object(form.get("error")) if name == "step_ended" else {}
+    return f"\n{error.get('type')}: {error.get('message')}\n" if error else ""
 
 
 class _Call:
@@ -325,8 +493,8 @@ async def _stream(call: _Call, events: AsyncGenerator[_Json, None]) -> AsyncGene
 def _program(given: object) -> str:
     """Return the program of a request: its text, or the latest message's."""
     if is_list(given) and given:
-        last = _object(given[-1]).get("content")
-        given = "\n".join(str(_object(part).get("text", "")) for part in last) if is_list(last) else last
+        last = as_object(given[-1]).get("content")
+        given = "\n".join(str(as_object(part).get("text", "")) for part in last) if is_list(last) else last
     if not isinstance(given, str) or not given.strip():
         raise Problem(400, "bad_request", "input: write the program as text")
     return given
@@ -334,7 +502,7 @@ def _program(given: object) -> str:
 
 def _wanted(tools: object) -> str | None:
     """Return the container that a request names; None for a new one."""
-    found = [each for each in map(_object, tools) if each.get("type") == "code_interpreter"] if is_list(tools) else []
+    found = [each for each in map(as_object, tools) if each.get("type") == "code_interpreter"] if is_list(tools) else []
     if len(found) != 1:
         raise Problem(400, "bad_request", "tools: name the code_interpreter, with its container")
     container = found[0].get("container")
@@ -351,10 +519,6 @@ def _path(request: Request) -> str:
     if posixpath.normpath(path) != path or not path.startswith(f"{_HOME}/") or "\0" in path:
         raise not_found("file")
     return path
-
-
-def _object(value: object) -> _Json:
-    return cast("_Json", value) if isinstance(value, dict) else {}
 
 
 # What comes out.
@@ -393,7 +557,7 @@ def _file(session: ServedSession, path: str, size: int, made: float) -> _Json:
 
 def _entry(session: ServedSession, given: object) -> _Json | None:
     """Return a file as the guest describes it; None for a folder, and for what is no description."""
-    entry = _object(given)
+    entry = as_object(given)
     path, size = entry.get("path"), entry.get("size")
     if entry.get("type") != "FILE_TYPE_FILE" or not isinstance(path, str) or not isinstance(size, str):
         return None
