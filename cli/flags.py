@@ -202,7 +202,10 @@ def sandbox_from(arguments: argparse.Namespace, tools: "ToolRegistry") -> "Sandb
     Raises ConfigurationError for limits that cannot work together.
     """
     from cloche import Image, Sandbox
+    from cloche.cli.output import compiling
+    from cloche.runtime.wasm.image import GuestImage
 
+    GuestImage.compiling = compiling
     image = None if arguments.image is None else Image(arguments.image)
     limits = limits_from(arguments, None if image is None else image.limits)
     seed = _seed(arguments.seed)

@@ -2,8 +2,13 @@
 
 import base64
 import math
+import os
 import reprlib
 import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from cloche.cli.exit_codes import CommandError, exit_code
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "brief_repr",
+    "compiling",
     "error_text",
     "full_repr",
     "json_value",
@@ -29,6 +35,7 @@ __all__ = [
 
 # Python writes no longer int in decimal, and few JSON parsers read one.
 _MAX_BITS = 8_192
+_TICK = 0.5
 
 
 def make_console(*, stderr: bool = False) -> "Console":
@@ -99,6 +106,36 @@ def write_event(event: Event) -> None:
         stream = sys.stdout if event.stream == "stdout" else sys.stderr
         stream.write(harmless(event.text))
         stream.flush()
+
+
+@contextmanager
+def compiling(path: str) -> Generator[None]:
+    """Show on a terminal, in a line that is gone afterwards, that an image is being compiled, and for how long.
+
+    It happens once for each image and machine, and takes from seconds to a minute.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    done, began = threading.Event(), time.monotonic()
+    megabytes = os.path.getsize(path) >> 20
+
+    def show() -> None:
+        while not done.wait(_TICK):
+            seconds = int(time.monotonic() - began)
+            text = f"compiling the image for this machine ({megabytes} MiB, once): {seconds} s"
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+
+    shower = threading.Thread(target=show, name="cloche-compiling", daemon=True)
+    shower.start()
+    try:
+        yield
+    finally:
+        done.set()
+        shower.join()
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
 
 
 def show_result(result: Result[Any]) -> int:

@@ -3,6 +3,8 @@
 import json
 import os
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cloche.runtime.errors import ImageError
@@ -70,6 +72,8 @@ class GuestImage:
     applies from the start, if a manifest says so, and ``exceptions`` whether its code needs WebAssembly's.
     """
 
+    compiling: ClassVar[Callable[[str], AbstractContextManager[object]]] = nullcontext
+    """Entered, with the image's path, while one is compiled: a program on a terminal may say so."""
     _images: ClassVar[dict[tuple[str, int, int], "GuestImage"]] = {}
     _images_lock: ClassVar[threading.Lock] = threading.Lock()
 
@@ -114,10 +118,14 @@ class GuestImage:
 
     def _load(self, engine: Engine) -> InstanceTemplate:
         cache = self._cache or CompiledCache()
-        module = cache.module(engine, self.digest, lambda: self._compile(engine))
+        module = cache.module(engine, self.digest, lambda: self._compile_aloud(engine))
         template = InstanceTemplate(engine, module)
         template.pause_facts = PauseFacts.from_manifest(self._facts, template.min_memory)
         return template
+
+    def _compile_aloud(self, engine: Engine) -> native.Module:
+        with type(self).compiling(self.path):
+            return self._compile(engine)
 
     def _compile(self, engine: Engine) -> native.Module:
         import hashlib

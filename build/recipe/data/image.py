@@ -17,9 +17,8 @@ from cloche.runtime.images import Image
 from cloche.runtime.limits import Limits
 from cloche.runtime.packages import read_wheel
 from recipe import bake, cpython, inputs, licences, link, modules, pausing, sources, stdlib, toolchain
-from recipe.data import compiled, meson
-from recipe.data.compiled import Package
-from recipe.data.meson import EXCEPTIONS, NUMPY, PANDAS, Built, Project
+from recipe.data import packages
+from recipe.data.packages import EXCEPTIONS, NUMPY, PACKAGES, PANDAS, Part
 from recipe.fetch import fetch
 from recipe.progress import progress, run
 from recipe.workspace import BuildError, digest_of, fresh, step
@@ -28,8 +27,7 @@ HERE = inputs.BUILD / "recipe"
 SETUP = HERE / "programs" / "warm_data.py"
 LIMITS = Limits(fuel=30_000_000_000, time=30.0, memory="512 MiB")
 """What suits programs that work with data."""
-Part = Project | Package
-PARTS: tuple[Part, ...] = (NUMPY, PANDAS, *compiled.PACKAGES)
+PARTS: tuple[Part, ...] = (NUMPY, PANDAS, *PACKAGES)
 NOTEBOOK = HERE / "programs" / "IPython"
 """What programs written for notebooks import."""
 HEADERS = ("pybind11", "cppy")
@@ -82,14 +80,6 @@ def exception_runtime() -> Path:
     return step("exceptions", digest_of(toolchain.identity(), *own, *RUNTIME_FLAGS, *EXCEPTIONS), work)
 
 
-def _built(part: Part) -> Built:
-    return meson.built(part) if isinstance(part, Project) else compiled.built(part)
-
-
-def _key_of(part: Part) -> str:
-    return meson.key_of(part) if isinstance(part, Project) else compiled.key_of(part)
-
-
 def _core_objects(folder: Path) -> list[Path]:
     """The core's own objects, the C library's functions first: see `link`."""
     first = {source.stem for module in modules.library() for source in module.files}
@@ -99,19 +89,19 @@ def _core_objects(folder: Path) -> list[Path]:
 def linked(parts: tuple[Part, ...] = PARTS) -> Path:
     """The folder of `guest.wasm` with these packages in it, unbaked. Raises `BuildError`."""
     core, objects, runtime = link.linked(), cpython.compiled(), exception_runtime()
-    packages = [_built(part) for part in parts]
+    made = [packages.built(part) for part in parts]
     own = [(HERE / "inittab.c").read_bytes()]
 
     def work(folder: Path) -> None:
         environment = toolchain.environment(objects / "bin")
-        names = [name for package in packages for name in package.modules]
+        names = [name for package in made for name in package.modules]
         rows = [f'EXTENSION("{name}", PyInit_{name.rpartition(".")[2]})\n' for name in names]
         (fresh(folder) / "extensions.inc").write_text("".join(rows))
         include = cpython.include_flags(objects, sources.unpacked("cpython"))
         table, list_of = folder / "inittab.o", f'-DEXTENSIONS="{folder / "extensions.inc"}"'
         target = folder / "guest.wasm"
         frozen = [objects / "Modules/getpath.o", objects / "Python/frozen.o"]
-        added = [path for package in packages for path in package.objects]
+        added = [path for package in made for path in package.objects]
         everything = [*_core_objects(core), table, *sorted(runtime.glob("*.o")), *added, *cpython.core_inputs(objects)]
         with progress("link the guest with its packages") as shown:
             argv: list[str | Path] = [objects / "bin/cc", *toolchain.CFLAGS, *include, list_of]
@@ -127,7 +117,7 @@ def linked(parts: tuple[Part, ...] = PARTS) -> Path:
             target.unlink()
             raise BuildError(f"linking the packages: {said[-2000:]}")
 
-    parts_key = [_key_of(part) for part in parts]
+    parts_key = [packages.key_of(part) for part in parts]
     return step("link-data", digest_of(core.name, objects.name, runtime.name, *own, *parts_key), work)
 
 
@@ -154,7 +144,7 @@ def base(parts: tuple[Part, ...] = PARTS) -> Path:
 
 
 def _files(part: Part, source: inputs.Input) -> Iterator[tuple[str, bytes]]:
-    for name, path in _built(part).files.items():
+    for name, path in packages.built(part).files.items():
         yield name, path.read_bytes()
     if source.index is not None:
         # What tells programs that the package is installed.

@@ -1,6 +1,6 @@
 """Stands in for IPython in the data image: what programs written for notebooks show, they show here too."""
 
-from IPython.display import display
+from .display import display
 
 __all__ = ["display", "get_ipython"]
 

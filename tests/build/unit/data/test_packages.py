@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from recipe import inputs, patching
-from recipe.data import compiled, meson
-from recipe.data.meson import NUMPY, PANDAS, Project
+from recipe.data import packages
+from recipe.data.packages import NUMPY, PANDAS, Project
 
 
 def test_every_project_is_pinned_and_every_patch_says_why() -> None:
     pins = inputs.load(inputs.DATA)
-    for project in (*meson.PROJECTS.values(), *compiled.PACKAGES):
+    for project in (*packages.PROJECTS.values(), *packages.PACKAGES):
         assert len(pins[project.name].sha256) == 64
         for patch in patching.patches_for(project.name):
             assert patching.reasons(patch)
@@ -31,14 +31,14 @@ def test_every_project_is_pinned_and_every_patch_says_why() -> None:
     ],
 )
 def test_what_another_module_has_as_well_is_left_out(target: str, is_left_out: bool) -> None:
-    assert meson._is_left_out(NUMPY, target) is is_left_out
+    assert packages._is_left_out(NUMPY, target) is is_left_out
 
 
 def test_headers_are_followed_through_their_includes(tmp_path: Path) -> None:
     (tmp_path / "a.h").write_text('#  include "internal/b.h"\n#include <stdio.h>\n')
     (tmp_path / "b.h").write_text('#include "a.h"\n#include "elsewhere.h"\n')
     (tmp_path / "c.h").write_text("")
-    assert [path.name for path in meson._included(tmp_path, "a.h")] == ["a.h", "b.h"]
+    assert [path.name for path in packages._included(tmp_path, "a.h")] == ["a.h", "b.h"]
 
 
 def test_pandas_is_compiled_with_the_declarations_of_numpy() -> None:
@@ -51,7 +51,7 @@ def test_whole_folders_are_installed_file_by_file(tmp_path: Path) -> None:
     (tmp_path / "data" / "inner" / "x.txt").write_text("")
     plan = f'{{"{tmp_path}/data": "/usr/lib/site-packages/p/data", "/s/p.h": "/usr/include/p.h"}}'
     (tmp_path / "work" / "meson-info" / "intro-installed.json").write_text(plan)
-    found = meson._installed(tmp_path / "work")
+    found = packages._installed(tmp_path / "work")
     assert found == {f"{tmp_path}/data/inner/x.txt": "p/data/inner/x.txt"}
 
 
