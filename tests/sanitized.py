@@ -20,6 +20,7 @@ TESTS = (
     "tests/runtime/unit/wasm/test_step.py",
     "tests/runtime/unit/wasm/test_traps.py",
     "tests/runtime/real/test_express.py",
+    "tests/runtime/real/test_fresh_runs.py",
     "tests/runtime/real/test_sessions.py",
     "tests/hostile/test_forged_frames.py",
 )

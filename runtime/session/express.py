@@ -42,6 +42,24 @@ FEW_CALLS = 2
 _ANY = Request(b"")
 
 
+class _NoRunner:
+    """In place of the runner of a machine that has ended."""
+
+    def run(self, *_: object) -> None:
+        """Decline."""
+
+    def collect(self) -> tuple[int, int, float, list[Any], int]:
+        return 0, 0, 0.0, [], 0
+
+    def so_far(self) -> tuple[int, int, float]:
+        return 0, 0, 0.0
+
+    def arm(self, *_: object) -> None: ...
+
+
+_no_runner = _NoRunner()
+
+
 class Express:
     """The usual runs of one machine of a session, whose holder it is while one is in progress.
 
@@ -186,6 +204,10 @@ class Express:
         except BaseException as error:
             self._leave(error)
             raise
+        finally:
+            # Not before its runs are collected.
+            if self.machine.dead and self._guest.express is None:
+                self._retire()
         self._leave(None)
         return result
 
@@ -194,9 +216,16 @@ class Express:
         guest, self.state = self._guest, None
         self._leave(error)
         if guest.holder is not None and guest.holder in (self, self.execution):
+            # The runs before this one are what the session goes back to.
+            guest.collect()
             guest.discard()
             guest.note_loss(error)
             guest.release()
+            self._retire()
+
+    def _retire(self) -> None:
+        """Let go of the runner, into which the collector does not look: what ended the guest has frames of this."""
+        self.runner, self.run = _no_runner, _no_runner.run
 
     def _serve(self, stop: StopSignal, started: float) -> RunState:
         run = self.state

@@ -18,6 +18,7 @@ from tests.runtime.checked import PureImage
 from cloche import Limits, Recorder, Sandbox, Session, Suspended, ToolRegistry, tool
 from cloche.runtime.errors import Interrupted, SessionBusy, SessionClosed
 from cloche.runtime.rollback import journal
+from cloche.runtime.session.express import Express
 from cloche.runtime.threads import guest_threads
 from cloche.runtime.wasm import native, signals
 from cloche.runtime.wasm.cache import CompiledCache
@@ -491,6 +492,40 @@ def test_the_guest_is_freed_with_the_last_reference(box: Sandbox) -> None:
     gone = weakref.ref(session._guest)
     del session
     assert gone() is None
+
+
+@pytest.mark.parametrize("program", ["while True: n += 1", "add(n, 1)\nwhile True: n += 1", "def f(): return f()\nf()"])
+@pytest.mark.parametrize("rollback", [True, False])
+def test_a_guest_that_was_ended_is_freed(box: Sandbox, program: str, rollback: bool) -> None:
+    import gc
+    import weakref
+
+    session = box.session(rollback=rollback)
+    session.run("n = 0")
+    ended = weakref.ref(session._guest.ready().machine)
+    session.run(program)
+    gone = weakref.ref(session._guest)
+    session.close()
+    del session
+    gc.collect()
+    assert ended() is None
+    assert gone() is None
+
+
+def test_the_runs_before_one_that_is_given_up_stay(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("no memory")
+
+    with box.session() as session:
+        warm(session)
+        for number in range(5):
+            session.run(f"n = {number}")
+        monkeypatch.setattr(Express, "served", fail)
+        with pytest.raises(RuntimeError):
+            session.run("n = 9\nadd(n, 1)")
+        monkeypatch.undo()
+        assert session.run("n").value == 4
+        assert session.spent.runs >= 7
 
 
 def deep(levels: int, session: Session, code: str) -> Any:
