@@ -130,9 +130,21 @@ def _check(config: Any, path: Path) -> int:
             tools = tenant_tools({"tools": tenant.tools, "mcp": tenant.mcp})
         except Exception as error:
             raise CommandError(f"{path}: tenants.{name}.tools: {error}") from None
-        print(f"{name}: {len(tenant.keys)} keys, {len(tools)} tools, durable {tenant.durable}")
+        for agent, reference in tenant.agents.items():
+            _check_agent(f"{path}: tenants.{name}.agents.{agent}", reference)
+        counted = f"{len(tenant.keys)} keys, {len(tools)} tools, {len(tenant.agents)} agents"
+        print(f"{name}: {counted}, durable {tenant.durable}")
     print(f"{path} can be served: {config.worker_count} workers, store {config.store}")
     return ExitCode.OK
+
+
+def _check_agent(where: str, reference: str) -> None:
+    from cloche.serve.agent_host import load_agent
+
+    try:
+        load_agent(reference).close()
+    except Exception as error:
+        raise CommandError(f"{where}: {error}") from None
 
 
 def _new_key() -> int:

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -44,7 +45,8 @@ _MAX_PIECE = 64 << 10
 _MAX_PRINTED = 2 << 20
 """Characters that the programs of one run print and its followers see; the model sees its own share of them."""
 _MAX_STEPS = 100
-"""Steps of a run that another one may begin at."""
+_MAX_KEPT = 64 << 20
+"""Steps of a run that another one may begin at, and bytes of what is kept of them together."""
 _MAX_SHOWN = 8
 _MAX_IMAGE = 1 << 20
 """Images that a step shows, and bytes of one."""
@@ -169,6 +171,8 @@ class _Work:
     def __init__(self, agent: MultiStepAgent, folder: Path, tell: Tell, bounds: dict[str, Any]) -> None:
         self.agent, self.folder, self.feed = agent, folder, _Feed(tell)
         self._shown: dict[str, int] = {}
+        self.kept = 0
+        """Bytes that the steps take which are kept."""
         settings = agent.settings
         own = {name: getattr(settings.budget, name) for name in _AMOUNTS} | {"max_steps": settings.max_steps}
         bounded = {name: _smaller(own[name], bounds.get(name)) for name in own}
@@ -187,8 +191,12 @@ class _Work:
             for image in step.images:
                 if image.data:
                     self._show(step, "image", image.media_type, image.data)
-            if step.number <= _MAX_STEPS:
-                await self.save(f"step-{step.number}")
+            if step.number <= _MAX_STEPS and self.kept < _MAX_KEPT:
+                size = await self.save(f"step-{step.number}")
+                if self.kept > _MAX_KEPT:
+                    # It alone may be the session's whole memory.
+                    await asyncio.to_thread(shutil.rmtree, self.folder / f"step-{step.number}", True)
+                    self.kept -= size
 
     async def _show_files(self, agent: CodeAgent, step: ActionStep) -> None:
         paths = await agent.session.alist_files()
@@ -207,15 +215,18 @@ class _Work:
         head = {"event": "display", "agent": self.agent.name, "step": step.number}
         self.feed.put({**head, "name": name, "media_type": media_type, "data": data})
 
-    async def save(self, name: str) -> None:
-        """Keep memory and state in a folder of this name."""
-        await asyncio.to_thread(self._save, self.folder / name)
+    async def save(self, name: str) -> int:
+        """Keep memory and state in a folder of this name, and return how many bytes it takes."""
+        size = await asyncio.to_thread(self._save, self.folder / name)
+        self.kept += size
+        return size
 
-    def _save(self, folder: Path) -> None:
+    def _save(self, folder: Path) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.agent.memory.save(folder / "memory.json")
         self.agent.save_state(folder)
         (folder / "shown.json").write_text(json.dumps(self._shown))
+        return sum(each.stat().st_size for each in folder.iterdir())
 
     async def load(self, folder: Path) -> None:
         """Have the agent begin where another one was. Raises Problem."""
@@ -239,6 +250,7 @@ class AgentHost:
         self.gone = asyncio.Event()
         self.channel = Channel(self._on_message, self.gone.set)
         self._settings: dict[str, dict[str, str]] = {}
+        self._described: dict[str, list[dict[str, Any]]] = {}
         self._running: dict[str, MultiStepAgent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -261,15 +273,19 @@ class AgentHost:
     async def do_tenants(self, number: int, settings: dict[str, dict[str, str]]) -> None:
         """Take the tenants' agents: references by name."""
         self._settings = settings
+        self._described.clear()
 
     async def do_describe(self, number: int, tenant: str) -> list[dict[str, Any]]:
         """Report what a tenant's agents are."""
-        described: list[dict[str, Any]] = []
-        for name in self._settings.get(tenant, {}):
-            agent = await self._made(tenant, name)
-            described.append({"name": name, **_description(agent)})
-            agent.close()
-        return described
+        known = self._described.get(tenant)
+        if known is None:
+            known = list[dict[str, Any]]()
+            for name in self._settings.get(tenant, {}):
+                agent = await self._made(tenant, name)
+                known.append({"name": name, **_description(agent)})
+                agent.close()
+            self._described[tenant] = known
+        return known
 
     async def do_start(
         self,
@@ -363,7 +379,8 @@ class AgentHost:
         finally:
             del self._running[run]
             await asyncio.to_thread(agent.close)
-        return {"state": result.state, "waits": _calls_form(agent, result.error), "files": files}
+        waits_for = _calls_form(agent, result.error)
+        return {"state": result.state, "waits": waits_for, "files": files, "kept": work.kept}
 
 
 def _description(agent: MultiStepAgent) -> dict[str, Any]:

@@ -301,13 +301,18 @@ class AgentRuns:
         origin = None if form.origin is None else self._origin(tenant, form.origin)
         images, files = [_data(each) for each in form.images], {name: _data(each) for name, each in form.files.items()}
         run = self._new(tenant, form, digest)
-        tenant.check_stored()
-        tenant.admit_run(tenant.config.default_limits)
-        runs[run.id] = run
-        run.folder.mkdir(mode=0o700, parents=True)
-        self.log(run).put("created", run=run.id, agent=form.agent, task=run.row["task"], origin=run.row["origin"])
-        await asyncio.to_thread(run.save, events=False)
         self._prune(tenant)
+        self._check_stored(tenant)
+        tenant.admit_run(tenant.config.default_limits)
+        try:
+            run.folder.mkdir(mode=0o700, parents=True)
+            runs[run.id] = run
+            await asyncio.to_thread(run.save, events=False)
+        except OSError as error:
+            runs.pop(run.id, None)
+            tenant.ended_run()
+            raise Problem(503, "store_failed", "the store failed", cause=type(error).__name__) from None
+        self.log(run).put("created", run=run.id, agent=form.agent, task=run.row["task"], origin=run.row["origin"])
         asked: dict[str, Any] = {
             "task": form.task,
             "images": images,
@@ -355,8 +360,19 @@ class AgentRuns:
     def _prune(self, tenant: Tenant) -> None:
         runs = self.of(tenant)
         over = [run for run in runs.values() if run.status == "done"]
-        for run in over[: max(0, len(runs) - _MAX_KEPT)]:
+        for run in over[: max(0, len(runs) + 1 - _MAX_KEPT)]:
             self._forget(runs, run)
+
+    def _check_stored(self, tenant: Tenant) -> None:
+        """Raise Problem where more runs wait than are kept, or what is kept takes more than the tenant may store."""
+        tenant.check_stored()
+        runs, limit = self.of(tenant), tenant.quotas.stored_bytes
+        kept = sum(int(run.row.get("kept", 0)) for run in runs.values())
+        for quota, value, most in (("agent_runs", len(runs), _MAX_KEPT - 1), ("stored_bytes", kept, limit)):
+            if value > most:
+                text = f"the tenant's runs of agents are at their quota {quota} of {most:,}"
+                more: dict[str, Any] = {"quota": quota, "limit": most}
+                raise Problem(429, "quota_exceeded", text, remedy="delete runs", retry_after=60.0, **more)
 
     def _forget(self, runs: dict[str, AgentRun], run: AgentRun) -> None:
         runs.pop(run.id, None)
@@ -385,6 +401,7 @@ class AgentRuns:
         except Problem as problem:
             self._end(run, "failed", str(problem))
         else:
+            run.row["kept"] = int(run.row.get("kept", 0)) + report["kept"]
             run.row["used"]["seconds"] = round(run.row["used"]["seconds"] + time.monotonic() - began, 3)
             if report["waits"] and run.status == "running":
                 run.row["status"], run.row["calls"] = "waiting", report["waits"]
