@@ -1,8 +1,9 @@
 """The built-in module through which the guest's Python reaches the host."""
 
 from collections.abc import Callable
+from contextvars import Context
 from types import CodeType, FrameType, FunctionType
-from typing import Any
+from typing import Any, overload
 
 def call(frame: bytes, /) -> bytes:
     """Send one call frame to the host and return its answer."""
@@ -10,7 +11,8 @@ def call(frame: bytes, /) -> bytes:
 def ask(prefix: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], cap: int | None, /) -> Any:
     """Send ``prefix``, ``args`` and ``kwargs`` as one call frame and return the value that the host replied.
 
-    ``()`` if nothing was sent, because an argument is not plain or the frame takes more than ``cap`` bytes;
+    ``()`` if nothing was sent, because an argument is not plain, the frame takes more than ``cap`` bytes, or there are
+    threads;
     ``(reply,)`` if the reply is an error or not plain. A plain value is never a tuple.
     """
 
@@ -71,11 +73,59 @@ def set_step(step: Callable[[bytes], bytes], /) -> None:
 def fs_limits(files: int, size: int, /) -> None:
     """Cap the files, and their bytes, that may be added to what the image holds."""
 
+@overload
 def suspend(response: bytes, /) -> bytes | None:
     """Answer the host's request with ``response``, and return its next one.
 
     Everything stays as it is until then. None at once where C code is on the stack: see :func:`blocked_at`.
     """
+
+@overload
+def suspend(request: tuple[object, float | None] | tuple[object, float | None, bool], /) -> bool:
+    """Leave this thread until another one wakes it by this key (True), or for so many seconds (False).
+
+    With True as a third part the thread waits for the host. Raises RuntimeError where nothing can ever wake it.
+    """
+
+def spawn(
+    target: Callable[[], object],
+    handle: object,
+    daemon: bool,
+    idle: Callable[[float | None], bool | BaseException],
+    /,
+) -> int:
+    """Start a thread and return its number; what waits for ``handle`` is woken when it ends.
+
+    ``idle`` is called when no thread can run, with the seconds until one can, if any: it returns whether something has
+    come, or the exception to raise where nothing will. Raises RuntimeError if there are 512 threads.
+    """
+
+def unpark(key: object, /) -> bool:
+    """Wake the first thread that waits for this key. Returns False if none does."""
+
+def count_threads() -> int:
+    """Return how many threads there are beside the main one."""
+
+def is_alive(ident: int, /) -> bool:
+    """Tell whether the thread of that number has not ended."""
+
+def threads() -> list[tuple[int, FrameType | None, bool, bool, bool]]:
+    """Return each thread's number and innermost frame, whether it waits without an end, has C code below, is a daemon.
+
+    The main one is the first.
+    """
+
+def interrupt() -> None:
+    """Have the main thread look at its signals, if it waits."""
+
+def settle_threads(on: bool, /) -> None:
+    """Let the main thread's wait end when no thread but daemons can do anything any more."""
+
+def enter_context(context: Context, /) -> None:
+    """Do what ``Context.run`` does at its beginning. Raises RuntimeError if it is entered already."""
+
+def exit_context(context: Context, /) -> None:
+    """Do what ``Context.run`` does at its end."""
 
 def blocked_at() -> FrameType | None:
     """Return the frame that called the C code because of which :func:`suspend` returned None."""

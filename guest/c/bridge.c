@@ -6,6 +6,7 @@
 #include "cloche.h"
 #include "memfs.h"
 #include "plain.h"
+#include "threads.h"
 
 /* Most replies fit here; a longer one is fetched with host_take(). */
 static char reply_room[64 * 1024];
@@ -113,7 +114,9 @@ static PyObject *bridge_ask(PyObject *module, PyObject *const *args, Py_ssize_t 
     size_t cap = cap_of(args[3]);
     if (PyErr_Occurred()) return NULL;
     Buffer frame = plain_buffer();
-    bool plain = plain_bytes(&frame, PyBytes_AS_STRING(args[0]), (size_t)PyBytes_GET_SIZE(args[0])) &&
+    /* Beside threads, a call is one that the others run during. */
+    bool plain = !cloche_has_threads() &&
+                 plain_bytes(&frame, PyBytes_AS_STRING(args[0]), (size_t)PyBytes_GET_SIZE(args[0])) &&
                  plain_items(&frame, ((PyTupleObject *)args[1])->ob_item, PyTuple_GET_SIZE(args[1])) &&
                  plain_value(&frame, args[2]) && frame.length <= cap;
     if (plain) return exchange(&frame);
@@ -230,7 +233,7 @@ static PyMethodDef methods[] = {
     {"call", bridge_call, METH_O, "call(frame: bytes) -> bytes: one bridge call, answered by the host."},
     {"ask", _PyCFunction_CAST(bridge_ask), METH_FASTCALL,
      "ask(prefix, args, kwargs, cap): send prefix + args + kwargs and return the value replied; () if the arguments "
-     "are not plain or take more than cap bytes, (reply,) if the reply is not a plain value."},
+     "are not plain or take more than cap bytes, or if there are threads, (reply,) if the reply is not a plain value."},
     {"pack", bridge_pack, METH_VARARGS,
      "pack(before, value, after, cap) -> bytes | None: a plain value between these bytes, None if it is not plain."},
     {"unpack", bridge_unpack, METH_O, "unpack(data) -> the plain value, or NotImplemented."},
@@ -269,6 +272,7 @@ static struct PyModuleDef definition = {
 
 PyObject *cloche_bridge_module(void) {
     PyObject *module = PyModule_Create(&definition);
+    if (module && cloche_threads_init(module) < 0) Py_CLEAR(module);
     if (module && PyModule_Add(module, "suspend", cloche_suspend_object()) < 0) Py_CLEAR(module);
     return module;
 }

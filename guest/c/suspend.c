@@ -8,6 +8,7 @@
 #undef Py_BUILD_CORE
 
 #include "cloche.h"
+#include "threads.h"
 
 static PyObject suspend = {.ob_refcnt = _Py_IMMORTAL_REFCNT, .ob_type = &_PySuspend_Type};
 
@@ -37,6 +38,8 @@ bool cloche_leaves(void) {
         tstate->c_recursion_remaining < room - OUTERMOST)
         return false;
     _PyEval_Pausing.fresh = 0;
+    /* Nor does the thread's slice end there. */
+    if (_PyEval_Turns.slice < 2) _PyEval_Turns.slice = 2;
     tstate->eval_breaker |= _PY_PAUSE_BIT;
     return true;
 }
@@ -57,14 +60,15 @@ static bool answered(void) {
 PyObject *cloche_suspendable_step(PyObject *step, PyObject *request) {
     PyThreadState *tstate = PyThreadState_Get();
     room = tstate->c_recursion_remaining;
+    cloche_threads_enter();
     if (_PyEval_Suspension.bottom) {
         bool paused = _PyEval_Pausing.is_paused;
-        return paused && !answered() ? NULL : _PyEval_Resume(paused ? NULL : request);
+        return paused && !answered() ? NULL : cloche_threads_run(_PyEval_Resume(paused ? NULL : request));
     }
     _PyEval_Suspension.tstate = tstate;
     _PyEval_Suspension.base = (struct _PyInterpreterFrame *)tstate->datastack_top;
     _PyEval_Suspension.resumed = 0;
-    return PyObject_CallOneArg(step, request);
+    return cloche_threads_run(PyObject_CallOneArg(step, request));
 }
 
 /* Whether the program was left where no call waits. */

@@ -100,15 +100,15 @@ def _stand_in() -> None:
 def _install(home: str) -> None:
     from cloche_guest import streams
     from cloche_guest.entropy import install as install_entropy
-    from cloche_guest.hashes import install as install_hashes
     from cloche_guest.policy import install as install_policy
     from cloche_guest.program import install as install_main
     from cloche_guest.sources import install as install_sources
     from cloche_guest.streams import install as install_streams
+    from cloche_guest.threads import install as install_threads
     from cloche_guest.tracebacks import install as install_tracebacks
+    from cloche_guest.unsupported.hashes import install as install_hashes
     from cloche_guest.unsupported.system import install as install_system
     from cloche_guest.unsupported.system import refuse_processes
-    from cloche_guest.unsupported.threads import install as install_threads
 
     refuse_processes()
     install_system()

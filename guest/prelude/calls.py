@@ -9,19 +9,45 @@ from weakref import WeakKeyDictionary
 
 from _cloche import ask as _ask
 from _cloche import call as _send
+from _cloche import count_threads as _count_threads
+from _cloche import suspend as _leave
+from _cloche import unpark as _unpark
 from cloche_guest import suspension
 from cloche_guest.caps import CAPS
 from cloche_guest.tool_errors import tool_error
 from cloche_guest.values import ValueCodecError, decode, encode
 from cloche_guest.values.records import type_of
 
-__all__ = ["caller", "cancel", "is_proxy", "outcome", "remember", "sleep", "start", "twin_of", "wait"]
+__all__ = [
+    "Inbox",
+    "caller",
+    "cancel",
+    "deliver",
+    "forget_route",
+    "has_routes",
+    "is_proxy",
+    "outcome",
+    "remember",
+    "route",
+    "sleep",
+    "start",
+    "twin_of",
+    "wait",
+]
 
 _Make = Callable[[], Callable[..., Any]]
 _CALL, _START, _WAIT, _CANCEL, _SLEEP = range(5)
 _OK, _, _WAITS = range(3)
 _next_id: Callable[[], int] = count(1).__next__
 _twins: WeakKeyDictionary[FunctionType, _Make | None] = WeakKeyDictionary()
+
+
+class Inbox(list[list[Any]]):
+    """Outcomes of started calls, ``[id, *outcome]`` each: a thread waits for it, and is woken when one has come."""
+
+
+_routes: dict[int, Inbox] = {}
+"""Where the outcomes of started calls go that threads wait for."""
 
 
 def caller(name: str, shape: FunctionType) -> Callable[..., Any]:
@@ -36,10 +62,28 @@ def caller(name: str, shape: FunctionType) -> Callable[..., Any]:
         shape(*args, **kwargs)
         answer = _ask(prefix, args, kwargs, CAPS.argument)
         if type_of(answer) is tuple:
-            return _result(answer[0] if answer else _send(_frame(name, list(args), kwargs, shape)), name)
+            return _result(answer[0], name) if answer else _call(name, list(args), kwargs, shape)
         return answer
 
     return call
+
+
+def _call(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> Any:
+    if not _count_threads():
+        return _result(_send(_frame(name, args, kwargs, shape)), name)
+    number = start(name, args, kwargs, shape)
+    inbox = _routes[number] = Inbox()
+    try:
+        while not inbox:
+            # This call is where the thread is left, while others run.
+            _leave((inbox, None, True))
+    finally:
+        if not inbox:
+            cancel(number)
+    value, error = outcome(inbox[0][1:])
+    if error is not None:
+        raise error
+    return value
 
 
 def _frame(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> bytes:
@@ -82,8 +126,35 @@ def wait(timeout: float | None) -> list[list[Any]]:
     return finished
 
 
+def has_routes() -> bool:
+    """Tell whether a thread waits for a started call."""
+    return bool(_routes)
+
+
+def route(number: int, inbox: Inbox) -> None:
+    """Have the outcome of a started call put into that inbox by :func:`deliver`."""
+    _routes[number] = inbox
+
+
+def forget_route(number: int) -> None:
+    """Have the outcome of that call be taken by whoever waits next."""
+    _routes.pop(number, None)
+
+
+def deliver(timeout: float | None) -> bool:
+    """Wait as :func:`wait` does, and put outcomes where they belong. Return whether any has come."""
+    finished = wait(None if timeout is None else max(0.0, timeout))
+    for arrived in finished:
+        inbox = _routes.pop(arrived[0], None)
+        if inbox is not None:
+            inbox.append(arrived)
+            _unpark(inbox)
+    return bool(finished)
+
+
 def cancel(number: int) -> None:
     """Tell the host that the result of this started call is no longer wanted."""
+    _routes.pop(number, None)
     if not suspension.forget(number):
         _send(encode([_CANCEL, number]))
 

@@ -1,7 +1,8 @@
 """An asyncio event loop that waits by asking the host: the bridge is its only selector.
 
-Timers sleep on the host, tools run there in parallel; there are no sockets, pipes, signals or threads to watch.
-Where nothing runs and no timer is set, no task can ever continue: the deadlock is an error in the program.
+Timers sleep on the host, tools run there in parallel; there are no sockets, pipes or signals to watch. While there are
+threads, the loop waits as one of them. Where nothing runs and no timer is set, no task can ever continue: the deadlock
+is an error in the program.
 """
 
 import asyncio
@@ -12,6 +13,9 @@ from concurrent.futures import Executor
 from types import FunctionType
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, cast
 
+from _cloche import count_threads as _count_threads
+from _cloche import suspend as _leave
+from _cloche import unpark as _unpark
 from cloche_guest import calls
 from cloche_guest.suspension import seconds_left_out
 from cloche_guest.unsupported.reasons import NO_PROCESSES
@@ -32,7 +36,7 @@ _SPINS_PER_POLL = 8
 
 
 class BridgeLoop(asyncio.BaseEventLoop):
-    """The guest's event loop. Everything asyncio offers works that needs no file descriptor, thread or process.
+    """The guest's event loop. Everything asyncio offers works that needs no file descriptor or process.
 
     When every task waits for something that can never happen, the main task gets a RuntimeError saying so.
     Closing it cancels the tool calls that are still running. A selector is taken and not used, as there is nothing to
@@ -49,6 +53,8 @@ class BridgeLoop(asyncio.BaseEventLoop):
         self._stopping = False
         self._thread_id: int | None = None
         self._outer: asyncio.Future[Any] | None = None
+        self._inbox = calls.Inbox()
+        self._is_woken = False
 
     def time(self) -> float:
         """Return seconds on the loop's clock, which passes every timer slept for even where the host's stands still.
@@ -98,6 +104,8 @@ class BridgeLoop(asyncio.BaseEventLoop):
 
     def select(self, timeout: float | None) -> list[_Finished]:
         """Wait for finished calls as long as no timer is due; None waits without an end."""
+        if _count_threads():
+            return self._take_turns(timeout)
         if timeout == 0:
             return self._poll()
         if not self._pending and timeout is None:
@@ -121,17 +129,12 @@ class BridgeLoop(asyncio.BaseEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*_Args], _Value], *args: *_Args
     ) -> asyncio.Future[_Value]:
-        """Run ``func`` now, on this thread, and return its finished future; a tool is started in the background."""
-        self._check_closed()  # type: ignore[attr-defined]
+        """Run ``func`` in a thread, and return its future; a tool is started in the background without one."""
         twin = calls.twin_of(func)
         if twin is not None:
+            self._check_closed()  # type: ignore[attr-defined]
             return self.create_task(twin(*args))
-        future: asyncio.Future[_Value] = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except Exception as error:
-            future.set_exception(error)
-        return future
+        return super().run_in_executor(executor, func, *args)
 
     def close(self) -> None:
         """Cancel the calls still running on the host and close the loop. Safe to call twice."""
@@ -150,6 +153,26 @@ class BridgeLoop(asyncio.BaseEventLoop):
 
     subprocess_shell = subprocess_exec
 
+    def _take_turns(self, timeout: float | None) -> list[_Finished]:
+        """Do what select() does, as one of several threads."""
+        if self._pending:
+            for number in self._pending:
+                calls.route(number, self._inbox)
+        if timeout == 0:
+            self._spins += 1
+            if self._pending and not self._spins % _SPINS_PER_POLL:
+                calls.deliver(0)
+        elif not self._is_woken and not self._inbox:
+            deadline = None if timeout is None else self.time() + timeout
+            # This call is where the thread is left.
+            if not _leave((self._inbox, timeout, bool(self._pending))) and deadline is not None:
+                self._ahead += max(0.0, deadline - self.time())
+        self._is_woken = False
+        arrived, pop = self._inbox[:], self._pending.pop
+        self._inbox.clear()
+        found = [(pop(number, None), outcome) for number, *outcome in arrived]
+        return [(future, outcome) for future, outcome in found if future is not None]
+
     def _poll(self) -> list[_Finished]:
         self._spins += 1
         if not self._pending or self._spins % _SPINS_PER_POLL:
@@ -165,7 +188,10 @@ class BridgeLoop(asyncio.BaseEventLoop):
 
     def _collect(self, timeout: float | None) -> list[_Finished]:
         pop = self._pending.pop
-        found = [(pop(number, None), outcome) for number, *outcome in calls.wait(timeout)]
+        finished = calls.wait(timeout)
+        for number, *_ in finished:
+            calls.forget_route(number)
+        found = [(pop(number, None), outcome) for number, *outcome in finished]
         return [(future, outcome) for future, outcome in found if future is not None]
 
     def _stuck(self) -> list[_Finished]:
@@ -178,7 +204,9 @@ class BridgeLoop(asyncio.BaseEventLoop):
                 _settle(future, parts)
 
     def _write_to_self(self) -> None:
-        """There is nothing to wake: only this thread exists."""
+        """Have the loop look at what another thread has given it."""
+        self._is_woken = True
+        _unpark(self._inbox)
 
 
 def _release(main: asyncio.Future[Any] | None) -> None:

@@ -4,9 +4,9 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any, NoReturn
 
+import _cloche
 from cloche_guest import state
 from cloche_guest.calls import twin_of
 from cloche_guest.loop import BridgeLoop
@@ -62,7 +62,7 @@ _policy = BridgePolicy()
 
 
 def install() -> None:
-    """Put the loop, its policy and an inline ``to_thread`` in place of asyncio's own."""
+    """Put the loop, its policy and a ``to_thread`` that knows tools in place of asyncio's own."""
     asyncio.set_event_loop_policy(_policy)  # pyright: ignore[reportDeprecated]  # the guest is 3.13
     put(asyncio, SelectorEventLoop=BridgeLoop, EventLoop=BridgeLoop, DefaultEventLoopPolicy=BridgePolicy)
     put(asyncio, to_thread=to_thread, run=run)
@@ -96,11 +96,21 @@ def run(
 
 
 async def to_thread(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    """Run ``func`` inline and return its value; a registered tool runs in the background, in parallel with others."""
+    """Run ``func`` in a thread and return its value; a registered tool runs in the background without one."""
     twin = twin_of(func)
     if twin is not None:
         return await twin(*args, **kwargs)
-    return contextvars.copy_context().run(partial(func, *args, **kwargs))
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(None, _run_in, context, func, args, kwargs)
+
+
+def _run_in(context: contextvars.Context, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Do what ``context.run`` does, without C code below the function, so that the thread can be left in it."""
+    _cloche.enter_context(context)
+    try:
+        return func(*args, **kwargs)
+    finally:
+        _cloche.exit_context(context)
 
 
 def _sweep(loop: BridgeLoop) -> None:

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from _cloche import pack, unpack
-from cloche_guest import caps, displays, files, state, streams, suspension
+from cloche_guest import caps, displays, files, state, streams, suspension, threads
 from cloche_guest.caps import CAPS
 from cloche_guest.entropy import reseed
 from cloche_guest.program import NAMESPACE, latest_filename, leaves_work, run, wind_up
 from cloche_guest.tools import Toolbox
 from cloche_guest.tracebacks import ErrorReport, describe, refuse, shorten
-from cloche_guest.unsupported import threads
 from cloche_guest.values import UnserializableError, ValueCodecError, ValueTooLarge, decode, encode
 
 __all__ = ["forget", "serve", "step", "toolbox"]
@@ -139,12 +138,26 @@ def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
     if options:
         _apply(options)
         state.current.last_source = source if "last" in options else None
+    is_last = state.current.last_source is not None
     try:
         value = run(source, filename)
-        threads.finish()
+        stuck = threads.finish(is_last=is_last)
+        if stuck is not None:
+            _report(stuck, is_last)
         return value
+    except BaseException:
+        # What the program has started does what it still can, as in a process whose main thread has failed.
+        threads.finish(is_last=is_last)
+        raise
     finally:
         streams.finish()
+
+
+def _report(stuck: str, is_last: bool) -> None:
+    """Say that threads wait without an end: a program after which no other follows has failed with that."""
+    if is_last:
+        raise RuntimeError(f"deadlock: the program is over, and these of its threads wait without an end: {stuck}")
+    print(f"these threads wait, and stay: {stuck}", file=sys.stderr)
 
 
 def _apply(options: dict[str, Any]) -> None:

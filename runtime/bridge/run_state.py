@@ -241,11 +241,7 @@ class RunState:
         wait = self.wait
         if wait is None:
             return False
-        with suppress(Empty):
-            while True:
-                mail = self._mail.get(False)
-                if mail is not None:
-                    self.finished.append(mail)
+        self._take_mail()
         moment = now()
         return not (wait.is_over() or moment >= wait.until or self.stop.is_due(moment))
 
@@ -258,6 +254,8 @@ class RunState:
         while not ready():
             moment = now()
             if moment >= until:
+                # A poll has no time to wait, and wants what is there.
+                self._take_mail()
                 break
             if self.stop.is_due(moment):
                 self.check()
@@ -268,6 +266,13 @@ class RunState:
             if mail is not None:
                 self.finished.append(mail)
         self.check()
+
+    def _take_mail(self) -> None:
+        with suppress(Empty):
+            while True:
+                mail = self._mail.get(False)
+                if mail is not None:
+                    self.finished.append(mail)
 
     def emit(self, event: Event) -> None:
         """Call the listener. What it raises ends the run and is raised to the caller."""

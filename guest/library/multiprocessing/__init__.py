@@ -1,7 +1,7 @@
 """What there is of ``multiprocessing`` without processes: locks, queues, a count of processors, and pools of threads.
 
 Whatever would start a process says why there is none. ``multiprocessing.pool.ThreadPool`` and ``multiprocessing.dummy``
-work, and run their work inline.
+work, on threads.
 """
 
 import errno
@@ -49,7 +49,7 @@ __all__ = [
     "set_start_method",
 ]
 
-_INLINE = f"{NO_PROCESSES}; use multiprocessing.pool.ThreadPool, which runs the work inline"
+_INLINE = f"{NO_PROCESSES}; use multiprocessing.pool.ThreadPool, which runs the work in threads"
 
 Barrier, BoundedSemaphore, Condition, Event = (
     threading.Barrier,

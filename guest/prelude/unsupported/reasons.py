@@ -15,7 +15,6 @@ __all__ = [
     "NO_PROCESSES",
     "NO_TERMINAL",
     "NO_USERS",
-    "THREADS_IN_TURN",
     "Absent",
     "install",
     "put",
@@ -25,10 +24,6 @@ __all__ = [
 NO_NETWORK = "there is no network in this sandbox: the program reaches the outside only through its registered tools"
 NO_PROCESSES = (
     "processes are not available in this sandbox: there is no operating system below it, only this interpreter"
-)
-THREADS_IN_TURN = (
-    "threads run one inside another in this sandbox, each when another one waits: "
-    "use asyncio where they have to take turns"
 )
 NO_INPUT = "there is no standard input in this sandbox: pass the value in as a variable or ask through a tool"
 NO_TERMINAL = "there is no terminal or display in this sandbox"

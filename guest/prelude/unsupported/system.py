@@ -1,5 +1,6 @@
 """What only an operating system has: signals from outside, users, a shell. Most of it says why it is not there."""
 
+import concurrent.futures
 import errno
 import os
 import shutil
@@ -7,7 +8,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import threading
 import time
 from collections.abc import Callable
 from types import ModuleType
@@ -42,13 +42,21 @@ def _no_processes(process: Any, *args: Any, **kwargs: Any) -> NoReturn:
     raise OSError(errno.ENOSYS, NO_PROCESSES)
 
 
+class _ProcessPoolExecutor(concurrent.futures.Executor):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise OSError(f"{NO_PROCESSES}; use concurrent.futures.ThreadPoolExecutor, which runs the work in threads")
+
+
 def refuse_processes() -> None:
-    """Make ``subprocess.Popen``, and all that is built on it, raise OSError."""
+    """Make ``subprocess.Popen``, all that is built on it, and pools of processes raise OSError."""
     put(subprocess.Popen, __init__=_no_processes)
+    _ProcessPoolExecutor.__name__ = _ProcessPoolExecutor.__qualname__ = "ProcessPoolExecutor"
+    _ProcessPoolExecutor.__module__ = "concurrent.futures"
+    put(concurrent.futures, ProcessPoolExecutor=_ProcessPoolExecutor)
 
 
 def install() -> None:
-    """Complete ``os``, ``signal``, ``time``, ``shutil`` and ``threading`` with what other systems have."""
+    """Complete ``os``, ``signal``, ``time``, and ``shutil`` with what other systems have."""
     _add(os, _exit=_exit, abort=_abort, system=_no_system, kill=_kill, getppid=_no_parent, getlogin=_no_login)
     _add(os, getuid=_user, geteuid=_user, getgid=_user, getegid=_user, getgroups=_groups, getloadavg=_load)
     _add(os, get_terminal_size=_no_terminal)
@@ -57,7 +65,6 @@ def install() -> None:
     put(time, thread_time=time.process_time, thread_time_ns=time.process_time_ns)
     _add(time, tzset=_tzset, get_clock_info=_get_clock_info)
     _add(shutil, disk_usage=_no_disk)
-    put(threading, get_native_id=os.getpid)
     # As elsewhere: asyncio's runners and _thread.interrupt_main() go by it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for module in (os, sys.modules[os.open.__module__]):

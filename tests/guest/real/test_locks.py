@@ -1,4 +1,4 @@
-"""Locks in a guest that has one thread: a deadlock is an exception, and a timeout is time that passes."""
+"""Locks in a program that has one thread: a deadlock is an exception, and a timeout is time that passes."""
 
 from typing import Any
 

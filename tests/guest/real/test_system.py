@@ -293,9 +293,10 @@ signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 def test_tasks_of_an_executor_run_under_a_workers_name() -> None:
     program = """
-import threading
+import threading, time
 from concurrent.futures import ThreadPoolExecutor
 def who(_):
+    time.sleep(0.001)
     return threading.current_thread().name, threading.get_ident() == threading.main_thread().ident
 with ThreadPoolExecutor(2, "crew") as pool:
     seen = list(pool.map(who, range(3)))

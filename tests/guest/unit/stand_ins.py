@@ -8,7 +8,7 @@ import os
 import sys
 from inspect import CO_COROUTINE
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, NoReturn
 
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
@@ -54,6 +54,10 @@ async def _evaluate_awaited(code: CodeType) -> Any:
     return await result if code.co_flags & CO_COROUTINE else result
 
 
+def _refuse(*_: Any) -> NoReturn:
+    raise RuntimeError("can't start new thread: the stand-in has none")
+
+
 STAND_INS: dict[str, Any] = {
     "ask": lambda *_: (),
     "duplicate": lambda fd, to: os.dup(fd) if to < 0 else os.dup2(fd, to),
@@ -69,4 +73,13 @@ STAND_INS: dict[str, Any] = {
     "seed_later": lambda generator: generator.seed(),
     "reseed": lambda: None,
     "feed": lambda _: None,
+    "spawn": _refuse,
+    "unpark": lambda _: False,
+    "count_threads": lambda: 0,
+    "is_alive": lambda _: False,
+    "threads": list,
+    "interrupt": lambda: None,
+    "settle_threads": lambda _: None,
+    "enter_context": lambda _: None,
+    "exit_context": lambda _: None,
 }

@@ -194,9 +194,7 @@ def test_run_forever_with_nothing_to_do_ends(guest: "Guest") -> None:
 
 
 @pytest.mark.usefixtures("fetch")
-def test_to_thread_runs_inline_and_tools_in_parallel(guest: "Guest", host: "FakeHost") -> None:
-    assert guest.run("await asyncio.to_thread(lambda a, b: a - b, 5, b=2)") == 3
-    assert host.frames == []
+def test_to_thread_runs_tools_in_parallel(guest: "Guest", host: "FakeHost") -> None:
     assert guest.run("await asyncio.gather(*(asyncio.to_thread(plain, i) for i in range(3)))") == [[0], [1], [2]]
     assert host.operations() == [START, START, START, WAIT]
 
@@ -206,16 +204,13 @@ def test_to_thread_with_a_partial_and_an_error(guest: "Guest", host: "FakeHost")
     assert guest.run("import functools\nawait asyncio.to_thread(functools.partial(plain, x=4))") == [4]
     assert host.operations() == [START, WAIT]
     assert guest.fail("await asyncio.to_thread(plain, 'bad')")["message"] == "bad x"
-    assert guest.fail("await asyncio.to_thread(int, 'x')")["type"] == "ValueError"
 
 
 @pytest.mark.usefixtures("fetch")
-def test_executors_run_inline(guest: "Guest", host: "FakeHost") -> None:
-    code = "loop = asyncio.get_running_loop()\nawait loop.run_in_executor(None, pow, 2, 5)"
-    assert guest.run(code) == 32
+def test_executors_run_tools_in_parallel(guest: "Guest", host: "FakeHost") -> None:
+    guest.run("loop = asyncio.get_running_loop()\nawait asyncio.sleep(0)")
     assert guest.run("await asyncio.gather(*(loop.run_in_executor(None, plain, i) for i in range(2)))") == [[0], [1]]
     assert host.operations() == [START, START, WAIT]
-    assert guest.fail("await loop.run_in_executor(None, int, 'x')")["type"] == "ValueError"
 
 
 def test_async_generators_are_closed(guest: "Guest") -> None:

@@ -67,7 +67,7 @@ def Manager():
 
 
 def Pool(processes=None, initializer=None, initargs=()):
-    """Return a pool that does its work inline."""
+    """Return a pool of threads."""
     return ThreadPool(processes, initializer, initargs)
 
 
