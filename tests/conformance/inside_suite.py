@@ -6,6 +6,7 @@ import time
 import traceback
 import unittest
 from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +14,10 @@ _HOME = "/tmp/suite"
 _MAX_SHOWN = 600
 # Extension modules of CPython's own, which these test modules import for a few tests and can do without in all others.
 _INTERNALS = ("_testinternalcapi", "_testcapi", "_testlimitedcapi", "_testsinglephase", "_testmultiphase")
-_WITH_INTERNALS = ("bytes", "class", "code", "compile", "compileall", "dis", "import", "importlib", "marshal")
+_WITH_INTERNALS = (
+    *("bytes", "class", "code", "compile", "compileall", "dis", "import", "importlib", "marshal"),
+    *("pkgutil", "pyclbr", "traceback", "types"),
+)
 # It waits for a socket until its time is over.
 _ENDLESS = "test_sock_connect_resolve_using_socket_params"
 Outcomes = dict[str, tuple[str, str]]
@@ -71,6 +75,8 @@ def unpack() -> None:
         archive.extractall(_HOME, filter="data")
     sys.path.append(_HOME)
     support: Any = __import__("test.support", fromlist=["support"])
+    # As where they are run by ``python -m test``.
+    vars(sys.modules["__main__"])["__spec__"] = ModuleSpec("__main__", None)
     # It has more than WASI has. What it lacks is said by the functions that are not there.
     support.is_wasi = False
     support.verbose = False

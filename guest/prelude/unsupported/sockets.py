@@ -4,6 +4,7 @@
 Addresses are converted between text and bytes as the C library does it.
 """
 
+import datetime
 import ipaddress
 import struct
 import sys
@@ -13,17 +14,139 @@ from cloche_guest.unsupported.reasons import NO_NETWORK
 
 # fmt: off
 __all__ = [
-    "AF_INET", "AF_INET6", "AF_UNIX", "AF_UNSPEC", "AI_ADDRCONFIG", "AI_CANONNAME", "AI_NUMERICHOST", "AI_PASSIVE",
-    "EAI_AGAIN", "EAI_FAIL", "EAI_FAMILY", "EAI_NONAME", "INADDR_ANY", "INADDR_BROADCAST", "INADDR_LOOPBACK",
-    "IPPROTO_ICMP", "IPPROTO_IP", "IPPROTO_IPV6", "IPPROTO_TCP", "IPPROTO_UDP", "IPV6_V6ONLY", "MSG_DONTWAIT",
-    "MSG_OOB", "MSG_PEEK", "MSG_WAITALL", "NI_NUMERICHOST", "NI_NUMERICSERV", "SHUT_RD", "SHUT_RDWR", "SHUT_WR",
-    "SOCK_CLOEXEC", "SOCK_DGRAM", "SOCK_NONBLOCK", "SOCK_RAW", "SOCK_STREAM", "SOL_SOCKET", "SOMAXCONN",
-    "SO_BROADCAST", "SO_ERROR", "SO_KEEPALIVE", "SO_LINGER", "SO_RCVBUF", "SO_REUSEADDR", "SO_SNDBUF", "SO_TYPE",
-    "TCP_KEEPCNT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_NODELAY", "SocketType", "close", "dup", "error",
-    "gaierror", "getaddrinfo", "getdefaulttimeout", "gethostbyaddr", "gethostbyname", "gethostbyname_ex",
-    "gethostname", "getnameinfo", "getprotobyname", "getservbyname", "getservbyport", "has_ipv6", "herror", "htonl",
-    "htons", "if_nameindex", "if_nametoindex", "inet_aton", "inet_ntoa", "inet_ntop", "inet_pton", "ntohl", "ntohs",
-    "setdefaulttimeout", "sethostname", "socket", "timeout",
+    "AF_INET",
+    "AF_INET6",
+    "AF_NETLINK",
+    "AF_PACKET",
+    "AF_UNIX",
+    "AF_UNSPEC",
+    "AI_ADDRCONFIG",
+    "AI_ALL",
+    "AI_CANONNAME",
+    "AI_NUMERICHOST",
+    "AI_NUMERICSERV",
+    "AI_PASSIVE",
+    "AI_V4MAPPED",
+    "CAPI",
+    "EAI_AGAIN",
+    "EAI_BADFLAGS",
+    "EAI_FAIL",
+    "EAI_FAMILY",
+    "EAI_MEMORY",
+    "EAI_NONAME",
+    "EAI_SERVICE",
+    "EAI_SOCKTYPE",
+    "EAI_SYSTEM",
+    "INADDR_ALLHOSTS_GROUP",
+    "INADDR_ANY",
+    "INADDR_BROADCAST",
+    "INADDR_LOOPBACK",
+    "INADDR_NONE",
+    "IPPROTO_ICMP",
+    "IPPROTO_ICMPV6",
+    "IPPROTO_IP",
+    "IPPROTO_IPV6",
+    "IPPROTO_RAW",
+    "IPPROTO_TCP",
+    "IPPROTO_UDP",
+    "IPV6_JOIN_GROUP",
+    "IPV6_LEAVE_GROUP",
+    "IPV6_MULTICAST_HOPS",
+    "IPV6_MULTICAST_IF",
+    "IPV6_MULTICAST_LOOP",
+    "IPV6_UNICAST_HOPS",
+    "IPV6_V6ONLY",
+    "IP_ADD_MEMBERSHIP",
+    "IP_DROP_MEMBERSHIP",
+    "IP_HDRINCL",
+    "IP_MULTICAST_IF",
+    "IP_MULTICAST_LOOP",
+    "IP_MULTICAST_TTL",
+    "IP_TOS",
+    "IP_TTL",
+    "MSG_CTRUNC",
+    "MSG_DONTROUTE",
+    "MSG_DONTWAIT",
+    "MSG_NOSIGNAL",
+    "MSG_OOB",
+    "MSG_PEEK",
+    "MSG_TRUNC",
+    "MSG_WAITALL",
+    "NI_DGRAM",
+    "NI_NAMEREQD",
+    "NI_NOFQDN",
+    "NI_NUMERICHOST",
+    "NI_NUMERICSERV",
+    "SCM_RIGHTS",
+    "SHUT_RD",
+    "SHUT_RDWR",
+    "SHUT_WR",
+    "SOCK_CLOEXEC",
+    "SOCK_DGRAM",
+    "SOCK_NONBLOCK",
+    "SOCK_RAW",
+    "SOCK_RDM",
+    "SOCK_SEQPACKET",
+    "SOCK_STREAM",
+    "SOL_IP",
+    "SOL_SOCKET",
+    "SOL_TCP",
+    "SOL_UDP",
+    "SOMAXCONN",
+    "SO_BINDTODEVICE",
+    "SO_BROADCAST",
+    "SO_DEBUG",
+    "SO_DONTROUTE",
+    "SO_ERROR",
+    "SO_KEEPALIVE",
+    "SO_LINGER",
+    "SO_OOBINLINE",
+    "SO_RCVBUF",
+    "SO_RCVTIMEO",
+    "SO_REUSEADDR",
+    "SO_REUSEPORT",
+    "SO_SNDBUF",
+    "SO_SNDTIMEO",
+    "SO_TYPE",
+    "TCP_CORK",
+    "TCP_KEEPCNT",
+    "TCP_KEEPIDLE",
+    "TCP_KEEPINTVL",
+    "TCP_MAXSEG",
+    "TCP_NODELAY",
+    "TCP_QUICKACK",
+    "TCP_USER_TIMEOUT",
+    "SocketType",
+    "close",
+    "dup",
+    "error",
+    "gaierror",
+    "getaddrinfo",
+    "getdefaulttimeout",
+    "gethostbyaddr",
+    "gethostbyname",
+    "gethostbyname_ex",
+    "gethostname",
+    "getnameinfo",
+    "getprotobyname",
+    "getservbyname",
+    "getservbyport",
+    "has_ipv6",
+    "herror",
+    "htonl",
+    "htons",
+    "if_nameindex",
+    "if_nametoindex",
+    "inet_aton",
+    "inet_ntoa",
+    "inet_ntop",
+    "inet_pton",
+    "ntohl",
+    "ntohs",
+    "setdefaulttimeout",
+    "sethostname",
+    "socket",
+    "timeout",
 ]
 # fmt: on
 
@@ -42,7 +165,32 @@ AI_PASSIVE, AI_CANONNAME, AI_NUMERICHOST, AI_ADDRCONFIG = 1, 2, 4, 32
 EAI_NONAME, EAI_AGAIN, EAI_FAIL, EAI_FAMILY = -2, -3, -4, -6
 NI_NUMERICHOST, NI_NUMERICSERV = 1, 2
 INADDR_ANY, INADDR_LOOPBACK, INADDR_BROADCAST = 0, 0x7F000001, 0xFFFFFFFF
+IP_TOS, IP_TTL, IP_HDRINCL, IP_MULTICAST_IF, IP_MULTICAST_TTL, IP_MULTICAST_LOOP = 1, 2, 3, 32, 33, 34
+IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP = 35, 36
+IPV6_UNICAST_HOPS, IPV6_MULTICAST_IF, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP = (
+    16,
+    17,
+    18,
+    19,
+    20,
+    21,
+)
+IPPROTO_ICMPV6, IPPROTO_RAW = 58, 255
+SO_DEBUG, SO_DONTROUTE, SO_OOBINLINE, SO_REUSEPORT, SO_RCVTIMEO, SO_SNDTIMEO = 1, 5, 10, 15, 20, 21
+SO_BINDTODEVICE = 25
+AF_NETLINK, AF_PACKET = 16, 17
+SOCK_RDM, SOCK_SEQPACKET = 4, 5
+MSG_DONTROUTE, MSG_CTRUNC, MSG_TRUNC, MSG_NOSIGNAL = 4, 8, 32, 16384
+TCP_MAXSEG, TCP_CORK, TCP_QUICKACK, TCP_USER_TIMEOUT = 2, 3, 12, 18
+AI_V4MAPPED, AI_ALL, AI_NUMERICSERV = 8, 16, 1024
+NI_NOFQDN, NI_NAMEREQD, NI_DGRAM = 4, 8, 16
+EAI_BADFLAGS, EAI_SOCKTYPE, EAI_SERVICE, EAI_MEMORY, EAI_SYSTEM = -1, -7, -8, -10, -11
+SOL_IP, SOL_TCP, SOL_UDP = 0, 6, 17
+SCM_RIGHTS = 1
+INADDR_NONE, INADDR_ALLHOSTS_GROUP = 0xFFFFFFFF, 0xE0000001
 has_ipv6 = False
+# types.CapsuleType is the type of this name, whatever the capsule is for.
+CAPI: Any = vars(datetime).get("datetime_CAPI")
 error = OSError
 timeout = TimeoutError
 _default_timeout: float | None = None
