@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from cloche import Image
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NEEDS = {"mcp_agent": "mcp", "sql_agent": "sqlalchemy"}
+IMAGES = {"data_analysis": "data"}
 PRINTED = {
     "agentic_rag": (
         "After 30 days a receipt needs the head of department's signature (page 1).\n"
@@ -22,6 +25,7 @@ PRINTED = {
     "budgeted_research": (
         "the run used 21 tool calls and its budget is 20: raise RunBudget(...)\n1 step is remembered\n"
     ),
+    "data_analysis": "wrote charts/1.png\n{'units': {'north': 45.0, 'south': 34.0}, 'slope': -10.42}\n",
     "factorial_and_prime": "[1, 2, 3, 11]\nstep 1: NameError\nstep 2: ok\nstep 3: ok\n",
     "human_approval": (
         "The paper is ordered, the printer was refused.\n"
@@ -57,10 +61,16 @@ def test_every_example_has_its_output_here() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} - helpers == set(PRINTED)
 
 
+def _draws(image: Image) -> bool:
+    return "matplotlib" in image.modules
+
+
 @pytest.mark.parametrize("name", PRINTED)
-def test_an_example_prints_this(name: str) -> None:
+def test_an_example_prints_this(name: str, tmp_path: Path) -> None:
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
+    if name in IMAGES and not any(image.name == IMAGES[name] and _draws(image) for image in Image.all()):
+        pytest.skip(f"the image {IMAGES[name]} is not built, or an older one: make {IMAGES[name]}")
     environment = {key: value for key, value in os.environ.items() if key != "CLOCHE_MODEL"}
     environment |= {"OLLAMA_HOST": "http://127.0.0.1:9", "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(
@@ -68,6 +78,7 @@ def test_an_example_prints_this(name: str) -> None:
         capture_output=True,
         text=True,
         env=environment,
+        cwd=tmp_path,
         timeout=300,
         check=False,
     )

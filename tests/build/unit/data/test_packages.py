@@ -58,3 +58,18 @@ def test_whole_folders_are_installed_file_by_file(tmp_path: Path) -> None:
 def test_a_project_is_a_value() -> None:
     assert Project("x") == Project("x")
     assert repr(Project("x")) != repr(Project("x", ("-Da=b",)))
+
+
+def test_wheels_are_pinned_and_pure() -> None:
+    wheels = inputs.load_wheels()
+    assert "seaborn" in wheels
+    for name, wheel in wheels.items():
+        assert len(wheel.sha256) == 64, name
+        assert wheel.file.endswith("-none-any.whl"), name
+        assert wheel.index == f"{name}=={wheel.version}"
+
+
+def test_files_that_the_image_has_no_use_for_are_left_out() -> None:
+    package = packages.Package("pillow", left_out=("Dib.c",))
+    assert packages._lacks(package, "src/libImaging/Dib.c")
+    assert not packages._lacks(package, "src/libImaging/Draw.c")
