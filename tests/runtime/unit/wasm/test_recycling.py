@@ -106,10 +106,22 @@ def test_a_guest_that_cannot_be_restored_is_freed(
     shelf: InstancePool[FakeGuest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recycling, "_MAX_WRITTEN", 0)
+    monkeypatch.setattr(recycling, "_MAX_PART", 1 << 40)
     hopeless = FakeGuest()
     shelf.put(hopeless)
     until(lambda: hopeless.closed)
     assert shelf.take() is None
+
+
+def test_a_guest_of_a_large_image_may_have_written_more(
+    shelf: InstancePool[FakeGuest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recycling, "_MAX_WRITTEN", 0)
+    monkeypatch.setattr(recycling, "_MAX_PART", 1)
+    guest = FakeGuest()
+    shelf.put(guest)
+    until(lambda: guest.restored_by)
+    assert shelf.take() is guest
 
 
 def test_no_more_than_a_few_are_kept(shelf: InstancePool[FakeGuest]) -> None:
