@@ -37,6 +37,27 @@ class T(unittest.TestCase):
         t.join()
         self.assertEqual(hit, [])
 
+    def test_queue(self):
+        q = queue.Queue()
+        out = []
+
+        def c():
+            while True:
+                i = q.get()
+                if i is None:
+                    break
+                out.append(i)
+                q.task_done()
+
+        t = threading.Thread(target=c, daemon=True)
+        t.start()
+        for i in range(5):
+            q.put(i)
+        q.join()
+        q.put(None)
+        t.join()
+        self.assertEqual(out, list(range(5)))
+
     def test_event(self):
         e = threading.Event()
         out = []
