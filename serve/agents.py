@@ -171,10 +171,10 @@ class AgentRun:
             # Those of the agents that it manages are their calls' affair.
             used["steps"] += json.loads(data)["agent"] == self.row.get("name")
         elif name == "budget":
-            form = json.loads(data)
-            self.row["name"] = form["agent"]
+            budget = json.loads(data)
+            self.row["name"] = budget["agent"]
             if "budget" not in self.row:
-                self.row["budget"] = {key: form[key] for key in AgentBudgetForm.model_fields}
+                self.row["budget"] = {key: budget[key] for key in AgentBudgetForm.model_fields}
         elif name == "model_finished":
             usage: dict[str, Any] = json.loads(data).get("usage") or {}
             used["tokens"] += usage.get("input_tokens", 0) + usage.get("output_tokens", 0)
