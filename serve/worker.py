@@ -6,15 +6,18 @@ moment: all that was acknowledged is with the gateway. It ends by itself when th
 """
 
 import asyncio
+import atexit
+import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cloche.host_tools import ToolRegistry, from_object
+from cloche.host_tools import Tool, ToolRegistry, from_object
 from cloche.host_tools.errors import ToolFailed
 from cloche.host_tools.policy import GuardedTools
 from cloche.host_tools.schema_tool import SchemaTool
@@ -66,10 +69,16 @@ _STATUS: tuple[tuple[type[ClocheError], int, str, str], ...] = (
 """What a caller's error is over HTTP, the first that fits."""
 # What one client's tools may take in prompts, answers and the guest's memory.
 _MAX_TOOLS = 128
+_FAREWELL = 2.0
+"""Seconds in which a worker whose gateway is gone lets go of the servers of its tools."""
 _NICENESS = 5
 """How much the threads that compute stand back behind those that pass messages on."""
 _SLICE = 0.002
 """Seconds that a program computes while others wait: a short run waits so long for a long one of another tenant."""
+
+
+_connections: dict[str, Any] = {}
+_connecting = threading.Lock()
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -100,11 +109,22 @@ def tenant_tools(settings: dict[str, Any]) -> ToolRegistry:
         for each in names:
             registry.add(from_object(f"{module}:{each}"))
     if settings.get("mcp"):
-        from cloche.host_tools.external.mcp import MCPClient
-
-        for tool in MCPClient(list(settings["mcp"])).get_tools():
+        for tool in _connected(list(settings["mcp"])):
             registry.add(tool)
     return registry
+
+
+def _connected(servers: list[Any]) -> list[Tool]:
+    """Return the tools of MCP servers. There is one connection for all sessions, which lasts as long as the process."""
+    from cloche.host_tools.external.mcp import MCPClient
+
+    with _connecting:
+        key = json.dumps(servers, sort_keys=True, default=str)
+        if key not in _connections:
+            _connections[key] = MCPClient(servers)
+            atexit.register(_connections[key].disconnect)
+        tools: list[Tool] = _connections[key].get_tools()
+        return tools
 
 
 def _guarded(registry: ToolRegistry, settings: dict[str, Any]) -> Any:
@@ -502,6 +522,10 @@ async def _serve(descriptor: int, threads: int) -> None:
     await loop.create_connection(lambda: worker.channel, sock=socket.socket(fileno=descriptor))
     worker.channel.send([0, "ready", os.getpid()])
     await worker.gone.wait()
+    # Servers of tools that this process has started end with it, and without complaint.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FAREWELL):
+            await asyncio.gather(*(asyncio.to_thread(each.disconnect) for each in _connections.values()))
     # At once: threads of runs that are not waited for any more would keep the process.
     os._exit(0)
 

@@ -72,6 +72,8 @@ def write_config(folder: Path, tenants: dict[str, dict[str, Any]] | None = None,
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"  # pyright: ignore[reportUnknownArgumentType]
     return json.dumps(value)
 
 
@@ -89,7 +91,7 @@ def serving(
     with ended_afterwards(process):
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
+        found = re.search(r"https?://\S+", line)
         assert found is not None, (line, (folder / "log.txt").read_text())
         served = Served(found[0], known, process, folder)
         try:
