@@ -1,6 +1,6 @@
 """The built-in module through which the guest's Python reaches the host."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextvars import Context
 from types import CodeType, FrameType, FunctionType
 from typing import Any, overload
@@ -21,6 +21,43 @@ def pack(before: bytes, value: object, after: bytes, cap: int | None, /) -> byte
 
 def unpack(data: bytes, /) -> Any:
     """Decode a plain value; NotImplemented if it is not one."""
+
+def substitute(functions: dict[str, Callable[..., Any]], reduce: object, run: Callable[..., Any], /) -> None:
+    """Have builtins call these functions in their place; ``run`` becomes ``Context.run``. For the bake only."""
+
+def uncount() -> None:
+    """Say that a substitute ends, whose frame does not count as the program's."""
+
+def sort_by(items: list[Any], keys: list[Any], reverse: bool, /) -> None:
+    """Sort items by their keys, as ``list.sort`` does."""
+
+class Sum:
+    """What ``sum()`` does, item by item."""
+
+    def add(self, item: object, /) -> None:
+        """Add an item; not to be used again where this raises."""
+    def value(self) -> Any:
+        """Return the sum so far."""
+
+def begin_sum(start: object, /) -> Sum:
+    """Return a sum that begins with ``start``."""
+
+def begin_step(
+    callback: object, args: tuple[Any, ...], make: Callable[[Any, list[Any]], Any], /
+) -> Generator[Any] | None:
+    """Begin what an asyncio task's callback does; return what to iterate over once, to resume its coroutine.
+
+    None if the callback has to be called instead. ``make(coroutine, outcome)`` makes the iterator.
+    """
+
+def end_step(callback: object, args: tuple[Any, ...], yielded: object = ..., /) -> None:
+    """End it with what the coroutine has yielded; without that, with what it has returned."""
+
+def fail_step(callback: object, args: tuple[Any, ...], error: BaseException, own: int, /) -> None:
+    """End it with what the coroutine has raised, without the first ``own`` frames of its traceback.
+
+    Raises what is not the task's own affair.
+    """
 
 def compile(source: str, filename: str, /) -> CodeType:
     """Compile a program into code whose value is that of its last expression; ``await`` is allowed at the top level.

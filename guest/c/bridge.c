@@ -248,6 +248,20 @@ static PyMethodDef methods[] = {
      "place(path: str, data: bytes, size: int): add a file to the image; of `size` bytes once it is unpacked, -1 if it "
      "is not compressed."},
     {"seal", cloche_seal, METH_NOARGS, "seal(): make all files but those to come the image's, and close its heap's holes."},
+    {"substitute", cloche_substitute, METH_VARARGS,
+     "substitute(functions: dict, reduce, run): have builtins call these functions in their place, where no C need be "
+     "below them; `run` becomes Context.run."},
+    {"uncount", cloche_uncount, METH_NOARGS, "uncount(): a substitute ends, whose frame does not count as the program's."},
+    {"sort_by", cloche_sort_by, METH_VARARGS, "sort_by(items: list, keys: list, reverse: bool): sort items by their keys."},
+    {"begin_sum", cloche_begin_sum, METH_O, "begin_sum(start) -> Sum: what sum() does, item by item."},
+    {"begin_step", _PyCFunction_CAST(cloche_begin_step), METH_FASTCALL,
+     "begin_step(callback, args, make) -> what to iterate over once, to resume the task whose callback it is; None if "
+     "it has to be called instead."},
+    {"end_step", _PyCFunction_CAST(cloche_end_step), METH_FASTCALL,
+     "end_step(callback, args[, yielded]): take note of what the task's coroutine has yielded, or returned."},
+    {"fail_step", cloche_fail_step, METH_VARARGS,
+     "fail_step(callback, args, error, own): the same of what it has raised, whose traceback begins with so many "
+     "frames that are not the program's. Raises what is not the task's own affair."},
     {"seed_later", bridge_seed_later, METH_O,
      "seed_later(generator: random.Random): seed it from the host's entropy when the first number is drawn."},
     {"scrypt_mix", cloche_scrypt_mix, METH_VARARGS,

@@ -41,6 +41,14 @@ struct _object *cloche_cluster(struct _object *module, struct _object *functions
 struct _object *cloche_place(struct _object *module, struct _object *args);
 struct _object *cloche_seal(struct _object *module, struct _object *none);
 struct _object *cloche_scrypt_mix(struct _object *module, struct _object *args);
+/* substitutes.c, sum.c, steps.c: the same */
+struct _object *cloche_substitute(struct _object *module, struct _object *args);
+struct _object *cloche_uncount(struct _object *module, struct _object *none);
+struct _object *cloche_sort_by(struct _object *module, struct _object *args);
+struct _object *cloche_begin_sum(struct _object *module, struct _object *start);
+struct _object *cloche_begin_step(struct _object *module, struct _object *const *args, long n);
+struct _object *cloche_end_step(struct _object *module, struct _object *const *args, long n);
+struct _object *cloche_fail_step(struct _object *module, struct _object *args);
 
 /* wasi.c: nanoseconds that were slept since the image was made */
 extern int64_t cloche_slept;

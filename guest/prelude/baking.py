@@ -104,12 +104,14 @@ def _install(home: str) -> None:
     from cloche_guest.program import install as install_main
     from cloche_guest.sources import install as install_sources
     from cloche_guest.streams import install as install_streams
+    from cloche_guest.substitutes import install as install_substitutes
     from cloche_guest.threads import install as install_threads
     from cloche_guest.tracebacks import install as install_tracebacks
     from cloche_guest.unsupported.hashes import install as install_hashes
     from cloche_guest.unsupported.system import install as install_system
     from cloche_guest.unsupported.system import refuse_processes
 
+    install_substitutes()
     refuse_processes()
     install_system()
     install_threads()

@@ -8,19 +8,23 @@ is an error in the program.
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
+from asyncio import format_helpers
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Executor
 from types import FunctionType
+from types import coroutine as awaitable
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, cast
 
+from _cloche import begin_step, end_step, enter_context, exit_context, fail_step
 from _cloche import count_threads as _count_threads
 from _cloche import suspend as _leave
 from _cloche import unpark as _unpark
 from cloche_guest import calls
+from cloche_guest.substitutes import hidden
 from cloche_guest.suspension import seconds_left_out
 from cloche_guest.unsupported.reasons import NO_PROCESSES
 
-__all__ = ["DEADLOCK", "BridgeLoop", "call_in_background"]
+__all__ = ["DEADLOCK", "BridgeLoop", "call_in_background", "install"]
 
 DEADLOCK = (
     "deadlock: every task waits for something that can never happen. "
@@ -30,6 +34,7 @@ DEADLOCK = (
 
 _Args = TypeVarTuple("_Args")
 _Value = TypeVar("_Value")
+_describe_callback: Callable[..., str] = vars(format_helpers)["_format_callback_source"]
 _Finished = tuple[asyncio.Future[Any], list[Any]]
 # A program that spins on sleep(0) asks the host only every so often: each question is a trip across the bridge.
 _SPINS_PER_POLL = 8
@@ -251,3 +256,53 @@ async def call_in_background(name: str, args: list[Any], kwargs: dict[str, Any],
             f"{name}() needs the sandbox's own event loop: use await, asyncio.run or asyncio.new_event_loop()"
         )
     return await loop.call_tool(name, args, kwargs, shape)
+
+
+@awaitable
+@hidden
+def _steps(coroutine: Coroutine[Any, Any, Any], outcome: list[Any]) -> Generator[Any, Any, None]:
+    outcome.append((yield from coroutine))
+
+
+def _run(self: Any) -> None:
+    """Stand in for ``Handle._run``: the same, with no C code below callbacks and tasks."""
+    try:
+        enter_context(self._context)
+        try:
+            callback, args = self._callback, self._args
+            steps = begin_step(callback, args, _steps)
+            if steps is not None:
+                try:
+                    # Between this `for` and the task's coroutine there is no C code.
+                    for yielded in steps:
+                        end_step(callback, args, yielded)
+                        break
+                    else:
+                        end_step(callback, args)
+                except BaseException as error:
+                    fail_step(callback, args, error, 1)
+            elif len(args) == 1:
+                callback(args[0])
+            else:
+                callback(*args)
+        finally:
+            exit_context(self._context)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        _report(self, error)
+    self = None  # Else an exception and this frame would hold each other.
+
+
+def _report(handle: Any, error: BaseException) -> None:
+    shown = _describe_callback(handle._callback, handle._args, debug=handle._loop.get_debug())
+    context = {"message": f"Exception in callback {shown}", "exception": error, "handle": handle}
+    if handle._source_traceback:
+        context["source_traceback"] = handle._source_traceback
+    handle._loop.call_exception_handler(context)
+
+
+def install() -> None:
+    """Have all event loops step their tasks with no C code below them."""
+    handle: Any = asyncio.Handle
+    handle._run = _run

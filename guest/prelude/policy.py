@@ -10,6 +10,7 @@ import _cloche
 from cloche_guest import state
 from cloche_guest.calls import twin_of
 from cloche_guest.loop import BridgeLoop
+from cloche_guest.loop import install as install_steps
 from cloche_guest.main_task import run_main
 from cloche_guest.unsupported.reasons import NO_PROCESSES, put
 
@@ -68,6 +69,7 @@ def install() -> None:
     put(asyncio, to_thread=to_thread, run=run)
     put(asyncio.runners, run=run)
     put(asyncio.threads, to_thread=to_thread)
+    install_steps()
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -1,11 +1,13 @@
 """One request in, one response out: everything the host asks of the guest."""
 
+import importlib
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from _cloche import pack, unpack
-from cloche_guest import caps, displays, files, state, streams, suspension, threads
+from cloche_guest import caps, displays, state, streams, suspension, threads
 from cloche_guest.caps import CAPS
 from cloche_guest.entropy import reseed
 from cloche_guest.program import NAMESPACE, latest_filename, leaves_work, run, wind_up
@@ -18,6 +20,7 @@ __all__ = ["forget", "serve", "step", "toolbox"]
 _FINISHED = 0
 _RUN = 1
 _RESEED = 10
+_HOME = "/work"
 _FIGURES = "matplotlib._pylab_helpers"
 _modules = sys.modules
 _NOTHING = encode([_FINISHED, None, None])
@@ -183,15 +186,47 @@ def _get(name: str) -> Any:
     return NAMESPACE[name]
 
 
+def _write(path: str, data: bytes) -> None:
+    """Write a file, replacing it, and create the folders above it; a relative path lies in /work.
+
+    Raises OSError as usual: no space left, a folder of that name, a read-only place.
+    """
+    target = _absolute(path)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    with open(target, "wb") as file:
+        file.write(data)
+    importlib.invalidate_caches()  # the file may be a module
+
+
+def _read(path: str) -> bytes:
+    """Return a file's bytes; raises FileNotFoundError, IsADirectoryError."""
+    with open(_absolute(path), "rb") as file:
+        data: bytes = file.read()
+    return data
+
+
+def _list_files(path: str) -> list[str]:
+    """Return the absolute paths of all files below a folder, sorted; raises FileNotFoundError, NotADirectoryError."""
+    top = _absolute(path)
+    os.listdir(top)  # walk() would pass over what is missing in silence
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names)
+
+
+def _absolute(path: str) -> str:
+    if not path:
+        raise ValueError("the path is empty")
+    return os.path.normpath(os.path.join(_HOME, path))
+
+
 _OPERATIONS: dict[int, Callable[..., Any]] = {
     _RUN: _run,
     2: _resume,
     3: toolbox.define,
     4: NAMESPACE.update,
     5: _get,
-    6: files.write,
-    7: files.read,
-    8: files.list_files,
+    6: _write,
+    7: _read,
+    8: _list_files,
     9: caps.apply,
     _RESEED: reseed,
 }

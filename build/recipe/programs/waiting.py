@@ -31,9 +31,9 @@ def slept(rounds: int) -> None:
 
 def stayed(rounds: int) -> None:
     """Do the same below C, where nothing can be left."""
-    list(map(asked, [rounds]))
+    dict.fromkeys(map(asked, [rounds]))
 
 
 def stayed_awake(rounds: int) -> None:
     """Sleep there."""
-    list(map(slept, [rounds]))
+    dict.fromkeys(map(slept, [rounds]))

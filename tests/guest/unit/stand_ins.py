@@ -4,6 +4,7 @@ Run under the name of a prelude module, so that its frames are left out of trace
 """
 
 import ast
+import ctypes
 import os
 import sys
 from inspect import CO_COROUTINE
@@ -80,6 +81,13 @@ STAND_INS: dict[str, Any] = {
     "threads": list,
     "interrupt": lambda: None,
     "settle_threads": lambda _: None,
-    "enter_context": lambda _: None,
-    "exit_context": lambda _: None,
+    "enter_context": lambda context: ctypes.pythonapi.PyContext_Enter(ctypes.py_object(context)),
+    "exit_context": lambda context: ctypes.pythonapi.PyContext_Exit(ctypes.py_object(context)),
+    "substitute": lambda *_: None,
+    "uncount": lambda: None,
+    "sort_by": lambda *_: None,
+    "begin_sum": lambda _: None,
+    "begin_step": lambda *_: None,
+    "end_step": lambda *_: None,
+    "fail_step": lambda *_: None,
 }

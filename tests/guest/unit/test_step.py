@@ -147,9 +147,9 @@ def decodes_to_a_list(data: bytes) -> bool:
 
 
 def test_files(guest: "Guest", monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    import cloche_guest.files
+    import cloche_guest.step
 
-    monkeypatch.setattr(cloche_guest.files, "_HOME", str(tmp_path))
+    monkeypatch.setattr(cloche_guest.step, "_HOME", str(tmp_path))
     assert guest.ask(PUT_FILE, "data/a.bin", b"\x00\xff") == (None, None)
     guest.ask(PUT_FILE, str(tmp_path / "b.txt"), b"b")
     assert (tmp_path / "data" / "a.bin").read_bytes() == b"\x00\xff"
@@ -173,18 +173,18 @@ def test_files(guest: "Guest", monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -
 def test_file_errors(
     guest: "Guest", monkeypatch: pytest.MonkeyPatch, tmp_path: Any, request_values: tuple[Any, ...], kind: str
 ) -> None:
-    import cloche_guest.files
+    import cloche_guest.step
 
-    monkeypatch.setattr(cloche_guest.files, "_HOME", str(tmp_path))
+    monkeypatch.setattr(cloche_guest.step, "_HOME", str(tmp_path))
     assert guest.ask(*request_values)[1]["type"] == kind
 
 
 def test_a_module_put_as_a_file_is_importable(
     guest: "Guest", monkeypatch: pytest.MonkeyPatch, tmp_path: Any, keep: Callable[[Any], None]
 ) -> None:
-    import cloche_guest.files
+    import cloche_guest.step
 
-    monkeypatch.setattr(cloche_guest.files, "_HOME", str(tmp_path))
+    monkeypatch.setattr(cloche_guest.step, "_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     assert guest.fail("import helper_of_the_test")["type"] == "ModuleNotFoundError"
     guest.ask(PUT_FILE, "helper_of_the_test.py", b"answer = 42")

@@ -233,7 +233,7 @@ def test_a_program_of_run_cannot_wait() -> None:
 
 
 def test_what_stands_in_the_way_is_named() -> None:
-    code = "def slow(rows):\n    return sum(\n        n for n in rows)\n\nimport itertools\nslow(itertools.count())"
+    code = "def slow(rows):\n    return dict.fromkeys(\n        0 for n in rows)\n\nslow(iter(int, 1))"
     with BOX.session() as session:
         running = in_progress(session, session.start, code)
         refused = None
