@@ -5,6 +5,7 @@ cell: it has a context, environment variables, and displays. What comes of one i
 have the shape of E2B's lines: ``stdout``, ``stderr``, ``result``, ``error``, ``number_of_executions``.
 """
 
+import ast
 import asyncio
 import base64
 import json
@@ -37,11 +38,13 @@ class Cells:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._program = resources.files("cloche.serve.protocols").joinpath("programs", "cells.py").read_text("utf-8")
+        programs = resources.files("cloche.serve.protocols").joinpath("programs")
+        self._loader = programs.joinpath("load.py").read_text("utf-8")
+        self._module = json.dumps(_statements(programs.joinpath("cells.py").read_text("utf-8")))
 
     async def prepare(self, session: ServedSession) -> None:
         """Have the guest of a new session know cells. Raises Problem."""
-        await self._value(session, self._program)
+        await self._value(session, self._loader, self._module)
 
     def turn(self, session: ServedSession) -> asyncio.Lock:
         """Return the lock of a session: as in a notebook, what comes while a cell runs waits for its end."""
@@ -88,21 +91,27 @@ class Cells:
                 self._gateway.home.background(self._gateway.interrupt(session, run))
 
     async def _run(
-        self, session: ServedSession, source: str, *, wait: bool, limits: dict[str, Any] | None = None
+        self,
+        session: ServedSession,
+        source: str,
+        *,
+        wait: bool,
+        limits: dict[str, Any] | None = None,
+        stdin: str | None = None,
     ) -> ServedRun:
         until = time.monotonic() + _PATIENCE
         while True:
             try:
                 return await self._gateway.run(
-                    session, {"code": source, "limits": limits, "events": not wait}, wait=wait
+                    session, {"code": source, "limits": limits, "stdin": stdin, "events": not wait}, wait=wait
                 )
             except Problem as problem:
                 if problem.code != "session_busy" or time.monotonic() > until:
                     raise
             await asyncio.sleep(0.05)
 
-    async def _value(self, session: ServedSession, source: str) -> Any:
-        run = await self._run(session, source, wait=True)
+    async def _value(self, session: ServedSession, source: str, stdin: str | None = None) -> Any:
+        run = await self._run(session, source, wait=True, stdin=stdin)
         if run.problem is not None:
             raise run.problem
         form = json.loads(run.body or b"{}")
@@ -110,6 +119,12 @@ class Cells:
             reason = "" if run.status != "done" else str(form["error"]["message"])[:500]
             raise Problem(400, "refused", f"the session refused: {reason}")
         return from_form(form["value"])
+
+
+def _statements(source: str) -> list[str]:
+    """Return the statements of a module one by one, without its documentation."""
+    lines, body = source.splitlines(keepends=True), ast.parse(source).body[1:]
+    return ["".join(lines[each.lineno - 1 : each.end_lineno]) for each in body]
 
 
 async def _release(run: ServedRun, turn: asyncio.Lock) -> None:
