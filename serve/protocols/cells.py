@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from importlib import resources
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 from weakref import WeakValueDictionary
 
 from cloche.runtime.bridge.protocol import is_list
@@ -28,8 +28,28 @@ _Json = dict[str, Any]
 _MARK: Final = "\n#cloche-cell "
 _PATIENCE: Final = 30.0
 """Seconds that a request waits for a session that another API's request is using."""
+_MAX_WAITING: Final = 16
 _BEAT: Final = 10.0
 """Seconds without news after which an event says that there are none."""
+
+
+class _Turn(asyncio.Lock):
+    """A lock that only so many wait for, as each that does keeps its request's body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting = 0
+
+    async def acquire(self) -> Literal[True]:
+        """Wait for the turn. Raises Problem where too many do."""
+        if self._waiting >= _MAX_WAITING:
+            text = f"{_MAX_WAITING} requests wait for what runs in this session"
+            raise Problem(429, "session_busy", text, remedy="wait for their answers", retry_after=1.0)
+        self._waiting += 1
+        try:
+            return await super().acquire()
+        finally:
+            self._waiting -= 1
 
 
 class Cells:
@@ -37,7 +57,7 @@ class Cells:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
         programs = resources.files("cloche.serve.protocols").joinpath("programs")
         self._loader = programs.joinpath("load.py").read_text("utf-8")
         self._module = json.dumps(_statements(programs.joinpath("cells.py").read_text("utf-8")))
@@ -48,7 +68,7 @@ class Cells:
 
     def turn(self, session: ServedSession) -> asyncio.Lock:
         """Return the lock of a session: as in a notebook, what comes while a cell runs waits for its end."""
-        return self._turns.setdefault(session.id, asyncio.Lock())
+        return self._turns.setdefault(session.id, _Turn())
 
     async def ask(self, session: ServedSession, do: str, **given: Any) -> Any:
         """Ask the guest for something that is no cell (see its program), in the caller's turn. Raises Problem."""

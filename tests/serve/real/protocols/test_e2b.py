@@ -1,5 +1,6 @@
 """E2B's own SDK against the server: its documentation's examples, what cannot be, and clients that mean harm."""
 
+import asyncio
 import gzip
 import io
 from collections.abc import Callable, Iterator
@@ -239,8 +240,6 @@ async def _use(key: str) -> tuple[str, str]:
 
 
 def test_the_async_client_works_too(server: Served) -> None:
-    import asyncio
-
     assert asyncio.run(_use(server.keys["north"])) == ("42", "text")
 
 
@@ -315,6 +314,23 @@ def test_hostile_requests_are_refused(server: Served, sandbox: Any) -> None:
         assert all(400 <= answer.status_code < 500 for answer in worse), worse
     assert sandbox.run_code("'fine'").text == "'fine'"
     other.kill()
+
+
+def test_few_requests_wait_for_a_cell_and_more_are_refused(server: Served, sandbox: Any) -> None:
+    headers = {"e2b-sandbox-id": sandbox.sandbox_id, "x-access-token": sandbox.traffic_access_token}
+
+    async def crowd() -> list[int]:
+        async with httpx.AsyncClient(base_url=f"{server.url}/e2b", headers=headers, timeout=120) as http:
+            code = "import time\nprint('begun')\nwhile True: time.sleep(0.01)"
+            async with http.stream("POST", "/execute", json={"code": code}) as running:
+                await anext(running.aiter_lines())
+                asked = [asyncio.create_task(http.get("/files", params={"path": "no"})) for _ in range(40)]
+                # Only those that are refused are answered while the cell runs.
+                while sum(each.done() for each in asked) < 24:
+                    await asyncio.wait([each for each in asked if not each.done()], return_when="FIRST_COMPLETED")
+            return [(await each).status_code for each in asked]
+
+    assert sorted(asyncio.run(crowd())) == [404] * 16 + [429] * 24
 
 
 def test_a_program_that_means_harm_harms_its_own_sandbox_only(sandbox: Any) -> None:
