@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
@@ -50,7 +51,7 @@ class Wire:
         """Send a request and return its answer. Raises Problem, an error of the runtime, or httpx.HTTPError."""
         for attempt in range(_ATTEMPTS):
             try:
-                answer = self._client().request(method, path, **options)
+                answer = self._client().request(method, path, **options, headers=_trace())
             except _BROKEN:
                 if attempt == _ATTEMPTS - 1 or not _may_repeat(method, path):
                     raise
@@ -67,7 +68,7 @@ class Wire:
         client = self._async_client()
         for attempt in range(_ATTEMPTS):
             try:
-                answer = await client.request(method, path, **options)
+                answer = await client.request(method, path, **options, headers=_trace())
             except _BROKEN:
                 if attempt == _ATTEMPTS - 1 or not _may_repeat(method, path):
                     raise
@@ -157,10 +158,20 @@ class _EventReader:
 
 def _stream_request(path: str, body: Any, last: int) -> dict[str, Any]:
     """Return the request that begins a run, or the one that goes on behind its last event."""
-    accept = {"accept": "text/event-stream"}
+    accept = {"accept": "text/event-stream", **_trace()}
     if not last:
         return {"method": "POST", "url": path, "json": body, "headers": accept}
     return {"method": "GET", "url": f"{path}/{body['id']}/events", "headers": {**accept, "last-event-id": str(last)}}
+
+
+def _trace() -> dict[str, str]:
+    """Return the headers that tell the server which span this request is below, where this process makes spans."""
+    headers: dict[str, str] = {}
+    if "opentelemetry.sdk.trace" in sys.modules:
+        from opentelemetry import propagate
+
+        propagate.inject(headers)
+    return headers
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:

@@ -142,3 +142,11 @@ def test_a_task_that_is_cancelled_ends_its_run(server: Served) -> None:
                     await asyncio.sleep(0.05)
 
     asyncio.run(main())
+
+
+def test_what_the_server_does_is_part_of_the_callers_trace(server: Served) -> None:
+    sdk = pytest.importorskip("opentelemetry.sdk.trace", reason="the SDK of OpenTelemetry is not installed")
+    tracer = sdk.TracerProvider().get_tracer("test")
+    with server.client() as client, tracer.start_as_current_span("outer") as span:
+        client.run("1")
+    assert f'"trace":"{span.get_span_context().trace_id:032x}"' in (server.folder / "audit.log").read_text()
