@@ -110,7 +110,11 @@ def _rich(value: object) -> _Bundle:
         if mime not in found and hasattr(kind, method):
             found[mime] = getattr(kind, method)(value)
     found.update(_data(value))
-    return {mime: content for mime, content in found.items() if isinstance(content, _KINDS.get(mime, ()))}
+    kept: _Bundle = {}
+    for mime, content in found.items():
+        if isinstance(content, _KINDS.get(mime, ())):
+            kept[mime] = cast("Any", content)
+    return kept
 
 
 def _data(value: object) -> _Bundle:

@@ -116,7 +116,8 @@ def _times(values: Any, dtype: Any) -> Column:
 def _zone(zone: Any) -> tzinfo:
     """The time zone as one that crosses."""
     if isinstance(zone, timezone) or type(zone).__name__ == "ZoneInfo":
-        return zone
+        known: tzinfo = zone
+        return known
     from zoneinfo import ZoneInfo
 
     return ZoneInfo(str(zone))
@@ -371,10 +372,10 @@ def _plain(column: Column) -> list[Any]:
 
 def _listed(values: Any) -> list[Any]:
     """Numbers as a list: so they come where there is no numpy."""
-    listed = cast("Any", values if isinstance(values, list) else values.tolist())
-    if not isinstance(listed, list) or not all(map(isinstance, cast("list[Any]", listed), repeat(_NUMBERS))):
+    listed: list[Any] = values.tolist() if hasattr(values, "tolist") else values
+    if not all(map(isinstance, listed, repeat(_NUMBERS))):
         raise MalformedValue("a column that is no list of numbers")
-    return cast("list[Any]", listed)
+    return listed
 
 
 _NUMBERS: Final = (int, float, complex)
