@@ -252,7 +252,7 @@ export class Transcript {
     this.status = "waiting";
     if (this.top?.step) this.top.step.waits = true;
     for (const call of form.calls) this.#askFor(call);
-    if (this.live) say(`Your approval is needed: ${form.calls.map((call) => call.name).join(", ")}`);
+    say(`Your approval is needed: ${form.calls.map((call) => call.name).join(", ")}`);
   }
 
   #askFor(call) {
