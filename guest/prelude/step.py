@@ -98,10 +98,11 @@ def _answer(value: Any, is_last: bool) -> bytes:
     try:
         return encode([_FINISHED, value, None], limit=CAPS.result)
     except ValueCodecError as error:
-        reason = _precise(value) or error
-        if type(reason) is ValueTooLarge and type(value).__name__ in _TABLES:
+        if type(error) is ValueTooLarge and type(value).__name__ in _TABLES:
             # One may well end a program, which shows its beginning and its end.
-            reason = UnserializableError(str(reason))
+            reason: Exception = UnserializableError(str(error))
+        else:
+            reason = _precise(value) or error
         report, is_refused = refuse(reason), isinstance(reason, TypeError)
         # Its frames hold the value, whose end belongs to this run.
         del reason
