@@ -9,7 +9,7 @@ import asyncio
 import sys
 import threading
 from asyncio import format_helpers
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor
 from types import FunctionType
 from types import coroutine as awaitable
@@ -260,8 +260,12 @@ async def call_in_background(name: str, args: list[Any], kwargs: dict[str, Any],
 
 @awaitable
 @hidden
-def _steps(coroutine: Coroutine[Any, Any, Any], outcome: list[Any]) -> Generator[Any, Any, None]:
-    outcome.append((yield from coroutine))
+def _steps(coroutine: Any, outcome: Any) -> Generator[Any, Any, None]:
+    try:
+        outcome.append((yield from coroutine))
+    finally:
+        # Else the frames of an exception would hold the task that it belongs to, through this one.
+        coroutine = outcome = None
 
 
 def _run(self: Any) -> None:
@@ -291,7 +295,8 @@ def _run(self: Any) -> None:
         raise
     except BaseException as error:
         _report(self, error)
-    self = None  # Else an exception and this frame would hold each other.
+    # Else an exception and this frame would hold each other.
+    self = callback = args = steps = yielded = None
 
 
 def _report(handle: Any, error: BaseException) -> None:

@@ -143,6 +143,25 @@ def test_their_frames_do_not_count(box: Sandbox) -> None:
     assert value(box, program) == (450, 0)
 
 
+def test_an_exception_of_a_task_does_not_hold_it(box: Sandbox) -> None:
+    program = """
+import asyncio, gc, weakref
+gc.disable()
+async def fail():
+    async with asyncio.TaskGroup():
+        raise ValueError("x")
+async def main():
+    try:
+        async with asyncio.TaskGroup() as group:
+            found = weakref.ref(group.create_task(fail()))
+    except* ValueError as errors:
+        kept = errors.exceptions[0].exceptions[0]
+    return found() is None
+await asyncio.create_task(main())
+"""
+    assert value(box, program) is True
+
+
 def test_tasks_are_stepped_as_ever(box: Sandbox) -> None:
     program = """
 import asyncio, contextvars, traceback
