@@ -343,7 +343,8 @@ PyObject *cloche_threads_run(PyObject *returned) {
 void cloche_threads_enter(void) {
     if (thread_count == 1) return;
     thread_mark();
-    _PyEval_Turns.slice = SLICE;
+    /* A pause changes nothing of whose turn it is. */
+    if (!_PyEval_Suspension.bottom) _PyEval_Turns.slice = SLICE;
 }
 
 /* ---- below C code ---- */
