@@ -67,7 +67,9 @@ def check_answer(
     limits = run.limits
     if response == NOTHING:
         return FINISHED
-    cap = (limits.result if max_bytes is None else max_bytes) + limits.displays + _REPORT
+    # Only an answer of four parts has displays.
+    shown = limits.displays if response[:1] == b"\x94" else 0
+    cap = (limits.result if max_bytes is None else max_bytes) + shown + _REPORT
     cap += _PER_CHARACTER * (limits.message + limits.traceback)
     if len(response) > cap:
         raise ProtocolError(f"a response of {len(response)} bytes is larger than {cap}")
