@@ -64,13 +64,13 @@ class RunRecorder:
         """Write an event; pieces of text and output are left out, as the whole comes later."""
         if type(event) in _PIECES:
             return
-        head, shape = _head(event), _SHAPES.get(type(event), _fields)
+        head = _head(event)
         contents = list(self._contents(event)) if isinstance(event, ModelStarted) and self._prompts else []
         if isinstance(event, ModelStarted):
             told = {"purpose": event.purpose, "messages": event.messages}
             shaped = told | ({"content": [hash for hash, _ in contents]} if contents else {})
         else:
-            shaped = self._masked(shape(event))
+            shaped = self._masked(_shaped(event))
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             for hash, content in contents:
                 if hash not in self._written:
@@ -94,7 +94,12 @@ def event_form(event: AgentEvent) -> dict[str, Any]:
     """Return an event as a line of a run record, without what a model is asked; also one that no record has."""
     if isinstance(event, ModelStarted):
         return {**_head(event), "purpose": event.purpose, "messages": event.messages}
-    return {**_head(event), **_SHAPES.get(type(event), _fields)(event)}
+    return {**_head(event), **_shaped(event)}
+
+
+def _shaped(event: AgentEvent) -> dict[str, Any]:
+    shape: Callable[[Any], dict[str, Any]] = _SHAPES.get(type(event)) or _fields
+    return shape(event)
 
 
 def is_call_of(agent: str, request: str, tool: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

@@ -81,7 +81,7 @@ def _make_thread_handle(ident: int) -> _ThreadHandle:
     return handle
 
 
-def _start_joinable_thread(function: Callable[[], object], handle: Any = None, daemon: bool = True) -> _ThreadHandle:
+def _start_joinable_thread(function: Callable[[], object], handle: object = None, daemon: bool = True) -> _ThreadHandle:
     if not callable(function):
         raise TypeError("thread function must be callable")
     if handle is None:

@@ -216,7 +216,7 @@ def test_a_correction_is_a_dict_by_name(till: Till) -> None:
     with agent(till, PAYING, "final_answer(receipts)") as one:
         suspended(one)
         with pytest.raises(ConfigurationError, match="edited arguments are a dict"):
-            one.resume(approve={1: [20]})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+            one.resume(approve={1: [20]})  # pyright: ignore[reportArgumentType]
         with pytest.raises(AgentSuspended):
             one.resume(approve={1: None})
     assert till.paid == [("ann", 20)]

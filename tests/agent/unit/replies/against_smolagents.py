@@ -21,9 +21,9 @@ STOP = ("Observation:", "Calling tools:", TAGS[1])
 
 def main() -> None:
     """Print the table."""
-    from smolagents import __version__
-    from smolagents.models import get_tool_call_from_text
-    from smolagents.utils import parse_code_blobs
+    from smolagents import __version__  # pyright: ignore[reportMissingTypeStubs]
+    from smolagents.models import get_tool_call_from_text  # pyright: ignore[reportMissingTypeStubs]
+    from smolagents.utils import parse_code_blobs  # pyright: ignore[reportMissingTypeStubs]
 
     def program(text: str) -> list[str | None]:
         return [_or_none(partial(parse_code_blobs, said, TAGS)) for said in _as_received(text)]

@@ -12,9 +12,10 @@ from recipe.data.packages import NUMPY, PANDAS, Project
 
 def test_every_project_is_pinned_and_every_patch_says_why() -> None:
     pins = inputs.load(inputs.DATA)
-    for project in (*packages.PROJECTS.values(), *packages.PACKAGES):
-        assert len(pins[project.name].sha256) == 64
-        for patch in patching.patches_for(project.name):
+    projects = [project.name for project in packages.PROJECTS.values()]
+    for name in (*projects, *(package.name for package in packages.PACKAGES)):
+        assert len(pins[name].sha256) == 64
+        for patch in patching.patches_for(name):
             assert patching.reasons(patch)
             assert patching.parse(patch.read_text())
     assert inputs.load().keys().isdisjoint(pins)
