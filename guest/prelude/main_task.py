@@ -10,6 +10,8 @@ from contextvars import Context, copy_context
 from types import coroutine as awaitable
 from typing import Any, Protocol
 
+from cloche_guest.substitutes import hidden
+
 __all__ = ["MainTask", "Turning", "run_main"]
 
 # What asyncio.current_task() goes by.
@@ -119,6 +121,7 @@ class MainTask(asyncio.Future[Any]):
         return asyncio.CancelledError()
 
 
+@hidden
 def run_main(loop: Any, coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine as the main task of a loop that is not running, and return its value."""
     task = MainTask(coroutine, loop)
@@ -137,10 +140,12 @@ def run_main(loop: Any, coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 @awaitable
+@hidden
 def _steps(coroutine: Coroutine[Any, Any, Any], value: list[Any]) -> Generator[Any, Any, None]:
     value.append((yield from coroutine))
 
 
+@hidden
 def _drive(loop: Any, task: MainTask, steps: Any) -> None:
     _enter_task(loop, task)
     try:
@@ -151,6 +156,7 @@ def _drive(loop: Any, task: MainTask, steps: Any) -> None:
         _leave_task(loop, task)
 
 
+@hidden
 def _pause(loop: Any, task: MainTask, steps: Any, yielded: Any) -> None:
     error = _waited(loop, task, yielded)
     while error is not None:

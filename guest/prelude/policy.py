@@ -12,6 +12,7 @@ from cloche_guest.calls import twin_of
 from cloche_guest.loop import BridgeLoop
 from cloche_guest.loop import install as install_steps
 from cloche_guest.main_task import run_main
+from cloche_guest.substitutes import hidden
 from cloche_guest.unsupported.reasons import NO_PROCESSES, put
 
 __all__ = ["BridgePolicy", "install", "run_coroutine", "to_thread"]
@@ -84,6 +85,7 @@ def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
         _sweep(loop)
 
 
+@hidden
 def run(
     main: Coroutine[Any, Any, Any], *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None
 ) -> Any:
@@ -97,6 +99,7 @@ def run(
         return runner.run(main)
 
 
+@hidden
 async def to_thread(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Run ``func`` in a thread and return its value; a registered tool runs in the background without one."""
     twin = twin_of(func)
@@ -106,6 +109,7 @@ async def to_thread(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> A
     return await asyncio.get_running_loop().run_in_executor(None, _run_in, context, func, args, kwargs)
 
 
+@hidden
 def _run_in(context: contextvars.Context, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Do what ``context.run`` does, without C code below the function, so that the thread can be left in it."""
     _cloche.enter_context(context)

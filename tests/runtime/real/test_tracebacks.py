@@ -111,3 +111,27 @@ def test_a_tools_error_shows_where_the_program_called_it() -> None:
     assert isinstance(error, GuestException)
     assert (error.type_name, error.message, error.line) == ("LookupError", "no such city", 2)
     assert "    return lookup()  # asks\n" in error.traceback
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "asyncio.run(fail())",
+        "asyncio.run(asyncio.wait_for(fail(), 1))",
+        "asyncio.run(asyncio.to_thread(divide))",
+        "async def both(): await asyncio.gather(fail(), fail())\nasyncio.run(both())",
+        "with ThreadPoolExecutor() as pool: pool.submit(divide).result()",
+        "sum(divide() for _ in range(3))",
+        "sorted([2, 1], key=lambda _: divide())",
+    ],
+)
+def test_nor_where_a_program_looks_at_its_own_errors(code: str) -> None:
+    program = (
+        "import asyncio, traceback\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "def divide(): return 1 / 0\nasync def fail(): return divide()\n"
+        f"try: exec({code!r})\nexcept ZeroDivisionError: print(traceback.format_exc())"
+    )
+    result = Sandbox().run(program)
+    assert result.error is None
+    assert "in divide\n" in result.stdout
+    assert "cloche" not in result.stdout
