@@ -85,6 +85,7 @@ def test_the_whole_shape_of_a_success() -> None:
             }
         ],
         "rolled_back": False,
+        "displays": [],
     }
 
 
