@@ -17,7 +17,6 @@ from contextlib import suppress
 from functools import partial
 from threading import get_ident
 from typing import Any, NamedTuple, NoReturn
-from weakref import ref
 
 from cloche.runtime.bridge.run_state import RunState
 from cloche.runtime.errors import CannotPause, GuestError
@@ -207,7 +206,7 @@ class Express:
         finally:
             # Not before its runs are collected.
             if self.machine.dead and self._guest.express is None:
-                self._retire()
+                self.retire()
         self._leave(None)
         return result
 
@@ -221,9 +220,9 @@ class Express:
             guest.discard()
             guest.note_loss(error)
             guest.release()
-            self._retire()
+            self.retire()
 
-    def _retire(self) -> None:
+    def retire(self) -> None:
         """Let go of the runner, into which the collector does not look: what ended the guest has frames of this."""
         self.runner, self.run = _no_runner, _no_runner.run
 
@@ -278,7 +277,7 @@ def arm(express: Express | None, guest: SessionGuest, limits: Limits, calls_ofte
             express = _made(guest, limits)
         # One that was asked to pause is looked after in Python.
         if express is not None and express.machine.is_usual:
-            guest.express = ref(express)
+            guest.armed(express)
             fuel = UNLIMITED_FUEL if limits.fuel is None else limits.fuel
             time = -1.0 if limits.time is None else limits.time
             express.terms = (rooms.number, rooms.version, fuel, time, rooms.options, *rooms.journal)

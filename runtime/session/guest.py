@@ -89,6 +89,10 @@ class HoldsRunner(Protocol):
 
     runner: Any
 
+    def retire(self) -> None:
+        """Let go of the runner: its machine has ended, and what it counted is collected."""
+        ...
+
 
 class Rooms(NamedTuple):
     """What runs may be performed without a look at all this: see :meth:`SessionGuest.rooms`.
@@ -139,6 +143,8 @@ class SessionGuest:
         self.holder: Holder | None = None
         self.ended = ""
         self.express: ref[HoldsRunner] | None = None
+        # The latest of them, also while there is something to collect from none.
+        self._latest: ref[HoldsRunner] | None = None
         self.resting: int | None = None
         self.lock = threading.Lock()
         self._runs = self._fuel = self._output = self._calls = 0
@@ -190,6 +196,10 @@ class SessionGuest:
             self._time += seconds
             if self._journal is not None:
                 self._journal.add_steps(steps, weight, fuel)
+
+    def armed(self, express: HoldsRunner) -> None:
+        """Take note of what may perform usual runs from now on, and is to be asked for them."""
+        self.express = self._latest = ref(express)
 
     def count_calls(self, calls: int, output: int) -> None:
         """Count the calls and the output of a run whose fuel and time are counted by :meth:`collect`."""
@@ -417,6 +427,7 @@ class SessionGuest:
 
     def lose(self) -> None:
         """Forget the machine, and everything since the program began. Closing it is up to whoever ran it."""
+        self._retire()
         held, self._held = self._held, None
         self._known = held.known if held else self._known
         self.running = None
@@ -431,10 +442,18 @@ class SessionGuest:
 
     def _close(self) -> None:
         """Let go of the machine and of the past."""
+        self.collect()
+        self._retire()
         body, self.running = self.running, None
         self._journal = self._origin = None
         if body is not None:
             body.machine.close()
+
+    def _retire(self) -> None:
+        # The collector does not look into a runner, which holds all this. Frames of what ended its machine hold it.
+        latest, self._latest = None if self._latest is None else self._latest(), None
+        if latest is not None and self.express is None:
+            latest.retire()
 
     def _new_body(self) -> Running:
         tape = Tape() if self._journal is None else self._journal.new_tape()

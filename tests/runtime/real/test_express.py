@@ -496,10 +496,15 @@ def test_the_guest_is_freed_with_the_last_reference(box: Sandbox) -> None:
 
 @pytest.mark.parametrize("program", ["while True: n += 1", "add(n, 1)\nwhile True: n += 1", "def f(): return f()\nf()"])
 @pytest.mark.parametrize("rollback", [True, False])
-def test_a_guest_that_was_ended_is_freed(box: Sandbox, program: str, rollback: bool) -> None:
+@pytest.mark.parametrize("left_behind", [set[object](), {object()}], ids=["in-c", "in-python"])
+def test_a_guest_that_was_ended_is_freed(
+    box: Sandbox, program: str, rollback: bool, left_behind: set[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     import gc
     import weakref
 
+    # Where a thread is left behind, the runner declines.
+    monkeypatch.setattr(guest_threads, "left_behind", left_behind)
     session = box.session(rollback=rollback)
     session.run("n = 0")
     ended = weakref.ref(session._guest.ready().machine)
