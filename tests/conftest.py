@@ -38,8 +38,10 @@ def no_loop_is_left() -> Iterator[None]:
             loop = asyncio.get_event_loop()
         except RuntimeError:
             return
-    loop.close()
-    asyncio.set_event_loop(None)
+    # One that runs is a browser's, which is driven from this very thread.
+    if not loop.is_running():
+        loop.close()
+        asyncio.set_event_loop(None)
 
 
 @pytest.fixture
