@@ -1,15 +1,21 @@
 """What tests of several areas share."""
 
 import asyncio
+import importlib
 import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Its import takes the handler of SIGFPE, which is the engine's once a guest has run: a trap would end the process.
+with suppress(ImportError):
+    importlib.import_module("gmpy2")
 
 if TYPE_CHECKING:
     from tests.host_tools.unit.external.hub_server import HubServer

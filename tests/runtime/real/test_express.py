@@ -147,13 +147,12 @@ def test_it_is_the_same_as_in_python(box: Sandbox, pure: Sandbox, monkeypatch: p
         assert plain._express is None
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _no_thread_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a tool of an earlier test still blocks a thread, runs are made in Python."""
     monkeypatch.setattr(guest_threads, "left_behind", set())
 
 
-@pytest.mark.usefixtures("_no_thread_left_behind")
 def test_usual_runs_are_made_in_c(box: Sandbox) -> None:
     with box.session() as session:
         warm(session)
@@ -167,7 +166,6 @@ def test_usual_runs_are_made_in_c(box: Sandbox) -> None:
         assert session.spent.runs == made
 
 
-@pytest.mark.usefixtures("_no_thread_left_behind")
 def test_a_process_that_has_greenlets_has_them_too(box: Sandbox) -> None:
     greenlet = pytest.importorskip("greenlet", reason="needs greenlet, which SQLAlchemy and gevent bring")
     with box.session() as session:
