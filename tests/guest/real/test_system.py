@@ -99,6 +99,7 @@ def test_a_specification_is_none_and_an_import_says_why() -> None:
         "import http.server; http.server.HTTPServer(('', 80), None)",
         "import wsgiref.simple_server; wsgiref.simple_server.make_server('', 80, None)",
         "import ssl, socket; ssl.create_default_context().wrap_socket(None)",
+        "import asyncio; asyncio.run(asyncio.open_connection('example.org', 80))",
     ],
 )
 def test_the_network_is_imported_and_missing_on_use(use: str) -> None:
