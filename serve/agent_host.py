@@ -10,10 +10,9 @@ import base64
 import json
 import os
 import shutil
-import socket
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -34,8 +33,8 @@ from cloche.agent.values import plain_in_short
 from cloche.host_tools.errors import ToolFailed
 from cloche.runtime.errors import ConfigurationError, GuestError
 from cloche.runtime.result import Display
-from cloche.serve.forms import Channel, Problem, dumps, from_form, to_form
-from cloche.serve.worker import fast_loop, problem_of
+from cloche.serve.forms import Problem, dumps, from_form, to_form
+from cloche.serve.worker import OrderHost, run_host
 
 __all__ = ["AgentHost", "load_agent"]
 
@@ -243,30 +242,17 @@ def _load(agent: MultiStepAgent, folder: Path) -> None:
     agent.load_state(folder)
 
 
-class AgentHost:
-    """Carries out the gateway's orders; each is a method, named after it."""
+class AgentHost(OrderHost):
+    """Hosts agents."""
+
+    # An error of the runtime's is an agent's own fault here, or its author's.
+    expected = (Problem,)
 
     def __init__(self) -> None:
-        self.gone = asyncio.Event()
-        self.channel = Channel(self._on_message, self.gone.set)
+        super().__init__()
         self._settings: dict[str, dict[str, str]] = {}
         self._described: dict[str, list[dict[str, Any]]] = {}
         self._running: dict[str, MultiStepAgent] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def _on_message(self, message: list[Any]) -> None:
-        task = asyncio.get_running_loop().create_task(self._carry_out(*message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _carry_out(self, number: int, order: str, arguments: dict[str, Any]) -> None:
-        try:
-            report = await getattr(self, f"do_{order}")(number, **arguments)
-            self.channel.send([number, "done", report])
-        except Exception as error:
-            if not isinstance(error, Problem):
-                sys.excepthook(type(error), error, error.__traceback__)
-            self.channel.send([number, "failed", problem_of(error).form()])
 
     # Orders.
 
@@ -281,9 +267,8 @@ class AgentHost:
         if known is None:
             known = list[dict[str, Any]]()
             for name in self._settings.get(tenant, {}):
-                agent = await self._made(tenant, name)
-                known.append({"name": name, **_description(agent)})
-                agent.close()
+                async with self._made(tenant, name) as agent:
+                    known.append({"name": name, **_description(agent)})
             self._described[tenant] = known
         return known
 
@@ -304,21 +289,21 @@ class AgentHost:
 
         Without a task, the other run's own is continued.
         """
-        made = await self._made(tenant, agent)
-        work = _Work(made, Path(folder), self._tell(number), bounds)
-        if origin is not None:
-            await work.load(Path(origin))
-        if files:
-            if not isinstance(made, CodeAgent):
-                raise Problem(422, "invalid", "files: this agent has no session to put them in", field="files")
-            for name, data in files.items():
-                await made.session.aput_file(name, data)
-            task = f"{task or 'Continue.'}\n\nFiles in the working folder: {', '.join(files)}"
-        shown = [ImagePart.load(image) for image in images]
-        if task is None:
-            return await self._perform(run, work, made.aresume(return_full_result=True))
-        begun = made.arun(task, reset=False, images=shown, return_full_result=True)
-        return await self._perform(run, work, begun)
+        async with self._made(tenant, agent) as made:
+            work = _Work(made, Path(folder), self._tell(number), bounds)
+            if origin is not None:
+                await work.load(Path(origin))
+            if files:
+                if not isinstance(made, CodeAgent):
+                    raise Problem(422, "invalid", "files: this agent has no session to put them in", field="files")
+                for name, data in files.items():
+                    await made.session.aput_file(name, data)
+                task = f"{task or 'Continue.'}\n\nFiles in the working folder: {', '.join(files)}"
+            shown = [ImagePart.load(image) for image in images]
+            if task is None:
+                return await self._perform(run, work, made.aresume(return_full_result=True))
+            begun = made.arun(task, reset=False, images=shown, return_full_result=True)
+            return await self._perform(run, work, begun)
 
     async def do_answer(
         self,
@@ -331,10 +316,10 @@ class AgentHost:
         bounds: dict[str, Any],
     ) -> dict[str, Any]:
         """Continue a run that waits, with answers by call; reported like a start."""
-        made = await self._made(tenant, agent)
-        work = _Work(made, Path(folder), self._tell(number), bounds)
-        await work.load(Path(folder) / "waiting")
-        return await self._perform(run, work, made.aresume(return_full_result=True, **_replies(answers)))
+        async with self._made(tenant, agent) as made:
+            work = _Work(made, Path(folder), self._tell(number), bounds)
+            await work.load(Path(folder) / "waiting")
+            return await self._perform(run, work, made.aresume(return_full_result=True, **_replies(answers)))
 
     async def do_stop(self, number: int, run: str) -> bool:
         """End a run in progress, its program in mid-computation; reports whether there was one."""
@@ -343,25 +328,28 @@ class AgentHost:
 
     async def do_file(self, number: int, tenant: str, agent: str, folder: str, path: str) -> bytes:
         """Report the content of a file that a run has left."""
-        made = await self._made(tenant, agent)
-        try:
+        async with self._made(tenant, agent) as made:
             await asyncio.to_thread(_load, made, Path(folder))
             if not isinstance(made, CodeAgent):
                 raise Problem(404, "not_found", "this agent has no files")
             return await made.session.aget_file(path)
-        finally:
-            made.close()
 
     # What they share.
 
     def _tell(self, number: int) -> Tell:
         return lambda name, data: self.channel.send([number, "event", name, data])
 
-    async def _made(self, tenant: str, name: str) -> MultiStepAgent:
+    @asynccontextmanager
+    async def _made(self, tenant: str, name: str) -> AsyncGenerator[MultiStepAgent, None]:
+        """Make a tenant's agent, which is closed afterwards. Raises Problem."""
         reference = self._settings.get(tenant, {}).get(name)
         if reference is None:
             raise Problem(404, "not_found", f"there is no agent {name!r}")
-        return await asyncio.to_thread(load_agent, reference)
+        made = await asyncio.to_thread(load_agent, reference)
+        try:
+            yield made
+        finally:
+            await asyncio.to_thread(made.close)
 
     async def _perform(self, run: str, work: _Work, begun: Awaitable[Any]) -> dict[str, Any]:
         agent = work.agent
@@ -378,7 +366,6 @@ class AgentHost:
                     files = (await agent.session.alist_files())[:_MAX_LISTED]
         finally:
             del self._running[run]
-            await asyncio.to_thread(agent.close)
         waits_for = _calls_form(agent, result.error)
         return {"state": result.state, "waits": waits_for, "files": files, "kept": work.kept}
 
@@ -448,22 +435,14 @@ def _replies(answers: dict[str, dict[str, Any]]) -> Any:
 
 
 async def _serve(descriptor: int) -> None:
-    host = AgentHost()
-    await asyncio.get_running_loop().create_connection(lambda: host.channel, sock=socket.socket(fileno=descriptor))
-    host.channel.send([0, "ready", os.getpid()])
-    await host.gone.wait()
+    await AgentHost().serve(descriptor)
     # At once: threads of models and tools that nothing waits for any more would keep the process.
     os._exit(0)
 
 
 def main(descriptor: int) -> None:
-    """Serve the gateway at the other end of a socket until it is gone. Ctrl-C is the gateway's to handle."""
-    import signal
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    with asyncio.Runner(loop_factory=fast_loop()) as runner:
-        runner.run(_serve(descriptor))
+    """Serve the gateway at the other end of a socket until it is gone."""
+    run_host(_serve(descriptor))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ from cloche.serve.forms import (
     to_form,
 )
 
-__all__ = ["ClientTool", "SessionHost", "fast_loop", "problem_of", "tenant_tools"]
+__all__ = ["ClientTool", "OrderHost", "SessionHost", "fast_loop", "problem_of", "run_host", "tenant_tools"]
 
 _STATUS: tuple[tuple[type[ClocheError], int, str, str], ...] = (
     (SessionBusy, 409, "session_busy", "wait for the run in progress, or use another session"),
@@ -192,20 +192,28 @@ class _Hosted:
         return await self.running.ask(name, arguments)
 
 
-class SessionHost:
-    """Carries out the gateway's orders; each is a method, named after it."""
+class OrderHost:
+    """Carries out the gateway's orders in a process of its own; each is a method ``do_NAME``, and returns its report.
 
-    def __init__(self, threads: int | None = None) -> None:
-        self.sessions: dict[str, _Hosted] = {}
-        self._scheduler = Scheduler(threads, slice=_SLICE)
-        self.gone = asyncio.Event()
-        self.channel = Channel(self._on_message, self.gone.set)
-        self._settings: dict[str, dict[str, Any]] = {}
-        self._boxes: dict[str, Sandbox] = {}
+    ``expected`` are the errors that are a client's affair; any other is printed as well.
+    """
+
+    expected: tuple[type[Exception], ...] = (ClocheError, Problem)
+
+    def __init__(self) -> None:
+        self.channel = Channel(self._on_message, self._on_lost)
+        self._gone = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        # Built before the first request is there: the image is loaded, and pages of it are in memory.
-        self._plain = Sandbox(scheduler=self._scheduler)
-        self._plain.run("x = 1")
+
+    async def serve(self, descriptor: int) -> None:
+        """Serve the gateway at the other end of a socket until it is gone."""
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self.channel, sock=socket.socket(fileno=descriptor))
+        self.channel.send([0, "ready", os.getpid()])
+        await self._gone.wait()
+
+    def _on_lost(self) -> None:
+        self._gone.set()
 
     def _on_message(self, message: list[Any]) -> None:
         task = asyncio.get_running_loop().create_task(self._carry_out(*message))
@@ -217,9 +225,23 @@ class SessionHost:
             report = await getattr(self, f"do_{order}")(number, **arguments)
             self.channel.send([number, "done", report])
         except Exception as error:
-            if not isinstance(error, ClocheError | Problem):
+            if not isinstance(error, self.expected):
                 sys.excepthook(type(error), error, error.__traceback__)
             self.channel.send([number, "failed", problem_of(error).form()])
+
+
+class SessionHost(OrderHost):
+    """Hosts sessions."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        super().__init__()
+        self.sessions: dict[str, _Hosted] = {}
+        self._scheduler = Scheduler(threads, slice=_SLICE)
+        self._settings: dict[str, dict[str, Any]] = {}
+        self._boxes: dict[str, Sandbox] = {}
+        # Built before the first request is there: the image is loaded, and pages of it are in memory.
+        self._plain = Sandbox(scheduler=self._scheduler)
+        self._plain.run("x = 1")
 
     # Orders.
 
@@ -516,12 +538,18 @@ def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+def run_host(serving: Coroutine[Any, Any, None]) -> None:
+    """Run an event loop for a host. Ctrl-C is the gateway's to handle."""
+    import signal
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
+        runner.run(serving)
+
+
 async def _serve(descriptor: int, threads: int) -> None:
-    loop = asyncio.get_running_loop()
-    worker = SessionHost(threads)
-    await loop.create_connection(lambda: worker.channel, sock=socket.socket(fileno=descriptor))
-    worker.channel.send([0, "ready", os.getpid()])
-    await worker.gone.wait()
+    await SessionHost(threads).serve(descriptor)
     # Servers of tools that this process has started end with it, and without complaint.
     with suppress(TimeoutError):
         async with asyncio.timeout(_FAREWELL):
@@ -531,21 +559,13 @@ async def _serve(descriptor: int, threads: int) -> None:
 
 
 def main(descriptor: int, threads: int) -> None:
-    """Serve the gateway at the other end of a socket until it is gone, with so many programs computing at once.
-
-    Ctrl-C is the gateway's to handle.
-    """
-    import signal
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    """Serve the gateway at the other end of a socket until it is gone, with so many programs computing at once."""
     # Programs compute; this thread and the gateway's only pass messages on, and are not to wait for a core.
     guest_threads.niceness = _NICENESS
     # Where memory runs out, the system is to end this process and not the gateway.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
-    with asyncio.Runner(loop_factory=fast_loop()) as runner:
-        runner.run(_serve(descriptor, threads))
+    run_host(_serve(descriptor, threads))
 
 
 if __name__ == "__main__":
