@@ -40,6 +40,8 @@ _MAX_TEXT = 200_000
 _TITLE = 200
 _LINK = 30 * 86_400.0
 """Seconds that a link to a run is valid."""
+_AGAIN = 0.1
+"""Seconds after which a run that could not be stopped is stopped again."""
 
 
 class _Body(BaseModel):
@@ -440,10 +442,12 @@ class AgentRuns:
             self._end(run, "interrupted")
             await asyncio.to_thread(run.save, events=True)
             return True
-        if run.status != "running":
-            return False
-        stopped: bool = await (await self.host()).call("stop", run=run.id)
-        return stopped
+        while run.status == "running":
+            if await (await self.host()).call("stop", run=run.id):
+                return True
+            # Its agent is still being made, or it is just ending.
+            await asyncio.sleep(_AGAIN)
+        return False
 
     async def answer(self, tenant: Tenant, run: AgentRun, call: str, form: CallAnswerForm) -> None:
         """Answer a call that waits, and continue the run. Raises Problem."""

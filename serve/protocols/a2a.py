@@ -127,7 +127,7 @@ class A2A:
                 return _answer(_result(id, self._listed(tenant, agent, params)))
             if method == "CancelTask":
                 run = self._run(tenant, agent, params)
-                if not await self._threads.stop(tenant, run):
+                if not await self._runs.stop(tenant, run):
                     raise _Refused(_NOT_CANCELABLE, "the task is over")
                 await self._settled(run)
                 return _answer(_result(id, self._task(run)))

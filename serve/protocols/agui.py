@@ -4,7 +4,6 @@ A thread of the protocol is a series of runs, each of which begins where the one
 a person ends the protocol's run with an interrupt; the next one's ``resume`` answers it, and the agent's run goes on.
 """
 
-import asyncio
 import hashlib
 import json
 import time
@@ -81,14 +80,6 @@ class Threads:
             raise Problem(404, "not_found", "there is no such agent")
         return await self.runs.create(tenant, AgentRunForm(agent=agent, task=task, id=id, origin=origin, images=images))
 
-    async def stop(self, tenant: Tenant, run: AgentRun) -> bool:
-        """End a run, also one whose agent is still being made. Returns whether it was in progress."""
-        while not await self.runs.stop(tenant, run):
-            if run.status != "running":
-                return False
-            await asyncio.sleep(0.1)
-        return True
-
 
 class AgUi:
     """The handler, and the events that it answers with."""
@@ -112,7 +103,7 @@ class AgUi:
                 raise Problem(409, "not_interrupted", "no run of this thread waits for an answer")
             answers = _answers(resumed, waiting)
             if self._expires(waiting) < time.time():
-                await self._threads.stop(tenant, waiting)
+                await self._threads.runs.stop(tenant, waiting)
                 raise Problem(410, "interrupt_expired", "the interrupt has expired, and its run is over")
             run, after = waiting, len(runs.log(waiting).events)
         elif waiting is not None:
@@ -162,7 +153,7 @@ class AgUi:
             yield _line("RUN_ERROR", message=str(problem), code=problem.code)
         finally:
             if not finished:
-                self._gateway.home.background(self._threads.stop(tenant, run))
+                self._gateway.home.background(self._threads.runs.stop(tenant, run))
 
     async def _answer(self, tenant: Tenant, run: AgentRun, answers: dict[str, CallAnswerForm]) -> bool:
         """Give one of the calls that wait its answer, if there is one."""

@@ -299,7 +299,7 @@ class _AgentTools:
                     told += 1
                     await ctx.report_progress(told, message=said)
         except asyncio.CancelledError:
-            self._home.background(self._threads.stop(self._tenant, run))
+            self._home.background(self._threads.runs.stop(self._tenant, run))
             raise
         shown: dict[str, Any] = {"run": run.id, "state": run.row["state"] or run.status, "output": result.get("output")}
         if run.status == "waiting":

@@ -340,7 +340,7 @@ class Models:
             yield answer
         finally:
             if answer is None:
-                self._gateway.home.background(self._threads.stop(tenant, run))
+                self._gateway.home.background(self._runs.stop(tenant, run))
 
 
 def _as_refusals(handler: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:

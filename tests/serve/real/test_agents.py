@@ -45,6 +45,10 @@ except PermissionError as error:
 def looper():
     return _agent("print('begun')\nwhile True: pass")
 
+def slow():
+    time.sleep(1)
+    return looper()
+
 def reader():
     return _agent("final_answer(open('note.txt').read())")
 
@@ -64,7 +68,7 @@ _MODULE = "team_under_test"
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("agents")
     (folder / f"{_MODULE}.py").write_text(_AGENTS)
-    names = ("payer", "looper", "reader", "flooder", "manager", "broken")
+    names = ("payer", "looper", "slow", "reader", "flooder", "manager", "broken")
     agents = {name: f"{_MODULE}:{name}" for name in names if name != "broken"}
     tenants: dict[str, dict[str, Any]] = {
         "north": {"agents": agents},
@@ -161,6 +165,13 @@ def test_a_stop_ends_a_program_in_the_middle_and_no_other_run(http: httpx.Client
     assert http.get(other).json()["status"] == "running"
     assert http.delete(other).status_code == 204
     assert http.get(other).status_code == 404
+
+
+def test_a_run_is_stopped_whose_agent_is_still_being_made(http: httpx.Client) -> None:
+    run = begin(http, "slow")
+    assert http.post(f"{run}/stop").json() == {"stopped": True}
+    assert follow(http, run)[-1][2]["state"] == "interrupted"
+    assert http.post(f"{run}/stop").json() == {"stopped": False}
 
 
 def test_files_and_agents_that_are_managed(http: httpx.Client) -> None:
