@@ -203,10 +203,6 @@ class Express:
         except BaseException as error:
             self._leave(error)
             raise
-        finally:
-            # Not before its runs are collected.
-            if self.machine.dead and self._guest.express is None:
-                self.retire()
         self._leave(None)
         return result
 
@@ -220,7 +216,6 @@ class Express:
             guest.discard()
             guest.note_loss(error)
             guest.release()
-            self.retire()
 
     def retire(self) -> None:
         """Let go of the runner, into which the collector does not look: what ended the guest has frames of this."""

@@ -143,7 +143,7 @@ class SessionGuest:
         self.holder: Holder | None = None
         self.ended = ""
         self.express: ref[HoldsRunner] | None = None
-        # The latest of them, also while there is something to collect from none.
+        # The same, also when what it has counted is collected.
         self._latest: ref[HoldsRunner] | None = None
         self.resting: int | None = None
         self.lock = threading.Lock()
@@ -442,7 +442,6 @@ class SessionGuest:
 
     def _close(self) -> None:
         """Let go of the machine and of the past."""
-        self.collect()
         self._retire()
         body, self.running = self.running, None
         self._journal = self._origin = None
@@ -451,8 +450,9 @@ class SessionGuest:
 
     def _retire(self) -> None:
         # The collector does not look into a runner, which holds all this. Frames of what ended its machine hold it.
+        self.collect()
         latest, self._latest = None if self._latest is None else self._latest(), None
-        if latest is not None and self.express is None:
+        if latest is not None:
             latest.retire()
 
     def _new_body(self) -> Running:
