@@ -10,7 +10,7 @@ from recipe import sources, toolchain
 from recipe.inputs import Input, load
 
 
-class Package(NamedTuple):
+class LicensedWork(NamedTuple):
     """One work inside the image. The files are its licence's parts, in the order in which they are shown."""
 
     name: str
@@ -34,7 +34,7 @@ def _licence_in(path: Path) -> str:
     return text.partition("*/")[0] + "*/" if path.suffix in (".c", ".h") else text
 
 
-def packages() -> list[Package]:
+def packages() -> list[LicensedWork]:
     """Every work that a part of the image comes from. The sources are unpacked for it."""
     return [*_pinned(), _c_library(), _compiler_runtime()]
 
@@ -50,30 +50,30 @@ def write(folder: Path) -> None:
             path.unlink()
 
 
-def of(source: Input) -> Package:
+def of(source: Input) -> LicensedWork:
     """The work that a pinned source is."""
     text = sources.unpacked(source.name) / source.licence_file
-    return Package(source.name, source.version, source.licence, source.home, (text,))
+    return LicensedWork(source.name, source.version, source.licence, source.home, (text,))
 
 
-def _pinned() -> list[Package]:
+def _pinned() -> list[LicensedWork]:
     return [of(source) for source in load().values()]
 
 
-def _c_library() -> Package:
+def _c_library() -> LicensedWork:
     """wasi-libc with the parts of musl and cloudlibc that it is made of; its allocator is CC0."""
     folder = toolchain.zig().parent / "lib" / "libc" / "wasi"
     own = ("LICENSE", "LICENSE-APACHE-LLVM", "LICENSE-APACHE", "LICENSE-MIT")
     parts = ("libc-top-half/musl/COPYRIGHT", "libc-bottom-half/cloudlibc/LICENSE")
     files = tuple(folder / name for name in own + parts)
     licence = "Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT"
-    return Package("wasi-libc", _bundled(), licence, "https://github.com/WebAssembly/wasi-libc", files)
+    return LicensedWork("wasi-libc", _bundled(), licence, "https://github.com/WebAssembly/wasi-libc", files)
 
 
-def _compiler_runtime() -> Package:
+def _compiler_runtime() -> LicensedWork:
     """The routines that compiled code calls, such as 128-bit division."""
     licence = toolchain.zig().parent / "LICENSE"
-    return Package("zig-compiler-rt", _bundled(), "MIT", "https://ziglang.org", (licence,))
+    return LicensedWork("zig-compiler-rt", _bundled(), "MIT", "https://ziglang.org", (licence,))
 
 
 def _bundled() -> str:

@@ -1,4 +1,4 @@
-"""`profile`: what the compiler is told of how CPython is used, made by running programs in an instrumented guest.
+"""`profile`: how programs use CPython, for the compiler, made by running programs in an instrumented guest.
 
 The result, `build/profile/cpython.profdata.xz`, is in the repository, so that building needs no second compilation and
 no tools of LLVM's. It is made anew with another version of CPython or of the compiler: functions that have changed

@@ -305,7 +305,7 @@ def tools() -> Path:
 
 
 def _write_compilers(folder: Path) -> None:
-    """Write `cc`, `c++`, `ar` and `cython` for the guest into a folder, and what meson is told of them."""
+    """Write `cc`, `c++`, `ar` and `cython` for the guest into a folder, and the file that tells meson of them."""
     folder.mkdir(parents=True, exist_ok=True)
     common = {"zig": toolchain.zig(), "target": toolchain.TARGET, "cache": cache_root(), "headers": headers()}
     cc = COMPILER.format(tool="cc", flags=_quoted(FLAGS), **common)

@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from recipe.licences import Package
+from recipe.licences import LicensedWork
 
 
 def text_of(*files: Path) -> str:
-    return Package("thing", "1", "blessing", "https://example.org", files).text()
+    return LicensedWork("thing", "1", "blessing", "https://example.org", files).text()
 
 
 def test_a_licence_is_its_files_one_after_the_other(tmp_path: Path) -> None:
