@@ -56,14 +56,16 @@ class _ShortTurns:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # May be entered again: the garbage collector, which can run between any two lines, ends what was given up.
+        self._lock = threading.RLock()
         self._users = 0
         self._interval = 0.0
 
     def __enter__(self) -> None:
         with self._lock:
+            is_first = self._users == 0
             self._users += 1
-            if self._users == 1:
+            if is_first:
                 self._interval = sys.getswitchinterval()
                 sys.setswitchinterval(min(self._interval, _INTERVAL))
                 # Whoever waits already would do so for the whole of the usual time.

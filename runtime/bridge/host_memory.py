@@ -31,6 +31,26 @@ _MAX_LOOKED_AT = 50_000
 _CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
 
 
+class _Turns:
+    """Short turns of threads, which are the whole process's, until they are ended, or the run that asked is given up.
+
+    An object of its own, so that freeing any other run's count runs no Python code, in which a signal would be lost.
+    """
+
+    __slots__ = ("_are_short",)
+
+    def __init__(self) -> None:
+        self._are_short = True
+        short_turns.__enter__()
+
+    def end(self) -> None:
+        if self._are_short:
+            self._are_short = False
+            short_turns.__exit__()
+
+    __del__ = end
+
+
 class HostMemory:
     """The count of one run, and what work on its messages looks at. Counted by the guest's thread alone.
 
@@ -39,7 +59,7 @@ class HostMemory:
     ``hurries`` while there was work to look at that is not known to be over.
     """
 
-    __slots__ = ("_calls", "_first", "_lock", "_output", "_taken", "hurries", "limit", "stop", "used")
+    __slots__ = ("_calls", "_first", "_lock", "_output", "_taken", "_turns", "hurries", "limit", "stop", "used")
 
     def __init__(self, limit: int, calls: list[ToolCallRecord], stop: StopSignal) -> None:
         self.limit = limit
@@ -49,6 +69,7 @@ class HostMemory:
         self._output = 0
         self._taken = 0
         self._lock = allocate_lock()
+        self._turns: _Turns | None = None
         self.hurries = False
         self.stop = stop
 
@@ -61,19 +82,15 @@ class HostMemory:
             with self._lock:
                 if not self.hurries:
                     self.hurries = True
-                    short_turns.__enter__()
+                    self._turns = _Turns()
 
     def rest(self) -> None:
         """Have threads take their usual turns again: there is no more to look at. From any thread."""
         with self._lock:
-            if self.hurries:
+            if self._turns is not None:
                 self.hurries = False
-                short_turns.__exit__()
-
-    def __del__(self) -> None:
-        # Of a run that was given up. The switch interval is the whole process's.
-        if self.hurries:
-            short_turns.__exit__()
+                self._turns.end()
+                self._turns = None
 
     def take(self, size: int) -> None:
         """Count bytes that the work on the latest message needs beside it, and look. Raises WorkEnded; see HostWork."""
