@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo ui test pure again pauses guest data conformance tasks precision bench serve lint types docs package fuzz sanitize hostile soak kills clean help
+.PHONY: demo ui test pure again pauses guest data conformance tasks precision bench serve lint types docs package wheels fuzz sanitize hostile soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -60,6 +60,10 @@ docs: $(READY) ## the documentation as a site in site/; a broken link or referen
 
 package: guest ## sdist, the wheel from it, and an import in a clean environment
 	$(BIN)/python -m pytest -q -m "network or not network" tests/build/real/test_package.py
+
+wheels: guest ## sdist, the pure wheel, and one for each platform with the host in C, into dist/, and their checks
+	$(RECIPE) wheels
+	CLOCHE_WHEELS=$(CURDIR)/dist $(BIN)/python -m pytest -q tests/build/real/test_wheels.py
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Cloche needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'

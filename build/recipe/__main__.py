@@ -1,4 +1,4 @@
-"""The verbs: `python -m recipe fetch | configure | compile | link | bake | host | all | profile | data`."""
+"""The verbs: `python -m recipe fetch | configure | compile | link | bake | host | all | wheels | profile | data`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ VERBS: dict[str, Callable[[], Path | None]] = {
     "bake": bake.baked,
     "host": host.install,
     "all": all_of_it,
+    "wheels": host.wheels,
     "profile": profile.profiled,
     "data": image.install,
 }

@@ -50,9 +50,12 @@ def stack_room() -> int:
 
 
 def known_stack() -> tuple[int, int] | None:
-    """Return the calling thread's stack, its lowest address and its size; None where :func:`fits` has to guess."""
+    """Return the calling thread's stack, its lowest address and its size; None where the system does not tell.
+
+    C, which knows where on the stack it is, needs no more; :func:`fits` may have to guess all the same.
+    """
     bounds = _bounds
-    return None if _getcontext is None or bounds.low == 0 else (bounds.low, bounds.size)
+    return None if bounds.low == 0 else (bounds.low, bounds.size)
 
 
 def in_greenlet() -> bool:
@@ -110,10 +113,13 @@ def _measure_linux() -> tuple[int, int]:
 
 def _measure_mac() -> tuple[int, int]:
     library: Any = ctypes.CDLL(None)
-    library.pthread_self.restype = ctypes.c_void_p
+    library.pthread_self.restype = library.pthread_get_stackaddr_np.restype = ctypes.c_void_p
     library.pthread_get_stacksize_np.restype = ctypes.c_size_t
-    size: int = library.pthread_get_stacksize_np(ctypes.c_void_p(library.pthread_self()))
-    return 0, size
+    thread = ctypes.c_void_p(library.pthread_self())
+    size: int = library.pthread_get_stacksize_np(thread)
+    # The address is that of its upper end.
+    top: int = library.pthread_get_stackaddr_np(thread) or 0
+    return max(0, top - size), size
 
 
 def _check(error: int) -> None:

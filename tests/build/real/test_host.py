@@ -13,7 +13,7 @@ from recipe.workspace import BuildError
 @pytest.fixture(autouse=True)
 def only_where_it_is_built() -> None:
     try:
-        host.target()
+        host.here()
     except BuildError as error:
         pytest.skip(str(error))
 
@@ -22,14 +22,16 @@ def test_its_declarations_are_those_of_python(tmp_path: Path) -> None:
     headers = Path(sysconfig.get_path("include"))
     if not (headers / "Python.h").is_file() or headers.is_relative_to("/usr/include"):
         pytest.skip("Python's headers are not here, or among those of the whole system")
-    host.compile_host(["-shared", "-DCLOCHE_REAL_HEADERS", "-I", headers, "-o", tmp_path / host.NAME])
+    here = host.here()
+    host.compile_host(["-shared", "-DCLOCHE_REAL_HEADERS", "-I", headers, "-o", tmp_path / here.file], here)
 
 
 def test_what_is_in_use_is_what_is_built() -> None:
-    place = host.PLACE / host.NAME
+    found = host.built(host.here())
+    place = host.PLACE / found.name
     if not place.exists():
         pytest.skip("this checkout was not built")
-    assert place.read_bytes() == host.built().read_bytes(), "its sources have changed: make guest"
+    assert place.read_bytes() == found.read_bytes(), "its sources have changed: make guest"
 
 
 def test_it_is_less_than_1500_lines_of_code() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from recipe import host
+
 ROOT = Path(__file__).parents[3]
 IMAGE = ROOT / "runtime" / "image"
 # The top-level folders, and where each one is inside the installed package.
@@ -134,11 +136,12 @@ def test_links_of_the_repository_are_relative() -> None:
 
 
 @pytest.mark.network
-def test_the_wheel_works_in_a_clean_environment(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheels_work_in_a_clean_environment(wheel: Path, tmp_path: Path) -> None:
     run([sys.executable, "-m", "venv", "clean"], cwd=tmp_path)
     programs = tmp_path / "clean" / ("Scripts" if sys.platform == "win32" else "bin")
     python = programs / "python"
-    run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel], cwd=tmp_path)
+    install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run([*install, wheel], cwd=tmp_path)
 
     heavy = f"import sys, cloche; print(sorted({NEVER_IMPORTED!r} & set(sys.modules)), cloche.__file__)"
     loaded = run([python, "-W", "error", "-c", heavy], cwd=tmp_path)
@@ -147,14 +150,26 @@ def test_the_wheel_works_in_a_clean_environment(wheel: Path, tmp_path: Path) -> 
 
     facts = json.loads(run([programs / "cloche", "info", "--json"], cwd=tmp_path))
     assert facts["versions"]["cloche"] in wheel.name
+    assert facts["versions"]["host"] == "Python"
     assert facts["image"]["matches manifest"] == "yes"
     assert "Apache" in run([programs / "cloche", "info", "--licenses"], cwd=tmp_path)
-
-    assert run([programs / "cloche", "run", "-"], cwd=tmp_path, stdin="print('inside')\n6 * 7\n") == "inside\n42\n"
-    tools = "from cloche import Sandbox, tool\n@tool\ndef f(n: int) -> int:\n    'Add.'\n    return n + 1\n"
-    (tmp_path / "program.py").write_text(f"{tools}print(Sandbox(tools=[f]).run('f(1)').unwrap())\n")
-    assert run([python, "-W", "error", "program.py"], cwd=tmp_path) == "2\n"
     assert "cloche[cli]" in _stderr([programs / "cloche", "demo"], tmp_path)
+    _use(programs, tmp_path)
+
+    # This machine's own wheel in its place, as the index would give it, and nothing left of the first one.
+    own = host.platform_wheel(wheel, host.here(), tmp_path)
+    run([*install, "--no-deps", "--no-index", "--force-reinstall", own], cwd=tmp_path)
+    assert json.loads(run([programs / "cloche", "info", "--json"], cwd=tmp_path))["versions"]["host"] == "C"
+    _use(programs, tmp_path)
+    run([python, "-m", "pip", "uninstall", "--quiet", "--yes", "cloche"], cwd=tmp_path)
+    assert [*(tmp_path / "clean").rglob("_host*")] == []
+
+
+def _use(programs: Path, folder: Path) -> None:
+    assert run([programs / "cloche", "run", "-"], cwd=folder, stdin="print('inside')\n6 * 7\n") == "inside\n42\n"
+    tools = "from cloche import Sandbox, tool\n@tool\ndef f(n: int) -> int:\n    'Add.'\n    return n + 1\n"
+    (folder / "program.py").write_text(f"{tools}print(Sandbox(tools=[f]).run('f(1)').unwrap())\n")
+    assert run([programs / "python", "-W", "error", "program.py"], cwd=folder) == "2\n"
 
 
 def _stderr(command: list[str | Path], cwd: Path) -> str:
