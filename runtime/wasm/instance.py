@@ -91,6 +91,10 @@ class InstanceTemplate:
         if not (sound and self._find_pool().put(instance)):
             instance.close()
 
+    def keep_ready(self, count: int) -> None:
+        """Have at least so many instances ready before they are asked for. Raises ImageError."""
+        self._find_pool().stock(count, lambda: Instance(self, Control(), None, _UNUSED))
+
     def renew(self, instance: "Instance") -> bool:
         """Make of a sound instance what the image made, where it is. False, with it in any state, if that cannot be."""
         return self._find_pool().renew(instance)

@@ -77,6 +77,9 @@ background_thread = BackgroundThread()
 
 MAX_IDLE = 4
 """Idle guests that are kept for each image and metering."""
+_REST = 0.01
+"""Seconds between a guest's being taken and the making of those that are missing: others may be taken meanwhile, by
+whom the cores are needed more."""
 LEISURE = 0.001
 """Seconds that a guest waits to be taken before it is restored in the background."""
 # A guest that wrote more than this is cheaper made anew, and would hold the memory while it idles: of a large image,
@@ -189,6 +192,14 @@ class InstancePool(Generic[Guest]):
         self._idle: list[Guest] = []
         self._used: list[tuple[Guest, float]] = []
         self._is_waited_for = False
+        self._stock = 0
+        self._make: Callable[[], Guest] | None = None
+        self._is_short = False
+
+    def stock(self, count: int, make: Callable[[], Guest]) -> None:
+        """Have at least so many idle guests from now on, which ``make`` makes, later ones in the background."""
+        self._stock, self._make = count, make
+        self._fill(count)
 
     def take(self) -> Guest | None:
         """Return an idle guest, which is the caller's from now on; None if there is none."""
@@ -198,6 +209,9 @@ class InstancePool(Generic[Guest]):
             guest = self._take_used()
         if guest is not None:
             guest.pages.watch()
+        if len(self._idle) < self._stock and not self._is_short:
+            self._is_short = True
+            background_thread.do(self._fill_soon)
         return guest
 
     def put(self, guest: Guest) -> bool:
@@ -205,7 +219,7 @@ class InstancePool(Generic[Guest]):
 
         False if it is to be freed: there are enough, or its memory has grown, which would be held until it is restored.
         """
-        if len(self._idle) + len(self._used) >= MAX_IDLE or guest.memory.size() != self._size:
+        if len(self._idle) + len(self._used) >= max(MAX_IDLE, self._stock) or guest.memory.size() != self._size:
             return False
         guest.pages.settle()
         guest.vacate()
@@ -222,6 +236,15 @@ class InstancePool(Generic[Guest]):
         """
         guest.pages.settle()
         return self._restore(guest)
+
+    def _fill_soon(self) -> None:
+        sleep(_REST)
+        self._is_short = False
+        self._fill(self._stock)
+
+    def _fill(self, count: int) -> None:
+        while self._make is not None and len(self._idle) < count:
+            self._idle.append(self._make())
 
     def _restore_at_leisure(self) -> None:
         while self._is_waited_for:

@@ -8,6 +8,7 @@ from collections.abc import Generator
 import pytest
 
 from cloche.runtime.bridge.protocol import run_request
+from cloche.runtime.errors import ConfigurationError, FuelExhausted, GuestException, MemoryExceeded
 from cloche.runtime.limits import Limits
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.wasm import recycling
@@ -245,3 +246,19 @@ def test_sandboxes_share_the_guest_that_is_never_run(source: ImageSource) -> Non
     first, second = source.pristine(), ImageSource().pristine()
     assert first.obj is second.obj
     assert bytes(first) == fresh
+
+
+def test_guests_that_were_kept_ready_are_like_new_ones() -> None:
+    sandbox = Sandbox()
+    sandbox.keep_ready(MAX_IDLE + 2)
+    for _ in range(3):
+        with sandbox.session() as one, sandbox.session() as other:
+            assert one.run("x = [1]; 'y' in globals()").value is False
+            assert other.run("y = 2; 'x' in globals()").value is False
+            assert one.run("x").value == [1]
+    with sandbox.session(limits=Limits(memory=256 << 20, fuel=50_000_000)) as small:
+        assert isinstance(small.run("a = bytes(300 << 20)").error, MemoryExceeded | GuestException)
+        assert isinstance(small.run("while True: pass").error, FuelExhausted)
+    with pytest.raises(ConfigurationError, match="guests"):
+        sandbox.keep_ready(-1)
+    sandbox.keep_ready(0)

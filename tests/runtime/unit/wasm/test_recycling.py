@@ -267,3 +267,23 @@ def test_a_guest_that_is_renewed_has_to_be_watched_again(pool: InstancePool[Fake
             guest.pages.watch()
         assert pool.renew(guest)
         assert counters.questions - asked == (not watched)
+
+
+def test_a_stock_is_made_at_once_and_filled_up_in_the_background() -> None:
+    made: list[FakeGuest] = []
+
+    def make() -> FakeGuest:
+        made.append(FakeGuest(b"good"))
+        return made[-1]
+
+    pool = InstancePool(FakeGuest(b"good"))
+    pool.stock(MAX_IDLE + 2, make)
+    assert len(made) == MAX_IDLE + 2
+    taken = [pool.take() for _ in range(MAX_IDLE + 2)]
+    assert all(guest is not None for guest in taken)
+    until(lambda: len(made) >= 2 * (MAX_IDLE + 2))
+    # One that is put back where there are enough is not kept, and none is made in its place.
+    assert not pool.put(FakeGuest())
+    assert len(made) == 2 * (MAX_IDLE + 2)
+    pool.stock(1, make)
+    assert len(made) == 2 * (MAX_IDLE + 2)
