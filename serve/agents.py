@@ -11,7 +11,6 @@ import binascii
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -198,6 +197,17 @@ class AgentRun:
                 left[name] = max(0, amount - (spent.get(name) or 0))
         return left
 
+    def begin(self) -> None:
+        """Make its folder, and write down that it is there."""
+        self.folder.mkdir(mode=0o700, parents=True)
+        self.save(events=False)
+
+    def kept_events(self) -> bytes:
+        """Read the events that are kept."""
+        with suppress(OSError):
+            return (self.folder / "events.jsonl").read_bytes()
+        return b""
+
     def save(self, *, events: bool) -> None:
         """Write down what it is; with its ``events``, which are many."""
         if events and self.log is not None:
@@ -245,7 +255,7 @@ class AgentRuns:
             await worker.close()
         for run in [run for runs in self._runs.values() for run in runs.values()]:
             if run.status == "running":
-                self._end(run, "lost", "the server ended")
+                await self._end(run, "lost", "the server ended")
                 await asyncio.to_thread(run.save, events=True)
 
     async def describe(self, tenant: Tenant) -> list[dict[str, Any]]:
@@ -255,27 +265,28 @@ class AgentRuns:
 
     # The runs.
 
-    def of(self, tenant: Tenant) -> dict[str, AgentRun]:
+    async def of(self, tenant: Tenant) -> dict[str, AgentRun]:
         """Return a tenant's runs by id, the oldest first; read from the store when they are first asked for."""
         runs = self._runs.get(tenant.name)
         if runs is None:
-            read = sorted(_read(self._folder / tenant.name), key=lambda run: float(run.row["created"]))
-            runs = self._runs[tenant.name] = {run.id: run for run in read}
+            read = await asyncio.to_thread(_read, self._folder / tenant.name)
+            # Another request may have been first, and its runs are the ones from now on.
+            runs = self._runs.setdefault(tenant.name, {run.id: run for run in read})
         return runs
 
-    def find(self, tenant: Tenant, id: str) -> AgentRun:
+    async def find(self, tenant: Tenant, id: str) -> AgentRun:
         """Return a tenant's run. Raises Problem: one of someone else does not exist."""
-        run = self.of(tenant).get(id)
+        run = (await self.of(tenant)).get(id)
         if run is None:
             raise not_found("run")
         return run
 
-    def log(self, run: AgentRun) -> AgentLog:
+    async def log(self, run: AgentRun) -> AgentLog:
         """Return a run's log, read from the store where it is not in memory."""
+        kept = b"" if run.log is not None else await asyncio.to_thread(run.kept_events)
         if run.log is None:
             run.log = AgentLog(run.id)
-            with suppress(OSError):
-                run.log.load((run.folder / "events.jsonl").read_bytes())
+            run.log.load(kept)
             last = run.log.events[-1][0] if run.log.events else ""
             if run.status == "waiting" and last != "waiting":
                 run.log.put("waiting", calls=run.row["calls"])
@@ -292,7 +303,7 @@ class AgentRuns:
 
     async def create(self, tenant: Tenant, form: AgentRunForm) -> AgentRun:
         """Begin a run, or return the one of that id. Raises Problem."""
-        runs, digest = self.of(tenant), digest_of(form.model_dump(exclude={"id"}))
+        runs, digest = await self.of(tenant), digest_of(form.model_dump(exclude={"id"}))
         if form.id is not None and form.id in runs:
             run = runs[form.id]
             if run.row["digest"] != digest:
@@ -300,21 +311,25 @@ class AgentRuns:
             return run
         if form.agent not in tenant.config.agents:
             raise not_found("agent")
-        origin = None if form.origin is None else self._origin(tenant, form.origin)
+        before = None if form.origin is None else await self.find(tenant, form.origin.run)
+        origin = None if form.origin is None or before is None else await _origin(before, form.origin)
         images, files = [_data(each) for each in form.images], {name: _data(each) for name, each in form.files.items()}
-        run = self._new(tenant, form, digest)
-        self._prune(tenant)
-        self._check_stored(tenant)
+        if form.id is not None and form.id in runs:
+            # Meanwhile, by another request.
+            return await self.create(tenant, form)
+        run = self._new(tenant, form, digest, before)
+        self._prune(runs)
+        self._check_stored(tenant, runs)
         tenant.admit_run(tenant.config.default_limits)
         try:
-            run.folder.mkdir(mode=0o700, parents=True)
             runs[run.id] = run
-            await asyncio.to_thread(run.save, events=False)
+            await asyncio.to_thread(run.begin)
         except OSError as error:
             runs.pop(run.id, None)
             tenant.ended_run()
             raise Problem(503, "store_failed", "the store failed", cause=type(error).__name__) from None
-        self.log(run).put("created", run=run.id, agent=form.agent, task=run.row["task"], origin=run.row["origin"])
+        run.log = AgentLog(run.id)
+        run.log.put("created", run=run.id, agent=form.agent, task=run.row["task"], origin=run.row["origin"])
         asked: dict[str, Any] = {
             "task": form.task,
             "images": images,
@@ -325,13 +340,13 @@ class AgentRuns:
         self._home.background(self._drive(tenant, run, "start", asked))
         return run
 
-    def _new(self, tenant: Tenant, form: AgentRunForm, digest: str) -> AgentRun:
+    def _new(self, tenant: Tenant, form: AgentRunForm, digest: str, before: AgentRun | None) -> AgentRun:
         id = form.id or new_id("ar")
         task = form.task
         if task is None:
-            if form.origin is None:
+            if before is None:
                 raise Problem(422, "invalid", "task: a run that begins anew needs one", field="task")
-            task = str(self.find(tenant, form.origin.run).row["task"])
+            task = str(before.row["task"])
         row: dict[str, Any] = {
             "id": id,
             "agent": form.agent,
@@ -349,26 +364,15 @@ class AgentRuns:
         # Behind a prefix: an id may be two dots.
         return AgentRun(self._folder / tenant.name / f"run-{id}", row)
 
-    def _origin(self, tenant: Tenant, form: OriginForm) -> Path:
-        """Return the folder of where a run begins. Raises Problem."""
-        run = self.find(tenant, form.run)
-        if form.step is None and run.status != "done":
-            raise Problem(409, "run_in_progress", "that run is not over", remedy="wait for its end, or name a step")
-        folder = run.folder / ("end" if form.step is None else f"step-{form.step}")
-        if not (folder / "memory.json").exists():
-            raise Problem(409, "not_kept", "nothing is kept of this step to begin at", remedy="begin at another one")
-        return folder
-
-    def _prune(self, tenant: Tenant) -> None:
-        runs = self.of(tenant)
+    def _prune(self, runs: dict[str, AgentRun]) -> None:
         over = [run for run in runs.values() if run.status == "done"]
         for run in over[: max(0, len(runs) + 1 - _MAX_KEPT)]:
             self._forget(runs, run)
 
-    def _check_stored(self, tenant: Tenant) -> None:
+    def _check_stored(self, tenant: Tenant, runs: dict[str, AgentRun]) -> None:
         """Raise Problem where more runs wait than are kept, or what is kept takes more than the tenant may store."""
         tenant.check_stored()
-        runs, limit = self.of(tenant), tenant.quotas.stored_bytes
+        limit = tenant.quotas.stored_bytes
         kept = sum(int(run.row.get("kept", 0)) for run in runs.values())
         for quota, value, most in (("agent_runs", len(runs), _MAX_KEPT - 1), ("stored_bytes", kept, limit)):
             if value > most:
@@ -384,7 +388,7 @@ class AgentRuns:
     async def delete(self, tenant: Tenant, run: AgentRun) -> None:
         """Forget a run; one in progress is ended first."""
         await self.stop(tenant, run)
-        self._forget(self.of(tenant), run)
+        self._forget(await self.of(tenant), run)
 
     async def _drive(self, tenant: Tenant, run: AgentRun, order: str, asked: dict[str, Any]) -> None:
         """Have a run performed until it is over or waits, with its events in its log."""
@@ -399,9 +403,9 @@ class AgentRuns:
         try:
             report = await (await self.host()).call(order, take, **known, **asked)
         except WorkerLost:
-            self._end(run, "lost", "the process that ran it died")
+            await self._end(run, "lost", "the process that ran it died")
         except Problem as problem:
-            self._end(run, "failed", str(problem))
+            await self._end(run, "failed", str(problem))
         else:
             run.row["kept"] = int(run.row.get("kept", 0)) + report["kept"]
             run.row["used"]["seconds"] = round(run.row["used"]["seconds"] + time.monotonic() - began, 3)
@@ -409,10 +413,10 @@ class AgentRuns:
                 run.row["status"], run.row["calls"] = "waiting", report["waits"]
                 # Before it is said: whoever is asked may answer after the death of the server.
                 await asyncio.to_thread(run.save, events=False)
-                self.log(run).put("waiting", calls=report["waits"])
+                (await self.log(run)).put("waiting", calls=report["waits"])
             else:
                 run.row["files"] = report["files"]
-                self._end(run, report["state"])
+                await self._end(run, report["state"])
         finally:
             tenant.ended_run()
             with suppress(OSError):
@@ -425,10 +429,10 @@ class AgentRuns:
         if tenant.is_spent():
             self._home.background(self.stop(tenant, run))
 
-    def _end(self, run: AgentRun, state: str, error: str = "") -> None:
+    async def _end(self, run: AgentRun, state: str, error: str = "") -> None:
+        log = await self.log(run)
         if run.status == "done":
             return
-        log = self.log(run)
         run.row |= {"status": "done", "state": state, "ended": round(time.time(), 3), "calls": []}
         self._put_over(run, log, error)
         log.close()
@@ -439,7 +443,7 @@ class AgentRuns:
     async def stop(self, tenant: Tenant, run: AgentRun) -> bool:
         """End a run, in mid-computation if need be. Returns whether it was in progress."""
         if run.status == "waiting":
-            self._end(run, "interrupted")
+            await self._end(run, "interrupted")
             await asyncio.to_thread(run.save, events=True)
             return True
         while run.status == "running":
@@ -459,7 +463,7 @@ class AgentRuns:
             raise Problem(422, "invalid", "approve: this call is approved or denied", field="approve")
         tenant.admit_run(tenant.config.default_limits)
         run.row["status"], run.row["calls"] = "running", []
-        log = self.log(run)
+        log = await self.log(run)
         log.put("answered", call=call, tool=waiting["name"], **answer)
         asked = {"answers": {call: answer}, "bounds": run.bounds()}
         self._home.background(self._drive(tenant, run, "answer", asked))
@@ -473,16 +477,26 @@ class AgentRuns:
         return data
 
 
-def _read(folder: Path) -> Iterator[AgentRun]:
-    """Yield the runs that are kept in a folder. One that was running has ended with its server."""
-    if not folder.is_dir():
-        return
-    for each in folder.iterdir():
+def _read(folder: Path) -> list[AgentRun]:
+    """Return the runs that are kept in a folder, the oldest first. One that was running has ended with its server."""
+    runs: list[AgentRun] = []
+    for each in folder.iterdir() if folder.is_dir() else ():
         with suppress(OSError, ValueError, KeyError):
             run = AgentRun(each, json.loads((each / "run.json").read_bytes()))
             if run.status == "running":
                 run.row |= {"status": "done", "state": "lost", "ended": run.row["created"]}
-            yield run
+            runs.append(run)
+    return sorted(runs, key=lambda run: float(run.row["created"]))
+
+
+async def _origin(run: AgentRun, form: OriginForm) -> Path:
+    """Return the folder of where a run begins. Raises Problem."""
+    if form.step is None and run.status != "done":
+        raise Problem(409, "run_in_progress", "that run is not over", remedy="wait for its end, or name a step")
+    folder = run.folder / ("end" if form.step is None else f"step-{form.step}")
+    if not await asyncio.to_thread((folder / "memory.json").exists):
+        raise Problem(409, "not_kept", "nothing is kept of this step to begin at", remedy="begin at another one")
+    return folder
 
 
 def _data(text: str) -> bytes:
@@ -499,8 +513,8 @@ class AgentApi:
         self._api = api
         self.runs = AgentRuns(api)
 
-    def _run(self, tenant: Tenant, request: Request) -> AgentRun:
-        return self.runs.find(tenant, checked_id(request, "run", "run"))
+    async def _run(self, tenant: Tenant, request: Request) -> AgentRun:
+        return await self.runs.find(tenant, checked_id(request, "run", "run"))
 
     async def list_agents(self, tenant: Tenant, request: Request) -> Response:
         """List the tenant's agents: what they are for, their tools, and what they may use."""
@@ -511,7 +525,7 @@ class AgentApi:
         run = await self.runs.create(tenant, await self._api.form(request, AgentRunForm))
         request.state.audit = {"run": run.id}
         if "text/event-stream" in request.headers.get("accept", ""):
-            return event_stream(self.runs.log(run), 0)
+            return event_stream(await self.runs.log(run), 0)
         return json_answer(run.shown(), 201, location=f"/v1/agent-runs/{run.id}")
 
     async def list_agent_runs(self, tenant: Tenant, request: Request) -> Response:
@@ -520,7 +534,7 @@ class AgentApi:
         wanted = query.get("in", "").lower()[:_TITLE]
         found: list[dict[str, Any]] = []
         after = query.get("after", "")
-        for run in reversed(self.runs.of(tenant).values()):
+        for run in reversed((await self.runs.of(tenant)).values()):
             row = run.row
             if after:
                 after = "" if run.id == after else after
@@ -534,37 +548,39 @@ class AgentApi:
 
     async def get_agent_run(self, tenant: Tenant, request: Request) -> Response:
         """Show a run: its state, what it has used of what, and the calls that wait."""
-        return json_answer(self._run(tenant, request).shown())
+        return json_answer((await self._run(tenant, request)).shown())
 
     async def follow_agent_run(self, tenant: Tenant, request: Request) -> Response:
         """Follow a run's events, from the one behind ``Last-Event-ID``."""
         last = request.headers.get("last-event-id", "0")
-        log = self.runs.log(self._run(tenant, request))
+        log = await self.runs.log(await self._run(tenant, request))
         return event_stream(log, int(last) if last.isdecimal() and len(last) < 10 else 0)
 
     async def stop_agent_run(self, tenant: Tenant, request: Request) -> Response:
         """End a run, in the middle of a program too."""
-        return json_answer({"stopped": await self.runs.stop(tenant, self._run(tenant, request))})
+        return json_answer({"stopped": await self.runs.stop(tenant, await self._run(tenant, request))})
 
     async def answer_agent_call(self, tenant: Tenant, request: Request) -> Response:
         """Approve, correct or deny a call that waits."""
-        run, form = self._run(tenant, request), await self._api.form(request, CallAnswerForm)
+        run, form = await self._run(tenant, request), await self._api.form(request, CallAnswerForm)
         await self.runs.answer(tenant, run, checked_id(request, "call", "call"), form)
         return Response(status_code=204)
 
     async def link_agent_run(self, tenant: Tenant, request: Request) -> Response:
         """Make a link under which whoever has it may read the run, for 30 days."""
-        run = self._run(tenant, request)
+        run = await self._run(tenant, request)
         return json_answer({"link": f"/ui/#/shared/{tenant.name}.{tenant.token({'a': run.id}, _LINK)}"}, 201)
 
     async def delete_agent_run(self, tenant: Tenant, request: Request) -> Response:
         """Forget a run; one in progress is ended first."""
-        await self.runs.delete(tenant, self._run(tenant, request))
+        await self.runs.delete(tenant, await self._run(tenant, request))
         return Response(status_code=204)
 
     async def get_agent_file(self, tenant: Tenant, request: Request) -> Response:
         """Return a file that a run has left."""
-        data = await self.runs.file(tenant, self._run(tenant, request), "/" + request.path_params["path"].lstrip("/"))
+        data = await self.runs.file(
+            tenant, await self._run(tenant, request), "/" + request.path_params["path"].lstrip("/")
+        )
         headers = {"x-content-type-options": "nosniff", "content-disposition": "attachment"}
         return Response(data, 200, headers, "application/octet-stream")
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cloche.runtime._imports import installed_version
 from cloche.runtime.errors import ConfigurationError
@@ -43,6 +44,7 @@ _MAX_WAIT = 60.0
 _BEAT = 15.0
 """Seconds after which a comment is sent on a stream of events that has none, so that nothing in between closes it."""
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,96}")
+_RUNS = re.compile(r"/v1/sessions/([^/]+)/runs")
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 Form = TypeVar("Form", bound=BaseModel)
@@ -59,6 +61,7 @@ class Api:
     def __init__(self, gateway: Gateway, audit: Callable[[bytes], Any] | None) -> None:
         self.gateway, self.home = gateway, gateway.home
         self.metrics = Metrics(gateway.home, lambda: gateway.quarantined)
+        self._read = gateway.ledger.read
         self._audit = audit
 
     # What every request goes through.
@@ -160,11 +163,11 @@ class Api:
                 remedy="see /openapi.json for what it can be",
             ) from None
 
-    def _session(self, tenant: Tenant, request: Request, *, use: bool = True) -> ServedSession:
-        return self.home.find(tenant, checked_id(request, "id", "session"), use=use)
+    async def _session(self, tenant: Tenant, request: Request, *, use: bool = True) -> ServedSession:
+        return await self.home.find(tenant, checked_id(request, "id", "session"), use=use)
 
-    def _run(self, session: ServedSession, request: Request) -> ServedRun:
-        run = self.gateway.known_run(session, checked_id(request, "run", "run"))
+    async def _run(self, session: ServedSession, request: Request) -> ServedRun:
+        run = await self.gateway.known_run(session, checked_id(request, "run", "run"))
         if run is None:
             raise not_found("run")
         return run
@@ -184,22 +187,22 @@ class Api:
     async def list_sessions(self, tenant: Tenant, request: Request) -> Response:
         """List sessions, a page at a time: ``next`` is the ``after`` of the next page."""
         after, limit = request.query_params.get("after", ""), page_size(request)
-        rows = self.gateway.ledger.sessions(tenant.name, after, limit)
+        rows = await self._read(self.gateway.ledger.sessions, tenant.name, after, limit)
         shown = [{"id": row.id, "created": row.created, "expires": row.expires, **facts_of(row.spec)} for row in rows]
         return json_answer({"sessions": shown, "next": rows[-1].id if len(rows) == limit else None})
 
     async def get_session(self, tenant: Tenant, request: Request) -> Response:
         """Show a session: times, limits, where it is, and the program that waits in it."""
-        return json_answer(self._shown(self._session(tenant, request, use=False)))
+        return json_answer(self._shown(await self._session(tenant, request, use=False)))
 
     async def delete_session(self, tenant: Tenant, request: Request) -> Response:
         """End a session, whatever it does, and forget it."""
-        await self.home.delete(self._session(tenant, request))
+        await self.home.delete(await self._session(tenant, request))
         return Response(status_code=204)
 
     async def renew_session(self, tenant: Tenant, request: Request) -> Response:
         """Set a session's times anew."""
-        session, form = self._session(tenant, request), await self.form(request, RenewForm)
+        session, form = await self._session(tenant, request), await self.form(request, RenewForm)
         await self.home.renew(session, form.idle, form.life or session.spec["life"])
         return json_answer(self._shown(session))
 
@@ -229,7 +232,7 @@ class Api:
 
     async def create_run(self, tenant: Tenant, request: Request) -> Response:
         """Run a program: the result as JSON, or its events where the client accepts ``text/event-stream``."""
-        session, form = self._session(tenant, request), await self.form(request, RunForm)
+        session, form = await self._session(tenant, request), await self.form(request, RunForm)
         streamed = _wants_stream(request)
         asked = {**form.model_dump(), "events": form.events or streamed}
         run = await self.gateway.run(session, asked, wait=not streamed)
@@ -267,14 +270,15 @@ class Api:
 
     async def list_runs(self, tenant: Tenant, request: Request) -> Response:
         """List a session's runs, the newest first."""
-        session = self._session(tenant, request)
-        stored = {id: {"id": id, "status": status} for id, status, _ in self.gateway.ledger.runs(session.id)}
+        session = await self._session(tenant, request)
+        kept = await self._read(self.gateway.ledger.runs, session.id)
+        stored = {id: {"id": id, "status": status} for id, status, _ in kept}
         recent = {run.id: {"id": run.id, "status": run.status} for run in reversed(session.runs.values())}
         return json_answer({"runs": list((recent | stored).values())})
 
     async def get_run(self, tenant: Tenant, request: Request) -> Response:
         """Show a run; with ``wait``, when it is over or asks its client, or after so many seconds."""
-        run = self._run(self._session(tenant, request), request)
+        run = await self._run(await self._session(tenant, request), request)
         wait = _number(request, "wait", 0.0, _MAX_WAIT)
         if wait:
             await run.ended(wait, or_asks=True)
@@ -282,19 +286,19 @@ class Api:
 
     async def follow_run(self, tenant: Tenant, request: Request) -> Response:
         """Follow a run's events, from the one behind ``Last-Event-ID``."""
-        run = self._run(self._session(tenant, request), request)
+        run = await self._run(await self._session(tenant, request), request)
         last = request.headers.get("last-event-id", "0")
         return event_stream(run, int(last) if last.isdecimal() and len(last) < 10 else 0)
 
     async def cancel_run(self, tenant: Tenant, request: Request) -> Response:
         """End a run in progress: its error is then Interrupted."""
-        session = self._session(tenant, request)
-        return json_answer({"interrupted": await self.gateway.interrupt(session, self._run(session, request))})
+        session = await self._session(tenant, request)
+        return json_answer({"interrupted": await self.gateway.interrupt(session, await self._run(session, request))})
 
     async def answer_call(self, tenant: Tenant, request: Request) -> Response:
         """Answer a call that waits for the client."""
-        session = self._session(tenant, request)
-        run, form = self._run(session, request), await self.form(request, AnswerForm)
+        session = await self._session(tenant, request)
+        run, form = await self._run(session, request), await self.form(request, AnswerForm)
         answer = {"error": form.error} if form.error is not None else {"value": form.value}
         await self.gateway.answer(session, run, checked_id(request, "call", "call"), answer)
         return Response(status_code=204)
@@ -309,7 +313,7 @@ class Api:
 
     async def cancel_suspended(self, tenant: Tenant, request: Request) -> Response:
         """Give a session's suspended program up: the session is where it was before it."""
-        await self.gateway.cancel_suspended(self._session(tenant, request))
+        await self.gateway.cancel_suspended(await self._session(tenant, request))
         return Response(status_code=204)
 
     # Variables and files.
@@ -345,20 +349,20 @@ class Api:
         return Response(status_code=204)
 
     async def _asked(self, tenant: Tenant, request: Request, method: str, *arguments: Any) -> Any:
-        return await self.gateway.ask(self._session(tenant, request), method, *arguments)
+        return await self.gateway.ask(await self._session(tenant, request), method, *arguments)
 
     # Snapshots and forks, usage.
 
     async def create_snapshot(self, tenant: Tenant, request: Request) -> Response:
         """Keep the session's state under an id of its own."""
-        return json_answer({"id": await self.gateway.snapshot(self._session(tenant, request))}, 201)
+        return json_answer({"id": await self.gateway.snapshot(await self._session(tenant, request))}, 201)
 
     async def list_snapshots(self, tenant: Tenant, request: Request) -> Response:
         """List snapshots, a page at a time."""
         after, limit = request.query_params.get("after", ""), page_size(request)
-        rows = self.gateway.ledger.snapshots(tenant.name, after, limit)
+        rows = await self._read(self.gateway.ledger.snapshots, tenant.name, after, limit)
         more = self.gateway.snapshot_facts
-        shown = [{"id": id, "created": made, "bytes": size, **more(id)} for id, made, size in rows]
+        shown = [{"id": id, "created": made, "bytes": size, **await more(id)} for id, made, size in rows]
         return json_answer({"snapshots": shown, "next": rows[-1][0] if len(rows) == limit else None})
 
     async def delete_snapshot(self, tenant: Tenant, request: Request) -> Response:
@@ -368,20 +372,20 @@ class Api:
 
     async def fork_session(self, tenant: Tenant, request: Request) -> Response:
         """Create sessions in the state of this one."""
-        session, form = self._session(tenant, request), await self.form(request, ForkForm)
+        session, form = await self._session(tenant, request), await self.form(request, ForkForm)
         forks = await self.gateway.fork(session, form.count)
         return json_answer({"sessions": [self._shown(each) for each in forks]}, 201)
 
     async def usage(self, tenant: Tenant, request: Request) -> Response:
         """Show what the tenant has used, by day in UTC: fuel is exact. And what it has now, beside its quotas."""
-        stored, size = self.gateway.ledger.stored(tenant.name)
+        stored, size = await self._read(self.gateway.ledger.stored, tenant.name)
         now = {
             "live_sessions": self.home.live(tenant),
             "sessions": stored,
             "stored_bytes": size,
             "concurrent_runs": tenant.running,
         }
-        days = self.gateway.ledger.usage(tenant.name)
+        days = await self._read(self.gateway.ledger.usage, tenant.name)
         return json_answer({"tenant": tenant.name, "now": now, "quotas": tenant.quotas.model_dump(), "days": days})
 
     # For those who run the server.
@@ -479,9 +483,24 @@ def make_app(
     async def failed(request: Request, error: Exception) -> Response:
         return answer_problem(Problem(500, "internal", "the server failed", remedy="report this; see its log"))
 
+    app.add_middleware(_direct, endpoint=api.guarded("create_run", api.create_run))
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(Exception, failed)
     return app
+
+
+def _direct(app: ASGIApp, endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """Return an application that hands programs to run to their handler: routes and all else are a third of the way."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        found = _RUNS.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        answering = app
+        if found is not None:
+            scope["path_params"] = {"id": found[1]}
+            answering = await endpoint(Request(scope, receive, send))
+        await answering(scope, receive, send)
+
+    return serve
 
 
 def _described(path: str, body: type[BaseModel] | None) -> dict[str, Any]:

@@ -79,17 +79,18 @@ class Gateway:
         """
         id, code, stdin = asked.get("id") or "", asked["code"], asked.get("stdin")
         digest = digest_of(code, stdin, asked.get("limits"))
-        if id:
-            known = self.known_run(session, id, digest)
+        while True:
+            known = await self.known_run(session, id, digest) if id else None
             if known is not None:
                 if wait:
                     await known.ended(or_asks=True)
                 return known
-        if session.lock.locked():
+            if self.home.holds(session):
+                break
             # It is being parked, or on its way into a worker.
             async with session.lock:
                 pass
-            session = self.home.find(session.tenant, session.id)
+            session = await self.home.find(session.tenant, session.id)
         self._check_usable(session)
         usual = self._limits(session, {})
         limits = session.tenant.admit_run(self._limits(session, asked.get("limits") or {}))
@@ -122,7 +123,7 @@ class Gateway:
                 await run.ended(or_asks=True)
         return run
 
-    def known_run(self, session: ServedSession, id: str, digest: str | None = None) -> ServedRun | None:
+    async def known_run(self, session: ServedSession, id: str, digest: str | None = None) -> ServedRun | None:
         """Return a run by its id. Raises Problem where there was another one of that id, or where it was lost."""
         run = session.runs.get(id)
         if run is not None and run.status == "refused":
@@ -132,12 +133,21 @@ class Gateway:
         if run is None:
             # Not in memory any more: it waits to be stored with its session's state, or is stored.
             unsaved = session.unsaved.get(id)
-            stored = self.ledger.run(session.id, id) if unsaved is None else unsaved[1][2:5]
-            if stored is None:
+            stored: tuple[Any, ...] | None
+            if unsaved is not None:
+                stored = unsaved[1][2:5]
+            elif session.ids is not None and id not in session.ids:
                 return None
-            run = ServedRun(id, stored[0])
-            run.end(stored[1], stored[2] or b"{}")
-            session.remember(run)
+            else:
+                stored = await self.ledger.read(self.ledger.run, session.id, id)
+            # Meanwhile it may have been begun, by another request of the same id.
+            run = session.runs.get(id)
+            if run is None:
+                if stored is None:
+                    return None
+                run = ServedRun(id, stored[0])
+                run.end(stored[1], stored[2] or b"{}")
+                session.remember(run)
         if digest is not None and run.digest != digest:
             raise Problem(
                 409,
@@ -151,13 +161,9 @@ class Gateway:
         return run
 
     def _limits(self, session: ServedSession, asked: dict[str, Any]) -> Limits:
-        config = session.tenant.config
         if not asked:
-            # Kept for as long as the configuration is the same: it takes longer than all else about a run here.
-            if session.limits is None or session.limits[0] is not config:
-                session.limits = config, config.clamped(session.spec["limits"])
-            return session.limits[1]
-        clamped = config.clamped({**session.spec["limits"], **asked})
+            return session.limits
+        clamped = session.tenant.config.clamped({**session.spec["limits"], **asked})
         if clamped.memory != session.spec["limits"]["memory"]:
             raise ConfigurationError("memory", "it is the session's: set it when the session is created")
         return clamped
@@ -327,9 +333,9 @@ class Gateway:
         Raises Problem.
         """
         content = tenant.read_token(token)
-        session = self.home.find(tenant, content["s"])
+        session = await self.home.find(tenant, content["s"])
         id, digest = f"{content['r']}.{content['v']}", digest_of(asked.get("answers"))
-        known = self.known_run(session, id, digest)
+        known = await self.known_run(session, id, digest)
         if known is None:
             waits = session.waits
             if waits is None or session.row.version != content["v"]:
@@ -427,14 +433,14 @@ class Gateway:
             await self.ledger.write([("add_snapshot", values)])
         return id
 
-    def snapshot_facts(self, id: str) -> dict[str, Any]:
+    async def snapshot_facts(self, id: str) -> dict[str, Any]:
         """Return the labels and the session of a snapshot."""
-        found = self.ledger.snapshot(id)
+        found = await self.ledger.read(self.ledger.snapshot, id)
         return {} if found is None else facts_of(found[2])
 
     async def delete_snapshot(self, tenant: Tenant, id: str) -> None:
         """Forget a snapshot. Raises Problem."""
-        found = self.ledger.snapshot(id)
+        found = await self.ledger.read(self.ledger.snapshot, id)
         if found is None or found[0] != tenant.name:
             raise not_found("snapshot")
         await self.ledger.write([("remove_snapshot", (id,)), *drop_state(found[3])])

@@ -18,14 +18,20 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cloche.runtime.errors import ConfigurationError, SnapshotBusy
 from cloche.runtime.snapshots.stores.base import locked
 
+if TYPE_CHECKING:
+    from cloche.serve.states import StateFiles
+
 __all__ = [
+    "PATIENCE",
+    "READERS",
     "TABLES",
     "Change",
     "LeaseLost",
@@ -96,6 +102,14 @@ _SQL: dict[str, str] = {
 }
 """The changes, as SQLite and PostgreSQL make them."""
 _BATCH = 256
+_SOON = 0.02
+"""Seconds that changes wait which no one waits for, so that those of many requests are one transaction."""
+READERS = 4
+"""Threads that read, and connections that they read by."""
+PATIENCE = 30.0
+"""Seconds that a reader waits for a connection."""
+
+T = TypeVar("T")
 
 
 class LeaseLost(Exception):
@@ -160,8 +174,9 @@ def charge(tenant: str, day: str, *used: float) -> Change:
 class ServerLedger(ABC):
     """What the gateway keeps, and reads back.
 
-    Reads are for the event loop's thread; :meth:`write` hands changes to the writer's thread and returns once they
-    cannot be lost any more. Both raise StoreFailed, :meth:`write` LeaseLost as well.
+    Reads block until the disk or the network has answered: on an event loop they are asked by :meth:`read`, which
+    does so on a thread. :meth:`write` hands changes to the writer's thread and returns once they cannot be lost any
+    more. All raise StoreFailed, :meth:`write` LeaseLost as well.
     """
 
     is_shared = False
@@ -170,23 +185,61 @@ class ServerLedger(ABC):
     def __init__(self) -> None:
         self.commits = 0
         """Transactions so far; for the tests, which count that requests share them."""
+        self.files: StateFiles | None = None
+        """Where the states' bytes are, if not in the ledger."""
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="ledger", daemon=True)
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="ledger-reads")
+
+    async def read(self, query: Callable[..., T], *values: Any) -> T:
+        """Ask one of the questions below on a thread, so that the event loop waits for no disk and no network."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, query, *values)
 
     async def write(self, changes: Iterable[Change]) -> None:
         """Make these changes, all or none, and return when they cannot be lost any more."""
-        order = _Order(list(changes), asyncio.get_running_loop())
+        changes, written = list(changes), list[str]()
+        if self.files is not None:
+            changes, written = await self.files.keep(changes)
+        order = _Order(changes, asyncio.get_running_loop())
         self._orders.put(order)
-        await order.done
+        try:
+            await order.done
+        except (LeaseLost, StoreFailed):
+            if self.files is not None:
+                # Where it is not known whether this was written, the ledger is asked.
+                self.files.remove(written, self.has_state)
+            raise
 
     def post(self, changes: Iterable[Change]) -> None:
-        """Make these changes soon; what is written later is written after them."""
+        """Make these changes soon; what is written later is written after them. No new state is among them."""
         self._orders.put(_Order(list(changes), None))
+
+    def put_state(self, tenant: str, data: bytes) -> tuple[str, Change]:
+        """Return the name of a state, and what keeps it: the same for the same bytes, if these are in the ledger."""
+        name, change = put_state(tenant, data)
+        if self.files is None:
+            return name, change
+        name = self.files.unique(name)
+        return name, (change[0], (name, *change[1][1:]))
+
+    def state_bytes(self, name: str) -> bytes | None:
+        """Return a state's bytes, wherever they are. Blocks, like :meth:`state`."""
+        data = self.state(name)
+        return data or None if data or self.files is None else self.files.get(name)
+
+    async def sweep(self) -> None:
+        """Remove the files that servers have left behind which died while they wrote a state or removed one."""
+        if self.files is not None:
+            with contextlib.suppress(StoreFailed):
+                await asyncio.to_thread(self.files.sweep, self.has_state)
 
     def close(self) -> None:
         """Write what is left, and let others use it. Safe to call twice."""
+        self._threads.shutdown()
         self._orders.put(None)
         self._thread.join()
+        if self.files is not None:
+            self.files.close()
 
     async def beat(self, node: Node, life: float) -> list[Node]:
         """Say that a node lives, which is believed for so many seconds; return all that do. Only where it is shared."""
@@ -199,8 +252,11 @@ class ServerLedger(ABC):
     # The writer's thread.
 
     @abstractmethod
-    def make(self, orders: list[list[Change]]) -> None:
-        """On the writer's thread: make the changes of all orders in one transaction, or none."""
+    def make(self, orders: list[list[Change]]) -> list[BaseException | None]:
+        """On the writer's thread: make the changes of all orders in one transaction, or raise and make none.
+
+        A ledger that can have some orders made and others refused returns what became of each.
+        """
 
     def end(self) -> None:
         """On the writer's thread: there will be no more."""
@@ -210,32 +266,49 @@ class ServerLedger(ABC):
         try:
             ending = False
             while not ending:
-                orders = [self._orders.get()]
-                with contextlib.suppress(queue.Empty):
-                    while len(orders) < _BATCH:
-                        orders.append(self._orders.get_nowait())
+                orders = self._waiting()
                 ending = None in orders
                 self._commit([order for order in orders if order is not None])
         finally:
             self.end()
 
+    def _waiting(self) -> "list[_Order | None]":
+        """Return what is to be written next. Changes that no one waits for wait a moment for others."""
+        orders = [self._orders.get()]
+        until = time.monotonic() + _SOON
+        with contextlib.suppress(queue.Empty):
+            while len(orders) < _BATCH:
+                if orders[-1] is None or orders[-1].is_awaited:
+                    until = 0.0
+                left = until - time.monotonic() if until else 0.0
+                orders.append(self._orders.get(timeout=left) if left > 0 else self._orders.get_nowait())
+        return orders
+
     def _commit(self, orders: "list[_Order]") -> None:
         if not orders:
             return
-        error: BaseException | None = None
         try:
-            self.make([order.changes for order in orders])
+            outcomes = self.make([order.changes for order in orders])
             self.commits += 1
         except BaseException as problem:
-            error = problem
-        is_gone = isinstance(error, StoreFailed) and error.gone
-        if error is not None and len(orders) > 1 and not is_gone:
-            # One of them is at fault, and the others are not to suffer for it.
-            for order in orders:
-                self._commit([order])
-            return
-        for order in orders:
-            order.settle(error)
+            is_gone = isinstance(problem, StoreFailed) and problem.gone
+            if len(orders) > 1 and not is_gone:
+                # One of them is at fault, and the others are not to suffer for it.
+                for order in orders:
+                    self._commit([order])
+                return
+            outcomes = [problem] * len(orders)
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Order, BaseException | None]]] = {}
+        for order, outcome in zip(orders, outcomes, strict=True):
+            dropped = [values[0] for name, values in order.changes if name == "drop_state"]
+            if self.files is not None and outcome is None and dropped:
+                self.files.remove(dropped, self.has_state)
+            if order.loop is not None:
+                by_loop.setdefault(order.loop, []).append((order, outcome))
+        for loop, settled in by_loop.items():
+            # To wake a loop takes a system call. One that was closed meanwhile refuses: nothing waits there any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, settled)
 
     # Reads.
 
@@ -258,6 +331,10 @@ class ServerLedger(ABC):
     @abstractmethod
     def state(self, name: str) -> bytes | None:
         """Return a state's bytes."""
+
+    @abstractmethod
+    def has_state(self, name: str) -> bool:
+        """Return whether there is a state of that name."""
 
     @abstractmethod
     def run(self, session: str, id: str) -> tuple[str, str, bytes | None] | None:
@@ -336,6 +413,10 @@ class SqlLedger(ServerLedger):
             return bytes(row[0])
         return None
 
+    def has_state(self, name: str) -> bool:
+        """Return whether there is a state of that name."""
+        return bool(self._rows("SELECT 1 FROM states WHERE id = ?", (name,)))
+
     def run(self, session: str, id: str) -> tuple[str, str, bytes | None] | None:
         """Return a run's digest, status and body."""
         for row in self._rows("SELECT digest, status, body FROM runs WHERE session = ? AND id = ?", (session, id)):
@@ -397,13 +478,15 @@ class SessionLedger(SqlLedger):
         if not self.path.exists():
             # Before SQLite makes it, which would let everybody read it.
             self.path.touch(mode=0o600)
-        self._reader = self._connect()
-        self._reader.executescript(TABLES)
-        if len(self._reader.execute("SELECT * FROM sessions LIMIT 0").description) < len(SessionRow._fields):
+        self._writer = self._connect()
+        self._writer.executescript(TABLES)
+        if len(self._writer.execute("SELECT * FROM sessions LIMIT 0").description) < len(SessionRow._fields):
             # A store from before there were leases.
             for column in ("holder TEXT", "epoch INTEGER NOT NULL DEFAULT 0"):
-                self._reader.execute(f"ALTER TABLE sessions ADD COLUMN {column}")
-        self._writer = self._connect()
+                self._writer.execute(f"ALTER TABLE sessions ADD COLUMN {column}")
+        self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        for _ in range(READERS):
+            self._idle.put(self._connect())
         self._thread.start()
 
     def _connect(self) -> sqlite3.Connection:
@@ -416,10 +499,12 @@ class SessionLedger(SqlLedger):
     def close(self) -> None:
         """Write what is left, and let others use the folder. Safe to call twice."""
         super().close()
-        self._reader.close()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().close()
         self._stack.close()
 
-    def make(self, orders: list[list[Change]]) -> None:
+    def make(self, orders: list[list[Change]]) -> list[BaseException | None]:
         """On the writer's thread: make the changes of all orders in one transaction, or none."""
         connection = self._writer
         try:
@@ -432,16 +517,29 @@ class SessionLedger(SqlLedger):
                 raise
         except sqlite3.Error as error:
             raise StoreFailed(type(error).__name__) from error
+        return [None] * len(orders)
 
     def end(self) -> None:
         """On the writer's thread: there will be no more."""
         self._writer.close()
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._reader() as connection:
+            try:
+                return connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise StoreFailed(type(error).__name__) from error
+
+    @contextlib.contextmanager
+    def _reader(self) -> Generator[sqlite3.Connection, None, None]:
         try:
-            return self._reader.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise StoreFailed(type(error).__name__) from error
+            connection = self._idle.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise StoreFailed("Busy") from None
+        try:
+            yield connection
+        finally:
+            self._idle.put(connection)
 
 
 class _Order:
@@ -454,16 +552,17 @@ class _Order:
         if loop is not None:
             self.done: asyncio.Future[None] = loop.create_future()
 
-    def settle(self, error: BaseException | None) -> None:
-        """Wake whoever waits."""
-        if self.loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self._wake, error)
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a request waits for it."""
+        return self.loop is not None
 
-    def _wake(self, error: BaseException | None) -> None:
-        if self.done.done():
-            return
+
+def _settle(orders: list[tuple[_Order, BaseException | None]]) -> None:
+    for order, error in orders:
+        if order.done.done():
+            continue
         if error is None:
-            self.done.set_result(None)
+            order.done.set_result(None)
         else:
-            self.done.set_exception(error)
+            order.done.set_exception(error)

@@ -4,6 +4,7 @@ The page is a client of the API like any other: its files are static, and it hol
 are sent with a content security policy that lets no other script, style or connection in.
 """
 
+import asyncio
 import hashlib
 import json
 import os
@@ -148,7 +149,7 @@ class _Shared:
         if "a" not in content:
             raise not_found("run")
         last = request.headers.get("last-event-id", "0")
-        log = self._runs.log(self._runs.find(tenant, str(content["a"])))
+        log = await self._runs.log(await self._runs.find(tenant, str(content["a"])))
         return event_stream(log, int(last) if last.isdecimal() and len(last) < 10 else 0)
 
 
@@ -199,14 +200,15 @@ class _Operator:
                 "version": installed_version(),
                 "started": round(self._started, 3),
                 "draining": self._gateway.draining,
-                "tenants": [self._tenant(each) for each in self._home.tenants],
+                "tenants": [await self._tenant(each) for each in self._home.tenants],
                 "workers": workers,
             }
         )
 
-    def _tenant(self, tenant: Tenant) -> dict[str, Any]:
-        stored, size = self._gateway.ledger.stored(tenant.name)
-        today = self._gateway.ledger.usage(tenant.name, 1)
+    async def _tenant(self, tenant: Tenant) -> dict[str, Any]:
+        ledger = self._gateway.ledger
+        stored, size = await ledger.read(ledger.stored, tenant.name)
+        today = await ledger.read(ledger.usage, tenant.name, 1)
         return {
             "name": tenant.name,
             "label": tenant.config.label,
@@ -226,9 +228,10 @@ class _Operator:
         limit, only = page_size(request), request.query_params.get("tenant")
         live = {each.id: each for each in self._home.sessions()}
         found: list[dict[str, Any]] = []
+        ledger = self._gateway.ledger
         for tenant in self._home.tenants:
             if only in (None, "", tenant.name) and len(found) < limit:
-                for row in self._gateway.ledger.sessions(tenant.name, "", limit - len(found)):
+                for row in await ledger.read(ledger.sessions, tenant.name, "", limit - len(found)):
                     session = live.get(row.id)
                     is_here = session is not None and session.worker is not None
                     where = session.worker.name if session is not None and session.worker is not None else "parked"
@@ -241,12 +244,8 @@ class _Operator:
         path, limit = self._home.config.audit, page_size(request)
         if path is None:
             return json_answer({"kept": False, "lines": []})
-        lines: list[Any] = []
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-            for line in reversed(file.read().splitlines()[-limit:]):
-                if line.startswith(b"{"):
-                    lines.append(json.loads(line))
+        tail = await asyncio.to_thread(_tail, path)
+        lines = [json.loads(line) for line in reversed(tail.splitlines()[-limit:]) if line.startswith(b"{")]
         return json_answer({"kept": True, "lines": lines})
 
     async def _drain_worker(self, request: Request) -> Response:
@@ -269,3 +268,10 @@ class _Operator:
         """End the server as SIGTERM does: no new requests, runs finish or are paused, all is stored."""
         os.kill(os.getpid(), signal.SIGTERM)
         return json_answer({"draining": True}, 202)
+
+
+def _tail(path: Path) -> bytes:
+    """Return a file's end."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+        return file.read()

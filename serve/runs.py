@@ -20,6 +20,8 @@ __all__ = ["ServedRun", "ServedSession", "facts_of", "invalid", "new_id", "not_f
 _MAX_RUNS_KEPT = 32
 _MAX_KEPT = 1 << 20
 """Ended runs of one session that are in memory with their events: so many, and bytes of all but the last."""
+_MAX_IDS = 1_000
+"""Ids of a session's runs that are kept in memory, to know without the ledger that there is no run of an id."""
 _MAX_UNSAVED = 256
 _MAX_UNSAVED_BYTES = 8 << 20
 """Runs, and bytes of their outcomes, after which a session's state is stored though it is not parked."""
@@ -52,6 +54,8 @@ class ServedRun:
         self.body: bytes | None = None
         self.problem: Problem | None = None
         self.fuel = 0
+        self.size = 0
+        """Bytes of its events, the outcome among them."""
         self._news: asyncio.Future[None] | None = None
 
     @property
@@ -59,13 +63,9 @@ class ServedRun:
         """Whether it has its outcome, or will have none."""
         return self.body is not None or self.problem is not None
 
-    def size(self) -> int:
-        """Return the bytes of its events, the outcome among them."""
-        return sum(len(data) for _, data in self.events)
-
     def event(self, name: str, data: bytes) -> None:
         """Add an event."""
-        self.events.append((name, data))
+        self._add(name, data)
         if name == "call":
             self.asked = True
             self.calls[json.loads(data)["id"]] = data
@@ -80,14 +80,18 @@ class ServedRun:
     def end(self, status: str, body: bytes) -> None:
         """Take the outcome."""
         self.status, self.body = status, body
-        self.events.append((status, body))
+        self._add(status, body)
         self._tell()
 
     def fail(self, problem: Problem) -> None:
         """Take note that there will be no outcome."""
         self.status, self.problem = "lost" if problem.code == "run_lost" else "refused", problem
-        self.events.append(("problem", dumps(problem.form())))
+        self._add("problem", dumps(problem.form()))
         self._tell()
+
+    def _add(self, name: str, data: bytes) -> None:
+        self.events.append((name, data))
+        self.size += len(data)
 
     def _tell(self) -> None:
         if self._news is not None:
@@ -133,11 +137,12 @@ class ServedSession:
     """A session that was used lately: its row in the ledger, and where it is."""
 
     __slots__ = (
+        "_limits",
         "busy",
         "changed",
         "ended",
+        "ids",
         "is_listed",
-        "limits",
         "lock",
         "lost",
         "row",
@@ -153,12 +158,13 @@ class ServedSession:
     def __init__(self, row: SessionRow, tenant: Tenant) -> None:
         self.row, self.tenant = row, tenant
         self.spec: dict[str, Any] = json.loads(row.spec)
-        self.limits: tuple[TenantConfig, Limits] | None = None
-        """Its limits within the tenant's ceilings, and the configuration that says these."""
+        self._limits: tuple[TenantConfig, Limits] | None = None
         self.worker: SessionWorker | None = None
         self.running: ServedRun | None = None
         self.busy = False
         self.runs: OrderedDict[str, ServedRun] = OrderedDict()
+        self.ids: set[str] | None = None
+        """The ids of all its runs there ever were; None where only the ledger knows."""
         self.lock = asyncio.Lock()
         self.touched = time.monotonic()
         self.changed = False
@@ -178,6 +184,15 @@ class ServedSession:
         return self.row.id
 
     @property
+    def limits(self) -> Limits:
+        """Its limits, within the ceilings that its tenant has now."""
+        config = self.tenant.config
+        # Kept for as long as the configuration is the same: to find them takes longer than all else about a run here.
+        if self._limits is None or self._limits[0] is not config:
+            self._limits = config, config.clamped(self.spec["limits"])
+        return self._limits[1]
+
+    @property
     def durable(self) -> str:
         """When its state is stored."""
         durable: str = self.spec["durable"]
@@ -191,9 +206,13 @@ class ServedSession:
     def remember(self, run: ServedRun) -> None:
         """Keep a run for those who come back to it."""
         self.runs[run.id] = run
-        size = sum(each.size() for each in self.runs.values() if each is not run)
+        if self.ids is not None:
+            self.ids.add(run.id)
+            if len(self.ids) > _MAX_IDS:
+                self.ids = None
+        size = sum([each.size for each in self.runs.values()]) - run.size
         while len(self.runs) > _MAX_RUNS_KEPT or (size > _MAX_KEPT and len(self.runs) > 1):
-            size -= self.runs.popitem(last=False)[1].size()
+            size -= self.runs.popitem(last=False)[1].size
 
     @property
     def is_due(self) -> bool:

@@ -23,7 +23,7 @@ from cloche.serve.nodes import NodeRouter
 from cloche.serve.page import make_page_app
 from cloche.serve.protocols import endpoints
 from cloche.serve.tenants import ServerConfig, load_config, read_secret
-from cloche.serve.worker import fast_loop
+from cloche.serve.worker import fast_loop, spare_the_collector
 
 __all__ = ["BoundedProtocol", "open_ledger", "serve"]
 
@@ -197,6 +197,7 @@ async def _serve(
         scheme, host = "http" if config.tls_certificate is None else "https", listener.getsockname()[0]
         url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         await gateway.home.start(config.node_url or url)
+        spare_the_collector()
         # From here on connections wait for the server, which takes them a moment later.
         listener.listen(_BACKLOG)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -217,15 +218,32 @@ async def _serve(
 
 def open_ledger(config: ServerConfig) -> ServerLedger:
     """Return the ledger that a configuration names. Raises ConfigurationError, StoreFailed."""
+    files = None
+    if config.states:
+        from cloche.serve.states import StateFiles
+
+        files = StateFiles(config.states, **config.states_options)
+    ledger = _ledger(config)
+    ledger.files = files
+    return ledger
+
+
+def _ledger(config: ServerConfig) -> ServerLedger:
     if not config.ledger:
         return SessionLedger(config.store)
-    if not config.ledger.startswith(("postgresql://", "postgres://")):
-        raise ConfigurationError("ledger", "write postgresql://USER@HOST/DATABASE, or nothing for one node")
-    try:
-        from cloche.serve.shared import PostgresLedger
-    except ImportError:
-        raise ConfigurationError("ledger", "psycopg is not installed: pip install 'cloche[postgres]'") from None
-    return PostgresLedger(config.ledger)
+    if config.ledger.startswith(("postgresql://", "postgres://")):
+        try:
+            from cloche.serve.shared import PostgresLedger
+        except ImportError:
+            raise ConfigurationError("ledger", "psycopg is not installed: pip install 'cloche[postgres]'") from None
+        return PostgresLedger(config.ledger)
+    if config.ledger.startswith(("redis://", "rediss://", "unix://")):
+        try:
+            from cloche.serve.redis_ledger import RedisLedger
+        except ImportError:
+            raise ConfigurationError("ledger", "redis is not installed: pip install 'cloche[redis]'") from None
+        return RedisLedger(config.ledger)
+    raise ConfigurationError("ledger", "write postgresql://USER@HOST/DATABASE, redis://HOST, or nothing for one node")
 
 
 async def _until(ending: asyncio.Event, parent: int | None) -> None:

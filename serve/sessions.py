@@ -17,7 +17,6 @@ from cloche.serve.ledger import (
     StoreFailed,
     check_lease,
     drop_state,
-    put_state,
 )
 from cloche.serve.nodes import Membership
 from cloche.serve.placement import Placement, SessionWorker, WorkerLost
@@ -54,6 +53,7 @@ class Residence:
         self.membership = Membership(ledger, config.node_life, self._room, self._verify)
         self._on_paused = on_paused
         self._sessions: dict[str, ServedSession] = {}
+        self._reading: dict[str, asyncio.Future[SessionRow | None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self, url: str = "") -> None:
@@ -65,18 +65,15 @@ class Residence:
         await self.membership.start(url)
         await self._take_in_paused()
         self.background(self._housekeeping())
+        self.background(self.ledger.sweep())
 
     async def _take_in_paused(self) -> None:
         """Resume programs that were computing when their server ended, as far as their sessions belong here."""
-        for id in await self._read(self.ledger.paused):
-            row = None if id in self._sessions else await self._read(self.ledger.session, id)
+        for id in await self.ledger.read(self.ledger.paused):
+            row = None if id in self._sessions else await self.ledger.read(self.ledger.session, id)
             tenant = None if row is None else self.tenants.named(row.tenant)
             if tenant is not None and await self.claim(tenant, id) is None and id in self._sessions:
-                self._known(tenant, id)
-
-    async def _read(self, query: Callable[..., T], *values: Any) -> T:
-        """Read from the ledger, on a thread where that takes a network's time."""
-        return await asyncio.to_thread(query, *values) if self.ledger.is_shared else query(*values)
+                await self._known(tenant, id)
 
     # Which node has a session.
 
@@ -88,7 +85,7 @@ class Residence:
         for _ in range(3):
             if id in self._sessions:
                 return None
-            row = await self._read(self.ledger.session, id)
+            row = await self._row(id)
             if row is None or row.tenant != tenant.name or id in self._sessions:
                 return None
             is_ours = row.holder is not None and row.holder == self.membership.name
@@ -128,7 +125,7 @@ class Residence:
     async def _verify(self) -> None:
         """After a time in which others may have taken sessions over: drop those that they have."""
         for session in self.sessions():
-            row = await self._read(self.ledger.session, session.id)
+            row = await self.ledger.read(self.ledger.session, session.id)
             if row is None or row.epoch != session.row.epoch:
                 await self.fence(session)
 
@@ -177,7 +174,7 @@ class Residence:
         spec = self._spec(tenant, asked)
         state = waits = None
         if asked.get("snapshot"):
-            found = self.ledger.snapshot(asked["snapshot"])
+            found = await self.ledger.read(self.ledger.snapshot, asked["snapshot"])
             if found is None or found[0] != tenant.name:
                 raise not_found("snapshot")
             spec = json.loads(found[2]) | {key: value for key, value in spec.items() if key in asked or key == "life"}
@@ -193,12 +190,17 @@ class Residence:
             # It lasts as long as its worker, and there is nothing to come back to.
             tenant.stored_sessions += 1
             self.ledger.post([tenant.charged(0, 0.0, 0, 0, 0, 1)])
-            session = self.adopt(row, tenant)
+            session = self._adopt_new(row, tenant)
             session.is_listed = False
             return session
         else:
             await self.insert(tenant, [row])
-        return self.adopt(row, tenant)
+        return self._adopt_new(row, tenant)
+
+    def _adopt_new(self, row: SessionRow, tenant: Tenant) -> ServedSession:
+        session = self.adopt(row, tenant)
+        session.ids = set()
+        return session
 
     def _spec(self, tenant: Tenant, asked: dict[str, Any]) -> dict[str, Any]:
         config = tenant.config
@@ -244,31 +246,46 @@ class Residence:
 
     # Their life.
 
-    def find(self, tenant: Tenant, id: str, *, use: bool = True) -> ServedSession:
+    async def find(self, tenant: Tenant, id: str, *, use: bool = True) -> ServedSession:
         """Return a tenant's session; with ``use``, its idle time begins anew.
 
         Raises Problem: a session of someone else does not exist.
         """
-        session = self._known(tenant, id)
+        session = await self._known(tenant, id)
         if session.row.expires < time.time():
             raise not_found("session")
         if use:
             session.touched = time.monotonic()
         return session
 
-    def _known(self, tenant: Tenant, id: str) -> ServedSession:
+    async def _known(self, tenant: Tenant, id: str) -> ServedSession:
         session = self._sessions.get(id)
-        if session is not None:
-            if session.tenant is not tenant:
-                raise not_found("session")
-            return session
-        row = self.ledger.session(id)
-        if row is None or row.tenant != tenant.name:
+        if session is None:
+            row = await self._row(id)
+            # Another request may have brought it in meanwhile.
+            session = self._sessions.get(id)
+            if session is None:
+                if row is None or row.tenant != tenant.name:
+                    raise not_found("session")
+                if self.ledger.is_shared:
+                    # It was given up since this request was sent here.
+                    raise Problem(503, "not_here", "the session is on its way to another node", retry_after=0.1)
+                return self._adopt_known(row, tenant)
+        if session.tenant is not tenant:
             raise not_found("session")
-        if self.ledger.is_shared:
-            # It was given up since this request was sent here.
-            raise Problem(503, "not_here", "the session is on its way to another node", retry_after=0.1)
-        return self._adopt_known(row, tenant)
+        return session
+
+    async def _row(self, id: str) -> SessionRow | None:
+        """Read a session's row. Requests that come at once share one reading, so that none of them has an old row."""
+        reading = self._reading.get(id)
+        if reading is None:
+            reading = self._reading[id] = asyncio.ensure_future(self.ledger.read(self.ledger.session, id))
+            reading.add_done_callback(lambda _: self._reading.pop(id))
+        return await asyncio.shield(reading)
+
+    def holds(self, session: ServedSession) -> bool:
+        """Whether this is the session of its id still, and nothing is just being done to where it is."""
+        return self._sessions.get(session.id) is session and not session.lock.locked()
 
     def _adopt_known(self, row: SessionRow, tenant: Tenant) -> ServedSession:
         """Return the session of a row that was in the ledger, and resume its program if that was paused."""
@@ -317,7 +334,7 @@ class Residence:
             await self._make_room(session.tenant)
             worker = await self.placement.choose(session.id)
             name = session.row.state
-            state = None if name is None else self.ledger.state(name)
+            state = None if name is None else await self.ledger.read(self.ledger.state_bytes, name)
             if name is not None and state is None:
                 raise Problem(410, "state_lost", "the session's state is not in the store any more")
             spec = session.spec
@@ -328,7 +345,7 @@ class Residence:
                     sid=session.id,
                     tenant=session.tenant.name,
                     key=session.tenant.seal,
-                    limits=limits_form(session.tenant.config.clamped(spec["limits"])),
+                    limits=limits_form(session.limits),
                     tools=spec["tools"],
                     state=state,
                     budget=spec["budget"],
@@ -392,12 +409,15 @@ class Residence:
                     return
                 finally:
                     session.busy = False
+            if session.durable == "never":
+                # There is nothing that it could come back from.
+                session.ended = True
             await self._take_out(session)
-            if session.lost:
+            if session.lost or (session.busy and not session.ended):
+                # In the latter case a request has come meanwhile, and brings it back.
                 return
             was_here = self._sessions.pop(session.id, None) is not None
             if was_here and session.durable == "never":
-                session.ended = True
                 session.tenant.stored_sessions -= 1
                 if session.is_listed:
                     self.ledger.post([check_lease(session.row), *_forget(session.row)])
@@ -412,7 +432,7 @@ class Residence:
         With ``gives_up`` no node has the session after that. Raises Problem where the store fails, or another node has
         the session: it is then where the ledger has it.
         """
-        name, put = put_state(session.tenant.name, state)
+        name, put = self.ledger.put_state(session.tenant.name, state)
         old, unsaved = session.row.state, session.unsaved
         row = session.row._replace(
             state=name,
@@ -484,7 +504,7 @@ class Residence:
     async def _recount(self) -> None:
         """Count what tenants have in the store, which other nodes change as well; take in what these left behind."""
         for tenant in self.tenants:
-            await self._read(tenant.recount, self.ledger.is_shared)
+            await self.ledger.read(tenant.recount, self.ledger.is_shared)
         if self.ledger.is_shared:
             await self._take_in_paused()
 
@@ -492,7 +512,7 @@ class Residence:
         now = time.time()
         for session in [each for each in self._sessions.values() if each.row.expires < now]:
             await self.delete(session)
-        for row in await self._read(self.ledger.expired, now):
+        for row in await self.ledger.read(self.ledger.expired, now):
             if row.holder != self.membership.name and self.membership.living(row.holder) is not None:
                 continue
             with suppress(LeaseLost):

@@ -1,6 +1,7 @@
 """A ledger that several nodes share: PostgreSQL, with the same tables and changes as the SQLite file of one node."""
 
 import asyncio
+import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from cloche.serve.ledger import TABLES, Change, LeaseLost, Node, SqlLedger, StoreFailed
+from cloche.serve.ledger import PATIENCE, READERS, TABLES, Change, LeaseLost, Node, SqlLedger, StoreFailed
 
 __all__ = ["PostgresLedger"]
 
@@ -44,7 +45,10 @@ class PostgresLedger(SqlLedger):
 
     def __init__(self, url: str) -> None:
         super().__init__()
-        self._writer, self._reader, self._beater = (_Connection(url) for _ in range(3))
+        self._writer, self._beater = _Connection(url), _Connection(url)
+        self._readers: queue.LifoQueue[_Connection] = queue.LifoQueue()
+        for _ in range(READERS):
+            self._readers.put(_Connection(url))
         tables = TABLES
         for ours, theirs in _TYPES.items():
             tables = tables.replace(ours, theirs)
@@ -60,14 +64,15 @@ class PostgresLedger(SqlLedger):
     def close(self) -> None:
         """Write what is left. Safe to call twice."""
         super().close()
-        self._reader.close()
+        while not self._readers.empty():
+            self._readers.get().close()
         self._beater.close()
 
     def end(self) -> None:
         """On the writer's thread: there will be no more."""
         self._writer.close()
 
-    def make(self, orders: list[list[Change]]) -> None:
+    def make(self, orders: list[list[Change]]) -> list[BaseException | None]:
         """On the writer's thread: make the changes of all orders in one transaction, or none."""
 
         def apply(connection: "psycopg.Connection[Any]") -> None:
@@ -81,12 +86,20 @@ class PostgresLedger(SqlLedger):
                 self._apply(execute, orders)
 
         self._writer.use(apply)
+        return [None] * len(orders)
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         def fetch(connection: "psycopg.Connection[Any]") -> list[tuple[Any, ...]]:
             return connection.execute(_translated(query), values).fetchall()
 
-        return self._reader.ask(fetch)
+        try:
+            reader = self._readers.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise StoreFailed("Busy") from None
+        try:
+            return reader.ask(fetch)
+        finally:
+            self._readers.put(reader)
 
     async def beat(self, node: Node, life: float) -> list[Node]:
         """Say that a node lives, which is believed for so many seconds of the server's clock; return all that do."""

@@ -15,6 +15,7 @@ import tomllib
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -135,12 +136,12 @@ class TenantConfig(_Strict):
         _ = self.default_limits, self.ceiling_limits
         return self
 
-    @property
+    @cached_property
     def default_limits(self) -> Limits:
         """The limits of a run that asks for no others."""
         return _limits(self.limits)
 
-    @property
+    @cached_property
     def ceiling_limits(self) -> Limits:
         """The highest limits that a run can have."""
         return _limits({**self.limits, **self.ceilings})
@@ -194,7 +195,11 @@ class ServerConfig(BaseSettings):
     token_life: float = Field(default=7 * 86_400.0, gt=0)
     """Seconds that the token of a suspended run is valid, unless its session ends before."""
     ledger: str = ""
-    """Where several nodes keep what survives, ``postgresql://...``; empty: in the store, for one node."""
+    """Where several nodes keep what survives, ``postgresql://...`` or ``redis://...``; empty: in the store, for one."""
+    states: str = ""
+    """Where the states' bytes are, a folder or what else fsspec reaches, ``s3://...``; empty: in the ledger."""
+    states_options: dict[str, Any] = {}
+    """What that file system is given, such as its endpoint or credentials."""
     secret: Path | None = None
     """The file of the server's secret, the same on all nodes that share a ledger; by default in the store."""
     node_url: str = ""
@@ -251,7 +256,11 @@ def load_config(path: Path) -> ServerConfig:
     except ValidationError as error:
         raise ConfigurationError(str(path), _problems(error)) from None
     places = ("store", "secret", "audit", "tls_certificate", "tls_key")
-    found = {name: path.parent / place for name in places if (place := getattr(config, name)) is not None}
+    found: dict[str, Any] = {
+        name: path.parent / place for name in places if (place := getattr(config, name)) is not None
+    }
+    if config.states and "://" not in config.states:
+        found["states"] = str(path.parent / config.states)
     return config.model_copy(update=found)
 
 

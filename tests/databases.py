@@ -25,14 +25,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_redis() -> Generator[str, None, None]:
-    """Start Redis, which keeps nothing on the disk, and yield ``redis://`` of it."""
+def running_redis(*, durable: bool = False) -> Generator[str, None, None]:
+    """Start Redis, which keeps nothing on the disk unless it is ``durable``, and yield ``unix://`` of it."""
     redis: Any = pytest.importorskip("redis", reason="the client of Redis is not installed")
     if not shutil.which("redis-server"):
         pytest.skip("Redis is not installed")
     with tempfile.TemporaryDirectory(prefix="redis") as folder:
         socket_path = f"{folder}/redis.sock"
-        options = ["--port", "0", "--unixsocket", socket_path, "--save", "", "--appendonly", "no", "--dir", folder]
+        options = ["--port", "0", "--unixsocket", socket_path, "--save", "", "--dir", folder]
+        options += ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
         process = subprocess.Popen(["redis-server", *options], stdout=subprocess.PIPE, text=True)
         with ended_afterwards(process):
             assert process.stdout is not None

@@ -115,22 +115,22 @@ class A2A:
                     return self._streamed(run, id, after)
                 if not as_object(params.get("configuration")).get("returnImmediately"):
                     await self._settled(run)
-                return _answer(_result(id, {"task": self._task(run)}))
+                return _answer(_result(id, {"task": await self._task(run)}))
             if method == "SubscribeToTask":
-                run = self._run(tenant, agent, params)
+                run = await self._run(tenant, agent, params)
                 if run.status == "done":
                     raise _Refused(_UNSUPPORTED, "the task is over")
-                return self._streamed(run, id, len(self._runs.log(run).events))
+                return self._streamed(run, id, len((await self._runs.log(run)).events))
             if method == "GetTask":
-                return _answer(_result(id, self._task(self._run(tenant, agent, params))))
+                return _answer(_result(id, await self._task(await self._run(tenant, agent, params))))
             if method == "ListTasks":
-                return _answer(_result(id, self._listed(tenant, agent, params)))
+                return _answer(_result(id, await self._listed(tenant, agent, params)))
             if method == "CancelTask":
-                run = self._run(tenant, agent, params)
+                run = await self._run(tenant, agent, params)
                 if not await self._runs.stop(tenant, run):
                     raise _Refused(_NOT_CANCELABLE, "the task is over")
                 await self._settled(run)
-                return _answer(_result(id, self._task(run)))
+                return _answer(_result(id, await self._task(run)))
         except Problem as problem:
             if problem.status in (429, 503):
                 raise
@@ -142,9 +142,9 @@ class A2A:
 
     # What the calls do.
 
-    def _run(self, tenant: Tenant, agent: str, params: _Json) -> AgentRun:
+    async def _run(self, tenant: Tenant, agent: str, params: _Json) -> AgentRun:
         """Return a task's run. Raises Problem: one of another tenant or agent does not exist."""
-        run = self._runs.find(tenant, _text(params, "id"))
+        run = await self._runs.find(tenant, _text(params, "id"))
         if run.row["agent"] != agent or not run.id.startswith("a2a."):
             raise Problem(404, "not_found", "there is no such task")
         return run
@@ -153,8 +153,8 @@ class A2A:
         """Begin a task with a message, or answer one that waits. Return its run, and how many events it had."""
         text, images, data = _content(message)
         if message.get("taskId"):
-            run = self._run(tenant, agent, {"id": message["taskId"]})
-            after = len(self._runs.log(run).events)
+            run = await self._run(tenant, agent, {"id": message["taskId"]})
+            after = len((await self._runs.log(run)).events)
             if run.status != "waiting":
                 raise _Refused(_UNSUPPORTED, "the task does not wait for a message: send one without its taskId")
             call = run.row["calls"][0]
@@ -169,18 +169,17 @@ class A2A:
 
     async def _settled(self, run: AgentRun) -> None:
         """Wait until a run is over or wants an answer."""
-        log = self._runs.log(run)
+        log = await self._runs.log(run)
         while run.status == "running":
             await log.changed(1.0)
 
-    def _listed(self, tenant: Tenant, agent: str, params: _Json) -> _Json:
+    async def _listed(self, tenant: Tenant, agent: str, params: _Json) -> _Json:
         size = params.get("pageSize") or 50
         if type(size) is not int or not 0 < size <= 100:
             raise _Refused(_PARAMS, "pageSize: write a number between 1 and 100")
         wanted, state, token = params.get("contextId"), params.get("status"), params.get("pageToken")
-        known = [
-            run for run in self._runs.of(tenant).values() if run.row["agent"] == agent and run.id.startswith("a2a.")
-        ]
+        all_runs = (await self._runs.of(tenant)).values()
+        known = [run for run in all_runs if run.row["agent"] == agent and run.id.startswith("a2a.")]
         found = [
             run
             for run in reversed(known)
@@ -190,7 +189,7 @@ class A2A:
         start = next((place + 1 for place, run in enumerate(found) if run.id == token), 0)
         page = found[start : start + size]
         more = page[-1].id if page and start + size < len(found) else ""
-        tasks = [self._task(run) for run in page]
+        tasks = [await self._task(run) for run in page]
         return {"tasks": tasks, "nextPageToken": more, "pageSize": size, "totalSize": len(found)}
 
     def _streamed(self, run: AgentRun, id: object, after: int) -> Response:
@@ -203,8 +202,8 @@ class A2A:
         def line(**result: Any) -> bytes:
             return b"data: %b\n\n" % dumps(_result(id, result))
 
-        yield line(task=self._task(run))
-        async for item in self._runs.log(run).follow(after, _BEAT):
+        yield line(task=await self._task(run))
+        async for item in (await self._runs.log(run)).follow(after, _BEAT):
             if item is None:
                 yield b": waiting\n\n"
                 continue
@@ -216,28 +215,29 @@ class A2A:
                 for artifact in _artifacts(run, form):
                     yield line(artifactUpdate={**_place(run), "artifact": artifact, "lastChunk": True})
             elif item[1] == "waiting":
-                yield line(statusUpdate={**_place(run), "status": self._status(run)})
+                yield line(statusUpdate={**_place(run), "status": await self._status(run)})
                 return
         # The log is closed a moment before the run's row says so to others; both are there now.
         await asyncio.sleep(0)
-        yield line(statusUpdate={**_place(run), "status": self._status(run)})
+        yield line(statusUpdate={**_place(run), "status": await self._status(run)})
 
     # What a run looks like.
 
-    def _task(self, run: AgentRun) -> _Json:
-        ended = [json.loads(data) for name, data in self._runs.log(run).events if name == "run_ended"]
+    async def _task(self, run: AgentRun) -> _Json:
+        events = (await self._runs.log(run)).events
+        ended = [json.loads(data) for name, data in events if name == "run_ended"]
         own = [form for form in ended if form["agent"] == (run.row.get("name") or form["agent"])]
         message = {"messageId": f"{run.id}-task", "role": "ROLE_USER", "parts": [{"text": run.row["task"]}]}
         return {
             "id": run.id,
             "contextId": _place(run)["contextId"],
-            "status": self._status(run),
+            "status": await self._status(run),
             "history": [message],
             "artifacts": _artifacts(run, own[-1]) if own else [],
             "metadata": {"used": run.row["used"]},
         }
 
-    def _status(self, run: AgentRun) -> _Json:
+    async def _status(self, run: AgentRun) -> _Json:
         status: _Json = {"state": _state(run), "timestamp": _time(run.row["ended"] or time.time())}
         if run.status == "waiting":
             call = run.row["calls"][0]
@@ -245,7 +245,8 @@ class A2A:
             text = f"{call['name']}({_arguments(call['arguments'])}) waits for {what}"
             status["message"] = _message(run, [{"text": text}, {"data": {"call": call}}])
         elif run.status == "done" and run.row["state"] not in ("success", "interrupted"):
-            over = [json.loads(data) for name, data in self._runs.log(run).events if name in ("over", "run_ended")]
+            events = (await self._runs.log(run)).events
+            over = [json.loads(data) for name, data in events if name in ("over", "run_ended")]
             errors = [form["error"] for form in over if form.get("error")]
             status["message"] = _message(run, [{"text": str(errors[-1] if errors else run.row["state"])[:2_000]}])
         return status

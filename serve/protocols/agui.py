@@ -66,14 +66,15 @@ class Threads:
         named = hashlib.sha256(json.dumps([agent, thread]).encode()).hexdigest()[:24]
         return f"{self._protocol}.{named}."
 
-    def all(self, tenant: Tenant, agent: str, thread: str) -> list[AgentRun]:
+    async def all(self, tenant: Tenant, agent: str, thread: str) -> list[AgentRun]:
         """Return a thread's runs, the oldest first."""
         prefix = self._prefix(agent, thread)
-        return [run for id, run in self.runs.of(tenant).items() if id.startswith(prefix)]
+        return [run for id, run in (await self.runs.of(tenant)).items() if id.startswith(prefix)]
 
     async def begin(self, tenant: Tenant, agent: str, thread: str, task: str, images: list[str]) -> AgentRun:
         """Begin the thread's next run, where its latest one ended. Raises Problem."""
-        before = [run for run in self.all(tenant, agent, thread) if run.status == "done" and run.row["state"] != "lost"]
+        known = await self.all(tenant, agent, thread)
+        before = [run for run in known if run.status == "done" and run.row["state"] != "lost"]
         id = f"{self._prefix(agent, thread)}{new_id('r')[2:]}"
         origin = OriginForm(run=before[-1].id) if before else None
         if agent not in tenant.config.agents:
@@ -97,15 +98,16 @@ class AgUi:
         thread, id = _id(form, "threadId"), _id(form, "runId")
         runs, resumed = self._threads.runs, form.get("resume")
         answers: dict[str, CallAnswerForm] = {}
-        waiting = next((run for run in self._threads.all(tenant, agent, thread) if run.status == "waiting"), None)
+        known = await self._threads.all(tenant, agent, thread)
+        waiting = next((run for run in known if run.status == "waiting"), None)
         if resumed:
             if waiting is None:
                 raise Problem(409, "not_interrupted", "no run of this thread waits for an answer")
             answers = _answers(resumed, waiting)
-            if self._expires(waiting) < time.time():
+            if await self._expires(waiting) < time.time():
                 await self._threads.runs.stop(tenant, waiting)
                 raise Problem(410, "interrupt_expired", "the interrupt has expired, and its run is over")
-            run, after = waiting, len(runs.log(waiting).events)
+            run, after = waiting, len((await runs.log(waiting)).events)
         elif waiting is not None:
             raise Problem(409, "interrupted", "this thread waits for an answer", remedy="send it as resume")
         else:
@@ -116,9 +118,10 @@ class AgUi:
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
-    def _expires(self, run: AgentRun) -> float:
+    async def _expires(self, run: AgentRun) -> float:
         """Return when a run's calls stop being answerable, in seconds since the epoch."""
-        asked = [json.loads(data)["time"] for name, data in self._threads.runs.log(run).events if name == "waiting"]
+        log = await self._threads.runs.log(run)
+        asked = [json.loads(data)["time"] for name, data in log.events if name == "waiting"]
         return float(asked[-1] if asked else run.row["created"]) + self._gateway.home.config.token_life
 
     async def _events(
@@ -131,7 +134,7 @@ class AgUi:
             yield _line("RUN_STARTED", **ids, protocolVersion="1.0")
             yield _line("STATE_SNAPSHOT", snapshot=shown.state())
             await self._answer(tenant, run, answers)
-            async for item in runs.log(run).follow(after, _BEAT):
+            async for item in (await runs.log(run)).follow(after, _BEAT):
                 if item is None:
                     yield b": waiting\n\n"
                     continue
@@ -139,7 +142,7 @@ class AgUi:
                     yield line
                 if item[1] == "waiting" and not await self._answer(tenant, run, answers):
                     finished = True
-                    outcome = {"type": "interrupt", "interrupts": self._interrupts(run, shown)}
+                    outcome = {"type": "interrupt", "interrupts": await self._interrupts(run, shown)}
                     for line in shown.close():
                         yield line
                     yield _line("RUN_FINISHED", **ids, outcome=outcome)
@@ -164,8 +167,8 @@ class AgUi:
                 return True
         return False
 
-    def _interrupts(self, run: AgentRun, shown: "_Shown") -> list[_Json]:
-        until = datetime.fromtimestamp(self._expires(run), UTC).isoformat().replace("+00:00", "Z")
+    async def _interrupts(self, run: AgentRun, shown: "_Shown") -> list[_Json]:
+        until = datetime.fromtimestamp(await self._expires(run), UTC).isoformat().replace("+00:00", "Z")
         return [
             {
                 "id": f"{run.id}:{call['id']}",

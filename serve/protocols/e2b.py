@@ -119,16 +119,16 @@ class E2B:
         content = {"s": session.id, "r": _LABEL, "v": -1}
         return f"{session.tenant.name}.{session.tenant.token(content, _TOKEN_LIFE)}"
 
-    def _sandbox(self, tenant: Tenant, id: str) -> ServedSession:
-        session = self._home.find(tenant, id)
+    async def _sandbox(self, tenant: Tenant, id: str) -> ServedSession:
+        session = await self._home.find(tenant, id)
         if _LABEL not in session.spec["labels"]:
             raise not_found("sandbox")
         return session
 
-    def _running(self, tenant: Tenant, request: Request) -> ServedSession:
+    async def _running(self, tenant: Tenant, request: Request) -> ServedSession:
         """Return the sandbox of a request to the machine. Raises Problem as E2B's proxy does where it does not run."""
         try:
-            session = self._sandbox(tenant, request.headers.get("e2b-sandbox-id", ""))
+            session = await self._sandbox(tenant, request.headers.get("e2b-sandbox-id", ""))
         except Problem as problem:
             raise (_gone() if problem.status == 404 else problem) from None
         info = _info(session)
@@ -191,7 +191,7 @@ class E2B:
         metadata = {urllib.parse.unquote(key): urllib.parse.unquote(value) for key, value in wanted}
         found: list[_Json] = []
         while len(found) < limit:
-            rows = self._gateway.ledger.sessions(tenant.name, after, 100)
+            rows = await self._gateway.ledger.read(self._gateway.ledger.sessions, tenant.name, after, 100)
             for row in rows:
                 after = row.id
                 label = json.loads(row.spec)["labels"].get(_LABEL)
@@ -213,7 +213,7 @@ class E2B:
 
     async def show(self, tenant: Tenant, request: Request) -> Response:
         """Show a sandbox."""
-        session = self._home.find(tenant, request.path_params["id"], use=False)
+        session = await self._home.find(tenant, request.path_params["id"], use=False)
         if _LABEL not in session.spec["labels"]:
             raise not_found("sandbox")
         row, info = session.row, _info(session)
@@ -223,18 +223,18 @@ class E2B:
 
     async def kill(self, tenant: Tenant, request: Request) -> Response:
         """End a sandbox, whatever runs in it."""
-        await self._home.delete(self._sandbox(tenant, request.path_params["id"]))
+        await self._home.delete(await self._sandbox(tenant, request.path_params["id"]))
         return Response(status_code=204)
 
     async def set_timeout(self, tenant: Tenant, request: Request) -> Response:
         """Have a sandbox end so many seconds from now."""
-        session, form = self._sandbox(tenant, request.path_params["id"]), await self._json(request)
+        session, form = await self._sandbox(tenant, request.path_params["id"]), await self._json(request)
         await self._keep(session, end=time.time() + _seconds(form, "timeout" if "timeout" in form else "duration"))
         return Response(status_code=204)
 
     async def pause(self, tenant: Tenant, request: Request) -> Response:
         """Put a sandbox into the store, where it stays until it is connected to."""
-        session = self._sandbox(tenant, request.path_params["id"])
+        session = await self._sandbox(tenant, request.path_params["id"])
         if _is_paused(_info(session)):
             raise Problem(409, "conflict", "the sandbox is paused already")
         async with self._cells.turn(session):
@@ -244,7 +244,7 @@ class E2B:
 
     async def connect(self, tenant: Tenant, request: Request) -> Response:
         """Return a sandbox to work with; one that is paused runs again."""
-        session, form = self._sandbox(tenant, request.path_params["id"]), await self._json(request)
+        session, form = await self._sandbox(tenant, request.path_params["id"]), await self._json(request)
         info, until = _info(session), time.time() + _seconds(form)
         was_paused = _is_paused(info)
         await self._keep(session, paused=False, end=until if was_paused else max(until, info["end"]))
@@ -252,21 +252,21 @@ class E2B:
 
     async def fork(self, tenant: Tenant, request: Request) -> Response:
         """Create sandboxes in the state of this one."""
-        session, form = self._sandbox(tenant, request.path_params["id"]), await self._json(request)
+        session, form = await self._sandbox(tenant, request.path_params["id"]), await self._json(request)
         count = form.get("count", 1)
         if type(count) is not int or not 0 < count <= 100:
             raise Problem(400, "bad_request", "count: write a number between 1 and 100")
         end = time.time() + _seconds(form)
         async with self._cells.turn(session):
             made = await self._gateway.fork(session, count)
-        forks = [self._sandbox(tenant, each.id) for each in made]
+        forks = [await self._sandbox(tenant, each.id) for each in made]
         for each in forks:
             await self._keep(each, end=end, paused=False)
         return _answer([{"sandbox": self._shown(each)} for each in forks], 201)
 
     async def snapshot(self, tenant: Tenant, request: Request) -> Response:
         """Keep the sandbox's state; its id is a template for others."""
-        session = self._sandbox(tenant, request.path_params["id"])
+        session = await self._sandbox(tenant, request.path_params["id"])
         await self._json(request)
         async with self._cells.turn(session):
             return _answer({"snapshotID": await self._gateway.snapshot(session), "names": []}, 201)
@@ -278,7 +278,7 @@ class E2B:
 
     async def metrics(self, tenant: Tenant, request: Request) -> Response:
         """Show no metrics: what a tenant uses is at ``/v1/usage``."""
-        self._sandbox(tenant, request.path_params["id"])
+        await self._sandbox(tenant, request.path_params["id"])
         return _answer([])
 
     def _shown(self, session: ServedSession) -> _Json:
@@ -310,7 +310,7 @@ class E2B:
 
     async def execute(self, tenant: Tenant, request: Request) -> Response:
         """Run a cell, and send what comes of it line by line."""
-        session, form = self._running(tenant, request), await self._json(request)
+        session, form = await self._running(tenant, request), await self._json(request)
         code, language = form.get("code"), form.get("language")
         if not isinstance(code, str):
             raise Problem(400, "bad_request", "code: write text")
@@ -334,12 +334,12 @@ class E2B:
 
     async def list_contexts(self, tenant: Tenant, request: Request) -> Response:
         """List the contexts."""
-        known = {_DEFAULT: _HOME, **_info(self._running(tenant, request))["contexts"]}
+        known = {_DEFAULT: _HOME, **_info(await self._running(tenant, request))["contexts"]}
         return _answer([_context_form(id, cwd) for id, cwd in known.items()])
 
     async def create_context(self, tenant: Tenant, request: Request) -> Response:
         """Create a context: names of its own, beside the others' files and modules."""
-        session, form = self._running(tenant, request), await self._json(request)
+        session, form = await self._running(tenant, request), await self._json(request)
         if form.get("language") not in (None, "python"):
             raise Problem(400, "bad_request", "there is no language here but python")
         contexts = _info(session)["contexts"]
@@ -353,7 +353,7 @@ class E2B:
 
     async def remove_context(self, tenant: Tenant, request: Request) -> Response:
         """Forget a context and its names."""
-        session, id = self._running(tenant, request), request.path_params["context"]
+        session, id = await self._running(tenant, request), request.path_params["context"]
         if not (context := self._context(session, id)):
             raise Problem(400, "bad_request", "the default context stays; it can be restarted")
         async with self._cells.turn(session):
@@ -364,7 +364,7 @@ class E2B:
 
     async def restart_context(self, tenant: Tenant, request: Request) -> Response:
         """Forget the names of a context."""
-        session, id = self._running(tenant, request), request.path_params["context"]
+        session, id = await self._running(tenant, request), request.path_params["context"]
         context = self._context(session, id)
         cwd = _info(session)["contexts"].get(id, _HOME)
         async with self._cells.turn(session):
@@ -375,12 +375,12 @@ class E2B:
 
     async def health(self, tenant: Tenant, request: Request) -> Response:
         """Say that the sandbox runs."""
-        self._running(tenant, request)
+        await self._running(tenant, request)
         return Response(status_code=204)
 
     async def read_file(self, tenant: Tenant, request: Request) -> Response:
         """Return a file's content."""
-        session = self._running(tenant, request)
+        session = await self._running(tenant, request)
         async with self._cells.turn(session):
             data = await self._gateway.ask(session, "get_file", _path(request.query_params.get("path", "")))
         headers = {"x-content-type-options": "nosniff", "content-disposition": "attachment"}
@@ -388,7 +388,7 @@ class E2B:
 
     async def write_files(self, tenant: Tenant, request: Request) -> Response:
         """Write a file as it is, or the files of a form."""
-        session, config = self._running(tenant, request), self._home.config
+        session, config = await self._running(tenant, request), self._home.config
         body = await read_body(request, config.max_body, config.body_seconds)
         path = request.query_params.get("path", "")
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
@@ -406,7 +406,7 @@ class E2B:
 
     async def files_call(self, tenant: Tenant, request: Request) -> Response:
         """Answer a call about files and folders."""
-        session, call = self._running(tenant, request), request.path_params["call"]
+        session, call = await self._running(tenant, request), request.path_params["call"]
         form = await self._json(request)
         if call not in ("Stat", "ListDir", "MakeDir", "Move", "Remove"):
             return _rpc_error("unimplemented", "files are not watched in this sandbox: list them instead")
@@ -424,7 +424,7 @@ class E2B:
 
     async def process_call(self, tenant: Tenant, request: Request) -> Response:
         """Say that there are no processes."""
-        self._running(tenant, request)
+        await self._running(tenant, request)
         config = self._home.config
         await read_body(request, config.max_body, config.body_seconds)
         if request.path_params["call"] == "List":

@@ -167,12 +167,13 @@ class _TenantTools:
     async def close_session(self, session: _Session) -> dict[str, str]:
         """Close a session and forget what is in it."""
         with _tool_errors():
-            await self._home.delete(self._session(session))
+            await self._home.delete(await self._session(session))
         return {"closed": session}
 
     async def list_sessions(self) -> list[str]:
         """Return the ids of the open sessions, up to 100."""
-        rows = self._gateway.ledger.sessions(self._tenant.name, "", 1_000)
+        ledger = self._gateway.ledger
+        rows = await ledger.read(ledger.sessions, self._tenant.name, "", 1_000)
         return [row.id for row in rows if f'"{_LABEL}"' in row.spec][:100]
 
     async def put_file(
@@ -205,8 +206,8 @@ class _TenantTools:
 
     # What they share.
 
-    def _session(self, id: str) -> ServedSession:
-        session = self._home.find(self._tenant, id)
+    async def _session(self, id: str) -> ServedSession:
+        session = await self._home.find(self._tenant, id)
         if _LABEL not in session.spec["labels"]:
             raise not_found("session: open_session starts one")
         return session
@@ -224,7 +225,7 @@ class _TenantTools:
     async def _used(self, id: str | None) -> AsyncGenerator[ServedSession, None]:
         """Give the session of that id, or one that ends with the block."""
         if id is not None:
-            yield self._session(id)
+            yield await self._session(id)
             return
         session = await self._opened({"durable": "never", "idle": 5.0})
         try:
@@ -233,7 +234,7 @@ class _TenantTools:
             self._home.background(self._home.delete(session))
 
     async def _asked(self, id: str, method: str, *arguments: Any) -> Any:
-        session = self._session(id)
+        session = await self._session(id)
         async with self._cells.turn(session):
             return await self._gateway.ask(session, method, *arguments)
 
@@ -274,10 +275,10 @@ class _AgentTools:
     ) -> CallToolResult:
         """Approve or deny the call of an agent that waits for a person, and return what comes of it."""
         with _tool_errors():
-            found = self._threads.runs.find(self._tenant, run)
+            found = await self._threads.runs.find(self._tenant, run)
             if not found.row["calls"]:
                 raise ToolError("no call of that run waits")
-            after = len(self._threads.runs.log(found).events)
+            after = len((await self._threads.runs.log(found)).events)
             corrected: dict[str, Any] = {} if arguments is None else {"arguments": arguments}
             form = CallAnswerForm(approve=True, **corrected) if approve else CallAnswerForm(deny=reason or "denied")
             await self._threads.runs.answer(self._tenant, found, found.row["calls"][0]["id"], form)
@@ -287,7 +288,7 @@ class _AgentTools:
         """Follow a run until it is over or waits; being cancelled ends it."""
         runs, told, result = self._threads.runs, 0, dict[str, Any]()
         try:
-            async for item in runs.log(run).follow(after, _BEAT):
+            async for item in (await runs.log(run)).follow(after, _BEAT):
                 if item is None:
                     continue
                 form = json.loads(item[2])

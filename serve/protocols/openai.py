@@ -121,7 +121,7 @@ class Containers:
             raise Problem(400, "bad_request", "limit: write a number between 1 and 100")
         found: list[ServedSession] = []
         while len(found) <= int(text):
-            rows = self._gateway.ledger.sessions(tenant.name, after, 100)
+            rows = await self._gateway.ledger.read(self._gateway.ledger.sessions, tenant.name, after, 100)
             found += [ServedSession(row, tenant) for row in rows if f'"{_LABEL}"' in row.spec]
             if len(rows) < 100:
                 break
@@ -131,23 +131,23 @@ class Containers:
 
     async def get_container(self, tenant: Tenant, request: Request) -> Response:
         """Show a container."""
-        return _answer(_shown(self._container(tenant, request.path_params["id"])))
+        return _answer(_shown(await self._container(tenant, request.path_params["id"])))
 
     async def delete_container(self, tenant: Tenant, request: Request) -> Response:
         """End a container."""
-        session = self._container(tenant, request.path_params["id"])
+        session = await self._container(tenant, request.path_params["id"])
         await self._home.delete(session)
         return _answer({"id": session.id, "object": "container.deleted", "deleted": True})
 
-    def _container(self, tenant: Tenant, id: str) -> ServedSession:
-        session = self._home.find(tenant, id)
+    async def _container(self, tenant: Tenant, id: str) -> ServedSession:
+        session = await self._home.find(tenant, id)
         if _LABEL not in session.spec["labels"]:
             raise not_found("container")
         return session
 
     async def _used(self, tenant: Tenant, id: str) -> ServedSession:
         """Return a container to be used: it expires so many minutes from now."""
-        session = self._container(tenant, id)
+        session = await self._container(tenant, id)
         await self._home.renew(session, None, _about(session)[1] * 60.0)
         return session
 
@@ -292,10 +292,10 @@ class Models:
 
     async def _begun(self, tenant: Tenant, agent: str, before: str, turn: Turn, after: Callable[[str], str]) -> Pieces:
         """Begin a turn, or take it as the decision about a call that waits; return what comes of it. Raises Problem."""
-        known = [run for run in self._runs.of(tenant).values() if run.row["agent"] == agent]
+        known = [run for run in (await self._runs.of(tenant)).values() if run.row["agent"] == agent]
         run = next((run for run in reversed(known) if run.row.get("turn") == before), None)
         if run is not None and run.status == "waiting":
-            count = len(self._runs.log(run).events)
+            count = len((await self._runs.log(run)).events)
             await self._runs.answer(tenant, run, run.row["calls"][0]["id"], _decision(turn.task))
             return self._pieces(tenant, run, count, turn.task, after)
         if any(image.url for image in turn.images):
@@ -317,7 +317,7 @@ class Models:
         result: _Json = {}
         answer: ChatAnswer | None = None
         try:
-            async for item in self._runs.log(run).follow(count, _BEAT):
+            async for item in (await self._runs.log(run)).follow(count, _BEAT):
                 if item is None:
                     continue
                 form = json.loads(item[2])

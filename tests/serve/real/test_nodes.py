@@ -1,4 +1,4 @@
-"""Two nodes on one PostgreSQL: requests reach the one that has a session, and what a killed node had comes back."""
+"""Nodes on one PostgreSQL or Redis: requests reach the one that has a session, and what a dead one had comes back."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.databases import running_postgres
+from tests.databases import running_postgres, running_redis
 from tests.serve.servers import Served, serving, write_config
 
 
@@ -20,12 +20,18 @@ def postgres() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with running_redis(durable=True) as url:
+        yield url
+
+
 class Nodes:
     """Servers with the same tenants and ledger, each in a folder of its own."""
 
-    def __init__(self, folder: Path, url: str, stack: ExitStack, **tenant: Any) -> None:
+    def __init__(self, folder: Path, url: str, stack: ExitStack, states: str = "", **tenant: Any) -> None:
         self._folder, self._stack = folder, stack
-        self._settings = {"ledger": url, "secret": str(folder / "secret"), "node_life": 2.0}
+        self._settings = {"ledger": url, "secret": str(folder / "secret"), "node_life": 2.0, "states": states}
         (folder / "secret").write_bytes(os.urandom(32))
         self._keys = write_config(folder, {"north": tenant, "south": {}}, **self._settings)
         self.all: list[Served] = []
@@ -45,13 +51,25 @@ class Nodes:
 
 
 @pytest.fixture
-def nodes(postgres: str, tmp_path: Path) -> Iterator[Nodes]:
-    import psycopg
+def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Nodes]:
+    """Nodes on an empty database: PostgreSQL, or Redis with the states in a folder that all of them see."""
+    if getattr(request, "param", "postgres") == "redis":
+        import redis
 
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        url, states = request.getfixturevalue("redis_url"), str(tmp_path / "states")
+        with redis.Redis.from_url(url) as client:
+            client.flushall()
+    else:
+        import psycopg
+
+        url, states = request.getfixturevalue("postgres"), ""
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     with ExitStack() as stack:
-        yield Nodes(tmp_path, postgres, stack)
+        yield Nodes(tmp_path, url, stack, states)
+
+
+on_both = pytest.mark.parametrize("nodes", ["postgres", "redis"], indirect=True)
 
 
 def new_session(http: httpx.Client, **asked: Any) -> str:
@@ -96,6 +114,7 @@ def test_a_request_at_any_node_reaches_its_session(nodes: Nodes) -> None:
     assert first.get(session).status_code == 404
 
 
+@on_both
 def test_sessions_of_a_killed_node_come_back_at_another(nodes: Nodes) -> None:
     first, second = nodes.start(), nodes.start()
     sessions = [new_session(first) for _ in range(6)]
@@ -105,7 +124,8 @@ def test_sessions_of_a_killed_node_come_back_at_another(nodes: Nodes) -> None:
     for number, session in enumerate(sessions):
         again = run(second, session, f"n = {number}\nn", id="made")
         assert again["value"] == number, "an acknowledged run is not performed twice"
-        assert run(second, session, "n += 1\nn", id="next")["value"] == number + 1
+        outcome = run(second, session, "n += 1\nn", id="next")
+        assert outcome["value"] == number + 1, outcome
         assert run(second, session, "n += 1\nn", id="next")["value"] == number + 1
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.databases import running_postgres
+from tests.databases import running_postgres, running_redis
 
+from cloche.runtime.errors import ConfigurationError
 from cloche.serve.ledger import (
     LeaseLost,
     Node,
@@ -29,7 +30,13 @@ def postgres() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with running_redis(durable=True) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
 def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], ServerLedger]]:
     """Return what opens a ledger, whose tables are empty at first."""
     made: list[ServerLedger] = []
@@ -37,6 +44,18 @@ def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Call
 
         def make() -> ServerLedger:
             return SessionLedger(tmp_path / "store")
+
+    elif request.param == "redis":
+        url = request.getfixturevalue("redis_url")
+        import redis
+
+        from cloche.serve.redis_ledger import RedisLedger
+
+        with redis.Redis.from_url(url) as client:
+            client.flushall()
+
+        def make() -> ServerLedger:
+            return RedisLedger(url)
 
     else:
         url = request.getfixturevalue("postgres")
@@ -104,7 +123,7 @@ def test_an_order_is_made_whole_or_not_at_all(open_ledger: Callable[[], ServerLe
 
     async def main() -> list[Any]:
         orders: list[list[Any]] = [
-            [added(row("a")), charge("north", "2026-01-01", 5, 0.5, 1, 0, 0, 1)],
+            [added(row("a")), charge("north", "2026-01-01", 5, 0.5, True, False, 0, 1)],
             [added(row("b")), ("add_snapshot", ("of another shape",)), charge("north", "2026-01-01", 1, 1, 1, 1, 1, 1)],
             [added(row("c")), charge("north", "2026-01-01", 7, 0.25, 1, 2, 3, 0)],
         ]
@@ -174,10 +193,9 @@ def test_of_many_who_want_a_lease_one_has_it(open_ledger: Callable[[], ServerLed
     assert outcomes.count(LeaseLost) == 11
 
 
-def test_nodes_that_live(postgres: str) -> None:
-    from cloche.serve.shared import PostgresLedger
-
-    ledger = PostgresLedger(postgres)
+@pytest.mark.parametrize("open_ledger", ["postgres", "redis"], indirect=True)
+def test_nodes_that_live(open_ledger: Callable[[], ServerLedger]) -> None:
+    ledger = open_ledger()
     try:
         assert done(ledger.beat(Node("a", "http://a", 5), 60.0)) == [Node("a", "http://a", 5)]
         # A node whose life was over when it was written down.
@@ -209,6 +227,38 @@ def test_a_database_that_was_away_is_used_again(postgres: str) -> None:
             done(ledger.write([check_lease(row("nothing"))]))
     finally:
         ledger.close()
+
+
+def test_a_redis_that_is_away_says_so_and_is_used_again(redis_url: str) -> None:
+    import redis
+
+    from cloche.serve.redis_ledger import RedisLedger
+
+    ledger = RedisLedger(redis_url, "away:")
+    with pytest.raises(LeaseLost):
+        done(ledger.write([check_lease(row("nothing"))]))
+    with redis.Redis.from_url(redis_url) as other:
+        other.client_kill_filter(_type="normal", skipme=True)
+    assert ledger.session("nothing") is None
+    with pytest.raises(LeaseLost):
+        done(ledger.write([check_lease(row("nothing"))]))
+    ledger.close()
+    with running_redis(durable=True) as url:
+        ledger = RedisLedger(url)
+    with pytest.raises(StoreFailed) as failed:
+        ledger.session("nothing")
+    assert failed.value.gone
+    with pytest.raises(StoreFailed) as failed:
+        done(ledger.write([check_lease(row("nothing"))]))
+    assert failed.value.gone
+    ledger.close()
+
+
+def test_a_redis_that_forgets_is_refused() -> None:
+    from cloche.serve.redis_ledger import RedisLedger
+
+    with running_redis() as url, pytest.raises(ConfigurationError, match="appendonly yes, appendfsync always"):
+        RedisLedger(url)
 
 
 def test_a_store_from_before_there_were_leases(tmp_path: Path) -> None:
