@@ -31,7 +31,7 @@ from cloche.serve.forms import (
     read_body,
 )
 from cloche.serve.gateway import Gateway, Metrics
-from cloche.serve.ledger import StoreFailed
+from cloche.serve.ledger.base import StoreFailed
 from cloche.serve.placement import WorkerLost
 from cloche.serve.runs import ServedRun, ServedSession, facts_of, invalid, not_found
 from cloche.serve.tenants import Tenant, hash_key

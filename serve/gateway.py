@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 from cloche.serve.forms import Problem, dumps, limits_form
-from cloche.serve.ledger import Change, LeaseLost, ServerLedger, check_lease, drop_state
+from cloche.serve.ledger.base import Change, LeaseLost, ServerLedger, check_lease, drop_state
 from cloche.serve.placement import SessionWorker, WorkerLost
 from cloche.serve.runs import ServedRun, ServedSession, facts_of, invalid, new_id, not_found
 from cloche.serve.sessions import Residence

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import httpx
 
 from cloche.serve.forms import Problem, dumps
-from cloche.serve.ledger import Node, ServerLedger, StoreFailed
+from cloche.serve.ledger.base import Node, ServerLedger, StoreFailed
 from cloche.serve.placement import first_for
 from cloche.serve.tenants import Tenant, Tenants
 

@@ -25,7 +25,7 @@ from cloche.serve.agents import ROUTES, AgentApi, AgentRuns
 from cloche.serve.app import Api, answer_problem, checked_id, event_stream, json_answer, page_size
 from cloche.serve.forms import Endpoint, Problem
 from cloche.serve.gateway import Gateway
-from cloche.serve.ledger import StoreFailed
+from cloche.serve.ledger.base import StoreFailed
 from cloche.serve.runs import not_found
 from cloche.serve.tenants import Tenant, hash_key
 

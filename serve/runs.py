@@ -11,7 +11,7 @@ from typing import Any
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 from cloche.serve.forms import Problem, dumps
-from cloche.serve.ledger import Change, SessionRow
+from cloche.serve.ledger.base import Change, SessionRow
 from cloche.serve.placement import SessionWorker
 from cloche.serve.tenants import Tenant, TenantConfig
 

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from cloche.runtime.errors import ConfigurationError
 from cloche.serve.forms import Problem, dumps
 from cloche.serve.gateway import Gateway
-from cloche.serve.ledger import ServerLedger, SessionLedger
+from cloche.serve.ledger.base import ServerLedger, SessionLedger
 from cloche.serve.nodes import NodeRouter
 from cloche.serve.page import make_page_app
 from cloche.serve.protocols import endpoints
@@ -220,7 +220,7 @@ def open_ledger(config: ServerConfig) -> ServerLedger:
     """Return the ledger that a configuration names. Raises ConfigurationError, StoreFailed."""
     files = None
     if config.states:
-        from cloche.serve.states import StateFiles
+        from cloche.serve.ledger.states import StateFiles
 
         files = StateFiles(config.states, **config.states_options)
     ledger = _ledger(config)
@@ -233,13 +233,13 @@ def _ledger(config: ServerConfig) -> ServerLedger:
         return SessionLedger(config.store)
     if config.ledger.startswith(("postgresql://", "postgres://")):
         try:
-            from cloche.serve.shared import PostgresLedger
+            from cloche.serve.ledger.postgres import PostgresLedger
         except ImportError:
             raise ConfigurationError("ledger", "psycopg is not installed: pip install 'cloche[postgres]'") from None
         return PostgresLedger(config.ledger)
     if config.ledger.startswith(("redis://", "rediss://", "unix://")):
         try:
-            from cloche.serve.redis_ledger import RedisLedger
+            from cloche.serve.ledger.redis import RedisLedger
         except ImportError:
             raise ConfigurationError("ledger", "redis is not installed: pip install 'cloche[redis]'") from None
         return RedisLedger(config.ledger)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from cloche.serve.forms import Problem, limits_form
-from cloche.serve.ledger import (
+from cloche.serve.ledger.base import (
     Change,
     LeaseLost,
     Node,

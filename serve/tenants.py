@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import LIMITS, Limits, parse_size
 from cloche.serve.forms import Problem
-from cloche.serve.ledger import Change, ServerLedger, charge
+from cloche.serve.ledger.base import Change, ServerLedger, charge
 
 __all__ = [
     "Bucket",

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from cloche.serve.app import make_app
 from cloche.serve.gateway import Gateway
-from cloche.serve.ledger import SessionLedger
+from cloche.serve.ledger.base import SessionLedger
 from cloche.serve.tenants import ServerConfig, TenantConfig, hash_key, new_key, read_secret
 
 

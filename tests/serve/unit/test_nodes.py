@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cloche.serve.ledger import Node, StoreFailed
+from cloche.serve.ledger.base import Node, StoreFailed
 from cloche.serve.nodes import Membership
 from cloche.serve.placement import first_for
 

@@ -13,7 +13,7 @@ from tests.serve.servers import write_config
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
 from cloche.serve.forms import Problem
-from cloche.serve.ledger import SessionLedger, SessionRow, StoreFailed, drop_state, put_state
+from cloche.serve.ledger.base import SessionLedger, SessionRow, StoreFailed, drop_state, put_state
 from cloche.serve.tenants import (
     Bucket,
     ServerConfig,

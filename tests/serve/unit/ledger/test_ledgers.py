@@ -10,7 +10,7 @@ import pytest
 from tests.databases import running_postgres, running_redis
 
 from cloche.runtime.errors import ConfigurationError
-from cloche.serve.ledger import (
+from cloche.serve.ledger.base import (
     LeaseLost,
     Node,
     ServerLedger,
@@ -49,7 +49,7 @@ def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Call
         url = request.getfixturevalue("redis_url")
         import redis
 
-        from cloche.serve.redis_ledger import RedisLedger
+        from cloche.serve.ledger.redis import RedisLedger
 
         with redis.Redis.from_url(url) as client:
             client.flushall()
@@ -61,7 +61,7 @@ def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Call
         url = request.getfixturevalue("postgres")
         import psycopg
 
-        from cloche.serve.shared import PostgresLedger
+        from cloche.serve.ledger.postgres import PostgresLedger
 
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
@@ -213,7 +213,7 @@ def test_nodes_that_live(open_ledger: Callable[[], ServerLedger]) -> None:
 def test_a_database_that_was_away_is_used_again(postgres: str) -> None:
     import psycopg
 
-    from cloche.serve.shared import PostgresLedger
+    from cloche.serve.ledger.postgres import PostgresLedger
 
     ledger = PostgresLedger(postgres)
     try:
@@ -232,7 +232,7 @@ def test_a_database_that_was_away_is_used_again(postgres: str) -> None:
 def test_a_redis_that_is_away_says_so_and_is_used_again(redis_url: str) -> None:
     import redis
 
-    from cloche.serve.redis_ledger import RedisLedger
+    from cloche.serve.ledger.redis import RedisLedger
 
     ledger = RedisLedger(redis_url, "away:")
     with pytest.raises(LeaseLost):
@@ -255,7 +255,7 @@ def test_a_redis_that_is_away_says_so_and_is_used_again(redis_url: str) -> None:
 
 
 def test_a_redis_that_forgets_is_refused() -> None:
-    from cloche.serve.redis_ledger import RedisLedger
+    from cloche.serve.ledger.redis import RedisLedger
 
     with running_redis() as url, pytest.raises(ConfigurationError, match="appendonly yes, appendfsync always"):
         RedisLedger(url)

@@ -17,7 +17,7 @@ from typing import Any
 
 from cloche.runtime._files import write_atomically
 from cloche.runtime._imports import need
-from cloche.serve.ledger import Change, StoreFailed
+from cloche.serve.ledger.base import Change, StoreFailed
 
 __all__ = ["StateFiles"]
 

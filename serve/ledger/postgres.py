@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from cloche.serve.ledger import PATIENCE, READERS, TABLES, Change, LeaseLost, Node, SqlLedger, StoreFailed
+from cloche.serve.ledger.base import PATIENCE, READERS, TABLES, Change, LeaseLost, Node, SqlLedger, StoreFailed
 
 __all__ = ["PostgresLedger"]
 

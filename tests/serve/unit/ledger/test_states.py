@@ -10,8 +10,16 @@ from uuid import uuid4
 
 import pytest
 
-from cloche.serve.ledger import LeaseLost, ServerLedger, SessionLedger, SessionRow, StoreFailed, check_lease, drop_state
-from cloche.serve.states import StateFiles
+from cloche.serve.ledger.base import (
+    LeaseLost,
+    ServerLedger,
+    SessionLedger,
+    SessionRow,
+    StoreFailed,
+    check_lease,
+    drop_state,
+)
+from cloche.serve.ledger.states import StateFiles
 
 pytest.importorskip("fsspec", reason="fsspec is not installed")
 
@@ -37,7 +45,7 @@ def done(work: Awaitable[Any]) -> Any:
 
 
 def files_of(ledger: ServerLedger) -> StateFiles:
-    assert ledger.files is not None
+    assert isinstance(ledger.files, StateFiles)
     return ledger.files
 
 

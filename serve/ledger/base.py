@@ -3,7 +3,7 @@
 All changes of one request are one transaction, and the requests that wait at the same time share one commit. A state is
 kept under the hash of its bytes, so that forks and snapshots of one state are stored once. Changes are data, a name and
 values, so that several kinds of stores can make them: one SQLite file for one node, or one that several nodes share
-(:mod:`cloche.serve.shared`).
+(:mod:`cloche.serve.ledger.postgres`).
 
 A node that has a session in a worker holds its lease: its name stands in the row, with an epoch that grows with each
 new holder. What a node writes about a session begins with :func:`check_lease`, so that one whose lease was taken over,
@@ -21,13 +21,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from cloche.runtime.errors import ConfigurationError, SnapshotBusy
 from cloche.runtime.snapshots.stores.base import locked
-
-if TYPE_CHECKING:
-    from cloche.serve.states import StateFiles
 
 __all__ = [
     "PATIENCE",
@@ -40,6 +37,7 @@ __all__ = [
     "SessionLedger",
     "SessionRow",
     "SqlLedger",
+    "StatePlace",
     "StoreFailed",
     "charge",
     "check_lease",
@@ -171,6 +169,34 @@ def charge(tenant: str, day: str, *used: float) -> Change:
     return "charge", (tenant, day, *used)
 
 
+class StatePlace(Protocol):
+    """A place for the bytes of states outside of the ledger; :class:`cloche.serve.ledger.states.StateFiles` is one."""
+
+    def unique(self, name: str) -> str:
+        """Return a name that no state had before."""
+        ...
+
+    async def keep(self, changes: Iterable[Change]) -> tuple[list[Change], list[str]]:
+        """Keep the states among changes; return these without the bytes, and the states' names."""
+        ...
+
+    def remove(self, names: Iterable[str], is_kept: Callable[[str], bool] | None = None) -> None:
+        """Forget states soon, but those that ``is_kept``."""
+        ...
+
+    def get(self, name: str) -> bytes | None:
+        """Return a state's bytes."""
+        ...
+
+    def sweep(self, is_kept: Callable[[str], bool]) -> int:
+        """Forget old states that are not kept."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was begun."""
+        ...
+
+
 class ServerLedger(ABC):
     """What the gateway keeps, and reads back.
 
@@ -185,7 +211,7 @@ class ServerLedger(ABC):
     def __init__(self) -> None:
         self.commits = 0
         """Transactions so far; for the tests, which count that requests share them."""
-        self.files: StateFiles | None = None
+        self.files: StatePlace | None = None
         """Where the states' bytes are, if not in the ledger."""
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="ledger", daemon=True)

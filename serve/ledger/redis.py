@@ -2,7 +2,7 @@
 
 Redis answers when what a script has changed is in its log on the disk, as it has to be set up for: ``appendonly yes``
 and ``appendfsync always``. All is in its memory, the states too, unless these are elsewhere
-(:mod:`cloche.serve.states`).
+(:mod:`cloche.serve.ledger.states`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from cloche.runtime.errors import ConfigurationError
-from cloche.serve.ledger import Change, LeaseLost, Node, ServerLedger, SessionRow, StoreFailed
+from cloche.serve.ledger.base import Change, LeaseLost, Node, ServerLedger, SessionRow, StoreFailed
 
 __all__ = ["RedisLedger"]
 
@@ -67,8 +67,8 @@ class RedisLedger(ServerLedger):
         # A read may be made twice, and what changes something may not.
         self._reader: Any = _client(url, retry=Retry(NoBackoff(), 1), **_TIMEOUTS)
         self._writer: Any = _client(url, retry=Retry(NoBackoff(), 0), **_TIMEOUTS)
-        folder = files("cloche.serve")
-        self._changes = self._writer.register_script((folder / "ledger.lua").read_text())
+        folder = files("cloche.serve.ledger")
+        self._changes = self._writer.register_script((folder / "changes.lua").read_text())
         self._nodes = self._writer.register_script((folder / "nodes.lua").read_text())
         _asked(lambda: _check(self._reader))
         self._thread.start()
