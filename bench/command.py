@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UsageError", "add_arguments", "execute"]
 
+_LONG = " (with --long)"
 _EPILOG = """\
 cloche bench compare A.json B.json   what changed between two runs, beyond noise
 cloche bench show A.json             the tables (or --html, --markdown) of an earlier run
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline", default=BASELINE, metavar="PEER", help="ratios are to it (default: %(default)s)")
     parser.add_argument("--native", metavar="PYTHON", help="the native CPython that compute is compared with")
     parser.add_argument("--quick", action="store_true", help="one short round: does everything work?")
+    parser.add_argument("--long", action="store_true", help="also what takes a minute: cold, rest")
     parser.add_argument("--bars", action="store_true", help="print the bars too, and what was measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots")
@@ -86,7 +88,7 @@ def _run(arguments: argparse.Namespace, err: "Console") -> Results:
 
 def _order(arguments: argparse.Namespace) -> Order:
     try:
-        metrics, peers = chosen(arguments.names), choose(arguments.against)
+        metrics, peers = chosen(arguments.names, long=arguments.long), choose(arguments.against)
     except ValueError as error:
         raise UsageError(str(error)) from None
     if any(metric.group == "compute" for metric in metrics):
@@ -170,7 +172,7 @@ def _list() -> int:
         print(f"{group}: {title}")
         for metric in METRICS.values():
             if metric.group == group:
-                print(f"  {metric.name:20} {metric.title}")
+                print(f"  {metric.name:20} {metric.title}{' (with --long)' if metric.long else ''}")
     print("peers")
     for peer in PEERS.values():
         print(f"  {peer.name:20} {peer.title}: {peer.isolation}")

@@ -51,6 +51,9 @@ class Peer:
 
 def takes_part(peer: Peer, metric: str, group: str) -> bool:
     """Return whether a peer is measured by a metric of that group."""
+    if metric == "cold":
+        # Where others keep what they compile is not known.
+        return peer.name == DEFAULT
     return bool(peer.first) if metric == "process" else not peer.groups or metric in peer.groups or group in peer.groups
 
 

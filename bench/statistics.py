@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cloche.bench.results import Results
 
-__all__ = ["Summary", "geometric_mean", "quantile", "ratio", "summary", "summary_of"]
+__all__ = ["Summary", "geometric_mean", "machine_noise", "quantile", "ratio", "summary", "summary_of"]
 
 # The half width of a box plot's notch: two medians whose notches do not meet differ at about the 95 % level.
 _NOTCH = 1.57
@@ -55,6 +55,20 @@ def summary_of(results: Results, metric: str, peer: str) -> Summary | None:
     """Return the summary of one metric and peer, or None if it was not measured."""
     rounds = results.rounds(metric, peer)
     return None if rounds is None else summary(rounds)
+
+
+def machine_noise(results: Results) -> float | None:
+    """Return how far the rounds of the baseline, which changes nothing, are apart: a part of the median, in the middle.
+
+    So much of every number is the machine's. None where there was one round only.
+    """
+    spreads = sorted(
+        (max(medians) - min(medians)) / quantile(sorted(medians), 0.5)
+        for found in results.measurements
+        if found.peer == results.baseline and len(found.rounds) > 1
+        if min(medians := [quantile(sorted(block), 0.5) for block in found.rounds]) > 0
+    )
+    return quantile(spreads, 0.5) if spreads else None
 
 
 def ratio(results: Results, metric: str, peer: str, base: str) -> float | None:

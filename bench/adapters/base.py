@@ -1,6 +1,6 @@
 """What every peer's adapter offers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -68,8 +68,11 @@ class Runner:
         """Let the tool call of a program that was written down return a value, and return the program's."""
         raise Unsupported("it cannot write a program down in the middle, as far as its adapter knows")
 
-    def waiting(self, programs: int) -> tuple[float, int]:
-        """Have so many programs wait a second for a host function at once; return all of the time, and the threads."""
+    def waiting(self, programs: int, look: Callable[[], None]) -> tuple[float, int]:
+        """Have so many programs wait a second for a host function at once; return all of the time, and the threads.
+
+        ``look`` is called twice a second meanwhile.
+        """
         raise Unsupported("it has no way to wait without a thread, as far as its adapter knows")
 
     def beside(self, endless: Mapping[str, int], short: str, rounds: int) -> tuple[list[float], list[float]]:
@@ -78,6 +81,17 @@ class Runner:
         Return the seconds of each, and the seconds of computing that each account had.
         """
         raise Unsupported("it does not share threads between programs, as far as its adapter knows")
+
+    def awaited(self, calls: int) -> float:
+        """Await a program that makes so many calls, one after the other, of a host coroutine that returns at once.
+
+        Return the seconds of one call.
+        """
+        raise Unsupported("it has no way to wait without a thread, as far as its adapter knows")
+
+    def requests(self, programs: Sequence[str], each: int) -> list[float]:
+        """Have programs that compute leave, so many times each, at any moment; return how long each took to do so."""
+        raise Unsupported("it cannot leave a program that computes, as far as its adapter knows")
 
     def pauses(self, code: str, count: int) -> float:
         """Leave an endless program and enter it again, so many times; return the seconds of one."""

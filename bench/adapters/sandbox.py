@@ -1,10 +1,13 @@
 """Cloche, in each of its ways of metering and of calling tools."""
 
 import asyncio
+import itertools
+import random
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 from cloche import Limits, Result, Sandbox, Scheduler, Session, Suspended, tool
@@ -70,13 +73,21 @@ class ClocheAdapter(Runner):
             assert isinstance(ended, Result)
             return ended.unwrap()
 
-    def waiting(self, programs: int) -> tuple[float, int]:
+    def waiting(self, programs: int, look: Callable[[], None]) -> tuple[float, int]:
         """Await them all."""
-        return asyncio.run(_waiting(programs))
+        return asyncio.run(_waiting(programs, look))
 
     def beside(self, endless: Mapping[str, int], short: str, rounds: int) -> tuple[list[float], list[float]]:
         """Have a scheduler of two threads."""
         return asyncio.run(_beside(endless, short, rounds))
+
+    def awaited(self, calls: int) -> float:
+        """Await it as any program."""
+        return asyncio.run(_awaited(calls))
+
+    def requests(self, programs: Sequence[str], each: int) -> list[float]:
+        """Run each on a thread of its own, in a session, and ask from this one."""
+        return [took for text in programs for took in _requests(self._box, text, each)]
 
     def pauses(self, code: str, count: int) -> float:
         """Drive a machine, with a request to leave before each step."""
@@ -117,15 +128,48 @@ async def second() -> int:
     return 1
 
 
-async def _waiting(programs: int) -> tuple[float, int]:
+@tool
+async def at_once() -> int:
+    """Do nothing."""
+    return 1
+
+
+async def _awaited(calls: int) -> float:
+    async with Sandbox([at_once], limits=_LIMITS).session() as session:
+        program = f"for _ in range({calls}):\n    await at_once()"
+        (await session.arun("await at_once()")).unwrap()
+        start = time.perf_counter()
+        (await session.arun(program)).unwrap()
+        return (time.perf_counter() - start) / calls
+
+
+def _requests(box: Sandbox, text: str, each: int) -> Generator[float, None, None]:
+    moments = random.Random(text)
+    with box.session() as session:
+        enter: Callable[[], object] = partial(session.start, text)
+        for _ in range(each):
+            running = threading.Thread(target=enter)
+            running.start()
+            time.sleep(moments.uniform(0.005, 0.02))
+            start = time.perf_counter()
+            suspended = session.pause(timeout=60)
+            yield time.perf_counter() - start
+            running.join()
+            assert suspended is not None, "it was to compute without end"
+            enter = suspended.resume
+
+
+async def _waiting(programs: int, look: Callable[[], None]) -> tuple[float, int]:
     box = Sandbox([second], limits=_LIMITS)
     threads = 0
 
     async def watch() -> None:
         nonlocal threads
-        while True:
+        for number in itertools.count(1):
             await asyncio.sleep(0.05)
             threads = max(threads, threading.active_count())
+            if number % 10 == 0:
+                look()
 
     watching = asyncio.ensure_future(watch())
     start = time.perf_counter()

@@ -108,8 +108,8 @@ class Contest:
         return failed or self._spent.get((task, name), 0.0) > step.spend
 
     def _take(self, task: str, step: Step, name: str) -> dict[str, list[float]]:
-        if task == "process":
-            return first_results(self._peers[name], step.block)
+        if task in ("process", "cold"):
+            return first_results(self._peers[name], step.block, task)
         return self._worker(name, step.alone).ask({"task": task, "block": step.block}, step.deadline)
 
     def _worker(self, name: str, alone: bool) -> WorkerProcess:

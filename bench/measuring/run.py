@@ -3,14 +3,14 @@
 import os
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
 from cloche import __version__
 from cloche.bench.measuring.contest import Contest, OnBlock
-from cloche.bench.measuring.plan import QUICK, STANDARD, tasks_of
+from cloche.bench.measuring.plan import QUICK, STANDARD, Plan, tasks_of
 from cloche.bench.metrics import METRICS, Metric
 from cloche.bench.peers import Peer
 from cloche.bench.results import AbsentPeer, FailedMeasurement, MachineFacts, Measurement, PeerFacts, Results
@@ -20,6 +20,8 @@ from cloche.runtime.wasm.image import DEFAULT_IMAGE, read_manifest
 __all__ = ["MissingPeer", "Order", "run"]
 
 _MOST_WORDS = 2_000
+# Seconds that the long metrics may take beside the others.
+_LONG = 180.0
 
 
 class MissingPeer(Exception):
@@ -43,7 +45,7 @@ class Order:
 def run(order: Order, on_block: OnBlock) -> Results:
     """Measure. ``on_block`` is called before each block. Raises MissingPeer at the start."""
     machine, created, start = _describe(), datetime.now(UTC), perf_counter()
-    with Contest(order.peers, QUICK if order.quick else STANDARD, on_block) as contest:
+    with Contest(order.peers, _plan(order), on_block) as contest:
         contest.gather()
         _require(order.required, contest.absent)
         for task in tasks_of(order.metrics):
@@ -62,6 +64,12 @@ def run(order: Order, on_block: OnBlock) -> Results:
         measurements=_measurements(contest, order),
         failures=_failures(contest, order),
     )
+
+
+def _plan(order: Order) -> Plan:
+    if order.quick or not any(metric.long for metric in order.metrics):
+        return QUICK if order.quick else STANDARD
+    return replace(STANDARD, short_after=STANDARD.short_after + _LONG, end_after=STANDARD.end_after + _LONG)
 
 
 def _require(required: frozenset[str], absent: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cloche.bench.metrics import METRICS
 from cloche.bench.peers import DEFAULT
 from cloche.bench.results import FailedMeasurement, PeerFacts, Results
-from cloche.bench.statistics import ratio, summary_of
+from cloche.bench.statistics import machine_noise, ratio, summary_of
 
 __all__ = [
     "Cell",
@@ -15,6 +15,7 @@ __all__ = [
     "failures_in_words",
     "last_line",
     "metrics_in",
+    "noise_text",
     "order_of",
     "ratio_text",
     "version_of",
@@ -82,6 +83,12 @@ def metrics_in(results: Results, group: str) -> list[str]:
     """Return the metrics of a group that at least one peer was measured for, in the catalogue's order."""
     asked = {found.metric for found in results.measurements} | {failure.metric for failure in results.failures}
     return [name for name, metric in METRICS.items() if metric.group == group and name in asked]
+
+
+def noise_text(results: Results) -> str:
+    """Return the machine's own noise as a sentence, empty where it is not known."""
+    found = machine_noise(results)
+    return "" if found is None else f"The machine's noise: rounds of {results.baseline} are {found:.0%} apart."
 
 
 def order_of(results: Results) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cloche.bench.bars import compute_ratio, native_of
 from cloche.bench.peers import DEFAULT
-from cloche.bench.reports.cells import cell, ratio_text, version_of
+from cloche.bench.reports.cells import cell, noise_text, ratio_text, version_of
 from cloche.bench.results import PeerFacts, Results
 from cloche.bench.tasks.compute import PROGRAMS as _PROGRAMS
 
@@ -23,6 +23,9 @@ _ROWS = {
     "tool.ints": "tool call, two ints",
     "tool.data": "tool call, 1 MB each way",
     "transcript": "ten turns of an agent",
+    "feeds": "ten small programs, session included",
+    "burst": "a hundred programs at once",
+    "busy.slowest": "a short run beside four busy ones, 99th percentile",
     "memory.idle": "memory of an idle session",
     "live.memory": "1,000 live sessions",
 }
@@ -78,5 +81,6 @@ def _note(results: Results) -> str:
     machine = results.machine
     return (
         f"\nMedians of one run on {results.created[:10]}: {machine.processor}, {machine.cores} cores, "
-        f"{machine.python}; native is {native}. A dash: it cannot, or could not in time."
+        f"{machine.python}; native is {native}. A dash: it cannot, or could not in time. "
+        f"{noise_text(results)}"
     )

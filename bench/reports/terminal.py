@@ -21,6 +21,7 @@ from cloche.bench.reports.cells import (
     cell,
     failures_in_words,
     metrics_in,
+    noise_text,
     order_of,
     ratio_text,
     version_of,
@@ -111,7 +112,8 @@ def _heading(results: Results) -> str:
     return (
         f"Cloche {results.cloche}, {machine.python}, {machine.system}\n"
         f"{machine.processor}, {machine.cores} cores{load}; measured in {results.seconds:.0f} s.{short}\n"
-        f"Medians, then their ratios to {results.baseline}; the spread is in the JSON and the HTML."
+        f"Medians, then their ratios to {results.baseline}; the spread is in the JSON and the HTML.\n"
+        f"{noise_text(results)}"
     )
 
 

@@ -3,6 +3,9 @@
 import gc
 import os
 import re
+import textwrap
+import threading
+import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -10,14 +13,20 @@ from pathlib import Path
 from time import perf_counter
 
 from cloche.bench.adapters.base import Run, Runner, Unsupported
-from cloche.bench.tasks.base import GaveUp, Sample, expect
+from cloche.bench.tasks.base import GaveUp, Sample, expect, seconds
+from cloche.bench.tasks.compute import PROGRAMS, program
 from cloche.bench.tasks.runs import TRIVIAL
 
 __all__ = [
+    "open_awaited",
     "open_beside",
+    "open_burst",
+    "open_busy",
     "open_live",
     "open_memory",
     "open_pauses",
+    "open_requests",
+    "open_resting",
     "open_threads",
     "open_waiting",
     "private_bytes",
@@ -29,6 +38,10 @@ _MAX_SECONDS = 20.0
 _MAX_BYTES = 3 << 30
 _WORKING_SET = "data = 'x' * 1000000"
 _RATE_SECONDS = 0.5
+_BURST = 100
+_NEIGHBOURS, _WORK, _SHORT_RUNS = 4, "loops", 100
+# Seconds from which on a request to leave counts as a late one.
+_LATE = 0.02
 _ENDLESS = {"A": 10, "B": 5, "C": 4}
 _SHORT = "total = 0\nfor i in range(20000):\n    total += i % 7\ntotal"
 _FOREVER = "n = 0\nwhile True:\n    n += 1"
@@ -100,13 +113,106 @@ def open_live(runner: Runner) -> Generator[Sample, None, None]:
 
 
 @contextmanager
+def open_burst(runner: Runner) -> Generator[Sample, None, None]:
+    """A hundred programs at the same moment, each from a thread of its own that is there already."""
+    expect(runner.fresh("result = 6 * 7" + runner.value), 42)
+    gate = threading.Barrier(_BURST + 1)
+
+    def one() -> None:
+        gate.wait()
+        runner.fresh(TRIVIAL)
+
+    with ThreadPoolExecutor(_BURST) as pool:
+
+        def sample() -> dict[str, float]:
+            running = [pool.submit(one) for _ in range(_BURST)]
+            gate.wait()
+            return {"burst": seconds(lambda: [each.result() for each in running])}
+
+        yield sample
+
+
+@contextmanager
+def open_busy(runner: Runner) -> Generator[Sample, None, None]:
+    """A short program in a session while four others compute, each in a session and a thread of its own."""
+    over = threading.Event()
+    work = program(_WORK)
+
+    def neighbour() -> None:
+        with runner.session() as run:
+            while not over.is_set():
+                run(work)
+
+    with runner.session() as run, ThreadPoolExecutor(_NEIGHBOURS) as pool:
+        expect(run(runner.opening + "result = 6 * 7" + runner.value), 42)
+        busy = [pool.submit(neighbour) for _ in range(_NEIGHBOURS)]
+
+        def sample() -> dict[str, float]:
+            took = sorted(_spaced(run) for _ in range(_SHORT_RUNS))
+            for each in busy:
+                if each.done():
+                    each.result()
+            return {"busy.median": took[len(took) // 2], "busy.slowest": took[len(took) * 99 // 100]}
+
+        try:
+            yield sample
+        finally:
+            over.set()
+
+
+def _spaced(run: Run) -> float:
+    time.sleep(0.002)
+    return seconds(run, "x = 1")
+
+
+@contextmanager
 def open_waiting(runner: Runner) -> Generator[Sample, None, None]:
     """A thousand programs that wait at once."""
-    runner.waiting(2)
+    runner.waiting(2, _ignore)
 
     def sample() -> dict[str, float]:
-        took, threads = runner.waiting(SESSIONS)
+        took, threads = runner.waiting(SESSIONS, _ignore)
         return {"waiting.time": took, "waiting.threads": float(threads)}
+
+    yield sample
+
+
+def _ignore() -> None:
+    # To add up the memory would take some of the time.
+    return
+
+
+@contextmanager
+def open_resting(runner: Runner) -> Generator[Sample, None, None]:
+    """Ten thousand, and the most memory that they take."""
+    runner.waiting(2, _ignore)
+
+    def sample() -> dict[str, float]:
+        base, found = private_bytes(), [0]
+        took, threads = runner.waiting(10 * SESSIONS, lambda: found.append(private_bytes() - base))
+        return {"rest.time": took, "rest.threads": float(threads), "rest.memory": float(max(found))}
+
+    yield sample
+
+
+@contextmanager
+def open_awaited(runner: Runner) -> Generator[Sample, None, None]:
+    """Calls of a host coroutine that has its answer at once."""
+    runner.awaited(2)
+    yield lambda: {"await": runner.awaited(200)}
+
+
+@contextmanager
+def open_requests(runner: Runner) -> Generator[Sample, None, None]:
+    """Ordinary programs that are asked to leave at any moment."""
+    endless = ["while True:\n" + textwrap.indent(program(name), "    ") for name in PROGRAMS]
+    runner.requests(endless[:1], 1)
+
+    def sample() -> dict[str, float]:
+        took = sorted(runner.requests(endless, 25))
+        late = sum(each > _LATE for each in took) / len(took)
+        middle, slowest = took[len(took) // 2], took[len(took) * 99 // 100]
+        return {"request.median": middle, "request.slowest": slowest, "request.late": late}
 
     yield sample
 

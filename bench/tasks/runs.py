@@ -13,6 +13,7 @@ from cloche.bench.tasks.base import IN_A_ROW, Sample, WrongAnswer, expect, secon
 __all__ = [
     "IMPORTS",
     "TRIVIAL",
+    "open_feeds",
     "open_next",
     "open_paused",
     "open_repeat",
@@ -99,6 +100,15 @@ def open_transcript(runner: Runner) -> Generator[Sample, None, None]:
     turns = _turns(runner)
     expect(_play(runner, turns), _RESULT)
     yield lambda: {"transcript": seconds(_play, runner, turns)}
+
+
+@contextmanager
+def open_feeds(runner: Runner) -> Generator[Sample, None, None]:
+    """Ten programs that only compute a little, in a new session, whose making and ending count."""
+    middle = [f"total += {number}" for number in range(8)]
+    feeds = [runner.opening + "total = 0", *middle, "result = total" + runner.value]
+    expect(_play(runner, feeds), 28)
+    yield lambda: {"feeds": seconds(_play, runner, feeds)}
 
 
 def _turns(runner: Runner) -> list[str]:

@@ -8,12 +8,14 @@ Each name is imported from its module when it is first used, so that importing t
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from cloche.runtime._imports import installed_version, lazy_names
 from cloche.runtime.converters import register_converter
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     __version__: str
     """The version of the installed package, ``"(not installed)"`` where it runs from its sources."""
     REMOVE_PARAMETER: Any
@@ -319,12 +321,12 @@ _NAMES["cloche.runtime.errors"] = tuple(set(__all__).difference(*_NAMES.values()
 _import_name, __dir__ = lazy_names(__name__, _NAMES)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import a public name from its module and keep it. Raises AttributeError for any other name."""
     return installed_version() if name == "__version__" else _import_name(name)
 
 
-def _dispatcher(tools: Any) -> Any:
+def _dispatcher(tools: "Any") -> "Any":
     # Only here do the layers meet: the runtime knows no tools, and their schemas cost 0.1 s to import.
     return import_module("cloche.host_tools.registry").registry_of(tools)
 

@@ -11,7 +11,8 @@ from cloche.bench.tasks.compute import PROGRAMS
 from cloche.bench.worker.serving import Server
 
 IN_HOUSE = ("exec", "subprocess", "restricted", "smolagents", "monty", "eryx")
-_NOT_OF_THE_BASELINE = ("throughput", "live", "memory", "durable", "waiting", "beside", "pause")
+_MANY = ("throughput", "live", "memory", "waiting", "rest", "await", "beside", "busy")
+_NOT_OF_THE_BASELINE = (*_MANY, "durable", "pause", "request")
 ONE = {"seconds": 0.0, "max_samples": 1, "warm": 0}
 
 

@@ -9,7 +9,7 @@ from cloche.bench.tasks.catalogue import TASKS
 
 
 def test_every_metric_has_its_task() -> None:
-    assert {metric.task for metric in METRICS.values()} - {"process"} == set(TASKS)
+    assert {metric.task for metric in METRICS.values()} - {"process", "cold"} == set(TASKS)
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,18 @@ def test_names_mean_metrics(name: str, expected: int) -> None:
     assert len(chosen([name])) == expected
 
 
-def test_no_name_means_everything() -> None:
-    assert len(chosen([])) == len(METRICS)
+def test_no_name_means_everything_but_what_takes_long() -> None:
+    long = {name for name, metric in METRICS.items() if metric.long}
+    assert {metric.name for metric in chosen([])} == set(METRICS) - long
+    assert len(chosen([], long=True)) == len(METRICS)
+
+
+def test_what_takes_long_is_measured_if_it_is_named() -> None:
+    assert [metric.name for metric in chosen(["cold"])] == ["cold"]
+    assert {metric.name for metric in chosen(["rest"])} == {"rest.time", "rest.threads", "rest.memory"}
+    assert "cold" not in {metric.name for metric in chosen(["start"])}
+    assert takes_part(PEERS["cloche"], "cold", "start")
+    assert not takes_part(PEERS["monty"], "cold", "start")
 
 
 def test_a_name_that_means_nothing_is_told_with_those_that_do() -> None:

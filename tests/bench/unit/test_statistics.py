@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloche.bench.results import Results
-from cloche.bench.statistics import geometric_mean, quantile, ratio, summary
+from cloche.bench.statistics import geometric_mean, machine_noise, quantile, ratio, summary
 
 amounts = st.floats(min_value=1e-9, max_value=1e9)
 blocks = st.lists(st.lists(amounts, min_size=1, max_size=20), min_size=1, max_size=5)
@@ -63,3 +63,15 @@ def test_a_ratio_needs_both_and_a_base_that_is_something(make_results: Callable[
     assert ratio(results, "memory.idle", "cloche", "exec") is None
     assert ratio(results, "memory.idle", "absent", "cloche") is None
     assert ratio(results, "memory.idle", "cloche", "cloche") == 1
+
+
+def test_the_machines_noise_is_how_far_the_baselines_rounds_are_apart(make_results: Callable[..., Results]) -> None:
+    found: dict[tuple[str, str], list[list[float]]] = {
+        ("fresh.ready", "exec"): [[1.0, 1.0], [1.2, 1.2, 9.0]],
+        ("session.next", "exec"): [[2.0], [2.0]],
+        ("session.repeat", "exec"): [[1.0], [1.5], [1.25]],
+        ("tool.ints", "exec"): [[1.0, 7.0]],
+        ("fresh.ready", "monty"): [[1.0], [5.0]],
+    }
+    assert machine_noise(make_results(found)) == pytest.approx(0.2 / 1.1)
+    assert machine_noise(make_results({("tool.ints", "exec"): [[1.0]]})) is None

@@ -31,7 +31,7 @@ LINKS = {
     "guest/prelude/values",
 }
 LICENCES = ["LICENSE", "NOTICE"]
-NEVER_IMPORTED = {"rich", "litellm", "httpx", "pydantic", "wasmtime", "msgpack", "asyncio", "ctypes"}
+NEVER_IMPORTED = {"typing", "rich", "litellm", "httpx", "pydantic", "wasmtime", "msgpack", "asyncio", "ctypes"}
 
 Files = set[str]
 
