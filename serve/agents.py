@@ -320,7 +320,7 @@ class AgentRuns:
         run = self._new(tenant, form, digest, before)
         self._prune(runs)
         self._check_stored(tenant, runs)
-        tenant.admit_run(tenant.config.default_limits)
+        await self._home.admit(tenant, tenant.config.default_limits)
         try:
             runs[run.id] = run
             await asyncio.to_thread(run.begin)
@@ -461,7 +461,10 @@ class AgentRuns:
         answer = form.model_dump(exclude_unset=True)
         if waiting["needs_approval"] and not (form.approve or form.deny is not None):
             raise Problem(422, "invalid", "approve: this call is approved or denied", field="approve")
-        tenant.admit_run(tenant.config.default_limits)
+        await self._home.admit(tenant, tenant.config.default_limits)
+        if run.status != "waiting" or waiting not in run.row["calls"]:
+            tenant.ended_run()
+            raise Problem(409, "call_answered", "the call was answered meanwhile", call=call)
         run.row["status"], run.row["calls"] = "running", []
         log = await self.log(run)
         log.put("answered", call=call, tool=waiting["name"], **answer)

@@ -93,12 +93,11 @@ class Gateway:
             session = await self.home.find(session.tenant, session.id)
         self._check_usable(session)
         usual = self._limits(session, {})
-        limits = session.tenant.admit_run(self._limits(session, asked.get("limits") or {}))
+        wanted = self._limits(session, asked.get("limits") or {})
         run = ServedRun(id or new_id("r"), digest)
         # Calls of the client's tools are seen here. Whether one of the server's was made before a worker died, is not.
         run.asked = bool(session.tenant.config.tools or session.tenant.config.mcp)
-        session.running, session.busy = run, True
-        session.remember(run)
+        limits = await self._begun(session, run, wanted)
         has_events = bool(asked.get("events")) or bool(session.spec["tools"])
 
         def order(worker: SessionWorker) -> Awaitable[Any]:
@@ -122,6 +121,19 @@ class Gateway:
             if wait:
                 await run.ended(or_asks=True)
         return run
+
+    async def _begun(self, session: ServedSession, run: ServedRun, limits: Limits) -> Limits:
+        """Have the session be a run's, if its tenant may have one more; return the limits. Raises Problem."""
+        session.running, session.busy = run, True
+        session.remember(run)
+        try:
+            return await self.home.admit(session.tenant, limits)
+        except BaseException as refusal:
+            session.running, session.busy = None, False
+            session.runs.pop(run.id, None)
+            # For others who have sent the same meanwhile.
+            run.fail(refusal if isinstance(refusal, Problem) else Problem(503, "not_begun", "the run was not begun"))
+            raise
 
     async def known_run(self, session: ServedSession, id: str, digest: str | None = None) -> ServedRun | None:
         """Return a run by its id. Raises Problem where there was another one of that id, or where it was lost."""
@@ -342,11 +354,9 @@ class Gateway:
                 raise Problem(409, "token_used", "this token's program was resumed already, or cancelled")
             if session.busy:
                 raise Problem(409, "session_busy", "the program is being resumed")
-            tenant.admit_run(self._limits(session, {}))
             known = ServedRun(id, digest)
             known.asked = True
-            session.running, session.busy = known, True
-            session.remember(known)
+            await self._begun(session, known, self._limits(session, {}))
             self.home.background(
                 self._drive(session, known, self._resuming(session, known, asked.get("answers") or {}))
             )

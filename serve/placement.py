@@ -3,13 +3,13 @@ that dies.
 """
 
 import asyncio
+import gc
 import hashlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
@@ -18,11 +18,21 @@ from typing import Any
 
 from cloche.serve.forms import Channel, Problem
 
-__all__ = ["Placement", "SessionWorker", "WorkerLost", "first_for", "mixed", "seed_of"]
+__all__ = [
+    "Placement",
+    "SessionWorker",
+    "WorkerLost",
+    "fast_loop",
+    "first_for",
+    "mixed",
+    "seed_of",
+    "spare_the_collector",
+]
 
 _PING = 1.0
-_PATIENCE = 15.0
-"""Seconds without an answer after which a worker is taken for stuck and killed; its sessions come back elsewhere."""
+_PATIENCE = 15
+"""Pings without an answer after which a worker is taken for stuck and killed; its sessions come back elsewhere. These
+are counted and not timed: where this process itself has stood still, the answers are there as soon as it looks."""
 _SHORT = 1.0
 """Seconds in which a process that has closed its socket is off the system's table."""
 _WORD = (1 << 64) - 1
@@ -82,9 +92,11 @@ class SessionWorker:
         self.memory = 0
         """Bytes of private memory when it was looked at last."""
         self.full = False
-        self.answered = time.monotonic()
+        self.unanswered = 0
+        """Pings since it answered one."""
         self._on_lost = on_lost
         self._doomed = False
+        self._burial: asyncio.Future[None] | None = None
         self._count = 0
         self._waiting: dict[int, tuple[asyncio.Future[Any], Callable[[str, bytes], None] | None]] = {}
         self._channel = Channel(self._on_message, self._lost)
@@ -94,10 +106,14 @@ class SessionWorker:
         """Start the process. It is ``ready`` when it has loaded the image."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", self._module, str(theirs.fileno()), str(self._threads)]
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+            # It returns when the program has been loaded, which may take the disk's time.
+            self._process = await asyncio.to_thread(self._spawned, theirs.fileno())
         self.pid = self._process.pid
         await asyncio.get_running_loop().create_connection(lambda: self._channel, sock=ours)
+
+    def _spawned(self, descriptor: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", self._module, str(descriptor), str(self._threads)]
+        return subprocess.Popen(command, pass_fds=[descriptor], stdin=subprocess.DEVNULL)
 
     async def call(self, order: str, on_event: Callable[[str, bytes], None] | None = None, **arguments: Any) -> Any:
         """Give an order and return the report. Raises Problem as the worker does, and WorkerLost."""
@@ -114,7 +130,7 @@ class SessionWorker:
             self._waiting.pop(number, None)
 
     def _ended_by(self, number: int) -> bool:
-        """Return whether the process, whose socket is closed, was ended by that signal."""
+        """Return whether the process, whose socket is closed, was ended by that signal. Blocks until it has ended."""
         if self._process is None:
             return False
         with suppress(subprocess.TimeoutExpired):
@@ -169,17 +185,25 @@ class SessionWorker:
 
     def _lost(self) -> None:
         was_alive, self.alive = self.alive, False
-        was_killed = not self._doomed and self._ended_by(signal.SIGKILL)
-        waiting, self._waiting = self._waiting, {}
-        for future, _ in waiting.values():
-            if not future.done():
-                future.set_exception(WorkerLost(self.name, was_killed))
         if not self.ready.done():
             self.ready.set_exception(WorkerLost(self.name))
             self.ready.exception()
         if was_alive:
-            self.kill()
             self._on_lost(self)
+            self._burial = asyncio.ensure_future(self._bury())
+        else:
+            self._fail(False)
+
+    async def _bury(self) -> None:
+        """Tell those who wait how the process has ended, which may take it a moment; end it, if it has not."""
+        self._fail(not self._doomed and await asyncio.to_thread(self._ended_by, signal.SIGKILL))
+        self.kill()
+
+    def _fail(self, was_killed: bool) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for future, _ in waiting.values():
+            if not future.done():
+                future.set_exception(WorkerLost(self.name, was_killed))
 
     def reap(self) -> None:
         """Take the ended process off the system's table."""
@@ -308,17 +332,37 @@ class Placement:
             await asyncio.sleep(_PING)
             for worker in tuple(self.workers):
                 worker.full = worker.measure() > self._max_memory
-                if worker.memory > 2 * self._max_memory or time.monotonic() - worker.answered > _PATIENCE:
+                if worker.memory > 2 * self._max_memory or worker.unanswered >= _PATIENCE:
                     worker.kill()
                 else:
+                    worker.unanswered += 1
                     self._background(self._ping(worker))
 
     async def _ping(self, worker: SessionWorker) -> None:
         with suppress(WorkerLost, Problem):
             await worker.call("ping")
-            worker.answered = time.monotonic()
+            worker.unanswered = 0
 
     def _background(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's event loop, None where that is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def spare_the_collector() -> None:
+    """Have the garbage collector look at what there is now no more, and at the rest less often.
+
+    What a process is made of stays as long as it does, and with it a full collection stops all sessions for 50 ms.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)

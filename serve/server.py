@@ -21,9 +21,9 @@ from cloche.serve.gateway import Gateway
 from cloche.serve.ledger.base import ServerLedger, SessionLedger
 from cloche.serve.nodes import NodeRouter
 from cloche.serve.page import make_page_app
+from cloche.serve.placement import fast_loop, spare_the_collector
 from cloche.serve.protocols import endpoints
 from cloche.serve.tenants import ServerConfig, load_config, read_secret
-from cloche.serve.worker import fast_loop, spare_the_collector
 
 __all__ = ["BoundedProtocol", "open_ledger", "serve"]
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from cloche.runtime.limits import Limits
 from cloche.serve.forms import Problem, limits_form
 from cloche.serve.ledger.base import (
     Change,
@@ -29,6 +30,10 @@ T = TypeVar("T")
 
 _TICK = 0.25
 _RECOUNT = 2.0
+_AGAIN = 0.2
+"""Seconds for which a tenant's runs are refused without asking the other nodes for room."""
+_SPARE = 8
+"""The part of a tenant's runs that a node has more than it needs, so that it need not ask for each."""
 _FORGET = 5.0
 """Seconds without a request after which a session that is in no worker is not kept in memory."""
 
@@ -53,6 +58,8 @@ class Residence:
         self.membership = Membership(ledger, config.node_life, self._room, self._verify)
         self._on_paused = on_paused
         self._sessions: dict[str, ServedSession] = {}
+        self._refused: dict[str, float] = {}
+        """When a tenant had as many runs as it may, by its name."""
         self._reading: dict[str, asyncio.Future[SessionRow | None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -128,6 +135,33 @@ class Residence:
             row = await self.ledger.read(self.ledger.session, session.id)
             if row is None or row.epoch != session.row.epoch:
                 await self.fence(session)
+
+    # What a tenant may have at once, over all nodes.
+
+    async def admit(self, tenant: Tenant, limits: Limits) -> Limits:
+        """Return the limits for a run that a tenant may begin, on whatever node. Raises Problem, StoreFailed."""
+        if not self.ledger.is_shared or tenant.running < tenant.share:
+            return tenant.admit_run(limits, is_shared=self.ledger.is_shared)
+        async with tenant.sharing:
+            if tenant.running >= tenant.share and time.monotonic() - self._refused.get(tenant.name, -_AGAIN) >= _AGAIN:
+                await self._share(tenant, tenant.running + 1)
+                if tenant.running >= tenant.share:
+                    self._refused[tenant.name] = time.monotonic()
+            # Before another one who waits here has its turn.
+            return tenant.admit_run(limits, is_shared=True)
+
+    async def _share(self, tenant: Tenant, wanted: int) -> None:
+        """Have runs of a tenant be this node's, some more than are needed now if it may have many."""
+        limit = tenant.quotas.concurrent_runs
+        wanted = min(limit, wanted + limit // _SPARE)
+        tenant.share = await self.ledger.share(self.membership.name or "", tenant.name, wanted, limit)
+
+    async def _give_back(self) -> None:
+        """Leave to the other nodes what is not needed here."""
+        for tenant in self.tenants:
+            if tenant.share > tenant.running + tenant.quotas.concurrent_runs // _SPARE:
+                async with tenant.sharing:
+                    await self._share(tenant, tenant.running)
 
     def _room(self) -> int:
         able = [worker for worker in self.placement.workers if worker.alive and not worker.full]
@@ -506,6 +540,7 @@ class Residence:
         for tenant in self.tenants:
             await self.ledger.read(tenant.recount, self.ledger.is_shared)
         if self.ledger.is_shared:
+            await self._give_back()
             await self._take_in_paused()
 
     async def _end_expired(self) -> None:

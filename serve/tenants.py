@@ -4,6 +4,7 @@ TOML, every field checked when it is read; a field of the server itself can also
 ``CLOCHE_SERVE_PORT=8080``. Keys stand in it as hashes only: ``cloche serve --new-key`` makes one.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -346,6 +347,9 @@ class Tenant:
         self._token_key = _derived_key(secret, "token", name)
         self.running = self.live = 0
         """Runs in progress, and sessions in workers."""
+        self.share = 0
+        """Of the runs that it may have at once, those that are this node's, where several share its quotas."""
+        self.sharing = asyncio.Lock()
         self.is_counted = True
         self._ledger = ledger
         self.stored_sessions, self.stored_bytes = ledger.stored(name)
@@ -402,10 +406,13 @@ class Tenant:
         if self.stored_bytes > self.quotas.stored_bytes:
             self._refuse("stored_bytes", self.quotas.stored_bytes, 60.0, "delete sessions or snapshots")
 
-    def admit_run(self, limits: Limits) -> Limits:
-        """Return the limits for a run, within what is left for today. Raises Problem. Ended by :meth:`ended_run`."""
+    def admit_run(self, limits: Limits, *, is_shared: bool = False) -> Limits:
+        """Return the limits for a run, within what is left for today. Raises Problem. Ended by :meth:`ended_run`.
+
+        With ``is_shared`` there are other nodes, and the tenant's ``share`` bounds what runs at once here.
+        """
         quotas = self.quotas
-        if self.running >= quotas.concurrent_runs:
+        if self.running >= (min(self.share, quotas.concurrent_runs) if is_shared else quotas.concurrent_runs):
             self._refuse("concurrent_runs", quotas.concurrent_runs, 1.0, "wait for runs in progress")
         if self.fuel is not None and (level := self.fuel.level()) <= 0:
             self._need((1.0 - level) / self.fuel.rate, "fuel_per_second", quotas.fuel_per_second)

@@ -7,7 +7,6 @@ moment: all that was acknowledged is with the gateway. It ends by itself when th
 
 import asyncio
 import atexit
-import gc
 import json
 import os
 import socket
@@ -53,17 +52,9 @@ from cloche.serve.forms import (
     result_form,
     to_form,
 )
+from cloche.serve.placement import fast_loop, spare_the_collector
 
-__all__ = [
-    "ClientTool",
-    "OrderHost",
-    "SessionHost",
-    "fast_loop",
-    "problem_of",
-    "run_host",
-    "spare_the_collector",
-    "tenant_tools",
-]
+__all__ = ["ClientTool", "OrderHost", "SessionHost", "problem_of", "run_host", "tenant_tools"]
 
 _STATUS: tuple[tuple[type[ClocheError], int, str, str], ...] = (
     (SessionBusy, 409, "session_busy", "wait for the run in progress, or use another session"),
@@ -81,6 +72,8 @@ _STATUS: tuple[tuple[type[ClocheError], int, str, str], ...] = (
 _MAX_TOOLS = 128
 _FAREWELL = 2.0
 """Seconds in which a worker whose gateway is gone lets go of the servers of its tools."""
+_SMALL = 64 << 10
+"""Bytes of a state that is made on the event loop, in half a millisecond."""
 _READY = 48
 """Guests that are there before sessions need them."""
 _NICENESS = 5
@@ -196,6 +189,8 @@ class _Hosted:
         self.tenant, self.key = tenant, key
         self.session: Session = None  # type: ignore[assignment]
         self.running: _Running | None = None
+        self.size = _SMALL
+        """Bytes of its latest state; as for a large one, where there was none yet."""
 
     async def ask(self, name: str, arguments: dict[str, Any]) -> Any:
         """Have the run in progress ask its client."""
@@ -289,6 +284,7 @@ class SessionHost(OrderHost):
         if state is None:
             hosted.session = box.session(limits=bounds, budget=bounded, account=tenant)
         else:
+            hosted.size = len(state)
             hosted.session = await box.arestore(
                 state, limits=bounds, budget=bounded, key=key, tenant=tenant, account=tenant
             )
@@ -475,6 +471,7 @@ class SessionHost(OrderHost):
             form: dict[str, Any] = _waiting_form(outcome)
         else:
             status, form = "done", result_form(outcome)
+        is_whole = isinstance(outcome, Suspended) or not outcome.rolled_back
         # A program that was resumed counts on; what it had used before is in the books already.
         usage = outcome.usage if before is None else outcome.usage.since(before)
         return {
@@ -488,11 +485,19 @@ class SessionHost(OrderHost):
             "body": dumps({"id": rid, "status": status, **form}),
             "waits": form.get("waits"),
             # A program that waits is kept whatever the session's durability is: it may wait for days.
-            "state": await self._state(hosted) if save or status != "done" else None,
+            "state": await self._state(hosted, is_whole=is_whole) if save or status != "done" else None,
         }
 
-    async def _state(self, hosted: _Hosted) -> bytes:
-        return bytes(await hosted.session.asnapshot(key=hosted.key, tenant=hosted.tenant))
+    async def _state(self, hosted: _Hosted, *, is_whole: bool = False) -> bytes:
+        """Return the session's state. ``is_whole`` says that its guest is there, and not to be brought back first."""
+        session, key, tenant = hosted.session, hosted.key, hosted.tenant
+        if is_whole and hosted.size < _SMALL:
+            # Handing it to a thread and back takes half as long as a small one itself.
+            state = bytes(session.snapshot(key=key, tenant=tenant))
+        else:
+            state = bytes(await session.asnapshot(key=key, tenant=tenant))
+        hosted.size = len(state)
+        return state
 
 
 def _waiting_form(waiting: Suspended) -> dict[str, Any]:
@@ -540,25 +545,6 @@ def _event_form(event: Event) -> tuple[str, dict[str, Any]] | None:
         case _:
             # A kind that is newer than this: displays, for example.
             return None
-
-
-def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes uvloop's event loop, None where that is not installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-def spare_the_collector() -> None:
-    """Have the garbage collector look at what there is now no more, and at the rest less often.
-
-    What a process is made of stays as long as it does, and with it a full collection stops all sessions for 50 ms.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 def run_host(serving: Coroutine[Any, Any, None]) -> None:

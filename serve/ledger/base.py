@@ -275,6 +275,10 @@ class ServerLedger(ABC):
         """Say that a node has ended."""
         return
 
+    async def share(self, node: str, tenant: str, wanted: int, limit: int) -> int:
+        """Have so many of a tenant's runs at once be this node's, as far as the others leave them; return how many."""
+        return min(wanted, limit)
+
     # The writer's thread.
 
     @abstractmethod

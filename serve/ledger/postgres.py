@@ -20,6 +20,9 @@ _NODES = """
 CREATE TABLE IF NOT EXISTS nodes (
     name TEXT PRIMARY KEY, url TEXT NOT NULL, room BIGINT NOT NULL, until TIMESTAMPTZ NOT NULL
 );
+CREATE TABLE IF NOT EXISTS shares (
+    tenant TEXT NOT NULL, node TEXT NOT NULL, amount BIGINT NOT NULL, PRIMARY KEY (tenant, node)
+);
 """
 _LOCK = 0x636C6F636865
 """The key of the lock under which tables are made, so that nodes which start together do not do so at once."""
@@ -116,6 +119,28 @@ class PostgresLedger(SqlLedger):
             return [Node(*row) for row in rows]
 
         return await asyncio.to_thread(self._beater.ask, beat)
+
+    async def share(self, node: str, tenant: str, wanted: int, limit: int) -> int:
+        """Have so many of the runs that a tenant may have at once be this node's, as far as the others leave them."""
+
+        def share(connection: "psycopg.Connection[Any]") -> int:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_LOCK & 0x7FFFFFFF, tenant))
+                living = "SELECT 1 FROM nodes WHERE name = shares.node AND until > now()"
+                connection.execute(
+                    f"DELETE FROM shares WHERE tenant = %s AND NOT EXISTS ({living})".encode(), (tenant,)
+                )
+                others = "SELECT coalesce(sum(amount), 0) FROM shares WHERE tenant = %s AND node <> %s"
+                ((taken,),) = connection.execute(others.encode(), (tenant, node)).fetchall()
+                amount = max(0, min(wanted, limit - int(taken)))
+                connection.execute(
+                    "INSERT INTO shares VALUES (%s, %s, %s) ON CONFLICT (tenant, node) DO UPDATE SET "
+                    "amount = excluded.amount",
+                    (tenant, node, amount),
+                )
+            return amount
+
+        return await asyncio.to_thread(self._beater.ask, share)
 
     async def leave(self, node: str) -> None:
         """Say that a node has ended."""

@@ -70,6 +70,7 @@ class RedisLedger(ServerLedger):
         folder = files("cloche.serve.ledger")
         self._changes = self._writer.register_script((folder / "changes.lua").read_text())
         self._nodes = self._writer.register_script((folder / "nodes.lua").read_text())
+        self._shares = self._writer.register_script((folder / "share.lua").read_text())
         _asked(lambda: _check(self._reader))
         self._thread.start()
 
@@ -105,6 +106,11 @@ class RedisLedger(ServerLedger):
     async def leave(self, node: str) -> None:
         """Say that a node has ended."""
         await asyncio.to_thread(_asked, lambda: self._writer.zrem(self._key("until"), node))
+
+    async def share(self, node: str, tenant: str, wanted: int, limit: int) -> int:
+        """Have so many of the runs that a tenant may have at once be this node's, as far as the others leave them."""
+        arguments: list[Any] = [self._prefix, tenant, node, wanted, limit]
+        return int(await asyncio.to_thread(_asked, lambda: self._shares(args=arguments)))
 
     # Reads.
 

@@ -1,6 +1,7 @@
 """Nodes on one PostgreSQL or Redis: requests reach the one that has a session, and what a dead one had comes back."""
 
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import httpx
 import pytest
 from tests.databases import running_postgres, running_redis
 from tests.serve.servers import Served, serving, write_config
+
+from cloche.bench.serve import PIECES, TAILS
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,14 @@ class Nodes:
         (folder / "secret").write_bytes(os.urandom(32))
         self._keys = write_config(folder, {"north": tenant, "south": {}}, **self._settings)
         self.all: list[Served] = []
+
+    def limit(self, tenant: str, **quotas: int) -> None:
+        """Set quotas of a tenant, for the nodes that are started after it."""
+        path = self._folder / "cloche.toml"
+        given = ", ".join(f"{name} = {value}" for name, value in quotas.items())
+        path.write_text(
+            path.read_text().replace(f"[tenants.{tenant}]\n", f"[tenants.{tenant}]\nquotas = {{{given}}}\n")
+        )
 
     def start(self) -> httpx.Client:
         folder = self._folder / f"node{len(self.all)}"
@@ -169,3 +180,33 @@ def test_a_node_that_drains_leaves_its_sessions_and_programs_to_the_others(nodes
         outcome = second.get(f"{computing}/runs/long", params={"wait": 5})
         time.sleep(0.1)
     assert outcome.json()["value"] == 5_000_000, outcome.text
+
+
+@pytest.mark.parametrize("nodes", ["redis"], indirect=True)
+def test_hostile_requests_and_quotas_at_several_nodes(nodes: Nodes) -> None:
+    nodes.limit("south", concurrent_runs=2)
+    first, second = nodes.start(), nodes.start()
+    session = new_session(first)
+    assert run(first, session, "n = 1", id="r1")["status"] == "done"
+    mean = [node.http("south") for node in nodes.all]
+    draw = random.Random(7)
+    paths = [session, "/v1/sessions", "/v1/resume", "/v1/runs", "/v1/snapshots", new_session(mean[0]), "/v1/usage"]
+    statuses: set[int] = set()
+    for _ in range(240):
+        path = draw.choice(paths) + draw.choice(TAILS)
+        # Said by a client, it is as good as a request that a node has passed on.
+        headers = draw.choice([{}, {"x-cloche-passed-on": "1"}, {"accept": "text/event-stream"}])
+        body = {str(draw.choice(PIECES)): draw.choice(PIECES) for _ in range(draw.randrange(4))}
+        method = draw.choice(["GET", "POST", "PUT", "DELETE", "PATCH"])
+        statuses.add(draw.choice(mean).request(method, path, json=body, headers=headers).status_code)
+    assert not statuses & {500, 501, 502, 504}, statuses
+    assert run(second, session, "n += 1\nn", id="r2")["value"] == 2, "what others send does nothing to it"
+
+    # As many at once as the tenant may have, over both nodes together.
+    code = {"code": "while True: pass", "id": "long", "limits": {"time": 60}}
+    busy = [new_session(mean[each]) for each in (0, 0, 1)]
+    accept, outcomes = {"accept": "text/event-stream"}, list[int]()
+    for number, each in enumerate(busy):
+        with mean[number // 2].stream("POST", f"{each}/runs", json=code, headers=accept) as begun:
+            outcomes.append(begun.status_code)
+    assert outcomes == [200, 200, 429]

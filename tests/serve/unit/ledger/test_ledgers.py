@@ -210,6 +210,30 @@ def test_nodes_that_live(open_ledger: Callable[[], ServerLedger]) -> None:
         ledger.close()
 
 
+@pytest.mark.parametrize("open_ledger", ["postgres", "redis"], indirect=True)
+def test_what_a_tenant_may_have_at_once_is_shared_among_nodes_that_live(
+    open_ledger: Callable[[], ServerLedger],
+) -> None:
+    ledgers = [open_ledger(), open_ledger()]
+
+    async def main() -> None:
+        for ledger, name in zip(ledgers, "ab", strict=True):
+            await ledger.beat(Node(name, f"http://{name}", 5), 60.0)
+        assert await ledgers[0].share("a", "north", 6, 10) == 6
+        assert await ledgers[1].share("b", "north", 6, 10) == 4
+        assert await ledgers[1].share("b", "south", 6, 10) == 6, "each tenant has its own"
+        assert await ledgers[0].share("a", "north", 1, 10) == 1
+        assert await ledgers[1].share("b", "north", 99, 10) == 9
+        asked = [ledger.share(f"{number}", "east", 3, 10) for number, ledger in enumerate(ledgers * 4)]
+        shares = await asyncio.gather(*asked)
+        assert shares == [3] * len(shares), "those of nodes that do not live are free again"
+        # A node whose life is over has none any more.
+        await ledgers[1].beat(Node("b", "http://b", 5), -1.0)
+        assert await ledgers[0].share("a", "north", 10, 10) == 10
+
+    asyncio.run(main())
+
+
 def test_a_database_that_was_away_is_used_again(postgres: str) -> None:
     import psycopg
 
