@@ -204,9 +204,8 @@ class AgentRun:
 
     def kept_events(self) -> bytes:
         """Read the events that are kept."""
-        with suppress(OSError):
-            return (self.folder / "events.jsonl").read_bytes()
-        return b""
+        path = self.folder / "events.jsonl"
+        return path.read_bytes() if path.exists() else b""
 
     def save(self, *, events: bool) -> None:
         """Write down what it is; with its ``events``, which are many."""
@@ -315,7 +314,6 @@ class AgentRuns:
         origin = None if form.origin is None or before is None else await _origin(before, form.origin)
         images, files = [_data(each) for each in form.images], {name: _data(each) for name, each in form.files.items()}
         if form.id is not None and form.id in runs:
-            # Meanwhile, by another request.
             return await self.create(tenant, form)
         run = self._new(tenant, form, digest, before)
         self._prune(runs)
