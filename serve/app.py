@@ -44,7 +44,7 @@ _MAX_WAIT = 60.0
 _BEAT = 15.0
 """Seconds after which a comment is sent on a stream of events that has none, so that nothing in between closes it."""
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,96}")
-_RUNS = re.compile(r"/v1/sessions/([^/]+)/runs")
+_USUAL = re.compile(r"/v1/sessions(?:/(?P<id>[^/]+)/runs)?")
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 Form = TypeVar("Form", bound=BaseModel)
@@ -360,8 +360,8 @@ class Api:
     async def list_snapshots(self, tenant: Tenant, request: Request) -> Response:
         """List snapshots, a page at a time."""
         after, limit = request.query_params.get("after", ""), page_size(request)
-        rows = await self._read(self.gateway.ledger.snapshots, tenant.name, after, limit)
-        more = self.gateway.snapshot_facts
+        ledger, more = self.gateway.ledger, self.gateway.snapshot_facts
+        rows = await self._read(ledger.snapshots, tenant.name, after, limit)
         shown = [{"id": id, "created": made, "bytes": size, **await more(id)} for id, made, size in rows]
         return json_answer({"snapshots": shown, "next": rows[-1][0] if len(rows) == limit else None})
 
@@ -379,12 +379,8 @@ class Api:
     async def usage(self, tenant: Tenant, request: Request) -> Response:
         """Show what the tenant has used, by day in UTC: fuel is exact. And what it has now, beside its quotas."""
         stored, size = await self._read(self.gateway.ledger.stored, tenant.name)
-        now = {
-            "live_sessions": self.home.live(tenant),
-            "sessions": stored,
-            "stored_bytes": size,
-            "concurrent_runs": tenant.running,
-        }
+        now = {"live_sessions": self.home.live(tenant), "sessions": stored, "stored_bytes": size}
+        now["concurrent_runs"] = tenant.running
         days = await self._read(self.gateway.ledger.usage, tenant.name)
         return json_answer({"tenant": tenant.name, "now": now, "quotas": tenant.quotas.model_dump(), "days": days})
 
@@ -483,21 +479,22 @@ def make_app(
     async def failed(request: Request, error: Exception) -> Response:
         return answer_problem(Problem(500, "internal", "the server failed", remedy="report this; see its log"))
 
-    app.add_middleware(_direct, endpoint=api.guarded("create_run", api.create_run))
+    usual = {None: api.guarded("create_session", api.create_session), "id": api.guarded("create_run", api.create_run)}
+    app.add_middleware(_direct, usual=usual)
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(Exception, failed)
     return app
 
 
-def _direct(app: ASGIApp, endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
-    """Return an application that hands programs to run to their handler: routes and all else are a third of the way."""
+def _direct(app: ASGIApp, usual: dict[str | None, Callable[[Request], Awaitable[Response]]]) -> ASGIApp:
+    """Return an application that hands the usual requests to their handlers: routes take a third of their time."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        found = _RUNS.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        found = _USUAL.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         answering = app
         if found is not None:
-            scope["path_params"] = {"id": found[1]}
-            answering = await endpoint(Request(scope, receive, send))
+            scope["path_params"] = found.groupdict()
+            answering = await usual[found.lastgroup](Request(scope, receive, send))
         await answering(scope, receive, send)
 
     return serve

@@ -10,7 +10,7 @@ from typing import Any
 
 from cloche.runtime.errors import ConfigurationError
 from cloche.runtime.limits import Limits
-from cloche.serve.forms import Problem, dumps
+from cloche.serve.forms import Problem, dumps, limits_form
 from cloche.serve.ledger.base import Change, SessionRow
 from cloche.serve.placement import SessionWorker
 from cloche.serve.tenants import Tenant, TenantConfig
@@ -189,7 +189,9 @@ class ServedSession:
         config = self.tenant.config
         # Kept for as long as the configuration is the same: to find them takes longer than all else about a run here.
         if self._limits is None or self._limits[0] is not config:
-            self._limits = config, config.clamped(self.spec["limits"])
+            asked: dict[str, Any] = self.spec["limits"]
+            is_usual = asked == limits_form(config.default_limits)
+            self._limits = config, config.usual_limits if is_usual else config.clamped(asked)
         return self._limits[1]
 
     @property

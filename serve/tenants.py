@@ -147,6 +147,11 @@ class TenantConfig(_Strict):
         """The highest limits that a run can have."""
         return _limits({**self.limits, **self.ceilings})
 
+    @cached_property
+    def usual_limits(self) -> Limits:
+        """The limits of a session that has asked for no others, within the ceilings."""
+        return self.clamped({name: getattr(self.default_limits, name) for name in LIMITS})
+
     def clamped(self, asked: dict[str, Any]) -> Limits:
         """Return the limits for a run: what is asked for, as far as the ceilings allow. Raises ConfigurationError."""
         unknown = asked.keys() - LIMITS.keys()

@@ -74,7 +74,7 @@ _FAREWELL = 2.0
 """Seconds in which a worker whose gateway is gone lets go of the servers of its tools."""
 _SMALL = 64 << 10
 """Bytes of a state that is made on the event loop, in half a millisecond."""
-_READY = 48
+_READY = 64
 """Guests that are there before sessions need them."""
 _NICENESS = 5
 """How much the threads that compute stand back behind those that pass messages on."""

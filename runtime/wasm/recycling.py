@@ -77,7 +77,7 @@ background_thread = BackgroundThread()
 
 MAX_IDLE = 4
 """Idle guests that are kept for each image and metering."""
-_REST = 0.01
+_REST = 0.1
 """Seconds between a guest's being taken and the making of those that are missing: others may be taken meanwhile, by
 whom the cores are needed more."""
 LEISURE = 0.001
