@@ -425,7 +425,8 @@ class WasmMachine:
             if left < 0:
                 # It has used what was lent, and not for leaving.
                 raise Stopped(StopKind.FUEL)
-            self.set_fuel(left)
+            self._allowance = left
+            self._guest.set_fuel(left)
         pausing.settle(paused=paused)
         return PAUSED if paused else response
 

@@ -190,6 +190,15 @@ class Memory:
             self._end(pointer, len(data))
         self._view[pointer:end] = data
 
+    def change_bits(self, pointer: int, bits: int, *, to: bool) -> None:
+        """Set or clear these bits of the byte at ``pointer``. Raises ProtocolError outside the memory."""
+        if not 0 <= pointer < self._size:
+            self._end(pointer, 1)
+        if to:
+            self._view[pointer] |= bits
+        else:
+            self._view[pointer] &= ~bits
+
     def grow_to(self, size: int) -> None:
         """Grow to at least ``size`` bytes. Raises MemoryError where the limit forbids it."""
         missing = size - self._measure()

@@ -28,6 +28,8 @@ _HEAD = struct.Struct("<III")
 # Frames looked at, places read, bytes of a name, and bytes of a table of lines: what it costs the host is bounded.
 _MAX_FRAMES, _MAX_PLACES, _MAX_NAME, _MAX_TABLE = 20_000, 8, 400, 1 << 16
 _OWNED_BY_C = 3
+# Notes of guests whose price is kept.
+_MAX_PRICES = 256
 LOAN = 4_096
 """Units of fuel: more than any pause costs."""
 
@@ -67,7 +69,9 @@ class PauseFacts(NamedTuple):
     pauses: dict[int, int]
     passes: dict[int, int]
     again: int
-    waits: tuple[int, ...] = ()
+    waits: tuple[int, ...]
+    prices: dict[bytes, tuple[int, int]]
+    """What was computed from these so far, by what guests have noted."""
 
     @classmethod
     def from_manifest(cls, manifest: dict[str, Any], memory: int) -> "PauseFacts | None":
@@ -82,7 +86,8 @@ class PauseFacts(NamedTuple):
             layout = FrameLayout(**said["layout"])
             pauses, passes = (_costs(said[name]) for name in ("pauses", "passes"))
             waits = tuple(int(fuel) for fuel in said.get("waits", ()))
-            facts = cls(said["breaker"], said["state"], said["counts"], layout, pauses, passes, said["again"], waits)
+            where = said["breaker"], said["state"], said["counts"]
+            facts = cls(*where, layout, pauses, passes, said["again"], waits, {})
             end = max(facts.breaker + 1, facts.state + _HEAD.size + 4 * facts.counts, layout.current + 4)
             if min(facts.breaker, facts.state, facts.counts, *layout) >= 0 and end <= memory:
                 return facts
@@ -137,8 +142,7 @@ class PauseSwitch:
 
     def show(self) -> None:
         """Show the guest the bit."""
-        at = self._facts.breaker
-        self._memory.write(at, bytes((self._memory.read(at, 1)[0] | _BIT,)))
+        self._memory.change_bits(self._facts.breaker, _BIT, to=True)
         self.flagged = True
         if self._meter is not None and not self.lent:
             self._meter.numbers[0] += LOAN
@@ -146,17 +150,26 @@ class PauseSwitch:
 
     def cost(self, used: int, *, paused: bool = False) -> int:
         """Return the fuel that the guest has spent because of the bit, of the ``used`` since it was last settled."""
-        facts = self._facts
-        noted = self._memory.read(facts.state, facts.size)
+        noted = self._memory.read(self._facts.state, len(self._zeros))
         if noted == self._zeros and not paused:
             return 0
-        _, wanted, site = _HEAD.unpack_from(noted)
-        spent, rest = 0, noted[_HEAD.size :].lstrip(b"\0")
-        if rest:
-            spent = self._passed(noted, rest) - (facts.again if wanted else 0)
+        passed, left = self._facts.prices.get(noted) or self._price(noted)
         # An inner eval loop, in which the bit is found in vain, costs more than finding it.
-        total = max(0, min(spent, used // 2)) + (facts.pauses.get(site, 0) if paused else 0)
-        return min(total, used)
+        half = used // 2
+        total = (passed if passed < half else half) + (left if paused else 0)
+        return total if total < used else used
+
+    def _price(self, noted: bytes) -> tuple[int, int]:
+        """Return what the passes cost that the guest has noted, and what leaving where it did costs."""
+        facts = self._facts
+        _, wanted, site = _HEAD.unpack_from(noted)
+        rest = noted[_HEAD.size :].lstrip(b"\0")
+        passed = self._passed(noted, rest) - (facts.again if wanted else 0) if rest else 0
+        price = max(0, passed), facts.pauses.get(site, 0)
+        # A guest may note anything, but most note the same few things.
+        if len(facts.prices) < _MAX_PRICES:
+            facts.prices[noted] = price
+        return price
 
     def _passed(self, noted: bytes, rest: bytes) -> int:
         """Return the price of all passes. Few counters are not 0: they are looked for from one to the next."""
@@ -173,7 +186,7 @@ class PauseSwitch:
         facts = self._facts
         self._memory.write(facts.state, self._zeros)
         if not paused:
-            self._memory.write(facts.breaker, bytes((self._memory.read(facts.breaker, 1)[0] & ~_BIT,)))
+            self._memory.change_bits(facts.breaker, _BIT, to=False)
         self.flagged = False
         self.lent = 0
 
