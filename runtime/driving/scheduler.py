@@ -73,13 +73,17 @@ class _Turn:
         "program",
         "scheduler",
         "since",
+        "until",
     )
 
-    def __init__(self, program: Program, account: str, scheduler: "Scheduler", clock: int | None) -> None:
+    def __init__(
+        self, program: Program, account: str, scheduler: "Scheduler", clock: int | None, seconds: float
+    ) -> None:
         self.program = program
         self.account = account
         self.scheduler = scheduler
         self.since = now()
+        self.until = self.since + seconds
         self.clock = clock
         self.computed = thread_time()
         self.blocked = self.overdue = self.held = self.hurried = False
@@ -93,6 +97,22 @@ class _Turn:
     def is_late(self, moment: float) -> bool:
         """Return whether it is its own doing that it does not leave: a thread without a core, or the GIL, cannot."""
         return self.clock is None or self._used(self.clock) >= _PATIENCE or self.is_idle(moment)
+
+    def is_over(self, moment: float, seconds: float) -> bool:
+        """Return whether it has had the seconds that it has.
+
+        They are seconds of a processor: on a machine that is busy with other things it has them later, within bounds.
+        """
+        if moment < self.until:
+            return False
+        last = self.since + _MAX_STRETCH * seconds
+        if self.clock is not None and not self.hurried and moment < last:
+            self.until = min(last, moment + max(0.0, seconds - self._used(self.clock)))
+        return moment >= self.until - _NEARLY
+
+    def so_far(self) -> float:
+        """Return the seconds that it has computed, if that is known."""
+        return 0.0 if self.clock is None else max(0.0, self._used(self.clock))
 
     def _used(self, clock: int) -> float:
         return time.clock_gettime(clock) - self.computed
@@ -108,7 +128,9 @@ _here = _Here()
 _PATIENCE = 0.005
 _AGAIN = 0.001
 # The part of its slice that a program computes at the least, when one comes that goes before all who wait.
-_MIN_PART = 0.25
+_MIN_PART = 0.1
+# Slices in which a program must have had one of a processor, and seconds that are not worth another look.
+_MAX_STRETCH, _NEARLY = 3.0, 0.0005
 # Seconds between two looks at programs that compute, while none waits for its turn.
 _GLANCE = 0.25
 # Seconds after which a thread that has computed for less than a hundredth of them is taken for one that waits.
@@ -203,9 +225,15 @@ class Scheduler:
             self._turns.forget(_text("name", name))
 
     def usage(self) -> dict[str, float]:
-        """Return the seconds of computing that accounts have used, as far as they are remembered."""
+        """Return the seconds of computing that accounts have used, as far as they are remembered.
+
+        Of turns that are in progress what they have computed so far counts, too.
+        """
         with self._lock:
-            return self._turns.usage()
+            used = self._turns.usage()
+            for turn in self._stepping:
+                used[turn.account] = used.get(turn.account, 0.0) + turn.so_far()
+        return used
 
     def __repr__(self) -> str:
         return f"<Scheduler {self._threads} threads, {self.computing} programs compute, {self.ready} are ready>"
@@ -235,7 +263,8 @@ class Scheduler:
             return None
         turn = min(others, key=_since)
         turn.hurried = True
-        return turn.program if now() - turn.since >= self._slice * _MIN_PART else None
+        turn.until = min(turn.until, turn.since + self._slice * _MIN_PART)
+        return turn.program if now() >= turn.until else None
 
     def wake_at(self, moment: float, program: Program) -> None:
         """Poke a program at that moment of ``now``."""
@@ -283,7 +312,7 @@ class Scheduler:
                     self._workers -= 1
                     return
                 account, program = taken
-                turn = _Turn(program, account, self, clock)
+                turn = _Turn(program, account, self, clock, self._slice)
                 self._stepping.add(turn)
                 late = self._next_look > turn.since + (self._slice if self._turns else _GLANCE)
             if late:
@@ -335,11 +364,7 @@ class Scheduler:
 
     def _due(self) -> float:
         """Return when the first slice ends that is in progress. With the lock."""
-        return min((self._end_of(turn) for turn in self._stepping if not turn.held), default=inf)
-
-    def _end_of(self, turn: _Turn) -> float:
-        """Return when a turn is over, if others wait for theirs."""
-        return turn.since + self._slice * (_MIN_PART if turn.hurried else 1.0)
+        return min((turn.until for turn in self._stepping if not turn.held), default=inf)
 
     def _wind(self) -> None:
         with self._lock:
@@ -409,16 +434,16 @@ class Scheduler:
         late: list[_Turn] = []
         look = inf
         for turn in self._stepping:
-            end = self._end_of(turn)
             if not self._turns:
                 look = min(look, moment + _GLANCE)
-            elif moment < end:
-                look = min(look, end)
+            elif not turn.is_over(moment, self._slice):
+                look = min(look, turn.until)
             else:
                 asked.append(turn.program)
                 # Less often the longer it takes.
-                look = min(look, moment + min(_GLANCE, max(_AGAIN, (moment - end) / 4)))
-                if moment >= end + _PATIENCE and not turn.held and turn.is_late(moment):
+                passed = moment - turn.until
+                look = min(look, moment + min(_GLANCE, max(_AGAIN, passed / 4)))
+                if passed >= _PATIENCE and not turn.held and turn.is_late(moment):
                     late.append(turn)
         return asked, late, look
 

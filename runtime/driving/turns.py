@@ -1,9 +1,10 @@
 """Whose turn it is: deficit round robin over accounts, with weights and priorities.
 
-Each account that has work stands in the ring of its priority. When it comes to the front it is given a quantum of
-seconds, times its weight, and keeps its place for as long as it has some left; what its work really takes is charged
-afterwards. So accounts share the time by their weights, however many programs each of them has, and one whose program
-stayed for too long waits until the others have had as much.
+Each account that has work stands in the ring of its priority. When it comes to the front it is given a part of a
+quantum of seconds, times its weight, and has a turn if it has some left. A quantum is charged when a turn begins, so
+that two threads do not both spend what one account has, and what it has really taken when it ends. So accounts share
+the time by their weights, however many programs each of them has, and one whose program stayed for too long waits until
+the others have had as much.
 """
 
 from collections import deque
@@ -15,6 +16,8 @@ __all__ = ["MIN_CHARGE", "Turns"]
 MIN_CHARGE = 50e-6
 """Seconds that every turn is charged at the least: a program that always leaves at once is not free."""
 _MAX_IDLE = 1_000
+# The part of a quantum that is given at once: the smaller it is, the less is an account ahead of the others.
+_PART = 0.1
 
 T = TypeVar("T")
 
@@ -79,7 +82,8 @@ class Turns(Generic[T]):
     def put(self, account: str, work: T, *, begun: bool) -> bool:
         """Have work wait; ``begun`` says that its last turn has just ended. Returns whether it goes before all others.
 
-        An account that comes anew goes first, if it has something left of its share.
+        An account that comes anew goes first, if it has something left of its share; so does one whose only program
+        was asked to leave before it had used up what it was given, but for that none has to hurry.
         """
         goes_first = False
         of = self._account(account)
@@ -89,8 +93,9 @@ class Turns(Generic[T]):
             if anew:
                 share = (self._charged - of.idle_at) / (1 + len(ring))
                 of.deficit = min(of.deficit + share * of.weight, max(of.deficit, self._quantum * of.weight))
-            goes_first = anew and of.deficit > 0
-            if goes_first:
+            has_left = of.deficit > 0
+            goes_first = anew and has_left
+            if has_left and (anew or begun):
                 ring.appendleft(of)
             else:
                 ring.append(of)
@@ -110,6 +115,7 @@ class Turns(Generic[T]):
             ring = next(ring for ring in self._rings.values() if ring)
             of = self._bring_forward(ring)
         work = of.take()
+        of.deficit -= self._quantum
         self._size -= 1
         if not of:
             ring.remove(of)
@@ -131,7 +137,7 @@ class Turns(Generic[T]):
         of = self._account(account)
         of.taken -= 1
         seconds = max(seconds, MIN_CHARGE)
-        of.deficit -= seconds
+        of.deficit += self._quantum - seconds
         of.used += seconds
         ring = self._ring(of.priority)
         if of.deficit <= 0 and ring and ring[0] is of:
@@ -166,18 +172,19 @@ class Turns(Generic[T]):
         return {name: of.used for name, of in self._accounts.items()}
 
     def _bring_forward(self, ring: "deque[_Account[T]]") -> "_Account[T]":
-        """Give whoever is at the front a quantum, until that leaves one with some time, and return it."""
+        """Give whoever is at the front its part, until that leaves one with some time, and return it."""
+        part = self._quantum * _PART
         while True:
             for _ in range(len(ring)):
                 if ring[0].deficit <= 0:
-                    ring[0].deficit += self._quantum * ring[0].weight
+                    ring[0].deficit += part * ring[0].weight
                 if ring[0].deficit > 0:
                     return ring[0]
                 ring.rotate(-1)
             # All are overdrawn, perhaps by much: so many rounds at once that one of them is nearly out of it.
-            rounds = min(max(0.0, -of.deficit) // (self._quantum * of.weight) for of in ring)
+            rounds = min(max(0.0, -of.deficit) // (part * of.weight) for of in ring)
             for of in ring:
-                of.deficit += rounds * self._quantum * of.weight
+                of.deficit += rounds * part * of.weight
 
     def _account(self, name: str) -> _Account[T]:
         found = self._accounts.get(name)

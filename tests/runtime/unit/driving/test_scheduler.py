@@ -1,6 +1,7 @@
 """Turns on threads, with programs that are none: who is asked to leave, and when."""
 
 import threading
+import time
 
 import pytest
 
@@ -35,6 +36,15 @@ class Busy:
         return False
 
 
+class Spinning(Busy):
+    """Computes on its thread until then."""
+
+    def advance(self) -> bool:
+        while not self.asked.is_set():
+            pass
+        return False
+
+
 def test_a_newcomer_does_not_wait_for_a_whole_slice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduling, "_MIN_PART", 0.0)
     scheduler = Scheduler(1, slice=3600.0)
@@ -62,3 +72,30 @@ def test_threads_that_compute_stand_back(monkeypatch: pytest.MonkeyPatch) -> Non
     pool.start(Work(done.set, lambda: None))
     assert done.wait(HANG)
     assert changed == [8]
+
+
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="no thread can read another one's clock here")
+def test_what_a_turn_has_computed_so_far_counts() -> None:
+    scheduler, program = Scheduler(1), Spinning("busy")
+    scheduler.submit(program)
+    try:
+        until = time.monotonic() + HANG
+        while not scheduler.usage().get("busy") and time.monotonic() < until:
+            time.sleep(0.001)
+        assert scheduler.usage()["busy"] > 0
+        assert scheduler.computing == 1
+    finally:
+        program.ask()
+
+
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="no thread can read another one's clock here")
+def test_a_slice_is_time_of_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler, program = Scheduler(1, slice=1.0), Busy("idle")
+    monkeypatch.setattr(scheduling, "_IDLE", 3600.0)
+    turn = scheduling._Turn(program, "idle", scheduler, time.pthread_getcpuclockid(threading.get_ident()), 1.0)
+    assert not turn.is_over(turn.since + 1.0, 1.0), "it has had next to nothing of it"
+    assert turn.since + 1.5 < turn.until <= turn.since + 2.0
+    assert turn.is_over(turn.since + 3.0, 1.0), "but it does not keep its thread for ever"
+    hurried = scheduling._Turn(program, "idle", scheduler, turn.clock, 1.0)
+    hurried.hurried = True
+    assert hurried.is_over(hurried.since + 1.0, 1.0)

@@ -159,3 +159,28 @@ def test_who_goes_before_all_others() -> None:
     turns.take()
     turns.charge("b", QUANTUM)
     assert not turns.put("b", "in debt", begun=False)
+
+
+def test_with_two_turns_at_once_no_account_is_ahead_by_more_than_them() -> None:
+    turns = filled(a=5, b=5, c=5)
+    used: Counter[str] = Counter()
+    running: list[tuple[str, str]] = []
+    for _ in range(200):
+        while len(running) < 2:
+            taken = turns.take()
+            assert taken is not None
+            running.append(taken)
+            used[taken[0]] += 1
+        assert max(used.values()) - min(used[name] for name in "abc") <= 2
+        account, work = running.pop(0)
+        turns.charge(account, QUANTUM)
+        turns.put(account, work, begun=True)
+
+
+def test_one_that_was_asked_to_leave_early_keeps_its_place() -> None:
+    turns = filled(a=3, b=1)
+    turns.put("c", "only", begun=False)
+    assert turns.take() == ("c", "only")
+    turns.charge("c", QUANTUM / 2)
+    assert not turns.put("c", "only", begun=True), "none has to hurry for it"
+    assert turns.take() == ("c", "only")
