@@ -328,7 +328,8 @@ class BackgroundLoops:
 class _Post:
     """What other threads have for one loop to do, which is woken once for all of it: each time costs two switches.
 
-    It does not hold the loop, which may end before it.
+    While there is anything, the loop looks again in its next turn, before it waits: what comes meanwhile need not wake
+    it. It does not hold the loop, which may end before it.
     """
 
     __slots__ = ("_calls", "_woken")
@@ -343,14 +344,18 @@ class _Post:
         self._calls.append(call)
         if not self._woken:
             self._woken = True
-            loop.call_soon_threadsafe(self._deliver)
+            loop.call_soon_threadsafe(self._deliver, loop)
 
-    def _deliver(self) -> None:
-        # Before the calls are counted: one that comes later wakes the loop again.
-        self._woken = False
+    def _deliver(self, loop: "asyncio.AbstractEventLoop") -> None:
         calls = self._calls
-        for _ in range(len(calls)):
-            calls.popleft()()
+        again = self._woken = bool(calls)
+        # After that look: one that comes later wakes the loop again, and one that came just before it is seen here.
+        try:
+            for _ in range(len(calls)):
+                calls.popleft()()
+        finally:
+            if again:
+                loop.call_soon(self._deliver, loop)
 
 
 _posts: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Post]" = WeakKeyDictionary()

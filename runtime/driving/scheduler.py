@@ -5,8 +5,10 @@ for has come; one whose slice is over, while others want its place, is asked to 
 (:mod:`cloche.runtime.driving.turns`). Where it cannot leave at once, because C code is below it, another thread takes
 its place, and it leaves later: how many threads may be held in that way is bounded.
 
-Threads come from the process's pool for guests, and return to it when no program is ready. One more, the clock, ends
-slices and wakes programs at the moments that they wait for; it ends, too, when there is nothing to do.
+Threads come from the process's pool for guests, and return to it when no program is ready. Where turns are short, most
+of each is the host's own work, which one thread does at a time, as Python has it: a second thread would only have both
+wait for one another, so it comes when one of the turns takes long. One more, the clock, ends slices and wakes programs
+at the moments that they wait for; it ends, too, when there is nothing to do.
 """
 
 import os
@@ -131,6 +133,10 @@ _AGAIN = 0.001
 _MIN_PART = 0.1
 # Slices in which a program must have had one of a processor, and seconds that are not worth another look.
 _MAX_STRETCH, _NEARLY = 3.0, 0.0005
+# Seconds of computing up to which turns are short, on an average in which the latest has this part; and seconds after
+# which a turn that is in progress is a long one.
+_SHORT, _LATEST = 0.0015, 0.1
+_LONG = 0.002
 # Seconds between two looks at programs that compute, while none waits for its turn.
 _GLANCE = 0.25
 # Seconds after which a thread that has computed for less than a hundredth of them is taken for one that waits.
@@ -169,6 +175,8 @@ class Scheduler:
         self._turns: Turns[Program] = Turns(self._slice)
         self._stepping: set[_Turn] = set()
         self._workers = self._held = self._overdue = 0
+        # How long turns are on an average; at first nothing is known of them.
+        self._pace = _LONG
         # Weakly: a program that is over is not kept until the moment for which it has been here.
         self._timers: list[tuple[float, int, ref[Program]]] = []
         self._max_timers = _FEW_TIMERS
@@ -282,10 +290,18 @@ class Scheduler:
 
     def _takes_on(self) -> bool:
         """Count one thread more, if there is work for it and room. With the lock."""
-        if not self._turns or self._workers - self._held >= self._threads or not self._turns.has_other(self._barred()):
+        room = self._room(now())
+        if not self._turns or self._workers - self._held >= room or not self._turns.has_other(self._barred()):
             return False
         self._workers += 1
         return True
+
+    def _room(self, moment: float) -> int:
+        """Return how many threads may compute now, beside those that are held. With the lock."""
+        if self._pace >= _SHORT:
+            return self._threads
+        long = [turn for turn in self._stepping if moment - turn.since >= _LONG and not turn.held]
+        return min(self._threads, 1 + len(long))
 
     def _barred(self) -> Collection[str]:
         """Return the accounts that get no more threads: too much of what they have does not leave. With the lock."""
@@ -305,18 +321,21 @@ class Scheduler:
         clock = time.pthread_getcpuclockid(threading.get_ident()) if hasattr(time, "pthread_getcpuclockid") else None
         while True:
             with self._lock:
-                taken = None
-                if self._workers - self._held <= self._threads:
+                taken = turn = None
+                if self._workers - self._held <= self._room(now()):
                     taken = self._turns.take(but_of=self._barred())
                 if taken is None:
                     self._workers -= 1
-                    return
-                account, program = taken
-                turn = _Turn(program, account, self, clock, self._slice)
-                self._stepping.add(turn)
-                late = self._next_look > turn.since + (self._slice if self._turns else _GLANCE)
+                    late = len(self._turns) > 0 and self._next_look > self._due()
+                else:
+                    account, program = taken
+                    turn = _Turn(program, account, self, clock, self._slice)
+                    self._stepping.add(turn)
+                    late = self._next_look > turn.since + self._glance()
             if late:
                 self._wind()
+            if taken is None or turn is None:
+                return
             _here.turn = turn
             goes_on = program.advance()
             seconds = thread_time() - turn.computed
@@ -327,6 +346,7 @@ class Scheduler:
                 turn.blocked = turn.overdue = False
                 self._release(turn)
                 self._turns.charge(account, seconds)
+                self._pace += _LATEST * (seconds - self._pace)
                 if goes_on:
                     self._turns.put(account, program, begun=True)
             # Its objects are dropped before more is waited for.
@@ -363,8 +383,16 @@ class Scheduler:
     # The clock.
 
     def _due(self) -> float:
-        """Return when the first slice ends that is in progress. With the lock."""
+        """Return when there is something to do about the turns that are in progress. With the lock."""
+        if self._workers - self._held < self._threads:
+            return min((turn.since + _LONG for turn in self._stepping if not turn.held), default=inf)
         return min((turn.until for turn in self._stepping if not turn.held), default=inf)
+
+    def _glance(self) -> float:
+        """Return how many seconds after its beginning a turn is looked at. With the lock."""
+        if not self._turns:
+            return _GLANCE
+        return self._slice if self._workers - self._held >= self._threads else _LONG
 
     def _wind(self) -> None:
         with self._lock:
@@ -401,9 +429,11 @@ class Scheduler:
             asked, late, look = self._look_at_turns(moment)
             if self._timers:
                 look = min(look, self._timers[0][0])
+            starts = self._takes_on()
+            if self._turns and self._workers - self._held < self._threads:
+                look = min([look, *(turn.since + _LONG for turn in self._stepping if turn.since + _LONG > moment)])
             self._next_look = look
-            starts = False
-            for turn in late:
+            for turn in () if starts else late:
                 if turn.is_idle(moment):
                     turn.blocked = True
                 else:

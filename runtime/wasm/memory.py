@@ -13,6 +13,7 @@ import os
 import re
 import struct
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -22,6 +23,7 @@ from cloche.runtime.machine_api import Piece
 __all__ = ["PAGE", "Memory", "Span", "check_span", "scan_own_pages", "written_spans"]
 
 
+_PAGEMAP = "/proc/self/pagemap"
 _PAGEMAP_SCAN = 0xC060_6610
 _FILE, _PRESENT, _SWAPPED = 1 << 2, 1 << 3, 1 << 4
 # size, flags, start, end, walk_end, vec, vec_len, max_pages, inverted, mask, any of, returned
@@ -35,7 +37,7 @@ def scan_own_pages(address: int, size: int) -> list[tuple[int, int]] | None:
     None where Linux is too old, keeps the file from us, or finds too many ranges to be worth it.
     """
     regions = (ctypes.c_uint64 * (3 * _MAX_REGIONS))()
-    count = _scan(_argument(address, size, ctypes.addressof(regions)))
+    count = _pagemap.scan(_argument(address, size, ctypes.addressof(regions)))
     if count is None or count >= _MAX_REGIONS:
         return None
     found = regions[: 3 * count]
@@ -49,20 +51,53 @@ def _argument(address: int, size: int, regions: int) -> bytearray:
     return bytearray(_ARGUMENT.pack(*fields, *selection))
 
 
-def _scan(argument: bytearray) -> int | None:
+class _Pagemap:
+    """The process's file of its own pages, which stays open: to open it takes longer than to ask it.
+
+    A file that a parent has opened is about the parent's pages.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = self._descriptor = -1
+
+    def scan(self, argument: bytearray) -> int | None:
+        """Return the number of ranges that were found; None where the kernel does not say."""
+        process = os.getpid()
+        if self._process == process:
+            found = _scan(self._descriptor, argument)
+            if found is not None:
+                return found
+        with self._lock:
+            # Not closed before: if it does not answer any more, someone has closed it, and it may be another file's.
+            descriptor = _open()
+            found = _scan(descriptor, argument)
+            if found is not None:
+                self._descriptor, self._process = descriptor, process
+            elif descriptor >= 0:
+                os.close(descriptor)
+            return found
+
+
+def _open() -> int:
+    try:
+        return os.open(_PAGEMAP, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def _scan(descriptor: int, argument: bytearray) -> int | None:
     try:
         import fcntl
 
-        descriptor = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-    except (ImportError, OSError):
-        return None
-    try:
         found: int = fcntl.ioctl(descriptor, _PAGEMAP_SCAN, argument)
         return found
-    except OSError:
+    except (ImportError, OSError, ValueError):
+        # Too old, hidden, or another system.
         return None
-    finally:
-        os.close(descriptor)
+
+
+_pagemap = _Pagemap()
 
 
 Span = tuple[int, int]
@@ -71,7 +106,6 @@ Span = tuple[int, int]
 _ENTRY = 8
 # Present or swapped, and not a file's; the five lower bits of the byte say nothing of interest.
 _OWN_PAGES = re.compile(rb"[\x40-\x5f\x80-\x9f\xc0-\xdf]+")
-_PAGEMAP = "/proc/self/pagemap"
 
 
 def written_spans(view: memoryview) -> list[Span]:

@@ -75,7 +75,7 @@ background_thread = BackgroundThread()
 """The process's one."""
 
 
-MAX_IDLE = 4
+MAX_IDLE = 16
 """Idle guests that are kept for each image and metering."""
 _REST = 0.1
 """Seconds between a guest's being taken and the making of those that are missing: others may be taken meanwhile, by

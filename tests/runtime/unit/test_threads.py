@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -145,6 +146,34 @@ def test_a_cancelled_call_is_left_behind() -> None:
     # The loop is closed by now: the outcome has nowhere to go, and nothing is raised or logged for it.
     held.set()
     wait_until(lambda: tool_threads.abandoned == before)
+
+
+def test_what_comes_while_a_loop_is_at_it_does_not_wake_it_again() -> None:
+    loop, called, wakes = asyncio.new_event_loop(), list[str](), list[str]()
+    usual = loop.call_soon_threadsafe
+
+    def woken(*args: Any) -> Any:
+        wakes.append("woken")
+        return usual(*args)
+
+    def first() -> None:
+        called.append("first")
+        post(loop, partial(called.append, "second"))
+        loop.call_soon(post, loop, partial(called.append, "third"))
+        raise ValueError
+
+    loop.call_soon_threadsafe = woken  # type: ignore[method-assign]
+    loop.set_exception_handler(lambda *_: called.append("it must not raise, and holds up nothing if it does"))
+    try:
+        post(loop, first)
+        loop.run_until_complete(asyncio.sleep(0.01))
+        assert called == ["first", "it must not raise, and holds up nothing if it does", "second", "third"]
+        assert len(wakes) == 1
+        post(loop, partial(called.append, "fourth"))
+        loop.run_until_complete(asyncio.sleep(0.01))
+        assert (called[-1], len(wakes)) == ("fourth", 2)
+    finally:
+        loop.close()
 
 
 def test_a_loop_that_was_posted_to_is_let_go() -> None:

@@ -91,51 +91,38 @@ async def test_a_program_that_rests_has_the_value_the_output_and_the_fuel_of_one
 
 
 @in_loop
-async def test_a_rest_is_packed_after_a_while_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PACKED_AFTER", 0.0)
-    gate = Gate()
+async def test_what_a_program_needs_is_a_small_part_of_what_it_has_written() -> None:
+    gate, before = Gate(), resting.packed_bytes
     box = Sandbox([gate.tool()], resting=0, limits=LONG)
     runs = [asyncio.create_task(box.arun(f"text = 'a' * 100_000\nawait later({i}) + len(text)")) for i in range(5)]
     await gate.reached(5)
-    while resting.raw_bytes:
-        await asyncio.sleep(0.005)
+    assert 5 * 2_000 < resting.packed_bytes - before < 5 * 100_000
     gate.open.set()
     assert [(await run).value for run in runs] == [10 * i + 100_000 for i in range(5)]
-
-
-@in_loop
-async def test_where_copies_take_too_much_they_are_packed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_RAW", 0)
-    gate = Gate()
-    box = Sandbox([gate.tool()], resting=0, limits=LONG)
-    run = asyncio.create_task(box.arun("await later(1)"))
-    await gate.reached(1)
-    assert resting.raw_bytes == 0
-    gate.open.set()
-    assert (await run).value == 10
+    assert resting.packed_bytes == before
 
 
 @in_loop
 async def test_as_many_as_it_says_keep_their_guests() -> None:
     gate = Gate()
     box = Sandbox([gate.tool()], resting=resting.awake + 2, limits=LONG)
-    before, raw = resting.awake, resting.raw_bytes
+    before, raw = resting.awake, resting.packed_bytes
     runs = [asyncio.create_task(box.arun(f"await later({i})")) for i in range(4)]
     await gate.reached(4)
     assert resting.awake == before + 2
-    assert resting.raw_bytes > raw
+    assert resting.packed_bytes > raw
     gate.open.set()
     assert [(await run).value for run in runs] == [0, 10, 20, 30]
-    assert (resting.awake, resting.raw_bytes) == (before, raw)
+    assert (resting.awake, resting.packed_bytes) == (before, raw)
 
 
 @in_loop
 async def test_a_program_that_has_written_much_keeps_its_guest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WRITTEN", 1000)
-    gate, raw = Gate(), resting.raw_bytes
+    gate, raw = Gate(), resting.packed_bytes
     run = asyncio.create_task(Sandbox([gate.tool()], resting=0, limits=LONG).arun("await later(1)"))
     await gate.reached(1)
-    assert resting.raw_bytes == raw
+    assert resting.packed_bytes == raw
     gate.open.set()
     assert (await run).value == 10
 
@@ -148,11 +135,11 @@ async def test_a_session_goes_on_after_a_run_that_rested_and_rolls_back_one_that
         assert session.run("x + 1").value == 11
         run = asyncio.create_task(session.arun("x = 5\nawait later(1)"))
         await gate.reached(1)
-        raw = resting.raw_bytes
+        raw = resting.packed_bytes
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
-        assert resting.raw_bytes <= raw
+        assert resting.packed_bytes <= raw
         assert (await session.arun("x + soon(2)")).value == 30
         with session.fork() as other:
             assert (await other.arun("x + soon(1)")).value == 20

@@ -99,3 +99,41 @@ def test_a_slice_is_time_of_a_processor(monkeypatch: pytest.MonkeyPatch) -> None
     hurried = scheduling._Turn(program, "idle", scheduler, turn.clock, 1.0)
     hurried.hurried = True
     assert hurried.is_over(hurried.since + 1.0, 1.0)
+
+
+class Quick(Busy):
+    """Is over at once, and notes how many computed with it."""
+
+    def __init__(self, scheduler: Scheduler, seen: list[int]) -> None:
+        super().__init__("quick")
+        self._scheduler, self._seen = scheduler, seen
+
+    def advance(self) -> bool:
+        self._seen.append(self._scheduler.computing)
+        self.begun.set()
+        return False
+
+
+def test_short_turns_take_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "_LONG", 0.0)
+    scheduler, seen = Scheduler(4), list[int]()
+    monkeypatch.setattr(scheduling, "_LONG", 3600.0)
+    programs = [Quick(scheduler, seen) for _ in range(100)]
+    for program in programs:
+        scheduler.submit(program)
+    assert all(program.begun.wait(HANG) for program in programs)
+    assert set(seen) == {1}
+
+
+def test_a_turn_that_takes_long_has_others_take_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "_LATEST", 0.0)
+    monkeypatch.setattr(scheduling, "_SHORT", 3600.0)
+    scheduler = Scheduler(3, slice=3600.0)
+    programs = [Busy("same") for _ in range(4)]
+    for program in programs:
+        scheduler.submit(program)
+    assert all(program.begun.wait(HANG) for program in programs[:3])
+    assert not programs[3].begun.wait(0.02)
+    for program in programs:
+        program.ask()
+    assert programs[3].begun.wait(HANG)

@@ -1,4 +1,5 @@
 import mmap
+import os
 import sys
 
 import pytest
@@ -34,6 +35,22 @@ def test_an_older_kernel_finds_the_same_pages(tmp_path: object, monkeypatch: pyt
     found = written_spans(view)
     monkeypatch.setattr(memory, "scan_own_pages", lambda *_: None)
     assert written_spans(view) == found == [(2 * PAGE, 3 * PAGE), (11 * PAGE, 12 * PAGE)]
+
+
+@linux
+def test_the_file_that_says_it_may_have_been_closed_or_be_another_one(tmp_path: object) -> None:
+    view = private_view(f"{tmp_path}/image", 12)
+    view[2 * PAGE] = 9
+    assert written_spans(view) == [(2 * PAGE, 3 * PAGE)]
+    descriptor = memory._pagemap._descriptor  # pyright: ignore[reportPrivateUsage]
+    if descriptor < 0:
+        pytest.skip("this kernel does not say")
+    with open(f"{tmp_path}/image", "rb") as file:
+        os.dup2(file.fileno(), descriptor)
+        view[5 * PAGE] = 9
+        assert written_spans(view) == [(2 * PAGE, 3 * PAGE), (5 * PAGE, 6 * PAGE)]
+        assert os.fstat(descriptor) == os.fstat(file.fileno()), "it is not ours to close"
+        os.close(descriptor)
 
 
 @linux
