@@ -1,6 +1,5 @@
 """Having a program leave where it computes: the request, how long it is repeated, and what to say if it fails."""
 
-import threading
 from _thread import allocate_lock
 from collections.abc import Callable
 from math import inf
@@ -18,6 +17,28 @@ _PATIENCE, _MAX_PATIENCE = 0.001, 0.004
 _LOCATING = 0.1
 
 
+class _Latch:
+    """Is set once. A lock and no Event: whoever waits has it sooner, and whoever sets it is sooner done."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._lock = allocate_lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Let all go on that wait. By whoever has the execution alone."""
+        if not self.is_set:
+            self.is_set = True
+            self._lock.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for it, at most so long. Returns whether it was set."""
+        if not self.is_set and self._lock.acquire(timeout=seconds):
+            # For the others that wait.
+            self._lock.release()
+        return self.is_set
+
+
 class PauseRequest:
     """The wish that one execution's program be paused, shared by all that ask and by the thread that runs it.
 
@@ -25,7 +46,7 @@ class PauseRequest:
     """
 
     def __init__(self) -> None:
-        self.over = threading.Event()
+        self.over = _Latch()
         self.stands = False
         self._lock = allocate_lock()
         self._machine: Machine | None = None
@@ -87,7 +108,7 @@ class PauseRequest:
         places = self._locate()
         while places is None and not doing and now() < until and not self.over.wait(_PATIENCE):
             places = self._locate()
-        if not self.over.is_set():
+        if not self.over.is_set:
             raise CannotPause(_obstacle(doing, places or [], timeout))
 
     def _locate(self) -> list[Place] | None:

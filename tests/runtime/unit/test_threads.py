@@ -148,7 +148,7 @@ def test_a_cancelled_call_is_left_behind() -> None:
     wait_until(lambda: tool_threads.abandoned == before)
 
 
-def test_what_comes_while_a_loop_is_at_it_does_not_wake_it_again() -> None:
+def test_what_comes_while_a_loop_is_at_it_does_not_wake_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     loop, called, wakes = asyncio.new_event_loop(), list[str](), list[str]()
     usual = loop.call_soon_threadsafe
 
@@ -162,7 +162,7 @@ def test_what_comes_while_a_loop_is_at_it_does_not_wake_it_again() -> None:
         loop.call_soon(post, loop, partial(called.append, "third"))
         raise ValueError
 
-    loop.call_soon_threadsafe = woken  # type: ignore[method-assign]
+    monkeypatch.setattr(loop, "call_soon_threadsafe", woken)
     loop.set_exception_handler(lambda *_: called.append("it must not raise, and holds up nothing if it does"))
     try:
         post(loop, first)
