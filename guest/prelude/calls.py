@@ -20,6 +20,7 @@ from cloche_guest.values.records import type_of
 
 __all__ = [
     "Inbox",
+    "call",
     "caller",
     "cancel",
     "deliver",
@@ -95,8 +96,10 @@ def _frame(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionTy
 
 def _result(reply: bytes, name: str) -> Any:
     answer = decode(reply)
-    if answer[0] == _WAITS:
-        answer = suspension.answer(answer[1], name)
+    return _value(suspension.answer(answer[1], name) if answer[0] == _WAITS else answer)
+
+
+def _value(answer: list[Any]) -> Any:
     if answer[0] == _OK:
         return answer[1]
     raise tool_error(answer[1], answer[2])
@@ -115,6 +118,19 @@ def start(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionTyp
     elif answer[0] != _OK:
         raise tool_error(answer[1], answer[2])
     return number
+
+
+def call(name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> tuple[int | None, Any]:
+    """Call a tool and return None and its value; or a number, for a call that waits as if it had been started.
+
+    Errors as in :func:`caller`.
+    """
+    answer = decode(_send(_frame(name, args, kwargs, shape)))
+    if answer[0] == _WAITS:
+        number = _next_id()
+        suspension.expect(answer[1], number)
+        return number, None
+    return None, _value(answer)
 
 
 def wait(timeout: float | None) -> list[list[Any]]:

@@ -123,13 +123,27 @@ class BridgeLoop(asyncio.BaseEventLoop):
 
     async def call_tool(self, name: str, args: list[Any], kwargs: dict[str, Any], shape: FunctionType) -> Any:
         """Run a tool in the background; cancelling the waiting task cancels the call on the host."""
-        number = calls.start(name, args, kwargs, shape)
+        if self._is_idle():
+            # Nothing could happen meanwhile: one trip across the bridge, where there are two, and none around the loop.
+            number, value = calls.call(name, args, kwargs, shape)
+            if number is None:
+                return value
+        else:
+            number = calls.start(name, args, kwargs, shape)
         future = self._pending[number] = self.create_future()
         try:
             return await future
         finally:
             if self._pending.pop(number, None) is not None:
                 calls.cancel(number)
+
+    def _is_idle(self) -> bool:
+        """Return whether there is nothing for the loop to do or to wait for beside the task that runs."""
+        if self._pending or self._ready or self._scheduled or _count_threads():  # type: ignore[attr-defined]
+            return False
+        task: Any = asyncio.current_task(self)
+        # One that has been cancelled hears of it where it waits.
+        return task is None or not task._must_cancel
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*_Args], _Value], *args: *_Args

@@ -42,6 +42,46 @@ def test_gather_starts_all_before_it_waits(guest: "Guest", host: "FakeHost") -> 
 
 
 @pytest.mark.usefixtures("fetch")
+def test_a_call_beside_which_nothing_can_happen_is_one_trip(guest: "Guest", host: "FakeHost") -> None:
+    assert guest.run("[await fetch(1), await asyncio.to_thread(plain, 2)]") == [[1], [2]]
+    assert guest.run("await asyncio.create_task(fetch(3))") == [3]
+    assert host.operations() == [CALL, CALL, CALL]
+    assert guest.fail("await fetch('bad')")["message"] == "bad x"
+
+
+@pytest.mark.usefixtures("fetch")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "async with asyncio.timeout(60):\n    await fetch(1)",
+        "await asyncio.wait_for(fetch(1), 60)",
+        "other = asyncio.create_task(asyncio.sleep(0))\nawait fetch(1)\nawait other",
+        "other = asyncio.create_task(asyncio.sleep(0.01))\nawait asyncio.sleep(0)\nawait fetch(1)\nawait other",
+    ],
+)
+def test_a_call_beside_which_something_may_happen_is_started(guest: "Guest", host: "FakeHost", code: str) -> None:
+    guest.run(code)
+    assert CALL not in host.operations()
+    assert host.operations().count(START) == 1
+
+
+@pytest.mark.usefixtures("fetch")
+def test_a_task_that_has_cancelled_itself_hears_of_it_where_it_waits(guest: "Guest", host: "FakeHost") -> None:
+    code = """
+async def work():
+    asyncio.current_task().cancel()
+    await fetch(1)
+try:
+    await asyncio.create_task(work())
+except asyncio.CancelledError:
+    out = "cancelled"
+out
+"""
+    assert guest.run(code) == "cancelled"
+    assert host.operations() == [START, CANCEL]
+
+
+@pytest.mark.usefixtures("fetch")
 def test_calls_that_finish_one_by_one(guest: "Guest", host: "FakeHost") -> None:
     host.one_at_a_time = True
     code = """
@@ -202,7 +242,7 @@ def test_to_thread_runs_tools_in_parallel(guest: "Guest", host: "FakeHost") -> N
 @pytest.mark.usefixtures("fetch")
 def test_to_thread_with_a_partial_and_an_error(guest: "Guest", host: "FakeHost") -> None:
     assert guest.run("import functools\nawait asyncio.to_thread(functools.partial(plain, x=4))") == [4]
-    assert host.operations() == [START, WAIT]
+    assert host.operations() == [CALL]
     assert guest.fail("await asyncio.to_thread(plain, 'bad')")["message"] == "bad x"
 
 
@@ -250,9 +290,9 @@ def test_subprocesses_say_why_not(guest: "Guest") -> None:
 @pytest.mark.usefixtures("fetch")
 def test_call_ids_are_never_used_twice(guest: "Guest", host: "FakeHost") -> None:
     for turn in range(3):
-        assert guest.run(f"await fetch({turn})") == [turn]
+        assert guest.run(f"await asyncio.gather(fetch({turn}), fetch(9))") == [[turn], [9]]
     starts = [frame[1] for frame in host.frames if frame[0] == START]
-    assert len(set(starts)) == 3
+    assert len(set(starts)) == 6
 
 
 @pytest.mark.usefixtures("fetch")
