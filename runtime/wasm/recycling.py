@@ -76,7 +76,7 @@ background_thread = BackgroundThread()
 
 
 MAX_IDLE = 16
-"""Idle guests that are kept for each image and metering."""
+"""Idle guests that are kept for each image and metering, if that is not too much memory: four in any case."""
 _REST = 0.1
 """Seconds between a guest's being taken and the making of those that are missing: others may be taken meanwhile, by
 whom the cores are needed more."""
@@ -85,6 +85,7 @@ LEISURE = 0.001
 # A guest that wrote more than this is cheaper made anew, and would hold the memory while it idles: of a large image,
 # whose programs write to more of it, a part. To copy a page takes a fifth of the time that its first write takes.
 _MAX_WRITTEN, _MAX_PART = 1 << 20, 32
+_FEW_IDLE, _MAX_HELD = 4, 16 << 20
 
 
 Faults = tuple[int, int, int]
@@ -201,6 +202,15 @@ class InstancePool(Generic[Guest]):
         self._stock, self._make = count, make
         self._fill(count)
 
+    @property
+    def _max_written(self) -> int:
+        """The bytes that a guest may have written, which it holds while it idles."""
+        return max(_MAX_WRITTEN, self._size // _MAX_PART)
+
+    @property
+    def _max_idle(self) -> int:
+        return max(self._stock, _FEW_IDLE, min(MAX_IDLE, _MAX_HELD // max(1, self._max_written)))
+
     def take(self) -> Guest | None:
         """Return an idle guest, which is the caller's from now on; None if there is none."""
         try:
@@ -219,7 +229,7 @@ class InstancePool(Generic[Guest]):
 
         False if it is to be freed: there are enough, or its memory has grown, which would be held until it is restored.
         """
-        if len(self._idle) + len(self._used) >= max(MAX_IDLE, self._stock) or guest.memory.size() != self._size:
+        if len(self._idle) + len(self._used) >= self._max_idle or guest.memory.size() != self._size:
             return False
         guest.pages.settle()
         guest.vacate()
@@ -275,7 +285,7 @@ class InstancePool(Generic[Guest]):
         view, pages = guest.memory.view(), guest.pages
         if pages.spans is None:
             pages.spans = written_spans(view)
-        if not restore(view, self._source, pages.spans, max(_MAX_WRITTEN, self._size // _MAX_PART)):
+        if not restore(view, self._source, pages.spans, self._max_written):
             return False
         guest.set_stack_pointer(self._stack_pointer)
         return True

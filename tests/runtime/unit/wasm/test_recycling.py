@@ -134,6 +134,11 @@ def test_no_more_than_a_few_are_kept(shelf: InstancePool[FakeGuest]) -> None:
     assert not shelf.put(one_more)
 
 
+def test_of_a_large_image_fewer_are_kept(shelf: InstancePool[FakeGuest], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recycling, "_MAX_WRITTEN", 5 << 20)
+    assert sum(shelf.put(FakeGuest()) for _ in range(MAX_IDLE)) == 4
+
+
 FORK = """
 import os, threading
 from cloche.runtime.wasm.recycling import background_thread
