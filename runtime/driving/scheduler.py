@@ -135,7 +135,7 @@ _MIN_PART = 0.1
 _MAX_STRETCH, _NEARLY = 3.0, 0.0005
 # Seconds of computing up to which turns are short, on an average in which the latest has this part; and seconds after
 # which a turn that is in progress is a long one.
-_SHORT, _LATEST = 0.0015, 0.1
+_SHORT, _LATEST = 0.0007, 0.1
 _LONG = 0.002
 # Seconds between two looks at programs that compute, while none waits for its turn.
 _GLANCE = 0.25
@@ -321,36 +321,44 @@ class Scheduler:
         clock = time.pthread_getcpuclockid(threading.get_ident()) if hasattr(time, "pthread_getcpuclockid") else None
         while True:
             with self._lock:
-                taken = turn = None
-                if self._workers - self._held <= self._room(now()):
-                    taken = self._turns.take(but_of=self._barred())
-                if taken is None:
-                    self._workers -= 1
-                    late = len(self._turns) > 0 and self._next_look > self._due()
-                else:
-                    account, program = taken
-                    turn = _Turn(program, account, self, clock, self._slice)
-                    self._stepping.add(turn)
-                    late = self._next_look > turn.since + self._glance()
+                turn = self._begin_turn(clock)
+                late = self._next_look > (self._due() if turn is None else turn.since + self._glance())
             if late:
                 self._wind()
-            if taken is None or turn is None:
+            if turn is None:
                 return
             _here.turn = turn
-            goes_on = program.advance()
+            goes_on = turn.program.advance()
             seconds = thread_time() - turn.computed
             _here.turn = None
             with self._lock:
-                self._stepping.discard(turn)
-                self._overdue -= turn.overdue
-                turn.blocked = turn.overdue = False
-                self._release(turn)
-                self._turns.charge(account, seconds)
-                self._pace += _LATEST * (seconds - self._pace)
-                if goes_on:
-                    self._turns.put(account, program, begun=True)
+                self._end_turn(turn, seconds, goes_on=goes_on)
             # Its objects are dropped before more is waited for.
-            del program, turn, taken
+            del turn
+
+    def _begin_turn(self, clock: int | None) -> _Turn | None:
+        """Return the next turn for this thread; None if it is one too many, or there is none. With the lock."""
+        taken = None
+        if self._workers - self._held <= self._room(now()):
+            taken = self._turns.take(but_of=self._barred())
+        if taken is None:
+            self._workers -= 1
+            return None
+        account, program = taken
+        turn = _Turn(program, account, self, clock, self._slice)
+        self._stepping.add(turn)
+        return turn
+
+    def _end_turn(self, turn: _Turn, seconds: float, *, goes_on: bool) -> None:
+        """Charge a turn of so many seconds. With the lock."""
+        self._stepping.discard(turn)
+        self._overdue -= turn.overdue
+        turn.blocked = turn.overdue = False
+        self._release(turn)
+        self._turns.charge(turn.account, seconds)
+        self._pace += _LATEST * (seconds - self._pace)
+        if goes_on:
+            self._turns.put(turn.account, turn.program, begun=True)
 
     def _hold(self, turn: _Turn) -> bool:
         """Let another thread take the place of this turn's. Returns whether to start one. With the lock."""
@@ -383,7 +391,9 @@ class Scheduler:
     # The clock.
 
     def _due(self) -> float:
-        """Return when there is something to do about the turns that are in progress. With the lock."""
+        """Return when something is to be done about the turns in progress, as others wait for theirs. With the lock."""
+        if not self._turns:
+            return inf
         if self._workers - self._held < self._threads:
             return min((turn.since + _LONG for turn in self._stepping if not turn.held), default=inf)
         return min((turn.until for turn in self._stepping if not turn.held), default=inf)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -92,11 +93,12 @@ def test_what_a_turn_has_computed_so_far_counts() -> None:
 def test_a_slice_is_time_of_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler, program = Scheduler(1, slice=1.0), Busy("idle")
     monkeypatch.setattr(scheduling, "_IDLE", 3600.0)
-    turn = scheduling._Turn(program, "idle", scheduler, time.pthread_getcpuclockid(threading.get_ident()), 1.0)
+    make = partial(scheduling._Turn, program, "idle", scheduler)  # pyright: ignore[reportPrivateUsage]
+    turn = make(time.pthread_getcpuclockid(threading.get_ident()), 1.0)
     assert not turn.is_over(turn.since + 1.0, 1.0), "it has had next to nothing of it"
     assert turn.since + 1.5 < turn.until <= turn.since + 2.0
     assert turn.is_over(turn.since + 3.0, 1.0), "but it does not keep its thread for ever"
-    hurried = scheduling._Turn(program, "idle", scheduler, turn.clock, 1.0)
+    hurried = make(turn.clock, 1.0)
     hurried.hurried = True
     assert hurried.is_over(hurried.since + 1.0, 1.0)
 
