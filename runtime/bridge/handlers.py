@@ -209,7 +209,7 @@ class BridgeHandlers:
     def finish_usual(self, record: ToolCallRecord, outcome: Any) -> bytes:
         """Return the reply to a usual call that did not return a short plain value, or end the run. For a door in C."""
         try:
-            outcome, calls = self._settled(outcome), self._tool_calls()
+            outcome, calls = self._settled(record, outcome), self._tool_calls()
             return calls.finish(record, outcome) if type(outcome) is Settled else calls.returned(record, outcome)
         except (Exception, WorkEnded) as error:
             self._fail(error)
@@ -345,14 +345,14 @@ class BridgeHandlers:
             outcome = self._hand_over(record, name, args, kwargs)
         else:
             outcome = start_call(self._tools, name, args, kwargs)
-        return self._settled(outcome)
+        return self._settled(record, outcome)
 
-    def _settled(self, outcome: Any) -> Any:
+    def _settled(self, record: ToolCallRecord, outcome: Any) -> Any:
         """Return a tool's value, or how it settled; ends the run if it came too late."""
         run = self._run
         # Cheaper than isinstance(outcome, Awaitable), and than a function for it.
         if hasattr(outcome, "__await__"):
-            outcome = self._await(outcome)
+            outcome = self._await(record, outcome)
         # A tool that came back too late has an answer that no program waits for.
         if run.stop.reason is not None or now() >= run.stop.deadline:
             run.check()
@@ -390,7 +390,7 @@ class BridgeHandlers:
 
     def _finish_call(self, record: ToolCallRecord, outcome: Any) -> bytes:
         if hasattr(outcome, "__await__"):
-            outcome = self._await(outcome)
+            outcome = self._await(record, outcome)
         self._run.check()
         self._run.tool = ""
         calls = self._tool_calls()
@@ -447,12 +447,14 @@ class BridgeHandlers:
         if self._held is not None:
             self._held.withdraw(id_)
 
-    def _await(self, awaitable: Awaitable[Any]) -> Settled:
+    def _await(self, record: ToolCallRecord, awaitable: Awaitable[Any]) -> Settled:
         pending = self._begin_await(awaitable)
         try:
             self._run.wait_for(pending.is_over)
-        finally:
+        except BaseException:
             pending.give_up()
+            record.end("cancelled", now() - record.started)
+            raise
         assert pending.outcome is not None
         return pending.outcome
 

@@ -135,7 +135,7 @@ _MIN_PART = 0.1
 _MAX_STRETCH, _NEARLY = 3.0, 0.0005
 # Seconds of computing up to which turns are short, on an average in which the latest has this part; and seconds after
 # which a turn that is in progress is a long one.
-_SHORT, _LATEST = 0.0007, 0.1
+_SHORT, _LATEST = 0.001, 0.1
 _LONG = 0.002
 # Seconds between two looks at programs that compute, while none waits for its turn.
 _GLANCE = 0.25

@@ -8,7 +8,6 @@ snapshots, into some 10 kB. Coming back, a program gets another guest, with the 
 import threading
 
 from cloche.runtime.machine_api import Machine, MachineSource
-from cloche.runtime.snapshots.delta import pack, unpack
 
 __all__ = ["MAX_WRITTEN", "Rest", "resting"]
 
@@ -23,6 +22,9 @@ class Rest:
 
     def __init__(self, machine: Machine, spans: list[tuple[int, int]], source: MachineSource) -> None:
         """Copy it out of the machine, which is vacated; ``spans`` are what it has written."""
+        # Here, as most processes have no program that rests.
+        from cloche.runtime.snapshots.delta import pack
+
         view = machine.view()
         self._packed = pack(view, source.pristine(), spans)
         del view
@@ -35,8 +37,11 @@ class Rest:
 
     def end(self, machine: Machine) -> None:
         """Give it to the machine, which gets another guest. Raises MemoryError, or what making a guest raises."""
+        from cloche.runtime.snapshots.delta import unpack
+
         machine.occupy()
-        machine.restore(unpack(self._packed, self._source.pristine(), self._size), self._size, self._stack_pointer)
+        pieces = unpack(self._packed, self._source.pristine(), self._size)
+        machine.restore(pieces, self._size, self._stack_pointer)
 
 
 class _Resting:
