@@ -203,8 +203,8 @@ class Limits:
     computes, but not one that sleeps or waits for a tool, which costs no fuel. The other limits protect the host's
     memory and cannot be lifted, only raised.
 
-    ``fuel``        Wasmtime's fuel, roughly one per WebAssembly instruction; default 100,000,000,000,
-                    which a fast machine computes in about ten seconds.
+    ``fuel``        Wasmtime's fuel, roughly one per WebAssembly instruction; default 300,000,000,000,
+                    which no machine that we know computes in the default time.
     ``memory``      bytes of the guest's linear memory, its interpreter (about 30 MB) included; default 256 MiB.
     ``time``        seconds of wall time, tool calls, sleeps and output included; default 10.
     ``output``      bytes on stdout, and as many on stderr; default 1 MiB.
@@ -243,7 +243,7 @@ class Limits:
     def __init__(
         self,
         *,
-        fuel: int | None = 100_000_000_000,
+        fuel: int | None = 300_000_000_000,
         memory: int | str = 256 * _MIB,
         time: float | None = 10.0,
         output: int | str = _MIB,

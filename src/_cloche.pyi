@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator
 from contextvars import Context
 from types import CodeType, FrameType, FunctionType
-from typing import Any, overload
+from typing import Any, NoReturn, overload
 
 def call(frame: bytes, /) -> bytes:
     """Send one call frame to the host and return its answer."""
@@ -22,8 +22,8 @@ def pack(before: bytes, value: object, after: bytes, cap: int | None, /) -> byte
 def unpack(data: bytes, /) -> Any:
     """Decode a plain value; NotImplemented if it is not one."""
 
-def substitute(functions: dict[str, Callable[..., Any]], reduce: object, run: Callable[..., Any], /) -> None:
-    """Have builtins call these functions in their place; ``run`` becomes ``Context.run``. For the bake only."""
+def substitute(functions: dict[str, Callable[..., Any]], reduce: object, /) -> None:
+    """Have builtins call these functions in their place. For the bake only."""
 
 def uncount() -> None:
     """Say that a substitute ends, whose frame does not count as the program's."""
@@ -41,6 +41,12 @@ class Sum:
 
 def begin_sum(start: object, /) -> Sum:
     """Return a sum that begins with ``start``."""
+
+def begin_dict() -> Sum:
+    """Return what ``dict()`` makes of pairs that are added."""
+
+def begin_frozenset() -> Sum:
+    """Return what ``frozenset()`` makes of members that are added."""
 
 def begin_step(
     callback: object, args: tuple[Any, ...], make: Callable[[Any, list[Any]], Any], /
@@ -100,6 +106,9 @@ def duplicate(fd: int, to: int, /) -> int:
 
 def getrefcount(object: object, /) -> int:
     """Do what ``sys.getrefcount`` does on a 64-bit system."""
+
+def get_terminal_size(fd: int = 1, /) -> NoReturn:
+    """Say that there is no terminal."""
 
 def reseed() -> None:
     """Have SQLite ask the host for new random numbers, if it has drawn any."""

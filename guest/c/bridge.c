@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "cloche.h"
+#include "cloche_errno.h"
 #include "memfs.h"
 #include "plain.h"
 #include "threads.h"
@@ -217,6 +218,16 @@ static PyObject *bridge_getrefcount(PyObject *module, PyObject *value) {
     return _Py_IsImmortal(value) ? PyLong_FromUnsignedLong(UINT32_MAX) : PyLong_FromSsize_t(Py_REFCNT(value));
 }
 
+static PyObject *bridge_get_terminal_size(PyObject *module, PyObject *args) {
+    (void)module;
+    int fd = 1;
+    if (!PyArg_ParseTuple(args, "|i:get_terminal_size", &fd)) return NULL;
+    PyObject *reason = Py_BuildValue("is", cloche_errno(ENOTTY), "there is no terminal or display in this sandbox");
+    if (reason) PyErr_SetObject(PyExc_OSError, reason);
+    Py_XDECREF(reason);
+    return NULL;
+}
+
 static PyObject *bridge_duplicate(PyObject *module, PyObject *args) {
     (void)module;
     int fd, to;
@@ -249,11 +260,13 @@ static PyMethodDef methods[] = {
      "is not compressed."},
     {"seal", cloche_seal, METH_NOARGS, "seal(): make all files but those to come the image's, and close its heap's holes."},
     {"substitute", cloche_substitute, METH_VARARGS,
-     "substitute(functions: dict, reduce, run): have builtins call these functions in their place, where no C need be "
-     "below them; `run` becomes Context.run."},
+     "substitute(functions: dict, reduce): have builtins call these functions in their place, where no C need be "
+     "below them."},
     {"uncount", cloche_uncount, METH_NOARGS, "uncount(): a substitute ends, whose frame does not count as the program's."},
     {"sort_by", cloche_sort_by, METH_VARARGS, "sort_by(items: list, keys: list, reverse: bool): sort items by their keys."},
     {"begin_sum", cloche_begin_sum, METH_O, "begin_sum(start) -> Sum: what sum() does, item by item."},
+    {"begin_dict", cloche_begin_dict, METH_NOARGS, "begin_dict() -> Sum: what dict() of an iterable does, item by item."},
+    {"begin_frozenset", cloche_begin_frozenset, METH_NOARGS, "begin_frozenset() -> Sum: the same of frozenset()."},
     {"begin_step", _PyCFunction_CAST(cloche_begin_step), METH_FASTCALL,
      "begin_step(callback, args, make) -> what to iterate over once, to resume the task whose callback it is; None if "
      "it has to be called instead."},
@@ -275,6 +288,10 @@ static PyMethodDef methods[] = {
     {"getrefcount", bridge_getrefcount, METH_O,
      "getrefcount($module, object, /)\n--\n\nReturn the reference count of object.\n\nThe count returned is generally "
      "one higher than you might expect,\nbecause it includes the (temporary) reference as an argument to\ngetrefcount()."},
+    /* As in posixmodule.c, where it is left out. */
+    {"get_terminal_size", bridge_get_terminal_size, METH_VARARGS,
+     "get_terminal_size($module, fd=<unrepresentable>, /)\n--\n\nReturn the size of the terminal window as (columns, "
+     "lines)."},
     {"reseed", bridge_reseed, METH_NOARGS, "reseed(): SQLite asks the host for new random numbers."},
     {"blocked_at", cloche_blocked_at, METH_NOARGS, "blocked_at(): the frame that called the C code above, or None."},
     {NULL, NULL, 0, NULL},

@@ -46,6 +46,8 @@ struct _object *cloche_substitute(struct _object *module, struct _object *args);
 struct _object *cloche_uncount(struct _object *module, struct _object *none);
 struct _object *cloche_sort_by(struct _object *module, struct _object *args);
 struct _object *cloche_begin_sum(struct _object *module, struct _object *start);
+struct _object *cloche_begin_dict(struct _object *module, struct _object *none);
+struct _object *cloche_begin_frozenset(struct _object *module, struct _object *none);
 struct _object *cloche_begin_step(struct _object *module, struct _object *const *args, long n);
 struct _object *cloche_end_step(struct _object *module, struct _object *const *args, long n);
 struct _object *cloche_fail_step(struct _object *module, struct _object *args);

@@ -1,53 +1,77 @@
 /* Builtins that go through a generator, or call a Python function for each item. Where an eval loop calls one of them
  * itself, Python functions of ours do the same in their place (guest/prelude/substitutes.py), with no C below what they
- * call: the program can be left there. Everywhere else they are what they were.
+ * call: the program can be left there. Everywhere else they are what they were. So does a `for` over a map and its like.
  *
- * They are the builtins' own objects: only the C function behind them is another one. */
+ * CPython's own functions ask, where they are called with something that is gone through in Python, or with a key. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #define Py_BUILD_CORE
+#include "opcode_ids.h"
 #include "pycore_descrobject.h"
 #include "pycore_frame.h"
+#include "pycore_global_objects.h"
 #include "pycore_pystate.h"
+#include "pycore_runtime.h"
 #include "pycore_suspend.h"
 #include "pycore_tuple.h"
 #undef Py_BUILD_CORE
 
 #include "cloche.h"
 
-enum { ANY, ALL, LIST, TUPLE, SET, SUM, BEST, JOIN, SORTED, SORT, REDUCE, WALK, CALL, FUNCTIONS };
-static const char *const names[] = {"any",  "all",    "list", "tuple",  "set",  "sum", "best",
-                                    "join", "sorted", "sort", "reduce", "walk", "call"};
+enum {
+    ANY, ALL, LIST, TUPLE, SET, FROZENSET, DICT, SUM, BEST, JOIN, SORTED, SORT, REDUCE, CODE,
+    MAPPED, SEVERAL, FILTERED, PAIRS, ZIPPED, NUMBERED, FUNCTIONS
+};
+static const char *const names[] = {"any",    "all",     "list",     "tuple", "set",    "frozenset", "dict",
+                                    "sum",    "best",    "join",     "sorted", "sort",  "reduce",    "call",
+                                    "mapped", "several", "filtered", "pairs", "zipped", "numbered"};
 static PyObject *functions[FUNCTIONS];
 
-/* Beginnings of bltinmodule.c's structures. */
+/* Beginnings of bltinmodule.c's and enumobject.c's structures. */
 typedef struct { PyObject_HEAD PyObject *iterators, *function; } Map;
 typedef struct { PyObject_HEAD PyObject *function, *iterator; } Filter;
+typedef struct { PyObject_HEAD Py_ssize_t size; PyObject *iterators, *result; int strict; } Zip;
+typedef struct { PyObject_HEAD Py_ssize_t index; PyObject *iterator, *result, *large_index; } Enumerate;
 
-static bool calls_python(PyObject *walk) {
-    return (Py_IS_TYPE(walk, &PyMap_Type) && PyFunction_Check(((Map *)walk)->function)) ||
-           (Py_IS_TYPE(walk, &PyFilter_Type) && PyFunction_Check(((Filter *)walk)->function));
+/* One in another, looked into. */
+enum { MAX_NESTED = 4 };
+static bool draws(PyObject *walk, int depth);
+
+static inline bool may_draw(PyObject *iterator, int depth) {
+    return Py_TYPE(iterator)->tp_flags & _PY_TPFLAGS_DRAWS && draws(iterator, depth);
+}
+
+static bool one_draws(PyObject *iterators, int depth) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(iterators); i++)
+        if (may_draw(PyTuple_GET_ITEM(iterators, i), depth)) return true;
+    return false;
+}
+
+static bool draws(PyObject *walk, int depth) {
+    const PyTypeObject *type = Py_TYPE(walk);
+    if (type == &PyGen_Type) return true;
+    if (!depth) return false;
+    if (type == &PyMap_Type)
+        return PyFunction_Check(((Map *)walk)->function) || one_draws(((Map *)walk)->iterators, depth - 1);
+    if (type == &PyFilter_Type)
+        return PyFunction_Check(((Filter *)walk)->function) || may_draw(((Filter *)walk)->iterator, depth - 1);
+    if (type == &PyZip_Type) return !((Zip *)walk)->strict && one_draws(((Zip *)walk)->iterators, depth - 1);
+    /* It counts, so nobody else may see it. */
+    return depth == MAX_NESTED && Py_REFCNT(walk) == 1 && !((Enumerate *)walk)->large_index &&
+           may_draw(((Enumerate *)walk)->iterator, depth - 1);
 }
 
 /* Whether going through it runs Python code of the program. */
-static bool is_walk(PyObject *value) { return PyGen_CheckExact(value) || calls_python(value); }
+static inline bool is_walk(PyObject *value) { return may_draw(value, MAX_NESTED); }
 
-/* Deeper than this nothing is substituted: recursion through C ends at C's limit, and not when memory is full. */
-enum { MAX_DEPTH = 1000 };
-
-/* What an eval loop has called with these arguments (borrowed), where something else may be called instead; or NULL. */
-static PyObject *called_as(PyObject *const *args) {
-    const PyThreadState *tstate = _PyThreadState_GET();
-    return tstate->py_recursion_limit - tstate->py_recursion_remaining < MAX_DEPTH ? _PyEval_CalledAs(args) : NULL;
-}
-
-/* Whether the eval loop has made this call, of a function or method with that definition. */
-static bool is_called(PyObject *const *args, const PyMethodDef *definition) {
-    PyObject *callable = called_as(args);
+/* Whether the eval loop has made this call, of the builtin of that name, which has asked. */
+static bool is_called(PyObject *const *args, const char *name) {
+    PyObject *callable = _PyEval_CalledAs(args);
     if (!callable) return false;
-    if (PyCFunction_CheckExact(callable)) return ((PyCFunctionObject *)callable)->m_ml == definition;
-    return Py_IS_TYPE(callable, &PyMethodDescr_Type) && ((PyMethodDescrObject *)callable)->d_method == definition;
+    if (PyCFunction_CheckExact(callable)) return !strcmp(((PyCFunctionObject *)callable)->m_ml->ml_name, name);
+    return Py_IS_TYPE(callable, &PyMethodDescr_Type) &&
+           !strcmp(((PyMethodDescrObject *)callable)->d_method->ml_name, name);
 }
 
 /* Has one of our functions called instead. The first argument is stolen: NULL is an error that is set already. What it
@@ -58,16 +82,63 @@ static PyObject *instead(int function, PyObject *first, PyObject *second, PyObje
     while (n < 4 && args[n]) n++;
     if (first && !_PyEval_CallInstead(functions[function], args, n))
         PyErr_SetString(PyExc_SystemError, "a substitute is not a plain function");
-    else if (first && function != CALL)
+    else if (first && function != CODE)
         /* Its frame is not the program's: it gives this back by uncount(). */
         _PyThreadState_GET()->py_recursion_remaining++;
     Py_XDECREF(first);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
-/* A generator that goes through the same: for what is none itself. */
+static PyObject *walk_of(PyObject *value);
+
+/* What a walk of ours goes through in place of an iterator. */
+static PyObject *source_of(PyObject *iterator) {
+    return may_draw(iterator, MAX_NESTED - 1) ? walk_of(iterator) : Py_NewRef(iterator);
+}
+
+/* Calls one of our functions that are generators. Takes both arguments; either may be NULL with an exception. */
+static PyObject *walk(int function, PyObject *first, PyObject *second) {
+    PyObject *args[] = {first, second};
+    PyObject *made = first && second ? PyObject_Vectorcall(functions[function], args, 2, NULL) : NULL;
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    return made;
+}
+
+static PyObject *zipped(PyObject *iterators) {
+    Py_ssize_t n = PyTuple_GET_SIZE(iterators);
+    if (n == 2) return walk(PAIRS, source_of(PyTuple_GET_ITEM(iterators, 0)), source_of(PyTuple_GET_ITEM(iterators, 1)));
+    PyObject *sources = PyTuple_New(n);
+    for (Py_ssize_t i = 0; sources && i < n; i++) {
+        PyObject *source = source_of(PyTuple_GET_ITEM(iterators, i));
+        if (source)
+            PyTuple_SET_ITEM(sources, i, source);
+        else
+            Py_CLEAR(sources);
+    }
+    PyObject *made = sources ? PyObject_CallOneArg(functions[ZIPPED], sources) : NULL;
+    Py_XDECREF(sources);
+    return made;
+}
+
+/* A generator that goes through the same as a walk, from where that is. */
 static PyObject *walk_of(PyObject *value) {
-    return PyGen_CheckExact(value) ? Py_NewRef(value) : PyObject_CallOneArg(functions[WALK], value);
+    const PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyGen_Type) return Py_NewRef(value);
+    if (type == &PyZip_Type) return zipped(((Zip *)value)->iterators);
+    if (type == &PyMap_Type) {
+        const Map *map = (Map *)value;
+        bool is_single = PyTuple_GET_SIZE(map->iterators) == 1;
+        PyObject *sources = is_single ? source_of(PyTuple_GET_ITEM(map->iterators, 0)) : zipped(map->iterators);
+        return walk(is_single ? MAPPED : SEVERAL, Py_NewRef(map->function), sources);
+    }
+    if (type == &PyFilter_Type) {
+        PyObject *test = ((Filter *)value)->function;
+        return walk(FILTERED, Py_NewRef(test == Py_None ? (PyObject *)&PyBool_Type : test),
+                    source_of(((Filter *)value)->iterator));
+    }
+    const Enumerate *counted = (Enumerate *)value;
+    return walk(NUMBERED, source_of(counted->iterator), PyLong_FromSsize_t(counted->index));
 }
 
 /* The definitions whose functions are replaced, and those functions. */
@@ -75,45 +146,36 @@ typedef struct {
     PyMethodDef *definition;
     PyCFunction was;
 } Replaced;
-enum { A_ANY, AN_ALL, A_SUM, A_MIN, A_MAX, A_SORTED, AN_EXEC, AN_EVAL, A_REDUCE, A_JOIN, A_SORT, REPLACED };
+enum { AN_EXEC, AN_EVAL, A_REDUCE, REPLACED };
 static Replaced replaced[REPLACED];
 
 static PyObject *with_keywords(int which, PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
     return ((PyCFunctionFastWithKeywords)(void *)replaced[which].was)(self, args, n, keywords);
 }
 
-static PyObject *with_one(int which, const char *name, PyObject *self, PyObject *const *args, Py_ssize_t n) {
-    if (n == 1) return replaced[which].was(self, args[0]);
-    return PyErr_Format(PyExc_TypeError, "%s() takes exactly one argument (%zd given)", name, n);
+static PyObject *any(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
+    (void)self, (void)n, (void)keywords;
+    return is_walk(args[0]) && is_called(args, "any") ? instead(ANY, walk_of(args[0]), NULL, NULL, NULL) : NULL;
 }
 
-static PyObject *any(PyObject *self, PyObject *const *args, Py_ssize_t n) {
-    if (n == 1 && is_walk(args[0]) && is_called(args, replaced[A_ANY].definition))
-        return instead(ANY, walk_of(args[0]), NULL, NULL, NULL);
-    return with_one(A_ANY, "any", self, args, n);
+static PyObject *all(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
+    (void)self, (void)n, (void)keywords;
+    return is_walk(args[0]) && is_called(args, "all") ? instead(ALL, walk_of(args[0]), NULL, NULL, NULL) : NULL;
 }
 
-static PyObject *all(PyObject *self, PyObject *const *args, Py_ssize_t n) {
-    if (n == 1 && is_walk(args[0]) && is_called(args, replaced[AN_ALL].definition))
-        return instead(ALL, walk_of(args[0]), NULL, NULL, NULL);
-    return with_one(AN_ALL, "all", self, args, n);
-}
-
-static PyObject *join(PyObject *self, PyObject *const *args, Py_ssize_t n) {
-    if (n == 1 && is_walk(args[0]) && is_called(args, replaced[A_JOIN].definition))
-        return instead(JOIN, walk_of(args[0]), self, NULL, NULL);
-    return with_one(A_JOIN, "str.join", self, args, n);
+static PyObject *join(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
+    (void)n, (void)keywords;
+    return is_walk(args[0]) && is_called(args, "join") ? instead(JOIN, walk_of(args[0]), self, NULL, NULL) : NULL;
 }
 
 static PyObject *sum(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
+    (void)self;
     Py_ssize_t all = n + (keywords ? PyTuple_GET_SIZE(keywords) : 0);
-    if (n >= 1 && all <= 2 && is_walk(args[0]) && is_called(args, replaced[A_SUM].definition) &&
-        (!keywords || all == n || PyUnicode_EqualToUTF8(PyTuple_GET_ITEM(keywords, 0), "start"))) {
-        PyObject *start = all == 2 ? args[1] : NULL;
-        if (!start || !(PyUnicode_Check(start) || PyBytes_Check(start) || PyByteArray_Check(start)))
-            return instead(SUM, walk_of(args[0]), start, NULL, NULL);
-    }
-    return with_keywords(A_SUM, self, args, n, keywords);
+    bool fits = n >= 1 && all <= 2 && (all == n || PyUnicode_EqualToUTF8(PyTuple_GET_ITEM(keywords, 0), "start"));
+    if (!fits || !is_walk(args[0]) || !is_called(args, "sum")) return NULL;
+    PyObject *start = all == 2 ? args[1] : NULL;
+    bool is_text = start && (PyUnicode_Check(start) || PyBytes_Check(start) || PyByteArray_Check(start));
+    return is_text ? NULL : instead(SUM, walk_of(args[0]), start, NULL, NULL);
 }
 
 /* Sets the values of two keywords. Returns false for any others. */
@@ -129,56 +191,65 @@ static bool take_keywords(PyObject *const *args, Py_ssize_t n, PyObject *keyword
     return true;
 }
 
-static PyObject *best(int which, PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
+/* Of several arguments the key is called by C: that takes less than a call of ours. */
+static PyObject *best(PyObject *greatest, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
     static const char *const wanted[] = {"key", "default"};
     PyObject *found[2] = {NULL, NULL};
-    if (n >= 1 && (keywords || is_walk(args[0])) && take_keywords(args, n, keywords, wanted, found)) {
-        PyObject *key = found[0] ? found[0] : Py_None;
-        bool calls = PyFunction_Check(key), walks = n == 1 && is_walk(args[0]);
-        if ((calls || (walks && key == Py_None)) && !(n > 1 && found[1]) &&
-            is_called(args, replaced[which].definition)) {
-            PyObject *items = n > 1 ? _PyTuple_FromArray(args, n) : walks ? walk_of(args[0]) : PyObject_GetIter(args[0]);
-            return instead(BEST, items, key, which == A_MAX ? Py_True : Py_False, found[1]);
-        }
-    }
-    return with_keywords(which, self, args, n, keywords);
+    if (n != 1 || !take_keywords(args, n, keywords, wanted, found)) return NULL;
+    PyObject *key = found[0] ? found[0] : Py_None;
+    bool walks = is_walk(args[0]);
+    if (!(PyFunction_Check(key) || (walks && key == Py_None)) || !is_called(args, greatest == Py_True ? "max" : "min"))
+        return NULL;
+    PyObject *items = walks ? walk_of(args[0]) : PyObject_GetIter(args[0]);
+    return instead(BEST, items, key, greatest, found[1]);
 }
 
 static PyObject *least(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
-    return best(A_MIN, self, args, n, keywords);
+    (void)self;
+    return best(Py_False, args, n, keywords);
 }
 
 static PyObject *greatest(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
-    return best(A_MAX, self, args, n, keywords);
+    (void)self;
+    return best(Py_True, args, n, keywords);
 }
 
 static const char *const of_sort[] = {"key", "reverse"};
 
 static PyObject *sorted(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
+    (void)self;
     PyObject *found[2] = {NULL, NULL};
-    if (n == 1 && (keywords || is_walk(args[0])) && take_keywords(args, n, keywords, of_sort, found)) {
-        PyObject *key = found[0] ? found[0] : Py_None, *reverse = found[1] ? found[1] : Py_False;
-        bool calls = PyFunction_Check(key), walks = is_walk(args[0]);
-        if ((calls || walks) && PyBool_Check(reverse) && is_called(args, replaced[A_SORTED].definition))
-            return instead(SORTED, walks ? walk_of(args[0]) : PySequence_List(args[0]), key, reverse, NULL);
-    }
-    return with_keywords(A_SORTED, self, args, n, keywords);
+    if (n != 1 || !take_keywords(args, n, keywords, of_sort, found)) return NULL;
+    PyObject *key = found[0] ? found[0] : Py_None, *reverse = found[1] ? found[1] : Py_False;
+    bool calls = PyFunction_Check(key), walks = is_walk(args[0]);
+    if (!(calls || walks) || !PyBool_Check(reverse) || !is_called(args, "sorted")) return NULL;
+    return instead(SORTED, walks ? walk_of(args[0]) : PySequence_List(args[0]), key, reverse, NULL);
 }
 
 static PyObject *sort(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
     PyObject *found[2] = {NULL, NULL};
-    if (n == 0 && keywords && PyList_CheckExact(self) && take_keywords(args, n, keywords, of_sort, found)) {
-        PyObject *key = found[0] ? found[0] : Py_None, *reverse = found[1] ? found[1] : Py_False;
-        if (PyFunction_Check(key) && PyBool_Check(reverse) && is_called(args, replaced[A_SORT].definition))
-            return instead(SORT, Py_NewRef(self), key, reverse, NULL);
-    }
-    return with_keywords(A_SORT, self, args, n, keywords);
+    if (n != 0 || !PyList_CheckExact(self) || !take_keywords(args, n, keywords, of_sort, found)) return NULL;
+    PyObject *key = found[0] ? found[0] : Py_None, *reverse = found[1] ? found[1] : Py_False;
+    if (!PyFunction_Check(key) || !PyBool_Check(reverse) || !is_called(args, "sort")) return NULL;
+    return instead(SORT, Py_NewRef(self), key, reverse, NULL);
+}
+
+static PyObject *make(PyObject *type, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
+    (void)keywords;
+    int function = type == (PyObject *)&PyList_Type        ? LIST
+                   : type == (PyObject *)&PyTuple_Type     ? TUPLE
+                   : type == (PyObject *)&PySet_Type       ? SET
+                   : type == (PyObject *)&PyFrozenSet_Type ? FROZENSET
+                   : type == (PyObject *)&PyDict_Type      ? DICT
+                                                           : FUNCTIONS;
+    if (function == FUNCTIONS || n != 1 || !is_walk(args[0]) || _PyEval_CalledAs(args) != type) return NULL;
+    return instead(function, walk_of(args[0]), NULL, NULL, NULL);
 }
 
 static PyObject *reduce(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords) {
     if (keywords && PyTuple_GET_SIZE(keywords))
         return PyErr_Format(PyExc_TypeError, "reduce() takes no keyword arguments");
-    if ((n == 2 || n == 3) && PyFunction_Check(args[0]) && is_called(args, replaced[A_REDUCE].definition)) {
+    if ((n == 2 || n == 3) && PyFunction_Check(args[0]) && is_called(args, "reduce")) {
         PyObject *items = is_walk(args[1]) ? walk_of(args[1]) : PyObject_GetIter(args[1]);
         if (items) return instead(REDUCE, items, args[0], n == 3 ? args[2] : NULL, NULL);
         if (!PyErr_ExceptionMatches(PyExc_TypeError)) return NULL;
@@ -221,7 +292,7 @@ static PyObject *run(int which, PyObject *self, PyObject *const *args, Py_ssize_
     PyObject *globals, *source = n ? args[0] : NULL;
     if (keywords || n < 1 || n > 3 || !(PyUnicode_CheckExact(source) || PyCode_Check(source)) ||
         (PyCode_Check(source) && PyCode_GetNumFree((PyCodeObject *)source)) ||
-        !is_called(args, replaced[which].definition) || !(globals = plain_globals(args, n)))
+        !is_called(args, which == AN_EXEC ? "exec" : "eval") || !(globals = plain_globals(args, n)))
         return with_keywords(which, self, args, n, keywords);
     if (PyUnicode_Check(source) && has_nulls(source)) {
         PyErr_Clear();
@@ -234,7 +305,7 @@ static PyObject *run(int which, PyObject *self, PyObject *const *args, Py_ssize_
     PyObject *function = code ? PyFunction_New(code, globals) : NULL;
     Py_XDECREF(code);
     /* exec() returns None, whatever its code does. */
-    if (!function || !(is_text || which == AN_EVAL)) return instead(CALL, function, NULL, NULL, NULL);
+    if (!function || !(is_text || which == AN_EVAL)) return instead(CODE, function, NULL, NULL, NULL);
     _PyEval_CallInstead(function, NULL, 0);
     Py_DECREF(function);
     Py_RETURN_NONE;
@@ -248,44 +319,45 @@ static PyObject *eval(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObj
     return run(AN_EVAL, self, args, n, keywords);
 }
 
-static vectorcallfunc list_was, tuple_was, set_was;
+/* A walk of ours counts for the limit of recursion: far from it, so that this is hardly ever seen. */
+enum { MAX_WALK_DEPTH = 100 };
 
-static bool is_walked(PyObject *type, PyTypeObject *exactly, PyObject *const *args, size_t flags, PyObject *keywords) {
-    return PyVectorcall_NARGS(flags) == 1 && !keywords && type == (PyObject *)exactly && is_walk(args[0]) &&
-           called_as(args) == type;
+static PyObject *loop_over(PyObject *self) {
+    if (!draws(self, MAX_NESTED)) return Py_NewRef(self);
+    const PyThreadState *tstate = _PyThreadState_GET();
+    _PyInterpreterFrame *frame = tstate->current_frame;
+    bool is_loop = frame && frame->owner != FRAME_OWNED_BY_CSTACK && frame->instr_ptr->op.code == GET_ITER &&
+                   !_PyFrame_GetCode(frame)->_co_monitoring;
+    if (!is_loop || tstate->py_recursion_limit - tstate->py_recursion_remaining > MAX_WALK_DEPTH) return Py_NewRef(self);
+    return walk_of(self);
 }
 
-static PyObject *make_list(PyObject *type, PyObject *const *args, size_t flags, PyObject *keywords) {
-    if (!is_walked(type, &PyList_Type, args, flags, keywords)) return list_was(type, args, flags, keywords);
-    return instead(LIST, walk_of(args[0]), NULL, NULL, NULL);
+static inline bool is_c(PyObject *iterator) { return !(Py_TYPE(iterator)->tp_flags & _PY_TPFLAGS_DRAWS); }
+
+/* iter() of what goes through others. A loop has it to itself: it goes through a generator of ours. First, at little
+ * cost, the usual cases in which there is nothing to do. */
+static PyObject *iterate(PyObject *self) {
+    return Py_REFCNT(self) == 1 ? loop_over(self) : Py_NewRef(self);
 }
 
-static PyObject *make_tuple(PyObject *type, PyObject *const *args, size_t flags, PyObject *keywords) {
-    if (!is_walked(type, &PyTuple_Type, args, flags, keywords)) return tuple_was(type, args, flags, keywords);
-    return instead(TUPLE, walk_of(args[0]), NULL, NULL, NULL);
+static PyObject *iterate_enumerate(PyObject *self) {
+    return is_c(((Enumerate *)self)->iterator) ? Py_NewRef(self) : iterate(self);
 }
 
-static PyObject *make_set(PyObject *type, PyObject *const *args, size_t flags, PyObject *keywords) {
-    if (!is_walked(type, &PySet_Type, args, flags, keywords)) return set_was(type, args, flags, keywords);
-    return instead(SET, walk_of(args[0]), NULL, NULL, NULL);
+static PyObject *iterate_zip(PyObject *self) {
+    PyObject *iterators = ((Zip *)self)->iterators;
+    bool are_c = PyTuple_GET_SIZE(iterators) == 2 && is_c(PyTuple_GET_ITEM(iterators, 0)) && is_c(PyTuple_GET_ITEM(iterators, 1));
+    return are_c ? Py_NewRef(self) : iterate(self);
 }
 
 /* Puts a C function behind a builtin; `like` is one that is called in the same way. Returns false with an exception. */
 static bool replace(int which, PyObject *builtin, PyObject *like, PyCFunction function) {
     if (!builtin || !like) return false;
-    bool is_method = Py_IS_TYPE(builtin, &PyMethodDescr_Type);
-    PyMethodDef *definition =
-        is_method ? ((PyMethodDescrObject *)builtin)->d_method : ((PyCFunctionObject *)builtin)->m_ml;
+    PyMethodDef *definition = ((PyCFunctionObject *)builtin)->m_ml;
     replaced[which] = (Replaced){definition, definition->ml_meth};
     definition->ml_meth = function;
-    if (which == A_REDUCE)
-        definition->ml_flags = METH_FASTCALL | METH_KEYWORDS;
-    else if (!(definition->ml_flags & METH_KEYWORDS))
-        definition->ml_flags = METH_FASTCALL;
-    if (is_method)
-        ((PyMethodDescrObject *)builtin)->vectorcall = ((PyMethodDescrObject *)like)->vectorcall;
-    else
-        ((PyCFunctionObject *)builtin)->vectorcall = ((PyCFunctionObject *)like)->vectorcall;
+    if (which == A_REDUCE) definition->ml_flags = METH_FASTCALL | METH_KEYWORDS;
+    ((PyCFunctionObject *)builtin)->vectorcall = ((PyCFunctionObject *)like)->vectorcall;
     return true;
 }
 
@@ -295,33 +367,30 @@ static bool replace_builtin(int which, const char *name, const char *like, void 
     return replace(which, builtin(name), builtin(like), (PyCFunction)function);
 }
 
-static bool replace_method(int which, PyTypeObject *type, const char *name, const char *like, void *function) {
-    PyObject *methods = _PyType_GetDict(type);
-    return replace(which, PyDict_GetItemString(methods, name), PyDict_GetItemString(methods, like), (PyCFunction)function);
+static void replace_types(void) {
+    PyTypeObject *const walks[] = {&PyMap_Type, &PyFilter_Type, &PyZip_Type, &PyEnum_Type, &PyGen_Type};
+    for (int i = 0; i < 5; i++) {
+        walks[i]->tp_flags |= _PY_TPFLAGS_DRAWS;
+        if (walks[i] != &PyGen_Type) walks[i]->tp_iter = iterate;
+    }
+    PyEnum_Type.tp_iter = iterate_enumerate, PyZip_Type.tp_iter = iterate_zip;
+    const _PyInstead asked[] = {any, all, sum, least, greatest, sorted, sort, join, make};
+    memcpy(_PyEval_Instead, asked, sizeof asked);
 }
 
 /* substitute(functions: dict, reduce): done once, while the image is made. */
 PyObject *cloche_substitute(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *given, *its_reduce, *run_in_context;
-    if (!PyArg_ParseTuple(args, "O!OO", &PyDict_Type, &given, &its_reduce, &run_in_context)) return NULL;
+    PyObject *given, *its_reduce;
+    if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &given, &its_reduce) || _PyThen_Init() < 0) return NULL;
     for (int i = 0; i < FUNCTIONS; i++) {
         functions[i] = Py_XNewRef(PyDict_GetItemString(given, names[i]));
         if (!functions[i]) return PyErr_Format(PyExc_KeyError, "no function for %s", names[i]);
     }
-    if (!replace_builtin(A_ANY, "any", "getattr", any) || !replace_builtin(AN_ALL, "all", "getattr", all) ||
-        !replace_builtin(A_SUM, "sum", "sum", sum) || !replace_builtin(A_MIN, "min", "min", least) ||
-        !replace_builtin(A_MAX, "max", "max", greatest) || !replace_builtin(A_SORTED, "sorted", "sorted", sorted) ||
-        !replace_builtin(AN_EXEC, "exec", "exec", exec) || !replace_builtin(AN_EVAL, "eval", "eval", eval) ||
-        !replace(A_REDUCE, its_reduce, builtin("sum"), (PyCFunction)(void *)reduce) ||
-        !replace_method(A_JOIN, &PyUnicode_Type, "join", "count", join) ||
-        !replace_method(A_SORT, &PyList_Type, "sort", "sort", sort))
+    if (!replace_builtin(AN_EXEC, "exec", "exec", exec) || !replace_builtin(AN_EVAL, "eval", "eval", eval) ||
+        !replace(A_REDUCE, its_reduce, builtin("sum"), (PyCFunction)(void *)reduce))
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_KeyError, "a builtin is missing");
-    list_was = PyList_Type.tp_vectorcall, PyList_Type.tp_vectorcall = make_list;
-    tuple_was = PyTuple_Type.tp_vectorcall, PyTuple_Type.tp_vectorcall = make_tuple;
-    set_was = PySet_Type.tp_vectorcall, PySet_Type.tp_vectorcall = make_set;
-    if (PyDict_SetItemString(_PyType_GetDict(&PyContext_Type), "run", run_in_context) < 0) return NULL;
-    PyType_Modified(&PyContext_Type);
+    replace_types();
     Py_RETURN_NONE;
 }
 
@@ -340,15 +409,15 @@ static PyObject *next_key(PyObject *keys, PyObject *item) {
 /* sort_by(items: list, keys: list, reverse: bool): sorts items by keys[i] for items[i]. */
 PyObject *cloche_sort_by(PyObject *module, PyObject *args) {
     (void)module;
-    static PyMethodDef next = {"next", next_key, METH_O, NULL};
+    static PyMethodDef of_key = {"next", next_key, METH_O, NULL};
     PyObject *items, *keys, *reverse;
     if (!PyArg_ParseTuple(args, "O!O!O", &PyList_Type, &items, &PyList_Type, &keys, &reverse)) return NULL;
     PyObject *iterator = PyObject_GetIter(keys);
-    PyObject *key = iterator ? PyCFunction_New(&next, iterator) : NULL;
+    PyObject *key = iterator ? PyCFunction_New(&of_key, iterator) : NULL;
     Py_XDECREF(iterator);
     PyObject *keywords = key ? Py_BuildValue("(ss)", of_sort[0], of_sort[1]) : NULL;
-    PyObject *values[] = {key, reverse}, *result = NULL;
-    if (keywords) result = with_keywords(A_SORT, items, values, 0, keywords);
+    PyObject *values[] = {items, key, reverse}, *result = NULL;
+    if (keywords) result = PyObject_VectorcallMethod(&_Py_ID(sort), values, 1, keywords);
     Py_XDECREF(keywords);
     Py_XDECREF(key);
     return result;

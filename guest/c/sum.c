@@ -1,5 +1,5 @@
-/* What sum() does with each item, with its state between two of them: for a loop in Python (guest/prelude/substitutes.py).
- * The sums are those of bltinmodule.c to the last bit, whose ways of adding these are. */
+/* What sum(), dict() and frozenset() do with each item, with their state between two of them: for a loop in Python
+ * (guest/prelude/substitutes.py). The sums are those of bltinmodule.c to the last bit, whose ways of adding these are. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -7,8 +7,9 @@
 
 #include "cloche.h"
 
-/* As long as all items were integers that fit, or all were floats and such integers, there is no object. */
-typedef enum { INTEGERS, FLOATS, OBJECTS } Kind;
+/* As long as all items were integers that fit, or all were floats and such integers, there is no object. The object is
+ * a dict that pairs go into, whose number is `integer`, or a frozenset that members do. */
+typedef enum { INTEGERS, FLOATS, OBJECTS, PAIRS, MEMBERS } Kind;
 
 typedef struct {
     PyObject_HEAD
@@ -80,9 +81,35 @@ static PyObject *add_object(Sum *sum, PyObject *so_far, PyObject *item, bool may
     Py_RETURN_NONE;
 }
 
+/* As PyDict_MergeFromSeq2() does. */
+static PyObject *add_pair(Sum *sum, PyObject *item) {
+    Py_ssize_t number = sum->integer++;
+    PyObject *pair = PySequence_Fast(item, "");
+    if (!pair) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError))
+            PyErr_Format(PyExc_TypeError, "cannot convert dictionary update sequence element #%zd to a sequence", number);
+        return NULL;
+    }
+    Py_ssize_t size = PySequence_Fast_GET_SIZE(pair);
+    int failed = -1;
+    if (size != 2) {
+        PyErr_Format(PyExc_ValueError, "dictionary update sequence element #%zd has length %zd; 2 is required", number,
+                     size);
+    } else {
+        PyObject *key = Py_NewRef(PySequence_Fast_GET_ITEM(pair, 0)), *value = Py_NewRef(PySequence_Fast_GET_ITEM(pair, 1));
+        failed = PyDict_SetItem(sum->object, key, value);
+        Py_DECREF(key);
+        Py_DECREF(value);
+    }
+    Py_DECREF(pair);
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
 static PyObject *sum_add(PyObject *self, PyObject *item) {
     Sum *sum = (Sum *)self;
     switch (sum->kind) {
+    case PAIRS: return add_pair(sum, item);
+    case MEMBERS: return PySet_Add(sum->object, item) < 0 ? NULL : Py_NewRef(Py_None);
     case INTEGERS:
         if (add_integer(sum, item)) Py_RETURN_NONE;
         return add_object(sum, PyLong_FromSsize_t(sum->integer), item, true);
@@ -118,12 +145,37 @@ static PyTypeObject type = {
     .tp_methods = methods,
 };
 
-PyObject *cloche_begin_sum(PyObject *module, PyObject *start) {
-    (void)module;
+static Sum *new_sum(Kind kind) {
     if (PyType_Ready(&type) < 0) return NULL;
     Sum *sum = PyObject_New(Sum, &type);
     if (!sum) return NULL;
+    sum->kind = kind;
     sum->integer = 0, sum->number = sum->lost = 0.0;
-    begin(sum, Py_NewRef(start), true);
+    sum->object = NULL;
+    return sum;
+}
+
+PyObject *cloche_begin_sum(PyObject *module, PyObject *start) {
+    (void)module;
+    Sum *sum = new_sum(OBJECTS);
+    if (sum) begin(sum, Py_NewRef(start), true);
     return (PyObject *)sum;
+}
+
+/* Takes the object. */
+static PyObject *begin_with(Kind kind, PyObject *object) {
+    Sum *sum = object ? new_sum(kind) : NULL;
+    if (sum) sum->object = object;
+    else Py_XDECREF(object);
+    return (PyObject *)sum;
+}
+
+PyObject *cloche_begin_dict(PyObject *module, PyObject *none) {
+    (void)module, (void)none;
+    return begin_with(PAIRS, PyDict_New());
+}
+
+PyObject *cloche_begin_frozenset(PyObject *module, PyObject *none) {
+    (void)module, (void)none;
+    return begin_with(MEMBERS, PyFrozenSet_New(NULL));
 }

@@ -55,6 +55,13 @@ static bool answered(void) {
     return true;
 }
 
+/* What an outermost eval loop has returned, after other threads have run; leaving beside them has its own price. */
+static PyObject *left(PyObject *returned) {
+    PyObject *response = cloche_threads_run(returned);
+    if (_PyEval_Pausing.is_paused && cloche_has_threads()) _PyEval_Pausing.passed[_PY_PAUSE_BESIDE]++;
+    return response;
+}
+
 /* Hands a request to the step function, or to the call of suspend() that it was left at. A program that was paused
  * takes none. */
 PyObject *cloche_suspendable_step(PyObject *step, PyObject *request) {
@@ -63,12 +70,12 @@ PyObject *cloche_suspendable_step(PyObject *step, PyObject *request) {
     cloche_threads_enter();
     if (_PyEval_Suspension.bottom) {
         bool paused = _PyEval_Pausing.is_paused;
-        return paused && !answered() ? NULL : cloche_threads_run(_PyEval_Resume(paused ? NULL : request));
+        return paused && !answered() ? NULL : left(_PyEval_Resume(paused ? NULL : request));
     }
     _PyEval_Suspension.tstate = tstate;
     _PyEval_Suspension.base = (struct _PyInterpreterFrame *)tstate->datastack_top;
     _PyEval_Suspension.resumed = 0;
-    return cloche_threads_run(PyObject_CallOneArg(step, request));
+    return left(PyObject_CallOneArg(step, request));
 }
 
 /* Whether the program was left where no call waits. */
@@ -88,7 +95,7 @@ EXPORT("cloche_bake_facts") const uint32_t *cloche_bake_facts(void) {
     const uint32_t found[] = {
         (uint32_t)(uintptr_t)&tstate->eval_breaker,
         (uint32_t)(uintptr_t)&_PyEval_Pausing.fresh,
-        _PY_PAUSE_SITES * 16,
+        _PY_PAUSE_SITES * _PY_PAUSE_CIRCUMSTANCES,
         (uint32_t)(uintptr_t)&tstate->current_frame,
         offsetof(_PyInterpreterFrame, previous),
         offsetof(_PyInterpreterFrame, f_executable),

@@ -13,6 +13,7 @@ from _cloche import compile as _compile
 from cloche_guest import state
 from cloche_guest.policy import run_coroutine
 from cloche_guest.sources import register
+from cloche_guest.substitutes import outside
 from cloche_guest.unsupported.reasons import put
 
 __all__ = [
@@ -95,6 +96,7 @@ def _show_line(error: SyntaxError, source: str) -> None:
         error.text = lines[error.lineno - 1]
 
 
+@outside
 def run(source: str, filename: str) -> Any:
     """Run a snippet and return the value of its last expression, or None; raises whatever it raises.
 

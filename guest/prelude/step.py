@@ -11,6 +11,7 @@ from cloche_guest import caps, displays, state, streams, suspension, threads
 from cloche_guest.caps import CAPS
 from cloche_guest.entropy import reseed
 from cloche_guest.program import NAMESPACE, latest_filename, leaves_work, run, wind_up
+from cloche_guest.substitutes import outside
 from cloche_guest.tools import Toolbox
 from cloche_guest.tracebacks import ErrorReport, describe, refuse, shorten
 from cloche_guest.values import UnserializableError, ValueCodecError, ValueTooLarge, decode, encode
@@ -28,6 +29,7 @@ _TABLES = ("DataFrame", "Series")
 toolbox = Toolbox(NAMESPACE)
 
 
+@outside
 def step(request: bytes) -> bytes:
     """Answer one request. Never raises: what goes wrong is the response's error, and the state is kept."""
     operation = 0
@@ -133,6 +135,7 @@ def _failed(report: ErrorReport, shown: str | None = None) -> bytes:
     return encode([_FINISHED, shown, report])
 
 
+@outside
 def _run(source: str, filename: str, options: dict[str, Any]) -> Any:
     if suspension.is_suspended():
         raise RuntimeError("a program is suspended: resume it before another one is run")

@@ -8,26 +8,37 @@ traceback, and do not count for the limit of recursion.
 
 import functools
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextvars import Context
-from types import CodeType, FunctionType
+from types import CodeType
 from typing import Any, TypeVar
 
-from _cloche import begin_sum, enter_context, exit_context, sort_by, substitute, uncount
+from _cloche import begin_dict, begin_frozenset, begin_sum, sort_by, substitute, uncount
 
-__all__ = ["hidden", "install"]
+__all__ = ["hidden", "install", "outside"]
 
-# A flag of code that is CPython's by our patch: no frame of it is added to a traceback.
-_HIDDEN = 0x40000000
+# Flags of code that are CPython's by our patch: no frame of it is added to a traceback; none is in a walk of the stack.
+_HIDDEN, _OUTSIDE = 0x40000000, 0x20000000
 _MISSING: Any = object()
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def hidden(function: _Function) -> _Function:
-    """Have the function's frames be in no traceback."""
+    """Have the function's frames be in no traceback, and in no walk of the stack."""
+    return _flagged(function, _HIDDEN)
+
+
+def outside(function: _Function) -> _Function:
+    """Have the function's frames be in no walk of the stack: it lies below the program's first line.
+
+    So it may use no ``super()`` without arguments, nor ``locals()``, which look at the stack.
+    """
+    return _flagged(function, _OUTSIDE)
+
+
+def _flagged(function: _Function, flag: int) -> _Function:
     plain: Any = function
     code: CodeType = plain.__code__
-    plain.__code__ = code.replace(co_flags=code.co_flags | _HIDDEN)
+    plain.__code__ = code.replace(co_flags=code.co_flags | flag)
     return function
 
 
@@ -76,6 +87,32 @@ def _tuple(items: Iterable[Any]) -> tuple[Any, ...]:
 def _set(items: Iterable[Any]) -> set[Any]:
     try:
         return {item for item in items}  # noqa: C416
+    finally:
+        uncount()
+
+
+@hidden
+def _frozenset(items: Iterable[Any]) -> frozenset[Any]:
+    try:
+        made = begin_frozenset()
+        add = made.add
+        for item in items:
+            add(item)
+        members: frozenset[Any] = made.value()
+        return members
+    finally:
+        uncount()
+
+
+@hidden
+def _dict(items: Iterable[Any]) -> dict[Any, Any]:
+    try:
+        made = begin_dict()
+        add = made.add
+        for item in items:
+            add(item)
+        pairs: dict[Any, Any] = made.value()
+        return pairs
     finally:
         uncount()
 
@@ -158,28 +195,35 @@ def _reduce(items: Iterable[Any], function: Callable[[Any, Any], Any], value: An
         uncount()
 
 
+# Walks: what ``map`` and its like do, from where one is.
+
+
 @hidden
-def _walk(items: Any) -> Generator[Any]:
-    """Go through a ``map`` or ``filter`` with a Python function, from where it is, as it would do itself."""
-    function, *iterators = items.__reduce__()[1]
-    if len(iterators) > 1:
-        yield from _several(function, iterators)
-        return
-    source: Iterator[Any] = iterators[0]
-    if type(source) in (map, filter) and type(source.__reduce__()[1][0]) is FunctionType:
-        source = _walk(source)
+def _mapped(function: Callable[[Any], Any], source: Iterable[Any]) -> Generator[Any]:
     # The StopIteration of a function ends a map.
-    if type(items) is map:
-        for item in source:
-            try:
-                value = function(item)
-            except StopIteration:
-                return
-            yield value
-        return
     for item in source:
         try:
             value = function(item)
+        except StopIteration:
+            return
+        yield value
+
+
+@hidden
+def _several(function: Callable[..., Any], rows: Iterable[tuple[Any, ...]]) -> Generator[Any]:
+    for row in rows:
+        try:
+            value = function(*row)
+        except StopIteration:
+            return
+        yield value
+
+
+@hidden
+def _filtered(test: Callable[[Any], Any], source: Iterable[Any]) -> Generator[Any]:
+    for item in source:
+        try:
+            value = test(item)
         except StopIteration:
             return
         if value:
@@ -187,13 +231,33 @@ def _walk(items: Any) -> Generator[Any]:
 
 
 @hidden
-def _several(function: Callable[..., Any], iterators: list[Iterator[Any]]) -> Generator[Any]:
-    for items in zip(*iterators, strict=False):
-        try:
-            value = function(*items)
-        except StopIteration:
+def _pairs(first: Iterable[Any], second: Iterable[Any]) -> Generator[tuple[Any, Any]]:
+    for item in first:
+        for other in second:
+            yield item, other
+            break
+        else:
             return
-        yield value
+
+
+@hidden
+def _zipped(sources: tuple[Iterator[Any], ...]) -> Generator[tuple[Any, ...]]:
+    while True:
+        row: list[Any] = []
+        for source in sources:
+            for item in source:
+                row.append(item)
+                break
+            else:
+                return
+        yield tuple(row)
+
+
+@hidden
+def _numbered(source: Iterable[Any], number: int) -> Generator[tuple[int, Any]]:
+    for item in source:
+        yield number, item
+        number += 1
 
 
 @hidden
@@ -201,35 +265,28 @@ def _call(function: Callable[[], Any]) -> None:
     function()
 
 
-@hidden
-def _run(self: Context, callable: Any = _MISSING, /, *args: Any, **kwargs: Any) -> Any:
-    if callable is _MISSING:
-        raise TypeError("run() missing 1 required positional argument")
-    enter_context(self)
-    try:
-        return callable(*args, **kwargs)
-    finally:
-        exit_context(self)
-
-
 def install() -> None:
-    """Have the builtins, ``functools.reduce`` and ``Context.run`` be called as said above."""
+    """Have the builtins and ``functools.reduce`` be called as said above."""
     functions: dict[str, Callable[..., Any]] = {
         "any": _any,
         "all": _all,
         "list": _list,
         "tuple": _tuple,
         "set": _set,
+        "frozenset": _frozenset,
+        "dict": _dict,
         "sum": _sum,
         "best": _best,
         "join": _join,
         "sorted": _sorted,
         "sort": _sort,
         "reduce": _reduce,
-        "walk": _walk,
         "call": _call,
+        "mapped": _mapped,
+        "several": _several,
+        "filtered": _filtered,
+        "pairs": _pairs,
+        "zipped": _zipped,
+        "numbered": _numbered,
     }
-    method: Any = vars(Context)["run"]
-    _run.__name__, _run.__qualname__, _run.__doc__ = "run", "Context.run", method.__doc__
-    _run.__module__ = "_contextvars"
-    substitute(functions, functools.reduce, _run)
+    substitute(functions, functools.reduce)

@@ -208,10 +208,12 @@ def _callers(memory: Memory, layout: FrameLayout) -> Iterator[int]:
     for _ in range(_MAX_FRAMES):
         if not frame:
             return
-        by_c = memory.read(frame + layout.owner, 1)[0] == _OWNED_BY_C
-        if not by_c and above:
+        if memory.read(frame + layout.owner, 1)[0] == _OWNED_BY_C:
+            above = True
+        # The interpreter's own small frames have no line.
+        elif above and _word(memory, _word(memory, frame + layout.executable) + layout.first_line):
             yield frame
-        above = by_c
+            above = False
         frame = _word(memory, frame + layout.previous)
 
 

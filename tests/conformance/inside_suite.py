@@ -79,6 +79,10 @@ def unpack() -> None:
     vars(sys.modules["__main__"])["__spec__"] = ModuleSpec("__main__", None)
     # It has more than WASI has. What it lacks is said by the functions that are not there.
     support.is_wasi = False
+    threading_helper: Any = __import__("test.support.threading_helper", fromlist=["threading_helper"])
+    threading_helper.can_start_thread = True
+    utilities: Any = __import__("test.libregrtest.utils", fromlist=["utils"])
+    utilities.setup_threading_excepthook()
     support.verbose = False
     support.has_socket_support = support.has_subprocess_support = True
     support.use_resources = ["cpu", "decimal", "walltime"]

@@ -25,7 +25,7 @@ from recipe.workspace import BuildError, digest_of, fresh, step
 
 HERE = inputs.BUILD / "recipe"
 SETUP = HERE / "programs" / "warm_data.py"
-LIMITS = Limits(fuel=30_000_000_000, time=30.0, memory="512 MiB")
+LIMITS = Limits(fuel=900_000_000_000, time=30.0, memory="512 MiB")
 """What suits programs that work with data."""
 PARTS: tuple[Part, ...] = (NUMPY, PANDAS, *PACKAGES)
 NOTEBOOK = HERE / "programs" / "IPython"

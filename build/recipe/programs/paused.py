@@ -74,6 +74,12 @@ def produced(n: int) -> Iterator[int]:
         yield i
 
 
+def drawn(n: int) -> Iterator[int]:
+    """An iterator of C that calls."""
+    numbers = iter(range(n))
+    return iter(lambda: called(next(numbers, -1)), -1)
+
+
 def delegated(n: int) -> Generator[int, None, None]:
     """A generator that delegates."""
     yield from produced(n)
@@ -82,7 +88,7 @@ def delegated(n: int) -> Generator[int, None, None]:
 def long_jump(n: int) -> int:
     """A loop whose jump back is too long for one byte."""
     total = 0
-    for i in map(called, range(n)):
+    for i in drawn(n):
         if i % 3 == 1:
             total += abs(i)
         total += i * 2 - i // 3 + (i + 2) % 4
@@ -125,7 +131,7 @@ def counted(n: int) -> int:
 def fed(n: int) -> int:
     """A loop with another eval loop below its iterator: there, a request is made again when that one ends."""
     total = 0
-    for i in map(called, range(n)):
+    for i in drawn(n):
         total += i
     return total
 

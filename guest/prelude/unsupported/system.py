@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, NoReturn, cast
 
 import _cloche
-from cloche_guest.unsupported.reasons import NO_PROCESSES, NO_TERMINAL, NO_USERS, put
+from cloche_guest.unsupported.reasons import NO_PROCESSES, NO_USERS, put
 
 __all__ = ["install", "refuse_processes"]
 
@@ -59,7 +59,7 @@ def install() -> None:
     """Complete ``os``, ``signal``, ``time``, and ``shutil`` with what other systems have."""
     _add(os, _exit=_exit, abort=_abort, system=_no_system, kill=_kill, getppid=_no_parent, getlogin=_no_login)
     _add(os, getuid=_user, geteuid=_user, getgid=_user, getegid=_user, getgroups=_groups, getloadavg=_load)
-    _add(os, get_terminal_size=_no_terminal)
+    put(os, get_terminal_size=_cloche.get_terminal_size)
     _add(signal, raise_signal=raise_signal, alarm=_alarm, setitimer=_no_alarm, pause=_no_alarm)
     put(signal, ITIMER_REAL=0, ITIMER_VIRTUAL=1, ITIMER_PROF=2, ItimerError=OSError)
     put(time, thread_time=time.process_time, thread_time_ns=time.process_time_ns)
@@ -187,10 +187,6 @@ def _groups() -> list[int]:
 
 def _load() -> tuple[float, float, float]:
     return (0.0, 0.0, 0.0)
-
-
-def _no_terminal(fd: int = 1, /) -> NoReturn:
-    raise OSError(errno.ENOTTY, NO_TERMINAL)
 
 
 def _alarm(seconds: int, /) -> int:
