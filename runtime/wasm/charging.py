@@ -27,16 +27,33 @@ from collections.abc import Iterator
 from cloche.runtime.dataclass import dataclass, field
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm.meter import FUEL_FULL, LOOK, METER
+from cloche.runtime.wasm.module_file import leb as _unsigned
+from cloche.runtime.wasm.module_file import sleb as _signed
 
 __all__ = ["MAX_CHARGE", "charged"]
 
 MAX_CHARGE = 64
 """What one charge takes at most, but for the length of an operation on a span."""
-_TYPES, _IMPORTS, _FUNCTIONS, _MEMORIES, _EXPORTS, _ELEMENTS, _CODE, _DATA, _DATA_COUNT = 1, 2, 3, 5, 7, 9, 10, 11, 12
+_CUSTOM, _TYPES, _IMPORTS, _FUNCTIONS, _MEMORIES, _EXPORTS, _ELEMENTS, _CODE, _DATA, _DATA_COUNT = (
+    0,
+    1,
+    2,
+    3,
+    5,
+    7,
+    9,
+    10,
+    11,
+    12,
+)
 # Bytes that one unit of fuel copies or fills.
 _SPAN_SHIFT = 6
 # Instructions that a function and those it calls may have without a charge at its entry.
 _MAX_FREE = 5_000
+# The name of a section that says which conditions hardly ever hold. The compiler moves what is behind them out of the
+# way; without it, what is alive is kept in memory for a call that hardly any charge makes.
+_HINTS = b"\x19metadata.code.branch_hint"
+_UNLIKELY = b"\1\0"
 # Spans up to this many bytes, by a constant, are charged as instructions only.
 _SMALL_SPAN = 4_096
 
@@ -104,7 +121,11 @@ def _charged(module: bytes) -> bytes:
         elif number == _EXPORTS:
             payload = _with_export(payload, facts.memories)
         elif number == _CODE:
-            payload = _charged_code(facts)
+            payload, hints = _charged_code(facts)
+            parts.append(_section(_CUSTOM, hints))
+        elif number == _CUSTOM and payload.startswith(_HINTS):
+            # Of places that are others now.
+            continue
         elif number == _DATA_COUNT:
             payload = _unsigned(_read(payload, 0)[0] + 1)
         elif number == _DATA:
@@ -140,22 +161,6 @@ def _with_data(payload: bytes, memory: int) -> bytes:
 
 
 # ---- reading ----
-
-
-def _unsigned(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes(out) + bytes([value])
-
-
-def _signed(value: int) -> bytes:
-    out = bytearray()
-    while not -64 <= value < 64:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes(out) + bytes([value & 0x7F])
 
 
 def _read(data: bytes, at: int) -> tuple[int, int]:
@@ -450,7 +455,8 @@ def _vector(code: bytes, at: int) -> int:
 # ---- charging ----
 
 
-def _charged_code(facts: _Facts) -> bytes:
+def _charged_code(facts: _Facts) -> tuple[bytes, bytes]:
+    """Return the code, and the hints for it."""
     code = facts.code
     count, at = _read(code, 0)
     functions: list[_Function] = []
@@ -459,12 +465,14 @@ def _charged_code(facts: _Facts) -> bytes:
         functions.append(_function(code, at, at + size))
         at += size
     entries = _entries(facts, functions)
-    parts = [_unsigned(count)]
-    for number, function in enumerate(functions):
-        parameters = facts.parameters[facts.imported + number]
-        body = _Charger(facts, function, parameters).body(number in entries)
+    parts, hints = [_unsigned(count)], list[bytes]()
+    for number, function in enumerate(functions, facts.imported):
+        body, places = _Charger(facts, function, facts.parameters[number]).body(number - facts.imported in entries)
         parts += [_unsigned(len(body)), body]
-    return b"".join(parts)
+        if places:
+            hints.append(_unsigned(number) + _unsigned(len(places)))
+            hints[-1] += b"".join([_unsigned(place) + _UNLIKELY for place in places])
+    return b"".join(parts), b"".join([_HINTS, _unsigned(len(hints)), *hints])
 
 
 def _entries(facts: _Facts, functions: list[_Function]) -> set[int]:
@@ -542,23 +550,29 @@ class _Charger:
         left = b"\x20" + self._left
         self._look = left + self._load + b"\x08\x53\x04\x40" + call + b"\x0b"
         self._end = left + self._load + b"\x10\x53\x04\x40\0\x0b"
+        # Where the condition is, in both.
+        self._condition = len(left + self._load) + 2
 
-    def body(self, is_entry: bool) -> bytes:
-        """Return the function's body with its charges."""
+    def body(self, is_entry: bool) -> tuple[bytes, list[int]]:
+        """Return the function's body with its charges, and where in it their conditions are."""
         function, code = self._function, self._code
         insertions = list(self._insertions(is_entry))
         start = function.locals_at
         if not insertions:
-            return _unsigned(function.groups) + code[start : function.end]
+            return _unsigned(function.groups) + code[start : function.end], []
         insertions.sort(key=lambda each: each[0])
         # An i64 and an i32, behind the function's own.
         parts = [_unsigned(function.groups + 2), code[start : function.start], b"\1\x7e\1\x7f"]
-        at = function.start
+        at, size, conditions = function.start, sum(map(len, parts)), list[int]()
         for place, inserted in insertions:
             parts += [code[at:place], inserted]
+            size += place - at + len(inserted)
             at = place
+            for asked in (self._look, self._end):
+                if inserted.endswith(asked):
+                    conditions.append(size - len(asked) + self._condition)
         parts.append(code[at : function.end])
-        return b"".join(parts)
+        return b"".join(parts), conditions
 
     def _insertions(self, is_entry: bool) -> Iterator[tuple[int, bytes]]:
         function = self._function

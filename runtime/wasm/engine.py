@@ -133,6 +133,8 @@ def _settings(mode: MeteringMode, off: Sequence[str], max_wasm_stack: int) -> di
         **dict.fromkeys(_ON, True),
         # The meter is a second memory, which only the charges address.
         "wasm_multi_memory": mode.charges,
+        # The charges say which of their branches are rare.
+        "wasm_branch_hinting": mode.charges,
         "consume_fuel": mode.counts_fuel and not mode.charges,
         "epoch_interruption": mode.interrupts and not mode.charges,
         "strategy": _CRANELIFT,

@@ -10,7 +10,7 @@ METER = "cloche_meter"
 """The name under which the second memory is exported."""
 LOOK = 99
 """What a charge passes to ``clock`` when it wants the host to look whether the guest must end."""
-CHARGES_VERSION = 1
+CHARGES_VERSION = 2
 """To be raised with every change of what is put in: compiled code of before must not be used."""
 FUEL_FULL = 1 << 62
 """More fuel than any guest can use in a lifetime; it is counted in signed 64 bits."""

@@ -9,6 +9,7 @@ from tests.runtime.charges import Unmetered, check
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm.charging import charged
 from cloche.runtime.wasm.meter import METER, Meter
+from cloche.runtime.wasm.module_file import Reader, imports, sections
 from cloche.runtime.wasm.traps import StopKind, Stopped
 
 from .toy import Maker, Toy, deed
@@ -32,6 +33,35 @@ def test_the_toy_is_charged_everywhere(toy_wasm: bytes) -> None:
 
 def test_charges_are_the_same_each_time(toy_wasm: bytes) -> None:
     assert charged(toy_wasm) == charged(toy_wasm)
+
+
+def test_each_charges_condition_is_said_to_be_rare(toy_wasm: bytes) -> None:
+    code = charged(toy_wasm)
+    report = check(code)
+    hinted = [code[at] for at in hints(code)]
+    # Each is an ``if``, and a span that follows another charge has one as well.
+    assert hinted == [0x04] * (report.loops + report.leaf_loops + report.entries + report.spans + report.throws)
+
+
+def hints(module: bytes) -> list[int]:
+    """Return the places in the module that its hints are for."""
+    found = {each.id: each.payload for each in sections(module) if each.id or b"branch_hint" in each.payload}
+    reader, code = Reader(found[0]), Reader(found[10])
+    assert reader.name() == "metadata.code.branch_hint"
+    start = module.index(found[10])
+    bodies: list[int] = []
+    for _ in range(code.number()):
+        size = code.number()
+        bodies.append(start + code.at)
+        code.take(size)
+    imported = len(imports(module))
+    places: list[int] = []
+    for _ in range(reader.number()):
+        function, count = reader.number(), reader.number()
+        for _ in range(count):
+            places.append(bodies[function - imported] + reader.number())
+            assert reader.take(2) == b"\1\0"
+    return places
 
 
 @pytest.mark.parametrize("which", range(5))
