@@ -14,6 +14,7 @@ __all__ = [
     "SuspendingDispatcher",
     "ToolSpec",
     "UnknownTool",
+    "as_answering",
     "as_dispatcher",
     "as_suspending",
     "register_converter",
@@ -135,13 +136,18 @@ class AnsweringDispatcher(Protocol):
 
 
 @lru_cache(maxsize=256)
-def _is_suspending(kind: type[Any]) -> bool:
-    return issubclass(kind, SuspendingDispatcher)
+def _has_methods(kind: type[Any], protocol: type[Any]) -> bool:
+    return issubclass(kind, protocol)
 
 
 def as_suspending(tools: Dispatcher) -> SuspendingDispatcher | None:
     """Return the dispatcher as a Suspending, None if it is none. Cheap, unlike a look at its methods for each run."""
-    return cast("SuspendingDispatcher", tools) if _is_suspending(type(tools)) else None
+    return cast("SuspendingDispatcher", tools) if _has_methods(type(tools), SuspendingDispatcher) else None
+
+
+def as_answering(tools: Dispatcher) -> AnsweringDispatcher | None:
+    """Return the dispatcher as an Answering, None if it is none. As cheap."""
+    return cast("AnsweringDispatcher", tools) if _has_methods(type(tools), AnsweringDispatcher) else None
 
 
 class NoTools:

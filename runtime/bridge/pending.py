@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from cloche.runtime.bridge.protocol import Call, Start, WaitingResponse, is_id, known_line, parse_call
 from cloche.runtime.dataclass import dataclass
-from cloche.runtime.dispatch import AnsweredCall, AnsweringDispatcher, Dispatcher, NoTools, as_suspending
+from cloche.runtime.dispatch import AnsweredCall, AnsweringDispatcher, Dispatcher, NoTools, as_answering, as_suspending
 from cloche.runtime.errors import GuestVisibleError, ProtocolError, SnapshotCorrupt
 from cloche.runtime.result import ToolCallRecord
 from cloche.runtime.threads import Settled
@@ -209,16 +209,18 @@ def _suspended_call(id_: int, frame: bytes, needs_approval: bool, line: int | No
 
 def approving_dispatcher(tools: Dispatcher, held: PendingCall) -> Dispatcher:
     """Return the dispatcher to make a call with that was approved."""
-    return _ApprovedDispatcher(tools, held) if isinstance(tools, AnsweringDispatcher) else tools
+    answering = as_answering(tools)
+    return tools if answering is None else _ApprovedDispatcher(answering, held)
 
 
 def settle_answer(tools: Dispatcher, held: PendingCall, answer: GiveValue | RaiseError) -> Settled:
     """Return how a call ends that is answered and not made. On the thread that the program is resumed on."""
     value, error = (None, answer.error) if isinstance(answer, RaiseError) else (answer.value, None)
-    if not isinstance(tools, AnsweringDispatcher):
+    answering = as_answering(tools)
+    if answering is None:
         return Settled(value, error)
     try:
-        return Settled(tools.answered(_answered_call(held), value, error), None)
+        return Settled(answering.answered(_answered_call(held), value, error), None)
     except BaseException as raised:
         signalled = signal_behind(raised)
         if signalled is not None:
@@ -228,7 +230,7 @@ def settle_answer(tools: Dispatcher, held: PendingCall, answer: GiveValue | Rais
 
 def cancel_pending(tools: Dispatcher, held: PendingCall) -> None:
     """Report a call that no longer waits for an answer."""
-    if isinstance(tools, AnsweringDispatcher):
+    if as_answering(tools) is not None:
         from asyncio import CancelledError
 
         settle_answer(tools, held, RaiseError(CancelledError()))
