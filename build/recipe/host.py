@@ -25,10 +25,12 @@ from recipe.workspace import BuildError, digest_files, digest_of, step
 SOURCES = BUILD.parent / "runtime" / "wasm" / "host"
 PLACE = BUILD.parent / "src" / "cloche"
 FLAGS = ("-std=gnu11", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
+# What time.perf_counter reads there, and the host in C too.
+_CLOCK, _MACOS_CLOCK = "-DCLOCK=CLOCK_MONOTONIC", "-DCLOCK=CLOCK_UPTIME_RAW"
 # The oldest Python whose stable ABI has all that is used.
 PYTHON_TAG = "cp311-abi3"
 # Where Python's functions are found when the extension is loaded, and not when it is linked.
-_MACOS = ("-undefined", "dynamic_lookup", "-DCLOCK=CLOCK_UPTIME_RAW")
+_MACOS = ("-undefined", "dynamic_lookup", _MACOS_CLOCK)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Platform:
     tag: str
     target: str
     file: str = "_host.abi3.so"
-    flags: tuple[str, ...] = ("-fPIC",)
+    flags: tuple[str, ...] = ("-fPIC", _CLOCK)
 
 
 PLATFORMS = {
@@ -54,7 +56,7 @@ PLATFORMS = {
     "linux-aarch64-musl": Platform("musllinux_1_2_aarch64", "aarch64-linux-musl"),
     "darwin-x86_64": Platform("macosx_10_13_x86_64", "x86_64-macos.10.13", flags=_MACOS),
     "darwin-aarch64": Platform("macosx_11_0_arm64", "aarch64-macos.11.0", flags=_MACOS),
-    "win32-x86_64": Platform("win_amd64", "x86_64-windows-gnu", "_host.pyd", ()),
+    "win32-x86_64": Platform("win_amd64", "x86_64-windows-gnu", "_host.pyd", (_CLOCK,)),
 }
 """All platforms, by the system's name as Python has it, the machine's, and on Linux the C library's."""
 

@@ -498,7 +498,7 @@ class Execution:
             guest.lose()
             running.machine.close()
         elif isinstance(answer, FinishedResponse):
-            guest.commit(running, ending.steps, ending.fuel, ending.seconds)
+            guest.commit(running, ending.steps, ending.fuel, ending.seconds, run.carried.fuel or 0)
         elif answer is not None or ending.paused:
             self.paused = True
             guest.hold(ending.steps)

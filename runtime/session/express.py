@@ -47,11 +47,8 @@ class _NoRunner:
     def run(self, *_: object) -> None:
         """Decline."""
 
-    def collect(self) -> tuple[int, int, float, list[Any], int]:
-        return 0, 0, 0.0, [], 0
-
-    def so_far(self) -> tuple[int, int, float]:
-        return 0, 0, 0.0
+    def collect(self, all: bool) -> tuple[Any, ...]:
+        return (0, 0, 0.0, [], 0) if all else (0, 0, 0.0)
 
     def arm(self, *_: object) -> None: ...
 
@@ -134,7 +131,7 @@ class Express:
             # So that nothing of it is kept alive.
             self._was_served = False
             self._running.host.begin(RunState(self.limits), None)
-        self.runner.collect()
+        self.runner.collect(True)
         self.runner.arm(*self.terms)
         return True
 

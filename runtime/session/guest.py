@@ -190,7 +190,7 @@ class SessionGuest:
         """
         express, self.express = None if self.express is None else self.express(), None
         if express is not None:
-            runs, fuel, seconds, steps, weight = express.runner.collect()
+            runs, fuel, seconds, steps, weight = express.runner.collect(True)
             self._runs += runs
             self._fuel += fuel
             self._time += seconds
@@ -317,7 +317,7 @@ class SessionGuest:
     def spent(self) -> Spent:
         """What it has used so far."""
         express = None if self.express is None else self.express()
-        runs, fuel, seconds = (0, 0, 0.0) if express is None else express.runner.so_far()
+        runs, fuel, seconds = (0, 0, 0.0) if express is None else express.runner.collect(False)
         return Spent(self._runs + runs, self._fuel + fuel, self._time + seconds, self._output, self._calls)
 
     @spent.setter
@@ -414,9 +414,15 @@ class SessionGuest:
         self._known = self._learned
         self.environment.end()
 
-    def commit(self, body: Running, steps: list[Step], fuel: int | None, seconds: float) -> None:
-        """Take note of requests that ended well, and of what they cost."""
+    def commit(self, body: Running, steps: list[Step], fuel: int | None, seconds: float, carried: int = 0) -> None:
+        """Take note of requests that ended well, and of what they cost.
+
+        Of the fuel, ``carried`` was used before the program was suspended: to repeat that is part of the journal only
+        where it was suspended here, and not where it was restored.
+        """
         held, self._held = self._held, None
+        if fuel is not None and held is None:
+            fuel -= carried
         self._known = self._learned
         if self.environment.rate:
             self.environment.end()

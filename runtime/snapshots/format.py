@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-FORMAT = 1
+FORMAT = 2
 """The version of everything here and in the header."""
 _MAGIC = b"\x93cloche\n"
 _PREFACE = struct.Struct("<8sHHIQ")

@@ -273,8 +273,8 @@ class Instance(ServedGuest):
     def _serve_door(self) -> None:
         if self.door is not None:
             host = self.host
-            serve = (None, None, 0) if host is None else (*host.direct(), host.max_frame)
-            self.door.host(host, *serve, partial(must_end, self.control))
+            direct = (None, None) if host is None else host.direct()
+            self.door.host(host, *direct, partial(must_end, self.control), 0 if host is None else host.max_frame)
 
     def _enter(self, function: int, argument: int) -> int:
         if self.door is not None:

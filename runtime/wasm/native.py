@@ -9,6 +9,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
 from os.path import dirname, exists, join
@@ -335,13 +336,19 @@ def prepare(
         for name, ((parameters, results), callback) in imports.items():
             kind = _functype_new(_types(parameters), _types(results))
             place = (namespace.encode(), len(namespace), name.encode(), len(name))
-            error = define_import(linker, *place, kind, callback, None, None)
+            error = define_import(linker, *place, kind, callback, ctypes.addressof(_constant(name)), None)
             _functype_delete(kind)
             _check(error)
         _check(_linker_prepare(linker, module.address, ctypes.addressof(found)))
     finally:
         _linker_delete(linker)
     return Prepared(_address(found))
+
+
+@cache
+def _constant(name: str) -> Any:
+    """Return a C string that stays where it is: what a callback is told, by which several imports can share one."""
+    return ctypes.create_string_buffer(name.encode())
 
 
 def _types(names: tuple[str, ...]) -> Any:
@@ -385,7 +392,7 @@ def _check(error: int | None) -> None:
 
 
 # What Python and C say to each other; to be raised on both sides with every change of it.
-_HOST_VERSION = 5
+_HOST_VERSION = 6
 
 
 def _load_host() -> Any:
@@ -398,7 +405,7 @@ def _load_host() -> Any:
         # Not built for this platform, or not in a pure wheel.
         return None
     # One that an older checkout has left behind, or another clock than that of all deadlines.
-    if found.VERSION != _HOST_VERSION or abs(found.now() - perf_counter()) > 1:
+    if found.VERSION != _HOST_VERSION or abs(found.callbacks()[0] - perf_counter()) > 1:
         return None
     names = ("func_call_unchecked", "trap_new", "memory_data", "memory_data_size")
     found.bind(*(ctypes.cast(_releasing[f"wasmtime_{name}"], _pointer).value for name in names))
@@ -411,6 +418,6 @@ host: Any = _load_host()
 """The extension ``cloche._host``, or None: then, and for what it leaves to Python, these modules do the same."""
 
 DOOR_CALLBACKS: dict[str, Any] = (
-    {} if host is None else {name: IMPORT_CALLBACK(place) for name, place in host.callbacks().items()}
+    {} if host is None else {name: IMPORT_CALLBACK(place) for name, place in host.callbacks()[1].items()}
 )
 """Its entries for the imports, by their names."""

@@ -7,11 +7,9 @@
 
 /* As in runtime/result.py. */
 #define CALL_COST 640
-#ifndef CLOCK
-#define CLOCK CLOCK_MONOTONIC
-#endif
 
-static PyObject *no_text, *no_arguments;
+PyObject *no_text;
+static PyObject *no_arguments;
 
 double now(void)
 {
@@ -24,8 +22,7 @@ double now(void)
 void calls_forget(Calls *calls)
 {
     calls->asked = calls->usual = false;
-    for (size_t index = 0; index < sizeof calls->parts / sizeof *calls->parts; index++)
-        replace(&calls->parts[index], NULL);
+    clear(calls->parts, sizeof calls->parts / sizeof *calls->parts);
 }
 
 /* Ask what this run's calls need. False with an exception set; `usual` says what was answered. */

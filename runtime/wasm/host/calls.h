@@ -1,6 +1,5 @@
 /* Usual tool calls: short, of a tool that is called on this thread, with a short plain value. */
-#ifndef CLOCHE_CALLS_H
-#define CLOCHE_CALLS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -24,6 +23,8 @@ typedef struct {
 
 int calls_prepare(void);
 
+extern PyObject *no_text;
+
 /* Forget all that is known: it is asked for again. */
 void calls_forget(Calls *calls);
 
@@ -39,5 +40,3 @@ bool is_still(PyObject *owner, PyObject *name, PyObject *expected);
 
 /* Set an attribute to what was just made, and give that up. False with an exception set, or where nothing was made. */
 bool set_made(PyObject *owner, PyObject *name, PyObject *made);
-
-#endif

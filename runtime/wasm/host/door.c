@@ -76,7 +76,7 @@ static void *go_out(Door *door, void *result)
 /* Whether the import can be served: there is a host, and whoever waits to hear of the first one has heard of it. */
 static bool is_open(Door *door)
 {
-    if (door->host == NULL || door->host == Py_None) {
+    if (door->host == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a guest called an import while this thread was running none");
         return false;
     }
@@ -156,40 +156,21 @@ static void *on_call(void *environment, void *caller, Raw *values, size_t count)
     return go_out(door, NULL);
 }
 
-/* Have GuestImports do it, with these numbers of the guest's. */
-static void *serve(const char *method, const char *format, const Raw *values)
+/* Have GuestImports do it, with the guest's numbers: the import's name is what the engine was given with it. */
+static void *serve(void *method, void *caller, Raw *values, size_t count)
 {
+    (void)caller;
     Door *door = come_in();
     if (door == NULL)
         return trap();
-    PyObject *result = is_open(door) ? PyObject_CallMethod(door->host, method, format, (uint32_t)values[0].i32,
-                                                           (uint32_t)values[1].i32, (uint32_t)values[2].i32)
-                                     : NULL;
+    PyObject *result = NULL;
+    if (is_open(door))
+        result = PyObject_CallMethod(door->host, method, &"III"[3 - count], (uint32_t)values[0].i32,
+                                     (uint32_t)values[count > 1].i32, (uint32_t)values[count - 1].i32);
     drop(result);
+    /* Of a reply that was too long for a call, nothing is kept once it was taken. */
+    door->has_kept = door->has_kept && (result == NULL || count > 1);
     return go_out(door, result == NULL ? end(door) : NULL);
-}
-
-static void *on_take(void *environment, void *caller, Raw *values, size_t count)
-{
-    (void)environment, (void)caller, (void)count;
-    Raw given[3] = {values[0]};
-    void *ended = serve("take", "I", given);
-    if (ended == NULL)
-        current->has_kept = false;
-    return ended;
-}
-
-static void *on_write(void *environment, void *caller, Raw *values, size_t count)
-{
-    (void)environment, (void)caller, (void)count;
-    return serve("write", "III", values);
-}
-
-static void *on_entropy(void *environment, void *caller, Raw *values, size_t count)
-{
-    (void)environment, (void)caller, (void)count;
-    Raw given[3] = {values[0], values[1]};
-    return serve("entropy", "II", given);
 }
 
 /* A charge calls when it found too little fuel, or when the host asked for a look. */
@@ -227,9 +208,9 @@ static void *on_clock(void *environment, void *caller, Raw *values, size_t count
 PyObject *door_callbacks(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
-    return Py_BuildValue("{sKsKsKsKsK}", "call", (unsigned long long)(uintptr_t)on_call, "take",
-                         (unsigned long long)(uintptr_t)on_take, "write", (unsigned long long)(uintptr_t)on_write, "clock",
-                         (unsigned long long)(uintptr_t)on_clock, "entropy", (unsigned long long)(uintptr_t)on_entropy);
+    unsigned long long served = (uintptr_t)serve;
+    return Py_BuildValue("d{sKsKsKsKsK}", now(), "call", (unsigned long long)(uintptr_t)on_call, "clock",
+                         (unsigned long long)(uintptr_t)on_clock, "take", served, "write", served, "entropy", served);
 }
 
 bool door_enter(Door *door, const void *function, uint32_t argument, uint64_t *packed, void **error, void **trapped)
@@ -255,51 +236,43 @@ bool door_enter(Door *door, const void *function, uint32_t argument, uint64_t *p
 static PyObject *door_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     (void)keywords;
-    unsigned long long context, step, inbox, memory, meter;
-    if (!PyArg_ParseTuple(args, "KKKKK", &context, &step, &inbox, &memory, &meter))
-        return NULL;
     Door *door = (Door *)PyType_GenericAlloc(type, 0);
-    if (door == NULL)
+    _Static_assert(sizeof(void *) == sizeof(unsigned long long), "addresses are parsed as numbers");
+    if (door == NULL || !PyArg_ParseTuple(args, "KKKKK", &door->context, &door->step, &door->inbox, &door->memory,
+                                          &door->meter)) {
+        drop(door);
         return NULL;
-    door->context = (void *)(uintptr_t)context;
-    door->step = (void *)(uintptr_t)step;
-    door->inbox = (void *)(uintptr_t)inbox;
-    door->memory = (void *)(uintptr_t)memory;
-    door->meter = (int64_t *)(uintptr_t)meter;
+    }
     door->base = engine.memory_data(door->context, door->memory);
     door->size = engine.memory_size(door->context, door->memory);
     return (PyObject *)door;
 }
 
+static void let_go(Door *door)
+{
+    clear(door->parts, sizeof door->parts / sizeof *door->parts);
+    calls_forget(&door->calls);
+}
+
 static void door_dealloc(PyObject *self)
 {
-    Door *door = (Door *)self;
     PyTypeObject *type = Py_TYPE(self);
-    replace(&door->host, NULL);
-    replace(&door->handlers, NULL);
-    replace(&door->serve, NULL);
-    replace(&door->must_end, NULL);
-    replace(&door->raised, NULL);
-    calls_forget(&door->calls);
+    let_go((Door *)self);
     ((void (*)(void *))PyType_GetSlot(type, Py_tp_free))(self);
     Py_DecRef((PyObject *)type);
 }
 
-/* host(imports, handlers or None, handlers.call or None, max_frame, must_end) */
+/* host(imports, handlers, handlers.call, must_end, max_frame): any of the first three may be None */
 static PyObject *door_host(PyObject *self, PyObject *args)
 {
     Door *door = (Door *)self;
-    PyObject *host, *handlers, *serve, *must_end;
-    long long max_frame;
-    if (!PyArg_ParseTuple(args, "OOOLO", &host, &handlers, &serve, &max_frame, &must_end))
+    PyObject *parts[4];
+    if (!PyArg_ParseTuple(args, "OOOOL", &parts[0], &parts[1], &parts[2], &parts[3], &door->max_frame))
         return NULL;
-    replace(&door->host, host);
-    replace(&door->handlers, handlers == Py_None ? NULL : handlers);
-    replace(&door->serve, serve == Py_None ? NULL : serve);
-    replace(&door->must_end, must_end);
-    replace(&door->raised, NULL);
+    let_go(door);
+    for (int index = 0; index < 4; index++)
+        replace(&door->parts[index], parts[index] == Py_None ? NULL : parts[index]);
     door->opening = NULL;
-    door->max_frame = max_frame;
     door->has_kept = false;
     return none();
 }
@@ -320,7 +293,7 @@ static PyObject *door_call(PyObject *self, PyObject *args)
     void *error, *trapped;
     if (door_enter(door, step ? door->step : door->inbox, argument, &packed, &error, &trapped))
         return PyLong_FromUnsignedLongLong(packed);
-    return Py_BuildValue("KK", (unsigned long long)(uintptr_t)error, (unsigned long long)(uintptr_t)trapped);
+    return Py_BuildValue("KK", error, trapped);
 }
 
 /* taken() -> what a callback raised, or None: once */
@@ -360,15 +333,9 @@ static PyObject *door_close(PyObject *self, PyObject *unused)
     door->running = false;
     door->context = NULL;
     door->meter = NULL;
-    if (!was_running) {
-        /* The collector does not look into a door, so that what it holds, which holds it, would stay for ever. */
-        replace(&door->host, NULL);
-        replace(&door->handlers, NULL);
-        replace(&door->serve, NULL);
-        replace(&door->must_end, NULL);
-        replace(&door->raised, NULL);
-        calls_forget(&door->calls);
-    }
+    /* The collector does not look into a door, so that what it holds, which holds it, would stay for ever. */
+    if (!was_running)
+        let_go(door);
     return none();
 }
 
@@ -382,12 +349,4 @@ static PyMethodDef door_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyType_Slot door_slots[] = {
-    {Py_tp_new, (void *)door_new},
-    {Py_tp_dealloc, (void *)door_dealloc},
-    {Py_tp_methods, door_methods},
-    {Py_tp_doc, "One guest's door."},
-    {0, NULL},
-};
-
-PyType_Spec door_spec = {"cloche._host.Door", sizeof(Door), 0, Py_TPFLAGS_DEFAULT, door_slots};
+TYPE_OF(door, Door, "cloche._host.Door", "One guest's door.");

@@ -1,6 +1,5 @@
 /* One guest's door: the call into it, and its five imports. */
-#ifndef CLOCHE_DOOR_H
-#define CLOCHE_DOOR_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -10,8 +9,7 @@
 /* A raw value of WebAssembly, as Wasmtime's unchecked calls take it. */
 typedef union {
     int32_t i32;
-    int64_t i64;
-    uint8_t bytes[16];
+    int64_t i64, both[2];
 } Raw;
 
 /* Wasmtime's functions that are used here; their addresses come from the library that wasmtime-py has loaded. */
@@ -34,21 +32,23 @@ typedef struct Door {
     int64_t *meter;
     uint8_t *base; /* never moves: the engine is configured so */
     uint64_t size; /* what was seen last: a memory never shrinks */
-    int64_t max_frame;
-    PyObject *host;     /* a GuestImports, or None */
-    PyObject *handlers; /* of Cloche's own kind, or NULL */
-    PyObject *serve;    /* handlers.call, or NULL for others, which GuestImports calls */
+    long long max_frame;
+    union {
+        struct {
+            PyObject *host, *handlers; /* a GuestImports; the handlers behind it, if they are of Cloche's own kind */
+            PyObject *serve, *must_end; /* handlers.call, or NULL for others; () -> bool: what a charge asks */
+            PyObject *raised; /* the first exception of a callback, to be read once WebAssembly is left */
+        };
+        PyObject *parts[5];
+    };
     Calls calls;
-    PyObject *must_end; /* () -> bool: what a charge asks */
-    PyObject *raised;   /* the first exception of a callback, to be read once WebAssembly is left */
     bool (*opening)(void *run); /* called once, before the first import is served; NULL if there is none: see Runner */
     void *run;
     PyThreadState *thread;
-    bool running;   /* the meter may be written by other threads, which hold the GIL */
-    bool has_kept;  /* host.kept may be something */
+    bool running, has_kept; /* the meter may be written by other threads, which hold the GIL; host.kept may be something */
 } Door;
 
-extern PyType_Spec door_spec;
+extern PyType_Spec door_spec, runner_spec;
 
 /* Call a function of the guest without the GIL. Returns whether it ended well: `*packed` is its result then, and else
  * `*error` and `*trap` are what the engine said. An exception of a callback is in `raised`. */
@@ -59,4 +59,8 @@ bool door_spans(Door *door, uint64_t at, uint64_t size);
 
 PyObject *door_callbacks(PyObject *module, PyObject *unused);
 
-#endif
+/* To be raised with every change of what Python and C say to each other: runtime/wasm/native.py expects this one. */
+#define HOST_VERSION 6
+
+int runner_prepare(void);
+PyObject *runner_forget(PyObject *module, PyObject *unused);

@@ -2,7 +2,6 @@
 #include "door.h"
 #include "names.h"
 #include "plain.h"
-#include "runner.h"
 
 #include <string.h>
 
@@ -16,6 +15,14 @@ void replace(PyObject **place, PyObject *value)
     *place = value;
     drop(before);
 }
+
+void clear(PyObject **places, size_t count)
+{
+    while (count-- > 0)
+        replace(&places[count], NULL);
+}
+
+PyObject *pages_pack(PyObject *module, PyObject *args), *pages_unpack(PyObject *module, PyObject *args);
 
 static int prepare(void)
 {
@@ -31,27 +38,22 @@ static int prepare(void)
 static PyObject *host_bind(PyObject *module, PyObject *args)
 {
     (void)module;
-    unsigned long long at[4];
-    if (!PyArg_ParseTuple(args, "KKKK", &at[0], &at[1], &at[2], &at[3]))
-        return NULL;
-    _Static_assert(sizeof engine == sizeof at, "four pointers of 64 bits");
-    memcpy(&engine, at, sizeof at);
-    return none();
+    return PyArg_ParseTuple(args, "KKKK", &engine.call, &engine.trap_new, &engine.memory_data, &engine.memory_size) ? none()
+                                                                                                                    : NULL;
 }
 
 /* read(bytes) -> (value,), or None where it is left to Python. For tests: the ways in are Door and Runner. */
 static PyObject *host_read(PyObject *module, PyObject *data)
 {
     (void)module;
-    const char *bytes = PyBytes_AsString(data);
+    const uint8_t *bytes = (uint8_t *)PyBytes_AsString(data);
     if (bytes == NULL)
         return NULL;
-    Reader from = {(const uint8_t *)bytes, (const uint8_t *)bytes + PyBytes_Size(data)};
+    Reader from = {bytes, bytes + PyBytes_Size(data)};
     PyObject *value = plain_read(&from);
-    if (value != NULL && from.at == from.end)
-        return Py_BuildValue("(N)", value);
-    drop(value);
-    return none();
+    if (from.at != from.end)
+        replace(&value, NULL);
+    return value == NULL ? none() : Py_BuildValue("(N)", value);
 }
 
 /* write(value, room) -> bytes, or None where it is left to Python. For tests. */
@@ -64,23 +66,22 @@ static PyObject *host_write(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OH", &value, &room))
         return NULL;
     Writer to = {buffer, buffer + room};
-    if (plain_write(&to, value))
-        return PyBytes_FromStringAndSize((char *)buffer, to.at - buffer);
-    return none();
+    return plain_write(&to, value) ? PyBytes_FromStringAndSize((char *)buffer, to.at - buffer) : none();
 }
 
 /* copy(to, from, spans): bytes from one memory to the same places of another; the caller knows both, and the spans */
 static PyObject *host_copy(PyObject *module, PyObject *args)
 {
     (void)module;
-    unsigned long long to, from, start, end;
+    char *to, *from;
+    unsigned long long start, end;
     PyObject *spans;
     if (!PyArg_ParseTuple(args, "KKO", &to, &from, &spans))
         return NULL;
     for (Py_ssize_t index = 0; index < PyList_Size(spans); index++) {
         if (!PyArg_ParseTuple(PyList_GetItem(spans, index), "KK", &start, &end))
             return NULL;
-        memcpy((char *)(uintptr_t)to + start, (char *)(uintptr_t)from + start, end - start);
+        memcpy(to + start, from + start, end - start);
     }
     return none();
 }
@@ -88,9 +89,10 @@ static PyObject *host_copy(PyObject *module, PyObject *args)
 static PyMethodDef host_methods[] = {
     {"copy", host_copy, METH_VARARGS, "Copy spans of a memory to another one."},
     {"bind", host_bind, METH_VARARGS, "Take the addresses of the engine's functions."},
-    {"callbacks", door_callbacks, METH_NOARGS, "Return the addresses of the five imports, by name."},
-    {"now", runner_now, METH_NOARGS, "Return the moment on the clock of deadlines."},
+    {"callbacks", door_callbacks, METH_NOARGS, "Return the moment on the clock of deadlines, and the addresses of the five imports, by name."},
     {"forget", runner_forget, METH_NOARGS, "In a forked child: no runner runs any more."},
+    {"pack", pages_pack, METH_VARARGS, "Pack what of a memory differs from the image's."},
+    {"unpack", pages_unpack, METH_VARARGS, "Undo pack."},
     {"read", host_read, METH_O, "Read a plain value."},
     {"write", host_write, METH_VARARGS, "Write a plain value."},
     {NULL, NULL, 0, NULL},
@@ -100,24 +102,21 @@ static PyModuleDef host_module = {
     PyModuleDef_HEAD_INIT, "_host", "The hot path of a run.", -1, host_methods, NULL, NULL, NULL, NULL,
 };
 
-static int add_type(PyObject *module, const char *name, PyType_Spec *spec)
+static bool add_type(PyObject *module, PyType_Spec *spec)
 {
     PyObject *type = PyType_FromSpec(spec);
-    int failed = type == NULL || PyModule_AddObjectRef(module, name, type) < 0;
+    bool done = type != NULL && PyModule_AddType(module, (PyTypeObject *)type) == 0;
     drop(type);
-    return failed;
+    return done;
 }
 
 PyMODINIT_FUNC PyInit__host(void);
 PyMODINIT_FUNC PyInit__host(void)
 {
     PyObject *module = PyModule_Create(&host_module);
-    if (module == NULL)
-        return NULL;
-    if (prepare() < 0 || add_type(module, "Door", &door_spec) || add_type(module, "Runner", &runner_spec) ||
-        PyModule_AddIntConstant(module, "VERSION", HOST_VERSION) < 0) {
-        Py_DecRef(module);
-        return NULL;
-    }
-    return module;
+    if (module != NULL && prepare() == 0 && add_type(module, &door_spec) && add_type(module, &runner_spec) &&
+        PyModule_AddIntConstant(module, "VERSION", HOST_VERSION) == 0)
+        return module;
+    drop(module);
+    return NULL;
 }

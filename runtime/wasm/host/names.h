@@ -1,6 +1,5 @@
 /* The attributes and texts that are used, as Python's own interned strings: name(holder) is one. */
-#ifndef CLOCHE_NAMES_H
-#define CLOCHE_NAMES_H
+#pragma once
 
 #include "abi3.h"
 
@@ -16,4 +15,5 @@ extern PyObject *names[NAMES_COUNT];
 /* Set a reference to another object, or to NULL. */
 void replace(PyObject **place, PyObject *value);
 
-#endif
+/* Set so many references to NULL. */
+void clear(PyObject **places, size_t count);

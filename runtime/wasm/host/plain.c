@@ -13,32 +13,14 @@ static bool has(const Reader *from, uint64_t count)
     return (uint64_t)(from->end - from->at) >= count;
 }
 
-/* The next `count` bytes, as a number; the caller has looked whether they are there. */
-static uint64_t number(Reader *from, int count)
-{
-    uint64_t value = 0;
-    while (count-- > 0)
-        value = value << 8 | *from->at++;
-    return value;
-}
-
-static PyObject *read_text(Reader *from, uint64_t size)
+static PyObject *read_string(Reader *from, uint64_t size, bool is_text)
 {
     if (!has(from, size))
         return NULL;
-    PyObject *text = PyUnicode_DecodeUTF8((const char *)from->at, (Py_ssize_t)size, NULL);
+    const char *at = (const char *)from->at;
     from->at += size;
     /* NULL for a lone surrogate, which crosses, too: Python reads it. */
-    return text;
-}
-
-static PyObject *read_bytes(Reader *from, uint64_t size)
-{
-    if (!has(from, size))
-        return NULL;
-    PyObject *bytes = PyBytes_FromStringAndSize((const char *)from->at, (Py_ssize_t)size);
-    from->at += size;
-    return bytes;
+    return is_text ? PyUnicode_DecodeUTF8(at, (Py_ssize_t)size, NULL) : PyBytes_FromStringAndSize(at, (Py_ssize_t)size);
 }
 
 static PyObject *read_list(Reader *from, uint64_t count, int depth)
@@ -67,10 +49,8 @@ static bool read_entry(Reader *from, PyObject *dict, int depth)
     /* Text alone: its hash is keyed for each process, so that no sender can make keys collide. */
     if (key != NULL && Py_TYPE(key) == &PyUnicode_Type) {
         PyObject *value = read_at(from, depth);
-        if (value != NULL) {
-            done = PyDict_SetItem(dict, key, value) == 0;
-            Py_DecRef(value);
-        }
+        done = value != NULL && PyDict_SetItem(dict, key, value) == 0;
+        drop(value);
     }
     drop(key);
     return done;
@@ -91,19 +71,6 @@ static PyObject *read_dict(Reader *from, uint64_t count, int depth)
     return dict;
 }
 
-static PyObject *constant(PyObject *value)
-{
-    Py_IncRef(value);
-    return value;
-}
-
-static PyObject *read_float(uint64_t bits)
-{
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return PyFloat_FromDouble(value);
-}
-
 /* Bytes of the number that stands behind each of the tags 0xc0 to 0xdf; 0 for those that have none, or are not plain. */
 static const uint8_t LENGTHS[32] = {
     [0x04] = 1, [0x05] = 2, [0x06] = 4,             /* bytes */
@@ -120,17 +87,19 @@ static PyObject *read_tagged(Reader *from, uint8_t tag, int depth)
     int size = LENGTHS[tag & 31];
     if (!has(from, (uint64_t)size))
         return NULL;
-    uint64_t value = number(from, size);
+    union { uint64_t bits; double number; } of = {0};
+    for (int index = 0; index < size; index++)
+        of.bits = of.bits << 8 | *from->at++;
+    uint64_t value = of.bits;
     switch (tag) {
-    case 0xc0: return constant(Py_None);
-    case 0xc2: return constant(Py_False);
-    case 0xc3: return constant(Py_True);
-    case 0xc4: case 0xc5: case 0xc6: return read_bytes(from, value);
-    case 0xcb: return read_float(value);
+    case 0xc0: return none();
+    case 0xc2: case 0xc3: return PyBool_FromLong(tag & 1);
+    case 0xc4: case 0xc5: case 0xc6: return read_string(from, value, false);
+    case 0xcb: return PyFloat_FromDouble(of.number);
     case 0xcc: case 0xcd: case 0xce: case 0xcf: return PyLong_FromUnsignedLongLong(value);
     case 0xd0: case 0xd1: case 0xd2: case 0xd3:
         return PyLong_FromLongLong((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size));
-    case 0xd9: case 0xda: case 0xdb: return read_text(from, value);
+    case 0xd9: case 0xda: case 0xdb: return read_string(from, value, true);
     case 0xdc: case 0xdd: return read_list(from, value, depth);
     case 0xde: case 0xdf: return read_dict(from, value, depth);
     default: return NULL;
@@ -149,7 +118,7 @@ static PyObject *read_at(Reader *from, int depth)
     if (tag >= 0xc0)
         return read_tagged(from, tag, depth);
     if (tag >= 0xa0)
-        return read_text(from, tag & 31);
+        return read_string(from, tag & 31, true);
     if (tag >= 0x90)
         return read_list(from, tag & 15, depth);
     return read_dict(from, tag & 15, depth);
@@ -165,7 +134,7 @@ PyObject *plain_read(Reader *from)
 
 static int write_at(Writer *to, PyObject *value, int depth);
 
-static int put(Writer *to, const void *data, size_t size)
+int plain_put(Writer *to, const void *data, size_t size)
 {
     if ((size_t)(to->end - to->at) < size)
         return 0;
@@ -180,7 +149,7 @@ static int put_tag(Writer *to, int tag, uint64_t value, int size)
     bytes[0] = (uint8_t)tag;
     for (int index = size; index > 0; index--, value >>= 8)
         bytes[index] = (uint8_t)value;
-    return put(to, bytes, (size_t)size + 1);
+    return plain_put(to, bytes, (size_t)size + 1);
 }
 
 static int write_int(Writer *to, PyObject *value)
@@ -191,15 +160,11 @@ static int write_int(Writer *to, PyObject *value)
         return 0;
     if (number >= -32 && number < 0x80)
         return put_tag(to, (uint8_t)number, 0, 0);
-    /* In the fewest of 1, 2, 4 and 8 bytes. */
-    if (number >= 0) {
-        while (step < 3 && number >> (8 << step))
-            step++;
-        return put_tag(to, 0xcc + step, (uint64_t)number, 1 << step);
-    }
-    while (step < 3 && number < -(1LL << ((8 << step) - 1)))
+    /* In the fewest of 1, 2, 4 and 8 bytes, of which a negative one needs a bit for its sign. */
+    uint64_t bits = number < 0 ? (uint64_t)~number << 1 : (uint64_t)number;
+    while (step < 3 && bits >> (8 << step))
         step++;
-    return put_tag(to, 0xd0 + step, (uint64_t)number, 1 << step);
+    return put_tag(to, (number < 0 ? 0xd0 : 0xcc) + step, (uint64_t)number, 1 << step);
 }
 
 /* The head of text, bytes, a list or a dict: the size within the tag if it is below `within`, else in as few bytes as
@@ -224,7 +189,7 @@ static int write_text(Writer *to, PyObject *value)
         PyErr_Clear();
         return 0;
     }
-    return put_size(to, size, 0xa0, 32, (const int[]){0xd9, 0xda, 0xdb}) && put(to, text, (size_t)size);
+    return put_size(to, size, 0xa0, 32, (const int[]){0xd9, 0xda, 0xdb}) && plain_put(to, text, (size_t)size);
 }
 
 static int write_list(Writer *to, PyObject *value, int depth)
@@ -254,12 +219,8 @@ static int write_dict(Writer *to, PyObject *value, int depth)
 static int write_at(Writer *to, PyObject *value, int depth)
 {
     PyTypeObject *type = Py_TYPE(value);
-    if (value == Py_None)
-        return put_tag(to, 0xc0, 0, 0);
-    if (value == Py_True)
-        return put_tag(to, 0xc3, 0, 0);
-    if (value == Py_False)
-        return put_tag(to, 0xc2, 0, 0);
+    if (value == Py_None || value == Py_True || value == Py_False)
+        return put_tag(to, value == Py_None ? 0xc0 : value == Py_False ? 0xc2 : 0xc3, 0, 0);
     if (type == &PyLong_Type)
         return write_int(to, value);
     if (type == &PyUnicode_Type)
@@ -272,7 +233,7 @@ static int write_at(Writer *to, PyObject *value, int depth)
     }
     if (type == &PyBytes_Type) {
         Py_ssize_t size = PyBytes_Size(value);
-        return put_size(to, size, 0, 0, (const int[]){0xc4, 0xc5, 0xc6}) && put(to, PyBytes_AsString(value), (size_t)size);
+        return put_size(to, size, 0, 0, (const int[]){0xc4, 0xc5, 0xc6}) && plain_put(to, PyBytes_AsString(value), (size_t)size);
     }
     if (depth == MAX_DEPTH)
         return 0;

@@ -1,6 +1,5 @@
 /* Plain values, from the guest's bytes and to bytes: what runtime/values/codec.py does for them, and nothing else. */
-#ifndef CLOCHE_PLAIN_H
-#define CLOCHE_PLAIN_H
+#pragma once
 
 #include "abi3.h"
 
@@ -23,4 +22,5 @@ typedef struct {
  * the codec in Python is asked. No exception is set. The type of each part is exactly one of the above, no subclass. */
 int plain_write(Writer *to, PyObject *value);
 
-#endif
+/* Appends these bytes: 0 if they find no room. */
+int plain_put(Writer *to, const void *data, size_t size);

@@ -5,18 +5,15 @@
  * signal's handler can come in between; and what it takes is undone on each way out. Where the guest calls its first
  * import, `Express.opened` has Python serve it, and `Express.served` says at the end what there is beside a short plain
  * value. A run that ends in another way is ended by `Express.concluded`, as any other run. */
-#include "runner.h"
-
-#include <string.h>
-
 #include "door.h"
+
+#include <stdio.h>
+
 #include "names.h"
 #include "plain.h"
 
 /* As in runtime/wasm/deadlines.py. */
 #define HEARTBEAT 0.05
-/* What the guest answers as a rule: no value, no error. */
-static const uint8_t NOTHING[4] = {0x93, 0x00, 0xc0, 0xc0};
 
 typedef struct {
     PyObject_HEAD
@@ -36,36 +33,23 @@ typedef struct {
         PyObject *parts[17];
     };
     _Static_assert(sizeof(void *) == sizeof(unsigned long long), "addresses are parsed as numbers");
-    double *times;        /* the watch's: when it looks next, and how many guests have entered */
-    uint64_t inbox;       /* where requests are written, and the bytes that fit */
-    uint64_t inbox_size;
-    long long known;      /* the dispatcher's version */
-    long long fuel;       /* what a run may use */
-    double seconds;       /* what it may take; negative for no bound */
-    char *stack;          /* the lowest address of this thread's stack, its size, and what a guest needs of it */
+    double *times;              /* the watch's: when it looks next, and how many guests have entered */
+    uint64_t inbox, inbox_size; /* where requests are written, and the bytes that fit */
+    long long known, fuel;      /* the dispatcher's version; what a run may use */
+    double seconds, spent;      /* what it may take, negative for no bound; what runs took since it was armed */
+    char *stack;                /* the lowest address of this thread's stack, its size, and what a guest needs of it */
     uint64_t stack_size, stack_need;
-    unsigned long thread; /* the one that may run it */
-    int on_main, keeps;
-    bool armed;
-    /* What was done since it was armed: for SessionGuest.collect. */
-    long long number, runs, used, weight;
-    double spent;
-    /* What may be done before the journal wants to be asked. */
-    long long fuel_room, weight_room;
+    unsigned long thread;       /* the one that may run it */
+    int on_main, keeps, armed;
+    /* What was done since it was armed, for SessionGuest.collect, and what may be before the journal is to be asked. */
+    long long number, runs, used, weight, fuel_room, weight_room;
     Py_ssize_t steps_room;
 } Runner;
 
 #define PARTS (sizeof((Runner *)0)->parts / sizeof(PyObject *))
 
 static bool forked;
-static PyObject *no_text;
 static PyObject *(*new_tuple)(PyTypeObject *, PyObject *, PyObject *);
-
-PyObject *runner_now(PyObject *module, PyObject *unused)
-{
-    (void)module, (void)unused;
-    return PyFloat_FromDouble(now());
-}
 
 PyObject *runner_forget(PyObject *module, PyObject *unused)
 {
@@ -92,11 +76,6 @@ static bool is_false(PyObject *found)
     int truth = found == NULL ? -1 : PyObject_IsTrue(found);
     drop(found);
     return truth == 0;
-}
-
-static bool is_empty(PyObject *owner, PyObject *name)
-{
-    return is_false(PyObject_GetAttr(owner, name));
 }
 
 /* Whether this thread is the runner's, with room on its stack, and nothing in the process asks for more care. */
@@ -129,32 +108,17 @@ static bool knows_tools(Runner *runner)
     return number == runner->known && !PyErr_Occurred();
 }
 
-static bool put(Writer *to, const char *bytes, size_t size)
-{
-    if ((size_t)(to->end - to->at) < size)
-        return false;
-    memcpy(to->at, bytes, size);
-    to->at += size;
-    return true;
-}
-
 /* Write the RUN request into the guest's inbox, as bridge/protocol.py does it. Returns its bytes, or NULL: without an
  * exception if it finds no room. */
 static PyObject *write_request(Runner *runner, PyObject *code)
 {
-    char tail[40], digits[20];
-    size_t count = 0, size = 6;
-    for (long long number = runner->number + 1; number > 0; number /= 10)
-        digits[count++] = (char)('0' + number % 10);
-    memcpy(tail + 1, "<run ", 5);
-    while (count > 0)
-        tail[size++] = digits[--count];
-    tail[size] = '>';
+    char tail[40];
+    int size = snprintf(tail + 1, sizeof tail - 1, "<run %lld>", runner->number + 1);
     tail[0] = (char)(0xa0 | size);
     uint8_t *inbox = runner->door->base + runner->inbox;
     Writer to = {inbox, inbox + runner->inbox_size};
-    if (!put(&to, "\x94\x01", 2) || !plain_write(&to, code) || !put(&to, tail, size + 1) ||
-        !put(&to, PyBytes_AsString(runner->options), (size_t)PyBytes_Size(runner->options)))
+    if (!plain_put(&to, "\x94\x01", 2) || !plain_write(&to, code) || !plain_put(&to, tail, (size_t)size + 1) ||
+        !plain_put(&to, PyBytes_AsString(runner->options), (size_t)PyBytes_Size(runner->options)))
         return NULL;
     return PyBytes_FromStringAndSize((char *)inbox, to.at - inbox);
 }
@@ -178,21 +142,9 @@ static bool announce(Run *run)
            set(runner->guest, name(holder), run->express);
 }
 
-static bool take(Runner *runner)
-{
-    PyObject *taken = PyObject_CallFunctionObjArgs(runner->acquire, Py_False, NULL);
-    drop(taken);
-    return taken == Py_True;
-}
-
-static void give_back(Runner *runner)
-{
-    drop(PyObject_CallNoArgs(runner->release));
-}
-
 static bool is_same(Runner *runner)
 {
-    return runner->armed && is_empty(runner->guest, name(ended)) &&
+    return runner->armed && is_false(PyObject_GetAttr(runner->guest, name(ended))) &&
            is_still(runner->guest, name(running), runner->running) && runner->door->context != NULL &&
            !runner->door->running;
 }
@@ -208,7 +160,9 @@ static void leave_watch(Runner *runner)
 static bool begin(Run *run, PyObject *code)
 {
     Runner *runner = run->runner;
-    if (!take(runner))
+    PyObject *taken = PyObject_CallFunctionObjArgs(runner->acquire, Py_False, NULL);
+    drop(taken);
+    if (taken != Py_True)
         return false;
     run->started = now();
     if (is_same(runner) && (run->stop = PyObject_CallNoArgs(runner->stop_type)) != NULL && announce(run) &&
@@ -218,7 +172,7 @@ static bool begin(Run *run, PyObject *code)
     leave_watch(runner);
     if (!set(runner->guest, name(holder), Py_None))
         PyErr_Clear();
-    give_back(runner);
+    drop(PyObject_CallNoArgs(runner->release));
     return false;
 }
 
@@ -235,19 +189,15 @@ static bool open_run(void *context)
 static PyObject *short_value(Runner *runner, uint64_t packed)
 {
     uint64_t at = packed >> 32, size = packed & UINT32_MAX;
-    if (size < sizeof NOTHING || size > SHORT || !door_spans(runner->door, at, size))
+    if (size < 4 || size > SHORT || !door_spans(runner->door, at, size))
         return NULL;
     const uint8_t *bytes = runner->door->base + at;
-    if (size == sizeof NOTHING && memcmp(bytes, NOTHING, sizeof NOTHING) == 0)
-        return none();
     if (bytes[0] != 0x93 || bytes[1] != 0 || bytes[size - 1] != 0xc0)
         return NULL;
     Reader from = {bytes + 2, bytes + size - 1};
     PyObject *value = plain_read(&from);
-    if (value != NULL && from.at != from.end) {
-        Py_DecRef(value);
-        return NULL;
-    }
+    if (from.at != from.end)
+        replace(&value, NULL);
     return value;
 }
 
@@ -303,7 +253,7 @@ static PyObject *make_result(Runner *runner, PyObject *value, long long fuel, do
 static bool end_run(Runner *runner)
 {
     bool done = set(runner->guest, name(holder), Py_None);
-    give_back(runner);
+    drop(PyObject_CallNoArgs(runner->release));
     PyObject *ended = PyObject_GetAttr(runner->guest, name(ended));
     int must_close = ended == NULL ? -1 : PyObject_IsTrue(ended);
     if (must_close > 0) {
@@ -375,23 +325,13 @@ static PyObject *runner_run(PyObject *self, PyObject *const *args, Py_ssize_t co
     Runner *runner = (Runner *)self;
     if (count != 3 || Py_TYPE(args[0]) != &PyUnicode_Type || !has_room(runner))
         return none();
-    if (!is_place(runner))
-        return PyErr_Occurred() ? NULL : none();
-    /* The last Python code that may run before the session is taken. */
-    if (!knows_tools(runner))
+    /* To ask for the tools is the last Python code that may run before the session is taken. */
+    if (!is_place(runner) || !knows_tools(runner))
         return PyErr_Occurred() ? NULL : none();
     Run run = {runner, args[1], args[2], NULL, NULL, 0.0, false};
-    PyObject *result = NULL;
     Py_IncRef(self);
-    if (begin(&run, args[0]))
-        result = perform(&run);
-    else
-        result = none();
-    if (run.frame != NULL)
-        Py_DecRef(run.frame);
-    if (run.stop != NULL)
-        Py_DecRef(run.stop);
-    Py_DecRef(self);
+    PyObject *result = begin(&run, args[0]) ? perform(&run) : none();
+    drop(run.frame), drop(run.stop), drop(self);
     return result;
 }
 
@@ -409,36 +349,30 @@ static PyObject *runner_arm(PyObject *self, PyObject *args)
     return none();
 }
 
-/* collect() -> (runs, fuel, seconds, steps, weight) since the last time; no more runs until it is armed again */
-static PyObject *runner_collect(PyObject *self, PyObject *unused)
+/* collect(all) -> (runs, fuel, seconds, steps, weight) since the last time, and no more runs until it is armed again; or
+ * a tuple of the first three alone, and nothing else */
+static PyObject *runner_collect(PyObject *self, PyObject *all)
 {
-    (void)unused;
     Runner *runner = (Runner *)self;
+    if (all != Py_True)
+        return Py_BuildValue("LLd", runner->runs, runner->used, runner->spent);
+    PyObject *steps = runner->steps;
     runner->armed = false;
-    PyObject *steps = PyList_New(0);
-    if (steps == NULL)
+    if ((runner->steps = PyList_New(0)) == NULL) {
+        runner->steps = steps;
         return NULL;
-    PyObject *done = Py_BuildValue("LLdNL", runner->runs, runner->used, runner->spent, runner->steps, runner->weight);
-    runner->steps = steps;
+    }
+    PyObject *done = Py_BuildValue("LLdNL", runner->runs, runner->used, runner->spent, steps, runner->weight);
     runner->runs = runner->used = runner->weight = 0;
     runner->spent = 0.0;
     return done;
-}
-
-/* so_far() -> (runs, fuel, seconds), without the rest of it */
-static PyObject *runner_so_far(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    Runner *runner = (Runner *)self;
-    return Py_BuildValue("LLd", runner->runs, runner->used, runner->spent);
 }
 
 static void runner_dealloc(PyObject *self)
 {
     Runner *runner = (Runner *)self;
     PyTypeObject *type = Py_TYPE(self);
-    for (size_t index = 0; index < PARTS; index++)
-        replace(&runner->parts[index], NULL);
+    clear(runner->parts, PARTS);
     ((void (*)(void *))PyType_GetSlot(type, Py_tp_free))(self);
     Py_DecRef((PyObject *)type);
 }
@@ -472,24 +406,14 @@ static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *keywor
 static PyMethodDef runner_methods[] = {
     {"run", (PyCFunction)(void (*)(void))runner_run, METH_FASTCALL, "Run a program, or return None."},
     {"arm", runner_arm, METH_VARARGS, "Let usual runs come."},
-    {"collect", runner_collect, METH_NOARGS, "Take what was done, and disarm."},
-    {"so_far", runner_so_far, METH_NOARGS, "Return what was used."},
+    {"collect", runner_collect, METH_O, "Take what was done, and disarm; or only return what was used."},
     {NULL, NULL, 0, NULL},
 };
 
-static PyType_Slot runner_slots[] = {
-    {Py_tp_new, (void *)runner_new},
-    {Py_tp_dealloc, (void *)runner_dealloc},
-    {Py_tp_methods, runner_methods},
-    {Py_tp_doc, "A session's usual runs."},
-    {0, NULL},
-};
-
-PyType_Spec runner_spec = {"cloche._host.Runner", sizeof(Runner), 0, Py_TPFLAGS_DEFAULT, runner_slots};
+TYPE_OF(runner, Runner, "cloche._host.Runner", "A session's usual runs.");
 
 int runner_prepare(void)
 {
-    no_text = PyUnicode_InternFromString("");
     *(void **)&new_tuple = PyType_GetSlot(&PyTuple_Type, Py_tp_new);
-    return no_text == NULL || new_tuple == NULL ? -1 : 0;
+    return new_tuple == NULL ? -1 : 0;
 }

@@ -96,7 +96,7 @@ def pure_source() -> ImageSource:
 def express_runs(session: Session) -> int:
     """Return how many runs C has performed since the session was last used in another way."""
     express = session._express
-    return 0 if express is None else express.runner.so_far()[0]
+    return 0 if express is None else express.runner.collect(False)[0]
 
 
 def warm(session: Session) -> Session:

@@ -79,9 +79,12 @@ def test_impossible_sizes_are_refused(snapshot: Snapshot, changes: dict[str, Any
         BOX.restore(remade(snapshot, **changes))
 
 
-def test_a_forged_memory_is_refused(snapshot: Snapshot) -> None:
-    with pytest.raises(SnapshotCorrupt, match="decompressed"):
-        BOX.restore(Snapshot.make(snapshot.facts, b"\xff" + snapshot.body))
+@pytest.mark.parametrize(
+    ("start", "problem"), [(b"\xff", "unknown way"), (b"\0\xff", "decompressed"), (b"\1", "size it states")]
+)
+def test_a_forged_memory_is_refused(snapshot: Snapshot, start: bytes, problem: str) -> None:
+    with pytest.raises(SnapshotCorrupt, match=problem):
+        BOX.restore(Snapshot.make(snapshot.facts, start + snapshot.body))
 
 
 @pytest.mark.parametrize("seed", range(8))

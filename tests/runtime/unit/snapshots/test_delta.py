@@ -1,4 +1,7 @@
+"""What of a memory differs, as bytes: packed in C and woven in Python, and read by either."""
+
 import random
+import struct
 import zlib
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,10 +14,25 @@ from cloche.runtime.machine_api import Piece
 from cloche.runtime.rollback.checkpoint import PAGE
 from cloche.runtime.snapshots.delta import MalformedDelta, pack, unpack
 from cloche.runtime.threads import tool_threads
+from cloche.runtime.wasm import native
 
 PAGES = 6
 PRISTINE = memoryview(bytes(range(256)) * (2 * PAGE // 256) + bytes(2 * PAGE))
 """Two pages of content and two of zeros; the memory below has grown by two more."""
+
+
+IN_C = native.host
+BLOCK = 512
+
+
+@pytest.fixture(autouse=True, params=["packed", "woven"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How the delta is made, and read."""
+    if request.param == "packed" and IN_C is None:
+        pytest.skip("there is no extension here")
+    if request.param == "woven":
+        monkeypatch.setattr(native, "host", None)
+    return str(request.param)
 
 
 def applied(pieces: Sequence[Piece]) -> bytes:
@@ -32,6 +50,60 @@ def test_what_was_written_comes_back(changes: list[tuple[int, bytes]]) -> None:
     memory = applied(changes)
     data = pack(memoryview(memory), PRISTINE)
     assert applied(unpack(data, PRISTINE, len(memory))) == memory
+
+
+def a_memory(chance: random.Random) -> bytes:
+    """Return a memory of objects side by side, of random bytes, of text, and of small changes."""
+    pages: list[bytes] = [bytes(PRISTINE[: 2 * PAGE])]
+    while len(pages) < PAGES - 1:
+        size, count = chance.choice([8, 12, 16, 48, 52, 208]), chance.choice([0, 1, 4, 48, 2**31])
+        start = chance.randrange(2**32)
+        words = [(start + count * i) % 2**32 if i % 2 else chance.choice([1, 7, start]) for i in range(PAGE // size)]
+        alike = b"".join([struct.pack("<I", word).ljust(size, b"\1") for word in words]).ljust(PAGE, b"\0")
+        pages.append(chance.choice([alike, alike, chance.randbytes(PAGE), b"a text of words " * 256, bytes(PAGE)]))
+    memory = bytearray(b"".join(pages))
+    for _ in range(chance.randrange(20)):
+        memory[chance.randrange(len(memory))] = chance.randrange(256)
+    return bytes(memory)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_made_in_one_way_is_read_in_the_other(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = a_memory(random.Random(seed)).ljust(PAGES * PAGE, b"\0")
+    data = pack(memoryview(memory), PRISTINE)
+    for reader in (IN_C, None):
+        monkeypatch.setattr(native, "host", reader)
+        assert applied(unpack(data, PRISTINE, len(memory))) == memory
+
+
+@pytest.mark.skipif(IN_C is None, reason="there is no extension here")
+def test_both_read_spoilt_bytes_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(4)
+    for _ in range(40):
+        memory = a_memory(chance)
+        monkeypatch.setattr(native, "host", IN_C)
+        data = bytearray(pack(memoryview(memory), PRISTINE, [(2 * PAGE, 4 * PAGE)]))
+        for _ in range(chance.choice([1, 1, 2, 8])):
+            data[chance.randrange(1, len(data))] = chance.choice([0, 1, 64, 127, 128, 255, chance.randrange(256)])
+        data = data[: chance.choice([len(data), len(data), chance.randrange(len(data))])]
+        read: list[object] = []
+        for reader in (IN_C, None):
+            monkeypatch.setattr(native, "host", reader)
+            try:
+                read.append([(at, bytes(each)) for at, each in unpack(bytes(data), PRISTINE, PAGES * PAGE)])
+            except MalformedDelta as error:
+                read.append(str(error))
+        assert read[0] == read[1]
+
+
+def test_objects_side_by_side_and_random_bytes_take_as_much_as_they_say() -> None:
+    rows = b"".join(struct.pack("<IIII", 1, 0x1234, 16 * i, i * i) for i in range(8192))
+    noise = random.Random(1).randbytes(1 << 17)
+    for content, most in ((rows, 30_000), (noise, len(noise) + 1_000)):
+        memory = bytes(PRISTINE) + content
+        data = pack(memoryview(memory), PRISTINE)
+        assert len(data) < most
+        assert b"".join(bytes(each) for _, each in unpack(data, PRISTINE, len(memory))) == content
 
 
 def test_nothing_changed_is_next_to_nothing() -> None:
@@ -57,8 +129,9 @@ def test_a_rewritten_block_comes_back() -> None:
 def test_changes_are_compared_only_where_something_was_written() -> None:
     memory = bytearray(PRISTINE)
     memory[0], memory[PAGE] = 1, 1
-    pieces = unpack(pack(memoryview(memory), PRISTINE, [(PAGE, 2 * PAGE)]), PRISTINE, len(memory))
-    assert [at for at, _ in pieces] == [PAGE]
+    for end in (2 * PAGE, 9 * PAGE):
+        pieces = unpack(pack(memoryview(memory), PRISTINE, [(PAGE, end)]), PRISTINE, len(memory))
+        assert [at for at, _ in pieces] == [PAGE]
 
 
 @given(st.binary(max_size=200))
@@ -99,12 +172,65 @@ def indices(*numbers: int) -> bytes:
 )
 def test_a_list_of_changes_that_fits_no_memory_is_refused(raw: bytes) -> None:
     with pytest.raises(MalformedDelta):
-        unpack(deflated(raw), PRISTINE, PAGES * PAGE)
+        unpack(b"\0" + deflated(raw), PRISTINE, PAGES * PAGE)
+
+
+def runs(*pairs: tuple[int, int]) -> bytes:
+    return struct.pack("<Q", len(pairs)) + b"".join(struct.pack("<II", *pair) for pair in pairs)
+
+
+ONE = b"\1\0\0"
+"""A block as the word before has it: all zeros."""
+
+
+@pytest.mark.parametrize(
+    ("raw", "fits"),
+    [
+        (runs(), True),
+        (runs((0, 1)) + ONE, True),
+        (runs((0, 2), (2, 1)) + 3 * ONE, True),
+        (runs((PAGES * 8 - 1, 1)) + ONE, True),
+        (runs((5, 1)) + b"\x80" + bytes(range(256)) * 2, True),
+        (b"", False),
+        (runs()[:7], False),
+        (runs() + b"more", False),
+        (struct.pack("<Q", 1 << 61), False),
+        (runs((0, 0)), False),
+        (runs((1, 1), (0, 1)) + 2 * ONE, False),
+        (runs((0, 2), (1, 1)) + 3 * ONE, False),
+        (runs((PAGES * 8, 1)) + ONE, False),
+        (runs((0, 0xFFFF_FFFF)) + ONE, False),
+        (runs((0, 1)), False),
+        (runs((0, 1)) + ONE[:2], False),
+        (runs((0, 1)) + ONE + b"\0", False),
+        (runs((0, 1)) + b"\x81" + ONE, False),
+        (runs((0, 1)) + b"\x80" + bytes(511), False),
+        (runs((0, 1)) + b"\1\x41\1\0\x7f\1", False),
+        (runs((0, 1)) + b"\1\x41\1\0\xff" + bytes(4), False),
+        (runs((0, 1)) + b"\1\0\xc1" + bytes(3), False),
+    ],
+)
+def test_what_is_packed_is_checked(raw: bytes, fits: bool) -> None:
+    for data in (b"\1" + raw, b"\2" + deflated(raw)):
+        try:
+            pieces = unpack(data, PRISTINE, PAGES * PAGE)
+        except MalformedDelta:
+            assert not fits
+        else:
+            assert fits
+            assert all(0 <= at <= PAGES * PAGE - len(each) for at, each in pieces)
+
+
+def test_an_unknown_way_is_refused() -> None:
+    for data in (b"", b"\3" + runs(), b"\xff"):
+        with pytest.raises(MalformedDelta):
+            unpack(data, PRISTINE, PAGES * PAGE)
 
 
 def test_a_bomb_is_not_unpacked() -> None:
-    with pytest.raises(MalformedDelta, match="not of the size"):
-        unpack(deflated(bytes(64 << 20)), PRISTINE, PAGES * PAGE)
+    for kind in (b"\0", b"\2"):
+        with pytest.raises(MalformedDelta, match="not of the size"):
+            unpack(kind + deflated(bytes(64 << 20)), PRISTINE, PAGES * PAGE)
 
 
 def large_memory() -> memoryview:

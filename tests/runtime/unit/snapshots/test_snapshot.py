@@ -207,7 +207,7 @@ def test_a_header_has_a_bound() -> None:
     with pytest.raises(ConfigurationError):
         Snapshot.make(SnapshotFacts(**_fields(tools=tuple(f"tool_{n:050}" for n in range(100_000)))), b"")
     with pytest.raises(SnapshotCorrupt, match="its header is larger"):
-        Snapshot.from_bytes(b"\x93cloche\n\x01\0\0\0" + (5 << 20).to_bytes(4, "little") + bytes(5 << 20))
+        Snapshot.from_bytes(b"\x93cloche\n\x02\0\0\0" + (5 << 20).to_bytes(4, "little") + bytes(5 << 20))
 
 
 def _fields(**changes: Any) -> dict[str, Any]:
