@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo ui test pure again pauses guest data conformance tasks precision bench serve lint types docs package wheels fuzz sanitize hostile soak kills clean help
+.PHONY: demo ui test pure again pauses guest data conformance tasks precision bench serve ray lint types docs package wheels fuzz sanitize hostile soak kills clean help
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -43,6 +43,9 @@ ui: guest ## a page to work with agents and sessions, with the recorded demo tea
 
 serve: guest ## a server with two demo tenants, and three lines of curl to try
 	$(BIN)/cloche serve --demo
+
+ray: guest ## nodes of the server on a real Ray of two machines, which are processes here, half a minute
+	CLOCHE_RAY=1 $(BIN)/python -m pytest -q tests/serve/real/test_ray.py
 
 bench: guest ## what isolation costs here, with ratios
 	$(BIN)/cloche bench --bars

@@ -281,6 +281,8 @@ def _uvicorn_config(config: ServerConfig, app: Any) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
+        # A line for each request that is none would be the client's to write.
+        log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -315,7 +317,7 @@ async def _reload(gateway: Gateway, path: Path | None, asked: asyncio.Event) -> 
         seen = now
         asked.clear()
         try:
-            await gateway.home.configure(load_config(path))
+            await gateway.home.configure(await asyncio.to_thread(load_config, path))
             _log.warning("the configuration was read again")
         except (ConfigurationError, OSError) as error:
             _log.error("the configuration was not taken in: %s", error)

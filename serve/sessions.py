@@ -170,7 +170,8 @@ class Residence:
     async def configure(self, config: ServerConfig) -> None:
         """Take a new configuration of tenants; a session that is open keeps its tools until it is parked."""
         self.config = config
-        self.tenants.set(config)
+        # Which reads what new ones have in the ledger.
+        await self.ledger.read(self.tenants.set, config)
         await self.placement.configure(self._settings())
 
     def _settings(self) -> dict[str, Any]:

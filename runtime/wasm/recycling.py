@@ -80,6 +80,8 @@ MAX_IDLE = 16
 _REST = 0.1
 """Seconds between a guest's being taken and the making of those that are missing: others may be taken meanwhile, by
 whom the cores are needed more."""
+_USUAL = 1 << 18
+"""Bytes that a usual run writes at most."""
 LEISURE = 0.001
 """Seconds that a guest waits to be taken before it is restored in the background."""
 # A guest that wrote more than this is cheaper made anew, and would hold the memory while it idles: of a large image,
@@ -196,6 +198,7 @@ class InstancePool(Generic[Guest]):
         self._stock = 0
         self._make: Callable[[], Guest] | None = None
         self._is_short = False
+        self._usual: list[Span] = []
 
     def stock(self, count: int, make: Callable[[], Guest]) -> None:
         """Have at least so many idle guests from now on, which ``make`` makes, later ones in the background."""
@@ -254,7 +257,10 @@ class InstancePool(Generic[Guest]):
 
     def _fill(self, count: int) -> None:
         while self._make is not None and len(self._idle) < count:
-            self._idle.append(self._make())
+            guest = self._make()
+            # Written with what they have: the pages that a run writes are its own then, before there is a run.
+            restore(guest.memory.view(), self._source, self._usual)
+            self._idle.append(guest)
 
     def _restore_at_leisure(self) -> None:
         while self._is_waited_for:
@@ -288,6 +294,8 @@ class InstancePool(Generic[Guest]):
         if not restore(view, self._source, pages.spans, self._max_written):
             return False
         guest.set_stack_pointer(self._stack_pointer)
+        if sum([end - start for start, end in pages.spans]) <= _USUAL:
+            self._usual = pages.spans
         return True
 
 

@@ -1,6 +1,6 @@
-"""Nodes on the machines of a real Ray, two of which are processes here; by hand, as a cluster takes its time to start.
+"""Nodes on the machines of a real Ray, two of which are processes here: ``make ray``.
 
-CLOCHE_RAY=1 pytest tests/serve/real/test_ray.py
+Not with the other tests: Ray gives a machine thirty seconds to start, which is not enough on one that has other work.
 """
 
 import os
@@ -19,9 +19,7 @@ from tests.processes import ended_afterwards
 from tests.serve.real.test_nodes import new_session, run
 from tests.serve.servers import write_config
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("CLOCHE_RAY") != "1", reason="a Ray cluster is started with CLOCHE_RAY=1"
-)
+pytestmark = pytest.mark.skipif(os.environ.get("CLOCHE_RAY") != "1", reason="a Ray cluster is started by make ray")
 _STORE = 80_000_000
 
 

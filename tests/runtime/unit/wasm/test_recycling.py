@@ -292,3 +292,19 @@ def test_a_stock_is_made_at_once_and_filled_up_in_the_background() -> None:
     assert len(made) == 2 * (MAX_IDLE + 2)
     pool.stock(1, make)
     assert len(made) == 2 * (MAX_IDLE + 2)
+
+
+def test_a_stock_has_the_pages_in_place_that_a_run_writes(counters: Counters, monkeypatch: pytest.MonkeyPatch) -> None:
+    restored: list[list[tuple[int, int]]] = []
+
+    def restore(memory: memoryview, source: memoryview, spans: list[tuple[int, int]], max_bytes: int = 0) -> bool:
+        restored.append(spans)
+        return True
+
+    monkeypatch.setattr(recycling, "restore", restore)
+    pool, guest = InstancePool(FakeGuest(b"good")), FakeGuest()
+    guest.pages.spans = [(_PAGE, 2 * _PAGE)]
+    guest.pages.watch()
+    assert pool.renew(guest)
+    pool.stock(1, lambda: FakeGuest(b"good"))
+    assert restored == [[(_PAGE, 2 * _PAGE)]] * 2
