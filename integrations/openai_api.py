@@ -31,21 +31,13 @@ from cloche.serve.chat import (
     ChatAnswer,
     Pieces,
     Turn,
-    as_object,
+    answer_chat,
+    answer_response,
     as_refusal,
-    chat_chunks,
-    chat_completion,
-    chat_head,
-    completed,
-    conversation_key,
     error_body,
-    read_list,
-    read_messages,
-    response_events,
-    response_head,
-    response_turn,
-    sse,
-    whole,
+    model_shown,
+    models_shown,
+    question_text,
 )
 
 __all__ = ["openai_app"]
@@ -128,45 +120,19 @@ class _API:
 
     async def models(self, request: Request) -> Response:
         self._authorize(request)
-        return JSONResponse({"object": "list", "data": [self._described(name) for name in self._agents]})
+        return models_shown(self._agents, self._started)
 
     async def model(self, request: Request) -> Response:
         self._authorize(request)
         name = request.path_params["name"]
         self._agent(name)
-        return JSONResponse(self._described(name))
+        return model_shown(name, self._started)
 
     async def chat(self, request: Request) -> Response:
-        body = await self._body(request)
-        turn = read_messages(read_list(body, "messages"))
-        scope = str(body.get("user", ""))
-        name, events = self._begin(body, conversation_key(scope, turn.history[:-1]), turn)
-        head = chat_head(name)
-
-        def keep(agent: MultiStepAgent, answer: _Answer) -> None:
-            history = [*turn.history, ("assistant", answer.text)]
-            self._conversations.keep(conversation_key(scope, history), agent, answer.waits_for, history)
-
-        usage = bool(as_object(body.get("stream_options")).get("include_usage"))
-        if body.get("stream"):
-            return sse(chat_chunks(_kept(events, keep), head, usage))
-        answer, reasoning = await whole(request, _kept(events, keep))
-        return JSONResponse(chat_completion(head, answer, reasoning))
+        return await answer_chat(request, await self._body(request), self._begin)
 
     async def respond(self, request: Request) -> Response:
-        body = await self._body(request)
-        turn = response_turn(body)
-        name, events = self._begin(body, str(body.get("previous_response_id") or ""), turn)
-        head = response_head(body, name)
-
-        def keep(agent: MultiStepAgent, answer: _Answer) -> None:
-            history = [*turn.history, ("assistant", answer.text)]
-            self._conversations.keep(head["id"], agent, answer.waits_for, history)
-
-        if body.get("stream"):
-            return sse(response_events(_kept(events, keep), head))
-        answer, reasoning = await whole(request, _kept(events, keep))
-        return JSONResponse(completed(head, answer, reasoning))
+        return await answer_response(request, await self._body(request), self._begin)
 
     # What they share.
 
@@ -191,26 +157,29 @@ class _API:
             raise HTTPException(400, "the body is no object")
         return cast("_Json", body)
 
-    def _agent(self, name: str) -> MultiStepAgent:
-        if name not in self._agents:
+    def _agent(self, name: object) -> MultiStepAgent:
+        if not isinstance(name, str) or name not in self._agents:
             known = ", ".join(self._agents)
-            raise HTTPException(404, f"there is no model {name[:100]!r}; there are: {known}")
+            raise HTTPException(404, f"there is no model {str(name)[:100]!r}; there are: {known}")
         return self._agents[name]
 
-    def _described(self, name: str) -> _Json:
-        return {"id": name, "object": "model", "created": self._started, "owned_by": "cloche"}
-
-    def _begin(self, body: _Json, key: str, turn: Turn) -> tuple[str, "_Events"]:
-        name = str(body.get("model", ""))
+    async def _begin(self, name: object, key: str, turn: Turn, after: Callable[[str], str]) -> Pieces:
         original = self._agent(name)
         if self._free <= 0:
             raise HTTPException(429, "as many runs as are allowed are in progress: try again later")
         known = self._conversations.take(key)
         if known is None:
-            return name, _Events(self, original.copy(), turn.task_with_history(), turn.images, reset=True)
-        agent, waits_for, history = known
-        turn.history[:-1] = history
-        return name, _Events(self, agent, turn.task, turn.images, reset=False, waits_for=waits_for)
+            events = _Events(self, original.copy(), turn.task_with_history(), turn.images, reset=True)
+        else:
+            agent, waits_for, history = known
+            turn.history[:-1] = history
+            events = _Events(self, agent, turn.task, turn.images, reset=False, waits_for=waits_for)
+
+        def keep(agent: MultiStepAgent, answer: _Answer) -> None:
+            history = [*turn.history, ("assistant", answer.text)]
+            self._conversations.keep(after(answer.text), agent, answer.waits_for, history)
+
+        return _kept(events, keep)
 
     def occupy(self, change: int) -> None:
         """Count a run that begins (1) or ends (-1)."""
@@ -274,8 +243,7 @@ class _Events:
 
 def _answer(result: RunResult) -> _Answer:
     if isinstance(result.error, AgentSuspended):
-        asked = "\n".join(f"- `{call.name}` with {call.args or ''}{call.kwargs or ''}" for call in result.error.calls)
-        text = f"These calls wait for your approval:\n\n{asked}\n\nReply *approve*, or say why not."
+        text = question_text((call.name, f"{call.args or ''}{call.kwargs or ''}") for call in result.error.calls)
         return _Answer(text, *_tokens(result), [call.id for call in result.error.calls])
     if result.output is None and result.error is not None:
         # Shown as it is written for the caller; nothing of the host's stack.

@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -41,8 +41,6 @@ __all__ = ["Api", "Part", "answer_problem", "checked_id", "event_stream", "json_
 _JSON = "application/json"
 _MAX_PAGE = 200
 _MAX_WAIT = 60.0
-_BEAT = 15.0
-"""Seconds after which a comment is sent on a stream of events that has none, so that nothing in between closes it."""
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,96}")
 _USUAL = re.compile(r"/v1/sessions(?:/(?P<id>[^/]+)/runs)?")
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -585,13 +583,4 @@ def answer_problem(problem: Problem) -> Response:
 def event_stream(run: ServedRun, after: int) -> Response:
     """Return a run's events as server-sent events, from the one behind that number to its last."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no", "x-run-id": run.id}
-    return StreamingResponse(_events(run, after), headers=headers, media_type="text/event-stream")
-
-
-async def _events(run: ServedRun, after: int) -> AsyncIterator[bytes]:
-    async for item in run.follow(after, _BEAT):
-        if item is None:
-            yield b": waiting\n\n"
-        else:
-            number, name, data = item
-            yield b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode(), data)
+    return StreamingResponse(run.stream(after), headers=headers, media_type="text/event-stream")

@@ -1,13 +1,14 @@
 """What OpenAI's chat API looks like: messages that come in, and answers and their pieces that go out.
 
-Shapes only: whoever has an answer gives its pieces, lines of reasoning and then the :class:`ChatAnswer`.
+Shapes only: whoever has an answer begins it (:data:`Begin`) and gives its pieces, lines of reasoning and then the
+:class:`ChatAnswer`.
 """
 
 import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,31 +16,25 @@ from typing import Any, Final, cast
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from cloche.agent.messages import ImagePart
 from cloche.runtime.bridge.protocol import is_list
 
 __all__ = [
     "AGREES",
+    "Begin",
     "ChatAnswer",
     "Pieces",
     "Turn",
+    "answer_chat",
+    "answer_response",
     "as_object",
     "as_refusal",
-    "chat_chunks",
-    "chat_completion",
-    "chat_head",
-    "completed",
-    "conversation_key",
     "error_body",
-    "read_list",
-    "read_messages",
-    "response_events",
-    "response_head",
-    "response_turn",
-    "sse",
-    "whole",
+    "model_shown",
+    "models_shown",
+    "question_text",
 ]
 
 _Json = dict[str, Any]
@@ -80,11 +75,65 @@ class ChatAnswer:
 
 Pieces = AsyncGenerator[str | ChatAnswer, None]
 """Lines of reasoning, and the answer at last."""
+Begin = Callable[[object, str, Turn, Callable[[str], str]], Awaitable[Pieces]]
+"""Begins a turn: of the model of that name, of the conversation that is identified so. What it returns for the answer's
+text identifies the conversation from then on. Raises HTTPException."""
+
+# The requests.
+
+
+async def answer_chat(request: Request, body: _Json, begin: Begin) -> Response:
+    """Answer a request to ``/v1/chat/completions``, whole or streamed. Raises HTTPException."""
+    turn, scope = _read_messages(_read_list(body, "messages")), _scope(request, body)
+
+    def after(text: str) -> str:
+        return _conversation_key(scope, [*turn.history, ("assistant", text)])
+
+    pieces = await begin(body.get("model"), _conversation_key(scope, turn.history[:-1]), turn, after)
+    head = _chat_head(str(body["model"]))
+    if body.get("stream"):
+        return _sse(_chat_chunks(pieces, head, bool(as_object(body.get("stream_options")).get("include_usage"))))
+    return _json(_chat_completion(head, *await _whole(request, pieces)))
+
+
+async def answer_response(request: Request, body: _Json, begin: Begin) -> Response:
+    """Answer a request to ``/v1/responses``, whole or streamed. Raises HTTPException."""
+    turn, id = _response_turn(body), f"resp_{uuid.uuid4().hex}"
+    pieces = await begin(body.get("model"), str(body.get("previous_response_id") or "none"), turn, lambda text: id)
+    head = _response_head(body, str(body["model"]), id)
+    if body.get("stream"):
+        return _sse(_response_events(pieces, head))
+    return _json(_completed(head, *await _whole(request, pieces)))
+
+
+def models_shown(names: Iterable[str], since: int) -> Response:
+    """Return the list of models; they are there since that time, in seconds."""
+    return _json({"object": "list", "data": [_model(name, since) for name in names]})
+
+
+def model_shown(name: str, since: int) -> Response:
+    """Return one model."""
+    return _json(_model(name, since))
+
+
+def question_text(calls: Iterable[tuple[str, str]]) -> str:
+    """Return the answer that asks about calls, each a tool's name and its arguments."""
+    asked = "\n".join(f"- `{name}` with {arguments}" for name, arguments in calls)
+    return f"These calls wait for your approval:\n\n{asked}\n\nReply *approve*, or say why not."
+
+
+def _model(name: str, since: int) -> _Json:
+    return {"id": name, "object": "model", "created": since, "owned_by": "cloche"}
+
+
+def _json(form: _Json) -> Response:
+    return JSONResponse(form, headers={"cache-control": "no-store"})
+
 
 # What comes in.
 
 
-def read_messages(messages: list[Any]) -> Turn:
+def _read_messages(messages: list[Any]) -> Turn:
     """Return what the messages of a request say. Raises HTTPException."""
     if not messages or len(messages) > _MAX_ITEMS:
         raise HTTPException(400, f"expected 1 to {_MAX_ITEMS} messages, got {len(messages)}")
@@ -126,12 +175,19 @@ def _read_image(given: Any) -> ImagePart:
     raise HTTPException(400, "an image is neither a data: URL in base64 nor an address")
 
 
-def conversation_key(scope: str, history: list[tuple[str, str]]) -> str:
+def _scope(request: Request, body: _Json) -> str:
+    """Return what keeps users apart, and the chats of each: what clients say of them, which is no proof of anything."""
+    headers = (request.headers.get(f"x-openwebui-{name}-id", "") for name in ("user", "chat"))
+    return json.dumps([str(body.get("user") or ""), *headers])
+
+
+def _conversation_key(scope: str, history: list[tuple[str, str]]) -> str:
     """Return what identifies a conversation: its user, and every word of it so far."""
-    return sha256(json.dumps([scope, history]).encode("utf-8", "surrogatepass")).hexdigest()
+    said = [(role, text.strip()) for role, text in history]
+    return sha256(json.dumps([scope, said]).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def read_list(body: _Json, name: str) -> list[Any]:
+def _read_list(body: _Json, name: str) -> list[Any]:
     """Return a list of a request. Raises HTTPException."""
     value: object = body.get(name)
     if not is_list(value):
@@ -144,19 +200,19 @@ def as_object(value: object) -> _Json:
     return cast("_Json", value) if isinstance(value, dict) else {}
 
 
-def response_turn(body: _Json) -> Turn:
+def _response_turn(body: _Json) -> Turn:
     """Return what a request to ``/v1/responses`` says. Raises HTTPException."""
     given: Any = body.get("input")
-    items = [{"role": "user", "content": given}] if isinstance(given, str) else read_list(body, "input")
+    items = [{"role": "user", "content": given}] if isinstance(given, str) else _read_list(body, "input")
     if body.get("instructions"):
         items = [{"role": "system", "content": body["instructions"]}, *items]
-    return read_messages(items)
+    return _read_messages(items)
 
 
 # What goes out.
 
 
-async def whole(request: Request, given: Pieces) -> tuple[ChatAnswer, str]:
+async def _whole(request: Request, given: Pieces) -> tuple[ChatAnswer, str]:
     """Return the answer and the reasoning. A client that goes away ends what gives them. Raises HTTPException."""
     run, gone = asyncio.ensure_future(_collect(given)), asyncio.ensure_future(_departure(request))
     try:
@@ -185,15 +241,15 @@ async def _departure(request: Request) -> None:
         await asyncio.sleep(0.25)
 
 
-def chat_head(model: str) -> _Json:
+def _chat_head(model: str) -> _Json:
     """Return what a completion and each of its chunks begin with."""
     return {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
 
 
-def response_head(body: _Json, model: str, id: str = "") -> _Json:
+def _response_head(body: _Json, model: str, id: str) -> _Json:
     """Return what a response begins with."""
     return {
-        "id": id or f"resp_{uuid.uuid4().hex}",
+        "id": id,
         "object": "response",
         "created_at": int(time.time()),
         "model": model,
@@ -210,14 +266,14 @@ def response_head(body: _Json, model: str, id: str = "") -> _Json:
     }
 
 
-def chat_completion(head: _Json, answer: ChatAnswer, reasoning: str) -> _Json:
+def _chat_completion(head: _Json, answer: ChatAnswer, reasoning: str) -> _Json:
     """Return a whole completion."""
     message = {"role": "assistant", "content": answer.text, "reasoning_content": reasoning, "refusal": None}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     return {**head, "object": "chat.completion", "choices": [choice], "usage": _chat_usage(answer)}
 
 
-def sse(lines: AsyncIterator[str]) -> StreamingResponse:
+def _sse(lines: AsyncIterator[str]) -> StreamingResponse:
     """Return lines as they come."""
     return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
@@ -227,7 +283,7 @@ def _event(data: Any, name: str = "") -> str:
     return f"{head}data: {data if isinstance(data, str) else json.dumps(data)}\n\n"
 
 
-async def chat_chunks(given: Pieces, head: _Json, usage: bool) -> AsyncGenerator[str, None]:
+async def _chat_chunks(given: Pieces, head: _Json, usage: bool) -> AsyncGenerator[str, None]:
     """Yield an answer as chunks of a completion, with its ``usage`` at last if that is wanted."""
 
     def chunk(delta: _Json, finish: str | None = None) -> str:
@@ -252,7 +308,7 @@ async def chat_chunks(given: Pieces, head: _Json, usage: bool) -> AsyncGenerator
     yield _event("[DONE]")
 
 
-async def response_events(given: Pieces, head: _Json) -> AsyncGenerator[str, None]:
+async def _response_events(given: Pieces, head: _Json) -> AsyncGenerator[str, None]:
     """Yield an answer as the events of a response."""
     number, reasoning = 0, list[str]()
 
@@ -272,7 +328,7 @@ async def response_events(given: Pieces, head: _Json) -> AsyncGenerator[str, Non
                     reasoning.append(piece)
                     yield event("response.reasoning_summary_text.delta", delta=piece, **place)
                     continue
-                done = completed(head, piece, "".join(reasoning))
+                done = _completed(head, piece, "".join(reasoning))
                 for line in _message_events(event, done, head, piece.text):
                     yield line
                 yield event("response.completed", response=done)
@@ -300,7 +356,7 @@ def _message_events(event: Any, done: _Json, head: _Json, text: str) -> list[str
     ]
 
 
-def completed(head: _Json, answer: ChatAnswer, reasoning: str) -> _Json:
+def _completed(head: _Json, answer: ChatAnswer, reasoning: str) -> _Json:
     """Return a whole response."""
     part: _Json = {"type": "output_text", "text": answer.text, "annotations": []}
     message: _Json = {
@@ -334,11 +390,11 @@ def _chat_usage(answer: ChatAnswer) -> dict[str, int]:
 _KINDS: Final = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error", 502: "agent_error"}
 
 
-def error_body(error: HTTPException) -> _Json:
+def error_body(error: HTTPException, code: str = "") -> _Json:
     """Return a refusal as the API says it."""
     kind = _KINDS.get(error.status_code, "invalid_request_error")
-    code = "model_not_found" if error.status_code == 404 else None
-    return {"error": {"message": str(error.detail), "type": kind, "param": None, "code": code}}
+    named = code or ("model_not_found" if error.status_code == 404 else None)
+    return {"error": {"message": str(error.detail), "type": kind, "param": None, "code": named}}
 
 
 def as_refusal(error: Exception) -> HTTPException:

@@ -5,7 +5,7 @@ import json
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from cloche.runtime.errors import ConfigurationError
@@ -22,6 +22,13 @@ _MAX_KEPT = 1 << 20
 """Ended runs of one session that are in memory with their events: so many, and bytes of all but the last."""
 _MAX_IDS = 1_000
 """Ids of a session's runs that are kept in memory, to know without the ledger that there is no run of an id."""
+_BEAT = 10.0
+"""Seconds without an event after which those who follow are told so, that nothing in between closes their line."""
+_GAP, _MAX_GAP = 0.005, 0.25
+"""Seconds for each of several followers in which events become one piece, so that a crowd costs little more than two:
+twenty are told ten times a second."""
+_MAX_PIECE = 256 << 10
+"""Bytes, about, that one who follows is sent at once."""
 _MAX_UNSAVED = 256
 _MAX_UNSAVED_BYTES = 8 << 20
 """Runs, and bytes of their outcomes, after which a session's state is stored though it is not parked."""
@@ -57,6 +64,12 @@ class ServedRun:
         self.size = 0
         """Bytes of its events, the outcome among them."""
         self._news: asyncio.Future[None] | None = None
+        self._followers: list[asyncio.Future[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._told = self._due = 0.0
+        """When the followers were told last that there may be news, and when they will be."""
+        self._piece = (0, 0, b"")
+        """Server-sent events as they were made last: those behind one number, up to another."""
 
     @property
     def over(self) -> bool:
@@ -97,6 +110,30 @@ class ServedRun:
         if self._news is not None:
             self._news.set_result(None)
             self._news = None
+        if not self._followers:
+            return
+        if len(self._followers) == 1 or self.calls or self.over:
+            self._tell_followers()
+        else:
+            self._tell_followers_at(self._told + min(_GAP * len(self._followers), _MAX_GAP))
+
+    def _tell_followers(self) -> None:
+        self._told = asyncio.get_running_loop().time()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        followers, self._followers = self._followers, []
+        for each in followers:
+            if not each.done():
+                each.set_result(None)
+
+    def _tell_followers_at(self, time: float) -> None:
+        """Have them told then, if they will not be before."""
+        if self._timer is not None:
+            if self._due <= time:
+                return
+            self._timer.cancel()
+        self._due, self._timer = time, asyncio.get_running_loop().call_at(time, self._tell_followers)
 
     async def changed(self, timeout: float | None = None) -> None:
         """Wait for news, or until the time is up."""
@@ -114,23 +151,55 @@ class ServedRun:
                 return
             await self.changed(left)
 
-    async def follow(self, after: int, beat: float) -> AsyncIterator[tuple[int, str, bytes] | None]:
+    async def follow(self, after: int) -> AsyncGenerator[tuple[int, str, bytes] | None]:
         """Yield the events behind that number, each with its own, until the run is over; None where none came."""
         if after < self.first_event:
-            if after or self.first_event:
-                yield self.first_event, "gap", b"{}"
-            after = self.first_event
-        while True:
-            while after - self.first_event < len(self.events):
-                name, data = self.events[after - self.first_event]
-                after += 1
-                yield after, name, data
-            if self.over:
-                return
-            count = len(self.events)
-            await self.changed(beat)
-            if len(self.events) == count and not self.over:
+            yield self.first_event, "gap", b"{}"
+        async for start, end in self._spans(after):
+            if start == end:
                 yield None
+            for number in range(start, end):
+                yield number + 1, *self.events[number - self.first_event]
+
+    async def stream(self, after: int) -> AsyncGenerator[bytes]:
+        """Yield the same as server-sent events: those that are there together are one piece, the same for all."""
+        if after < self.first_event:
+            yield _sent(self.first_event, "gap", b"{}")
+        async for start, end in self._spans(after):
+            if start == end:
+                yield b": waiting\n\n"
+                continue
+            if self._piece[:2] != (start, end):
+                here = self.events[start - self.first_event : end - self.first_event]
+                events = [_sent(number, *event) for number, event in enumerate(here, start + 1)]
+                self._piece = start, end, b"".join(events)
+            yield self._piece[2]
+
+    async def _spans(self, after: int) -> AsyncGenerator[tuple[int, int]]:
+        """Yield which events are there: behind which number, up to which; the same one twice where none came."""
+        after = max(after, self.first_event)
+        while True:
+            end, size = after, 0
+            while end < self.first_event + len(self.events) and size < _MAX_PIECE:
+                size += len(self.events[end - self.first_event][1])
+                end += 1
+            if end > after:
+                yield after, end
+                after = end
+            elif self.over:
+                return
+            else:
+                loop = asyncio.get_running_loop()
+                news = loop.create_future()
+                self._followers.append(news)
+                self._tell_followers_at(loop.time() + _BEAT)
+                await news
+                if self.first_event + len(self.events) <= after and not self.over:
+                    yield after, after
+
+
+def _sent(number: int, name: str, data: bytes) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode(), data)
 
 
 class ServedSession:

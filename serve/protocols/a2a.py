@@ -27,7 +27,6 @@ __all__ = ["A2A"]
 _Json = dict[str, Any]
 
 _VERSION: Final = "1.0"
-_BEAT: Final = 15.0
 _MAX_ID: Final = 256
 _MAX_TEXT: Final = 200_000
 _MAX_IMAGES: Final = 16
@@ -203,7 +202,7 @@ class A2A:
             return b"data: %b\n\n" % dumps(_result(id, result))
 
         yield line(task=await self._task(run))
-        async for item in (await self._runs.log(run)).follow(after, _BEAT):
+        async for item in (await self._runs.log(run)).follow(after):
             if item is None:
                 yield b": waiting\n\n"
                 continue

@@ -25,7 +25,6 @@ __all__ = ["AgUi", "Threads", "as_object", "as_objects", "read_object"]
 
 _Json = dict[str, Any]
 
-_BEAT: Final = 15.0
 _MAX_ID: Final = 256
 _MAX_MESSAGES: Final = 2_000
 _MAX_IMAGES: Final = 16
@@ -134,7 +133,7 @@ class AgUi:
             yield _line("RUN_STARTED", **ids, protocolVersion="1.0")
             yield _line("STATE_SNAPSHOT", snapshot=shown.state())
             await self._answer(tenant, run, answers)
-            async for item in (await runs.log(run)).follow(after, _BEAT):
+            async for item in (await runs.log(run)).follow(after):
                 if item is None:
                     yield b": waiting\n\n"
                     continue

@@ -29,8 +29,6 @@ _MARK: Final = "\n#cloche-cell "
 _PATIENCE: Final = 30.0
 """Seconds that a request waits for a session that another API's request is using."""
 _MAX_WAITING: Final = 16
-_BEAT: Final = 10.0
-"""Seconds without news after which an event says that there are none."""
 
 
 class _Turn(asyncio.Lock):
@@ -98,7 +96,7 @@ class Cells:
     async def events(self, session: ServedSession, run: ServedRun) -> AsyncGenerator[_Json, None]:
         """Yield what comes of a cell. Whoever stops asking before it is over interrupts it."""
         try:
-            async for item in run.follow(0, _BEAT):
+            async for item in run.follow(0):
                 if item is None:
                     yield {"type": "keepalive"}
                     continue

@@ -39,7 +39,6 @@ _LABEL: Final = "mcp"
 _MAX_CHARACTERS: Final = 50_000
 _MAX_SESSIONS: Final = 200
 """Connections of one tenant's clients, each with a session of the protocol."""
-_BEAT: Final = 15.0
 _PAGE: Final = "ui://cloche/run.html"
 _INSTRUCTIONS: Final = """\
 Runs Python 3.13 programs in a sealed interpreter: no network, no processes, no files but its own in /work and /tmp.
@@ -288,7 +287,7 @@ class _AgentTools:
         """Follow a run until it is over or waits; being cancelled ends it."""
         runs, told, result = self._threads.runs, 0, dict[str, Any]()
         try:
-            async for item in (await runs.log(run)).follow(after, _BEAT):
+            async for item in (await runs.log(run)).follow(after):
                 if item is None:
                     continue
                 form = json.loads(item[2])

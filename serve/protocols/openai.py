@@ -12,6 +12,7 @@ import posixpath
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -26,20 +27,13 @@ from cloche.serve.chat import (
     ChatAnswer,
     Pieces,
     Turn,
+    answer_chat,
+    answer_response,
     as_object,
-    chat_chunks,
-    chat_completion,
-    chat_head,
-    completed,
-    conversation_key,
     error_body,
-    read_list,
-    read_messages,
-    response_events,
-    response_head,
-    response_turn,
-    sse,
-    whole,
+    model_shown,
+    models_shown,
+    question_text,
 )
 from cloche.serve.forms import Endpoint, Problem, dumps, read_body, read_parts
 from cloche.serve.gateway import Gateway
@@ -60,7 +54,6 @@ _MAX_MINUTES: Final = 43_200
 _MAX_NAME: Final = 256
 _MAX_TASK: Final = 200_000
 _MAX_IMAGES: Final = 16
-_BEAT: Final = 15.0
 
 
 class Containers:
@@ -245,44 +238,24 @@ class Models:
         )
         return [Endpoint(*route[:2], route[2].__name__, _as_refusals(route[2]), None, _refusal) for route in routes]
 
-    def _shown(self, name: str) -> _Json:
-        return {"id": name, "object": "model", "created": self._started, "owned_by": "cloche"}
-
     async def list_models(self, tenant: Tenant, request: Request) -> Response:
         """List the agents, and ``python``."""
-        return _answer({"object": "list", "data": [self._shown(name) for name in (*tenant.config.agents, _MODEL)]})
+        return models_shown((*tenant.config.agents, _MODEL), self._started)
 
     async def get_model(self, tenant: Tenant, request: Request) -> Response:
         """Show an agent."""
-        return _answer(self._shown(self._agent(tenant, request.path_params["name"], _MODEL)))
+        return model_shown(self._agent(tenant, request.path_params["name"], _MODEL), self._started)
 
     async def complete(self, tenant: Tenant, request: Request) -> Response:
-        """ChatAnswer the latest message of a chat."""
-        body = await read_object(request, self._gateway)
-        turn, scope = read_messages(read_list(body, "messages")), str(body.get("user", ""))
-        name = self._agent(tenant, body.get("model"))
-        before = conversation_key(scope, turn.history[:-1])
-
-        def after(text: str) -> str:
-            return conversation_key(scope, [*turn.history, ("assistant", text)])
-
-        pieces, head = await self._begun(tenant, name, before, turn, after), chat_head(name)
-        if body.get("stream"):
-            return sse(chat_chunks(pieces, head, bool(as_object(body.get("stream_options")).get("include_usage"))))
-        return _answer(chat_completion(head, *await whole(request, pieces)))
+        """Answer the latest message of a chat."""
+        return await answer_chat(request, await read_object(request, self._gateway), partial(self._begun, tenant))
 
     async def respond(self, tenant: Tenant, request: Request) -> Response:
-        """ChatAnswer an input: as an agent, or as ``python`` by running it."""
+        """Answer an input: as an agent, or as ``python`` by running it."""
         body = await read_object(request, self._gateway)
         if body.get("model") == _MODEL:
             return await self._containers.respond(tenant, body)
-        turn, name = response_turn(body), self._agent(tenant, body.get("model"))
-        head = response_head(body, name)
-        before = str(body.get("previous_response_id") or "none")
-        pieces = await self._begun(tenant, name, before, turn, lambda text: str(head["id"]))
-        if body.get("stream"):
-            return sse(response_events(pieces, head))
-        return _answer(completed(head, *await whole(request, pieces)))
+        return await answer_response(request, body, partial(self._begun, tenant))
 
     def _agent(self, tenant: Tenant, name: object, *others: str) -> str:
         if not isinstance(name, str) or name not in (*tenant.config.agents, *others):
@@ -290,8 +263,11 @@ class Models:
             raise Problem(404, "model_not_found", f"there is no model {str(name)[:100]!r}; there are: {known}")
         return name
 
-    async def _begun(self, tenant: Tenant, agent: str, before: str, turn: Turn, after: Callable[[str], str]) -> Pieces:
+    async def _begun(
+        self, tenant: Tenant, model: object, before: str, turn: Turn, after: Callable[[str], str]
+    ) -> Pieces:
         """Begin a turn, or take it as the decision about a call that waits; return what comes of it. Raises Problem."""
+        agent = self._agent(tenant, model)
         known = [run for run in (await self._runs.of(tenant)).values() if run.row["agent"] == agent]
         run = next((run for run in reversed(known) if run.row.get("turn") == before), None)
         if run is not None and run.status == "waiting":
@@ -317,7 +293,7 @@ class Models:
         result: _Json = {}
         answer: ChatAnswer | None = None
         try:
-            async for item in (await self._runs.log(run)).follow(count, _BEAT):
+            async for item in (await self._runs.log(run)).follow(count):
                 if item is None:
                     continue
                 form = json.loads(item[2])
@@ -364,8 +340,7 @@ def _decision(text: str) -> CallAnswerForm:
 
 
 def _question(run: AgentRun) -> str:
-    asked = "\n".join(f"- `{call['name']}` with {json.dumps(call['arguments'])}" for call in run.row["calls"])
-    return f"These calls wait for your approval:\n\n{asked}\n\nReply *approve*, or say why not."
+    return question_text((call["name"], json.dumps(call["arguments"])) for call in run.row["calls"])
 
 
 def _text_of(output: Any) -> str:
@@ -574,13 +549,9 @@ def _answer(form: Any, status: int = 200) -> Response:
     return Response(dumps(form), status, {"cache-control": "no-store"}, "application/json")
 
 
-_KINDS: Final = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
-
-
 def _refusal(problem: Problem) -> Response:
     """Return a problem as OpenAI's API says it."""
-    kind = _KINDS.get(problem.status, "invalid_request_error")
-    response = _answer({"error": {"message": str(problem), "type": kind, "param": None, "code": problem.code}})
+    response = _answer(error_body(HTTPException(problem.status, str(problem)), problem.code))
     response.status_code = problem.status
     if problem.retry_after is not None:
         response.headers["retry-after"] = str(max(1, round(problem.retry_after + 0.499)))

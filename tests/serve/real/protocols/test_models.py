@@ -1,5 +1,9 @@
-"""OpenAI's SDK against the server: a tenant's agents as models, in chats and responses."""
+"""A tenant's agents as models, asked by OpenAI's SDK, LiteLLM, and as Open WebUI does.
 
+What their answers look like is tested with ``cloche.integrations.openai_api``, which has the same shapes.
+"""
+
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -51,12 +55,68 @@ def test_a_chat_that_continues_has_its_variables(team: Served, client: Any) -> N
         assert chat(south, "do: count", "1", "do: count", user="one").choices[0].message.content == "1"
 
 
-def test_a_chat_is_streamed_with_its_reasoning(client: Any) -> None:
-    chunks = list(chat(client, "do: count", stream=True, stream_options={"include_usage": True}))
-    deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
-    assert "".join(delta.content or "" for delta in deltas) == "1"
-    assert "so far 1" in "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas)
-    assert chunks[-1].usage is not None
+def open_webui(http: httpx.Client, chat: str, *texts: str, user: str = "u-1", **options: Any) -> httpx.Response:
+    """Send what Open WebUI 0.6 sends for a message, with ENABLE_FORWARD_USER_INFO_HEADERS."""
+    headers = {
+        "content-type": "application/json",
+        "x-openwebui-user-name": "Ada%20L",
+        "x-openwebui-user-id": user,
+        "x-openwebui-user-email": "ada@example.org",
+        "x-openwebui-user-role": "user",
+        "x-openwebui-chat-id": chat,
+    }
+    messages = [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
+    body = {"stream": True, "model": "helper", "messages": messages, **options}
+    return http.post("/v1/chat/completions", json=body, headers=headers)
+
+
+def streamed(answer: httpx.Response) -> tuple[str, str]:
+    """Return the text and the reasoning of a streamed answer, as Open WebUI puts them together."""
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    lines = [line[6:] for line in answer.text.splitlines() if line.startswith("data: ")]
+    assert lines[-1] == "[DONE]"
+    choices = [choice for line in lines[:-1] for choice in json.loads(line)["choices"]]
+    assert choices[-1]["finish_reason"] == "stop"
+    deltas = [choice["delta"] for choice in choices]
+    return tuple("".join(delta.get(key) or "" for delta in deltas) for key in ("content", "reasoning_content"))  # type: ignore[return-value]
+
+
+def test_open_webui_finds_its_chats_again_by_their_ids(team: Served) -> None:
+    http = team.http()
+    assert [model["id"] for model in http.get("/v1/models").json()["data"]] == ["helper", "python"]
+    options = {"stream_options": {"include_usage": True}, "temperature": 0.8}
+    text, reasoning = streamed(open_webui(http, "c-1", "do: count", **options))
+    assert text == "1"
+    assert "so far 1" in reasoning
+    assert streamed(open_webui(http, "c-1", "do: count", "1\n", "do: count"))[0] == "2"
+    # The same words in another chat, or of another user, are another conversation.
+    assert streamed(open_webui(http, "c-2", "do: count", "1", "do: count"))[0] == "1"
+    assert streamed(open_webui(http, "c-1", "do: count", "1", "do: count", user="u-2"))[0] == "1"
+    first, second = (streamed(open_webui(http, chat, "do: pay"))[0] for chat in ("c-3", "c-4"))
+    assert first == second
+    assert streamed(open_webui(http, "c-3", "do: pay", first, "too dear"))[0].endswith("too dear")
+    assert streamed(open_webui(http, "c-4", "do: pay", second, "approve"))[0] == "paid 20 to ann"
+
+
+def test_litellm_asks_the_agents(team: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    litellm: Any = pytest.importorskip("litellm", reason="needs litellm, of cloche[agent]")
+    known = {"model": "openai/helper", "api_base": f"{team.url}/v1", "api_key": team.keys["north"], "num_retries": 0}
+    said = [{"role": "user", "content": "do: count"}]
+    whole = litellm.completion(messages=said, user="lite", **known)
+    message = whole.choices[0].message
+    assert (message.content, whole.usage.total_tokens > 0) == ("1", True)
+    assert "so far 1" in message.reasoning_content
+    again = [*said, {"role": "assistant", "content": message.content}, *said]
+    pieces = [chunk.choices[0].delta for chunk in litellm.completion(messages=again, user="lite", stream=True, **known)]
+    assert "".join(piece.content or "" for piece in pieces) == "2"
+    assert "so far 2" in "".join(getattr(piece, "reasoning_content", None) or "" for piece in pieces)
+    response = litellm.responses(input="do: count", **known)
+    assert response.output[-1].content[0].text == "1"
+    kinds = [str(event.type) for event in litellm.responses(input="do: price", stream=True, **known)]
+    assert "completed" in kinds[-1].lower()
+    with pytest.raises(litellm.exceptions.NotFoundError):
+        litellm.completion(messages=said, **{**known, "model": "openai/other"})
 
 
 @pytest.mark.parametrize(("reply", "outcome"), [("Approve.", "paid 20 to ann"), ("too dear", "too dear")])
@@ -80,10 +140,6 @@ def test_responses_continue_and_are_streamed(client: Any) -> None:
     assert second.output_text == "2"
     # From the same one again, as it was then.
     assert client.responses.create(model="helper", input="do: count", previous_response_id=first.id).output_text == "2"
-    with client.responses.stream(model="helper", input="do: count") as stream:
-        kinds = [event.type for event in stream]
-        assert stream.get_final_response().output_text == "1"
-    assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
 
 
 def test_a_run_that_fails_is_an_error_of_the_api(client: Any) -> None:
