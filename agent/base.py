@@ -66,6 +66,7 @@ class _RunRequest:
     parent: Run | None = None
     asked: str = ""
     replies: CallReplies = CallReplies.of()  # noqa: RUF009  (immutable)
+    may_wait: bool = True
 
 
 class MultiStepAgent:
@@ -340,18 +341,40 @@ class MultiStepAgent:
         then this agent's. What it spends is booked on the parent's run too, whose observers see its events.
         """
         twin = self.copy()
-        text = twin.prompts.render("managed_task", name=self.name, task=task)
-        streamed = self.settings.stream_outputs or (parent is not None and parent.streamed)
-        request = _RunRequest(text, additional_args=variables, parent=parent, asked=task, streamed=streamed)
         try:
-            result = await _alast(twin._aevents(request))  # a copy of this class's own
+            result = await twin.work_for(parent, task, variables)
         finally:
             self.memory = twin.memory
             twin.close()
-        answer = result.unwrap()
+        return self.reported(result.unwrap(), self.memory)
+
+    async def work_for(
+        self,
+        parent: Run | None,
+        task: str,
+        variables: dict[str, Any] | None = None,
+        *,
+        may_wait: bool = False,
+        replies: CallReplies | None = None,
+    ) -> RunResult:
+        """Work on a task for another agent, or continue with replies to the calls that waited, and return the result.
+
+        With ``may_wait`` its calls may wait for a person, and the result's error is then AgentSuspended.
+        """
+        streamed = self.settings.stream_outputs or (parent is not None and parent.streamed)
+        own: dict[str, Any] = {"parent": parent, "asked": task, "streamed": streamed, "may_wait": may_wait}
+        if replies is None:
+            text = self.prompts.render("managed_task", name=self.name, task=task)
+            request = _RunRequest(text, additional_args=variables, **own)
+        else:
+            request = _RunRequest(None, reset=False, replies=replies, **own)
+        return await _alast(self._aevents(request))
+
+    def reported(self, answer: Any, memory: AgentMemory) -> Any:
+        """Return an answer as the agent that asked for it gets it: with a summary of the work, if that is wanted."""
         if not self.settings.provide_run_summary:
             return answer
-        summary = "\n".join(message.text for message in self.memory.messages(summary=True))
+        summary = "\n".join(message.text for message in memory.messages(summary=True))
         return self.prompts.render("report", name=self.name, answer=answer, summary=summary)
 
     # Copies, files, the Hub.
@@ -493,6 +516,7 @@ class MultiStepAgent:
         inherited = [] if parent is None else [one for one in parent.observers if one not in self.settings.observers]
         run = Run(self.name, ledger, max_steps, [*self.observers(), *inherited], self._stop_working, parent)
         run.streamed, run.replies, run.request = request.streamed, request.replies, request.asked
+        run.may_wait = request.may_wait
         return run
 
     def _begin_task(self, request: _RunRequest) -> str:

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, cast
 
@@ -15,7 +16,7 @@ from cloche.agent.events import CodeFinished, CodeStarted
 from cloche.agent.executor import RECLAIM, PythonExecutor, Reclaimed, SessionState, prepare_session, take_plain_calls
 from cloche.agent.loop.effects import CallFunction
 from cloche.agent.loop.loop import STOP, ask
-from cloche.agent.loop.run import Run
+from cloche.agent.loop.run import CallReplies, Run
 from cloche.agent.loop.run_code import ResumeCode, RunCode
 from cloche.agent.messages import ImagePart
 from cloche.agent.models.base import AnyModel, ModelRequest, sees_images
@@ -24,9 +25,10 @@ from cloche.agent.replies.programs import CodeTags, read_reply
 from cloche.agent.replies.reasoning import without_reasoning
 from cloche.agent.settings import CodeKeywords, GivenOptions, default_limits
 from cloche.agent.steps import ActionStep, GuestUsage, StepError
-from cloche.agent.toolset import FINAL_ANSWER
+from cloche.agent.toolset import FINAL_ANSWER, Delegations
 from cloche.host_tools import ToolRegistry
 from cloche.host_tools.handles import is_image
+from cloche.runtime.bridge.pending import SuspendedCall
 from cloche.runtime.errors import ConfigurationError, GuestException
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
@@ -85,6 +87,7 @@ class CodeAgent(MultiStepAgent):
         self.tags = _checked(tags)
         self._make_sandbox = sandbox
         self._session: Session | None = None
+        self._delegations = Delegations(self)
         self._variables: dict[str, Any] = {}
         self._saved: Snapshot | None = None
         self._steps_by_run: dict[str, int] = {}
@@ -135,13 +138,22 @@ class CodeAgent(MultiStepAgent):
         if suspended is None:
             raise ConfigurationError("resume", "the suspended program is gone: the agent was closed, or not saved")
         if not run.replies:
-            raise AgentSuspended(suspended.calls)
-        try:
-            outcome: Outcome = yield ResumeCode(run, suspended, self.limits, _HIDDEN)
-        finally:
-            # It is still suspended if the replies do not fit, or if it was rolled back to a snapshot.
-            step.waits = suspended.session.suspended is not None
-        yield from self._settle(run, step, outcome)
+            raise AgentSuspended(self.waiting_calls())
+        own, below = self._delegations.split(run.replies)
+        outcome: Outcome = suspended
+        if own:
+            outcome = yield from self._resume_code(run, step, suspended, own)
+        yield from self._settle(run, step, outcome, below)
+
+    def waiting_calls(self) -> list[SuspendedCall]:
+        """Return the calls that wait for a person: of its suspended program, and of agents that work for that."""
+        suspended = self.suspended
+        return [] if suspended is None else self._delegations.calls(suspended.calls)
+
+    def agent_of(self, call: int) -> tuple["MultiStepAgent", int]:
+        """Return which agent makes the call that waits under that id, and the call's id there."""
+        twin, id = self._delegations.agent_of(call)
+        return (self, id) if twin is None else twin.agent_of(id)
 
     def prepare(self, run: Run) -> None:
         """Make the session, and set the variables of ``additional_args`` in it.
@@ -152,6 +164,7 @@ class CodeAgent(MultiStepAgent):
         if session.suspended is not None and self.memory.waiting is None:
             session.suspended.cancel()
             self.memory.give_up()
+            self._delegations.close()
         elif run.replies and session.suspended is None:
             raise ConfigurationError("resume", "no program waits for an answer")
         variables, self._variables = self._variables, {}
@@ -184,6 +197,7 @@ class CodeAgent(MultiStepAgent):
 
     def save_state(self, folder: Path) -> None:
         """Write a snapshot of the session: variables, functions, imports and files. Raises SessionBusy."""
+        self._delegations.save(folder)
         path = folder / _SNAPSHOT
         if self._session is not None:
             self._session.snapshot().save(path)
@@ -196,6 +210,7 @@ class CodeAgent(MultiStepAgent):
         """Restore the session from a snapshot when it is next needed. Raises SnapshotCorrupt or SnapshotMismatch."""
         path = folder / _SNAPSHOT
         self._saved = Snapshot.load(path) if path.exists() else None
+        self._delegations.load(folder)
 
     def close(self) -> None:
         """Free the session's memory. Safe to call twice; a later run makes a new one."""
@@ -254,15 +269,33 @@ class CodeAgent(MultiStepAgent):
             yield CallFunction(self._take_plain_calls)
         yield run.emit(CodeStarted(step.code, **run.stamp))
         limits = self._limits_left(run)
-        # The manager of a suspended agent would wait for days: such calls are refused instead.
-        waits = run.parent is None and self.tools.any_suspends()
+        waits = self.tools.any_suspends()
         outcome: Outcome = yield RunCode(run, self.session, step.code, limits, _HIDDEN, waits=waits)
-        yield from self._settle(run, step, outcome)
+        yield from self._settle(run, step, outcome, {})
 
-    def _settle(self, run: Run, step: ActionStep, outcome: Outcome) -> Generator[Any, Any, None]:
-        step.waits = isinstance(outcome, Suspended)
-        if isinstance(outcome, Suspended):
-            raise AgentSuspended(outcome.calls)
+    def _resume_code(
+        self, run: Run, step: ActionStep, suspended: Suspended, replies: CallReplies
+    ) -> Generator[Any, Any, Outcome]:
+        try:
+            outcome: Outcome = yield ResumeCode(run, suspended, replies, self.limits, _HIDDEN)
+            return outcome
+        finally:
+            # It is still suspended if the replies do not fit, or if it was rolled back to a snapshot.
+            step.waits = suspended.session.suspended is not None
+
+    def _settle(
+        self, run: Run, step: ActionStep, outcome: Outcome, below: dict[int, CallReplies]
+    ) -> Generator[Any, Any, None]:
+        """Have the agents work that the program calls, and take what has come of it. Raises AgentSuspended."""
+        while isinstance(outcome, Suspended):
+            step.waits, suspended = True, outcome
+            work = partial(self._delegations.work, run, suspended.calls, below)
+            replies: CallReplies = yield CallFunction(work, blocks=False)
+            run.check_interrupted()
+            if not replies:
+                raise AgentSuspended(self.waiting_calls())
+            outcome = yield from self._resume_code(run, step, suspended, replies)
+        step.waits = False
         result = _without_exit(outcome) if run.answers else outcome
         yield run.emit(CodeFinished(result, **run.stamp))
         reclaimed = Reclaimed()
@@ -321,12 +354,15 @@ class CodeAgent(MultiStepAgent):
             self.limits = default_limits(manages=bool(self.managed_agents))
 
     def _take_plain_calls(self) -> None:
-        take_plain_calls(self.session)
+        # A session that was saved in the middle of a program knows of them already.
+        if self.session.suspended is None:
+            take_plain_calls(self.session)
         self._takes_plain_calls = True
 
     def _drop_session(self) -> None:
         self._takes_plain_calls = False
         self._saved = None
+        self._delegations.close()
         session, self._session = self._session, None
         if session is not None:
             session.close()

@@ -104,7 +104,7 @@ class ToolCallingAgent(MultiStepAgent):
         run.ledger.check()
         for group in filter(None, (others, answers)):
             calls = [(request.name, self._resolved(request)) for request in group]
-            records: list[ToolCallRecord] = yield CallTools(run, self.tools, calls)
+            records: list[ToolCallRecord] = yield CallTools(run, self.tools, calls, frozenset(self.managed_agents))
             for request, record in zip(group, records, strict=True):
                 self._note(step, request, record)
         self._note_malformed(step)

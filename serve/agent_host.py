@@ -225,7 +225,7 @@ class _Work:
         self.agent.memory.save(folder / "memory.json")
         self.agent.save_state(folder)
         (folder / "shown.json").write_text(json.dumps(self._shown))
-        return sum(each.stat().st_size for each in folder.iterdir())
+        return sum(each.stat().st_size for each in folder.rglob("*"))
 
     async def load(self, folder: Path) -> None:
         """Have the agent begin where another one was. Raises Problem."""
@@ -393,18 +393,20 @@ def _smaller(own: Any, asked: Any) -> Any:
 
 
 def _calls_form(agent: MultiStepAgent, error: Exception | None) -> list[dict[str, Any]]:
-    """Return the calls that wait: arguments by name, and the schema that they fit."""
-    if not isinstance(error, AgentSuspended):
+    """Return the calls that wait, its own and those of agents below it: arguments by name, and the schema they fit."""
+    if not isinstance(error, AgentSuspended) or not isinstance(agent, CodeAgent):
         return []
     calls: list[dict[str, Any]] = []
     for call in error.calls:
-        tool = agent.tools.get(call.name)
+        maker, _ = agent.agent_of(call.id)
+        tool = maker.tools.get(call.name)
         schema: dict[str, Any] = {} if tool is None else tool.schema
         named = dict(zip(schema.get("properties", {}), call.args, strict=False)) | call.kwargs
         calls.append(
             {
                 "id": str(call.id),
                 "name": call.name,
+                "agent": maker.name,
                 "arguments": {name: to_form(value) for name, value in named.items()},
                 "line": call.line,
                 "needs_approval": call.needs_approval,

@@ -119,6 +119,25 @@ class Api:
         endpoint.__doc__ = handler.__doc__
         return endpoint
 
+    def audited(
+        self, name: str, handler: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Return a handler of requests that come without a tenant's key: with problems, and the audit log."""
+
+        async def endpoint(request: Request) -> Response:
+            began = time.perf_counter()
+            try:
+                response = await handler(request)
+            except StoreFailed as error:
+                response = answer_problem(Problem(503, "store_failed", "the store failed", cause=error.kind))
+            except Problem as problem:
+                response = answer_problem(problem)
+            if self._audit is not None:
+                self._write_audit(request, name, None, response.status_code, time.perf_counter() - began, None)
+            return response
+
+        return endpoint
+
     def _authenticated(self, request: Request) -> Tenant:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         tenant = self.home.tenants.of_key(key) if scheme.lower() == "bearer" and key else None

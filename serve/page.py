@@ -25,7 +25,6 @@ from cloche.serve.agents import ROUTES, AgentApi, AgentRuns
 from cloche.serve.app import Api, answer_problem, checked_id, event_stream, json_answer, page_size
 from cloche.serve.forms import Endpoint, Problem
 from cloche.serve.gateway import Gateway
-from cloche.serve.ledger.base import StoreFailed
 from cloche.serve.runs import not_found
 from cloche.serve.tenants import Tenant, hash_key
 
@@ -66,16 +65,17 @@ def make_page_app(
     """Return the application with agents, the page at ``/ui/``, shared runs and the operator's requests."""
     from cloche.serve.app import make_app
 
-    made: list[AgentApi] = []
+    made: list[tuple[Api, AgentApi]] = []
 
     def agents(api: Api) -> AgentApi:
-        made.append(AgentApi(api))
-        return made[0]
+        made.append((api, AgentApi(api)))
+        return made[0][1]
 
-    app = make_app(gateway, audit, [(agents, ROUTES)], lambda: endpoints(gateway, made[0].runs))
+    app = make_app(gateway, audit, [(agents, ROUTES)], lambda: endpoints(gateway, made[0][1].runs))
+    api, runs = made[0][0], made[0][1].runs
     _Page().mount(app)
-    _Shared(gateway, made[0].runs).mount(app)
-    _Operator(gateway).mount(app)
+    _Shared(api, runs).mount(app)
+    _Operator(api).mount(app)
     return app
 
 
@@ -115,28 +115,15 @@ def _read(folder: Traversable, prefix: str) -> list[tuple[str, tuple[bytes, str,
     return found
 
 
-def _answered(handler: _Handler) -> _Handler:
-    """Return a handler whose problems are answered as such."""
-
-    async def endpoint(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except Problem as problem:
-            return answer_problem(problem)
-        except StoreFailed as error:
-            return answer_problem(Problem(503, "store_failed", "the store failed", cause=error.kind))
-
-    return endpoint
-
-
 class _Shared:
     """Runs of agents for those who have a link: to be read, and nothing else of the tenant's."""
 
-    def __init__(self, gateway: Gateway, runs: AgentRuns) -> None:
-        self._gateway, self._runs = gateway, runs
+    def __init__(self, api: Api, runs: AgentRuns) -> None:
+        self._api, self._gateway, self._runs = api, api.gateway, runs
 
     def mount(self, app: FastAPI) -> None:
-        app.add_route("/v1/shared-runs/{token}/events", _answered(self._follow), methods=["GET"])
+        follow = self._api.audited("follow_shared_run", self._follow)
+        app.add_route("/v1/shared-runs/{token}/events", follow, methods=["GET"])
 
     async def _follow(self, request: Request) -> Response:
         """Follow the run of a link, from the event behind ``Last-Event-ID``."""
@@ -148,6 +135,7 @@ class _Shared:
         content = tenant.read_token(token)
         if "a" not in content:
             raise not_found("run")
+        request.state.audit = {"tenant": tenant.name, "run": content["a"], "by": "link"}
         last = request.headers.get("last-event-id", "0")
         log = await self._runs.log(await self._runs.find(tenant, str(content["a"])))
         return event_stream(log, int(last) if last.isdecimal() and len(last) < 10 else 0)
@@ -156,19 +144,19 @@ class _Shared:
 class _Operator:
     """What the person who runs the server sees of all tenants, with a key of their own; no content of programs."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self._home = gateway, gateway.home
+    def __init__(self, api: Api) -> None:
+        self._api, self._gateway, self._home = api, api.gateway, api.gateway.home
         self._started = time.time()
 
     def mount(self, app: FastAPI) -> None:
-        for method, path, handler in (
-            ("GET", "/v1/admin", self._overview),
-            ("GET", "/v1/admin/sessions", self._sessions),
-            ("GET", "/v1/admin/audit", self._audit),
-            ("POST", "/v1/admin/workers/{worker}/drain", self._drain_worker),
-            ("POST", "/v1/admin/drain", self._drain),
+        for method, path, name, handler in (
+            ("GET", "/v1/admin", "admin_overview", self._overview),
+            ("GET", "/v1/admin/sessions", "admin_sessions", self._sessions),
+            ("GET", "/v1/admin/audit", "admin_audit", self._audit),
+            ("POST", "/v1/admin/workers/{worker}/drain", "admin_drain_worker", self._drain_worker),
+            ("POST", "/v1/admin/drain", "admin_drain", self._drain),
         ):
-            app.add_route(path, self._checked(handler), methods=[method])
+            app.add_route(path, self._api.audited(name, self._checked(handler)), methods=[method])
 
     def _checked(self, handler: _Handler) -> _Handler:
         async def endpoint(request: Request) -> Response:
@@ -177,9 +165,10 @@ class _Operator:
             if not wanted or scheme.lower() != "bearer" or hash_key(key) != wanted:
                 remedy = "send Authorization: Bearer KEY" if wanted else "set admin_key in the configuration"
                 raise Problem(401, "unauthorized", "this is for those who run the server", remedy=remedy)
+            request.state.audit = {"by": "operator"}
             return await handler(request)
 
-        return _answered(endpoint)
+        return endpoint
 
     async def _overview(self, request: Request) -> Response:
         """Show tenants with their quotas and what they have, and the workers."""
@@ -254,6 +243,7 @@ class _Operator:
         worker = next((each for each in self._home.placement.workers if each.name == name), None)
         if worker is None:
             raise not_found("worker")
+        request.state.audit = {"by": "operator", "worker": name}
         worker.full = True
         parked = 0
         for session in self._home.sessions():

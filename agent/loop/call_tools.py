@@ -24,11 +24,18 @@ _MAX_THREADS = 16
 
 
 class CallTools(Effect[list[ToolCallRecord]]):
-    """Call tools at the same time. The value is their records, in the order of ``calls``; nothing raises."""
+    """Call tools at the same time, ``agents`` among them. The value is their records, in order; nothing raises."""
 
-    def __init__(self, run: Run, tools: ToolRegistry, calls: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        tools: ToolRegistry,
+        calls: Sequence[tuple[str, dict[str, Any]]],
+        agents: frozenset[str] = frozenset(),
+    ) -> None:
         self._run = run
         self._tools = tools
+        self._agents = agents
         self.value = [ToolCallRecord(name, [], arguments) for name, arguments in calls]
 
     def perform(self) -> Iterator[AgentEvent]:
@@ -71,8 +78,9 @@ class CallTools(Effect[list[ToolCallRecord]]):
             record.value = await value if hasattr(value, "__await__") else value
 
     def _made(self, record: ToolCallRecord) -> Any:
-        # A call that has to be approved or answered would suspend a program, and there is none here.
-        if self._tools.suspends(record.name):
+        # A call that has to be approved or answered would suspend a program, and there is none here. Nor may an agent
+        # wait that is called: it does without what it would wait for.
+        if self._tools.suspends(record.name) and record.name not in self._agents:
             raise ApprovalUnavailable(record.name)
         return self._tools.call(record.name, [], record.kwargs)
 

@@ -52,7 +52,7 @@ class Run:
     ``request`` is the task in the words of the manager's call, if there was one. ``stamp`` holds the fields that all of
     its events carry. ``streamed`` says whether its events are read as they happen. ``answers`` are the final answers
     given; the first one counts. ``children`` are the runs of managed agents; ``step`` is the number of the step under
-    way. ``replies`` are what the run was given for pending calls.
+    way. ``replies`` are what the run was given for pending calls, and ``may_wait`` says whether such calls may wait.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Run:
         self.first_step = 0
         self.answers: list[Any] = []
         self.replies = CallReplies.of()
+        self.may_wait = True
         self.step = 0
         self._scope = Scope(agent)
         self._stop = stop

@@ -6,7 +6,7 @@ from typing import Any
 
 from cloche.agent.events import AgentEvent, Printed, ToolCallEnded, ToolCallStarted
 from cloche.agent.loop.effects import Effect, aevents_of, events_of
-from cloche.agent.loop.run import Run
+from cloche.agent.loop.run import CallReplies, Run
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Event, Output, ToolFinished, ToolStarted
 from cloche.runtime.session.session import Outcome, Session, Suspended
@@ -99,17 +99,19 @@ class RunCode(Effect[Outcome]):
 
 
 class ResumeCode(RunCode):
-    """Resume the program that is suspended in a session, with the run's replies to its calls."""
+    """Resume the program that is suspended in a session, with replies to its calls."""
 
-    def __init__(self, run: Run, suspended: Suspended, limits: Limits, hidden: frozenset[str]) -> None:
+    def __init__(
+        self, run: Run, suspended: Suspended, replies: CallReplies, limits: Limits, hidden: frozenset[str]
+    ) -> None:
         super().__init__(run, suspended.session, "", limits, hidden, waits=True)
-        self._suspended = suspended
+        self._suspended, self._replies = suspended, replies
 
     def _begin(self, listener: Listener) -> Outcome:
-        return self._suspended.resume(**self._run.replies.options, on_event=listener)
+        return self._suspended.resume(**self._replies.options, on_event=listener)
 
     async def _abegin(self, listener: Listener) -> Outcome:
-        return await self._suspended.aresume(**self._run.replies.options, on_event=listener)
+        return await self._suspended.aresume(**self._replies.options, on_event=listener)
 
 
 def _nowhere(_: Any) -> None:

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from cloche import tool
-from cloche.agent import AgentSuspended, CodeAgent, MultiStepAgent, RunEnded, ScriptedModel
+from cloche.agent import (
+    AgentMemory,
+    AgentSuspended,
+    CodeAgent,
+    MultiStepAgent,
+    RunEnded,
+    ScriptedModel,
+    ToolCallingAgent,
+    ToolRequest,
+)
 from cloche.runtime.errors import ConfigurationError
 
 PAYING = """
@@ -135,10 +144,86 @@ def test_a_final_answer_may_come_right_after_a_call(till: Till) -> None:
         assert one.memory.actions[-1].is_final
 
 
-def test_a_managed_agent_cannot_wait_and_says_so(till: Till) -> None:
+def paying(till: Till, name: str = "low") -> CodeAgent:
+    """Return an agent for a manager, whose first program pays."""
+    first = "try: receipt = pay('ann', 1)\nexcept PermissionError as error: receipt = str(error)"
+    return agent(till, first, "final_answer(receipt)", name=name, description="Pays.")
+
+
+def boss(program: str, *agents: Any, tools: Any = ()) -> CodeAgent:
+    return CodeAgent(tools, ScriptedModel([code(program)]), managed_agents=list(agents))
+
+
+def waiting(one: CodeAgent, **replies: Any) -> list[tuple[int, str, str]]:
+    """Run or resume it until it waits; return what for: ids, who asks, and the tool's name."""
+    with pytest.raises(AgentSuspended) as caught:
+        one.resume(**replies) if replies else one.run("t")
+    return [(call.id, one.agent_of(call.id)[0].name, call.name) for call in caught.value.calls]
+
+
+@pytest.mark.parametrize("reply", ["approve", "deny"])
+def test_a_managed_agents_call_waits_and_its_manager_with_it(till: Till, reply: str) -> None:
+    low = paying(till)
+    with boss("said = await low('pay')\nfinal_answer(f'it said: {said}')", low) as top:
+        ((call, agent_name, tool_name),) = waiting(top)
+        assert (agent_name, tool_name) == ("low", "pay")
+        assert till.paid == []
+        with pytest.raises(AgentSuspended):
+            top.resume()
+        if reply == "approve":
+            assert top.resume(approve=[call]) == "it said: paid 1 to ann"
+            assert len(low.memory.actions) == 2
+        else:
+            assert top.resume(deny={call: "too dear"}) == "it said: pay() is not allowed: too dear"
+    assert till.paid == ([("ann", 1)] if reply == "approve" else [])
+
+
+def test_calls_of_all_that_work_side_by_side_are_answered_one_by_one(till: Till) -> None:
+    program = (
+        "import asyncio\nfinal_answer(await asyncio.gather(low('a'), asyncio.to_thread(pay, 'eve', 3), high('b')))"
+    )
+    with boss(program, paying(till), paying(till, name="high"), tools=[till.pay]) as top:
+        asked = waiting(top)
+        assert [each[1:] for each in asked] == [("low", "pay"), ("", "pay"), ("high", "pay")]
+        low, own, high = (each[0] for each in asked)
+        assert [each[0] for each in waiting(top, approve=[high])] == [low, own]
+        assert [each[0] for each in waiting(top, approve=[own])] == [low]
+        with pytest.raises(ConfigurationError, match="no agent works for call"):
+            top.resume(approve=[high])
+        assert top.resume(approve=[low]) == ["paid 1 to ann", "paid 3 to eve", "paid 1 to ann"]
+    assert sorted(till.paid) == [("ann", 1), ("ann", 1), ("eve", 3)]
+
+
+def test_what_waits_three_deep_is_saved_and_goes_on_elsewhere(till: Till, tmp_path: Path) -> None:
+    def made(low: CodeAgent) -> CodeAgent:
+        middle = boss("final_answer(await low('pay'))", low)
+        middle.settings.name, middle.settings.description = "middle", "Has it paid."
+        return boss("before = 'x'\nfinal_answer([before, await middle('pay')])", middle)
+
+    with made(paying(till)) as first:
+        first.settings.name = "top"
+        ((call, agent_name, _),) = waiting(first)
+        assert agent_name == "low"
+        first.memory.save(tmp_path / "memory.json")
+        first.save_state(tmp_path)
+    # Its model goes on where the other one was.
+    rest = agent(till, "final_answer(receipt)", name="low", description="Pays.")
+    with made(rest) as second:
+        second.memory = AgentMemory.load(tmp_path / "memory.json")
+        second.load_state(tmp_path)
+        with pytest.raises(AgentSuspended) as caught:
+            second.resume()
+        assert [each.id for each in caught.value.calls] == [call]
+        assert second.resume(approve={call: {"to": "ann", "amount": 2}}) == ["x", "paid 2 to ann"]
+    assert till.paid == [("ann", 2)]
+
+
+def test_an_agent_of_one_that_runs_no_programs_cannot_wait_and_says_so(till: Till) -> None:
     low = agent(till, "pay('ann', 1)", "final_answer('could not')", name="low", description="Pays.")
-    with CodeAgent([], ScriptedModel([code("final_answer(await low('pay'))")]), managed_agents=[low]) as top:
-        assert top.run("t") == "could not"
+    asked = ToolRequest(id="1", name="low", arguments={"task": "pay"})
+    replies = [[asked], [ToolRequest(id="2", name="final_answer", arguments={"answer": "done"})]]
+    with ToolCallingAgent([], ScriptedModel(replies), managed_agents=[low]) as top:
+        assert top.run("t") == "done"
     assert "CannotSuspendHere" in low.memory.actions[0].observation
     assert till.paid == []
 

@@ -98,6 +98,7 @@ def test_open_webui_finds_its_chats_again_by_their_ids(team: Served) -> None:
     assert streamed(open_webui(http, "c-4", "do: pay", second, "approve"))[0] == "paid 20 to ann"
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_litellm_asks_the_agents(team: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     litellm: Any = pytest.importorskip("litellm", reason="needs litellm, of cloche[agent]")
