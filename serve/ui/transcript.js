@@ -62,12 +62,20 @@ export class Transcript {
       this.agents.set(form.run, this.top);
       return;
     }
+    // One that had waited goes on where it was, too.
+    const same = (each) => each.waits && each.parent === parent && each.name === form.agent && each.request === form.request;
+    const known = [...this.agents.values()].find(same);
+    if (known) {
+      known.waits = false;
+      this.agents.set(form.run, known);
+      return;
+    }
     const place = parent.step?.open.findLast?.((call) => call.tool === form.agent && !call.inner);
     const body = h("div", { class: "inner" }, form.request ? h("p", { class: "request" }, form.request) : null);
     const box = h("details", { class: "nested", open: true }, h("summary", {}, `Agent ${form.agent}`), body);
     if (place) place.inner = true;
     (place?.box || parent.step?.box || this.element).append(box);
-    this.agents.set(form.run, { box: body, steps: new Map(), step: null, name: form.agent, parent });
+    this.agents.set(form.run, { box: body, steps: new Map(), step: null, name: form.agent, request: form.request, parent });
   }
 
   on_step_started(form) {
@@ -256,10 +264,12 @@ export class Transcript {
   }
 
   #askFor(call) {
-    const box = approval(call, this.acts.answer);
+    const open = (agent) => agent.step?.open.find((each) => each.tool === call.name && !each.ended && !each.asked);
+    const below = [...this.agents.values()].find((each) => each.waits && each.name === call.agent && open(each));
+    const box = approval(call, this.acts.answer, below?.name);
     box.dataset.call = call.id;
-    const step = this.top?.step;
-    const place = step?.open.find((each) => each.tool === call.name && !each.ended && !each.asked);
+    const step = (below || this.top)?.step;
+    const place = below ? open(below) : this.top && open(this.top);
     if (place) {
       place.asked = true;
       place.outcome.textContent = "waits for you";
@@ -282,6 +292,11 @@ export class Transcript {
 
   on_run_ended(form) {
     const agent = this.#agent(form);
+    if (agent !== this.top && form.state === "suspended") {
+      agent.waits = true;
+      if (agent.step) agent.step.waits = true;
+      return;
+    }
     if (agent !== this.top) {
       agent.box.append(h("div", { class: "answer small" }, block(form.output === null ? form.error || "no answer" : text(form.output))));
       return;
@@ -351,8 +366,8 @@ function called(form) {
   return `${form.tool}(${named.join(", ")})`;
 }
 
-/** Return the form in which a person approves, corrects or denies a call. */
-function approval(call, answer) {
+/** Return the form in which a person approves, corrects or denies a call; `agent` makes it, if another one manages it. */
+function approval(call, answer, agent) {
   const fields = new Map();
   const rows = Object.entries(call.arguments).map(([name, value]) => {
     const plain = typeof value === "string";
@@ -398,7 +413,7 @@ function approval(call, answer) {
     h("button", { type: "button", class: "danger", onclick: () => send({ deny: reason.value }) }, "Deny"),
     h("label", { class: "unseen", for: reason.id }, "Reason for denying"), reason);
   const box = h("form", { class: "approval", "aria-label": `Approval of ${call.name}`, onsubmit: approve },
-    h("h4", {}, `Approve ${call.name}?`),
+    h("h4", {}, `Approve ${call.name}?`, agent ? h("span", { class: "dim" }, ` The agent ${agent} asks.`) : null),
     call.description ? h("p", { class: "dim" }, call.description.split("\n")[0]) : null,
     rows, buttons, problem);
   return box;

@@ -1,5 +1,6 @@
 """The page in a real browser: every view, a reload in the middle, lost connections, and output that means harm."""
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.serve.servers import Served, serving
 
@@ -32,7 +34,7 @@ _DOCS = Path(__file__).parents[3] / "docs" / "images"
 _AGENTS = r"""
 from cloche import Limits
 from cloche.agent import CodeAgent, ScriptedModel
-from cloche.cli.demo.team import analyst, seeker, specialists
+from cloche.cli.demo.team import analyst, order, seeker, specialists
 
 def _agent(*programs, **options):
     lines = [f"I think.\n<code>\n{program}\n</code>" for program in programs]
@@ -70,10 +72,17 @@ def counter():
 def many():
     return _agent(*[f"print('line {n}')" for n in range(95)], "final_answer('all')", max_steps=100)
 
+def chief():
+    programs = ["receipt = order('Mint', 2)", "final_answer(receipt)"]
+    lines = [f"I buy.\n<code>\n{program}\n</code>" for program in programs]
+    answer = lambda request: lines[min(sum(m.role == "assistant" for m in request.messages), 1)]
+    buyer = CodeAgent([order], ScriptedModel(answer), name="buyer", description="Buys tea.")
+    return _agent("said = await buyer('Buy Mint.')\nprint(said)", "final_answer(said)", managed_agents=[buyer])
+
 def reader():
     return _agent("final_answer(open('note.txt').read())")
 """
-_NAMES = ("analyst", "seeker", "specialists", "hostile", "flooder", "counter", "many", "reader", "shower")
+_NAMES = ("analyst", "seeker", "specialists", "hostile", "flooder", "counter", "many", "reader", "shower", "chief")
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +217,26 @@ def test_a_call_is_denied_and_a_step_is_forked(window: Open) -> None:
     assert page.locator(".earlier .step").count() == 1
     page.get_by_role("button", name="Stop").click()
     assert "Stopped" in over(page)
+
+
+def test_a_managed_agents_call_is_answered_where_it_stands_after_a_reload(window: Open) -> None:
+    page = window()
+    ask(page, "chief")
+    page.wait_for_selector(".nested .approval")
+    page.reload()
+    page.wait_for_selector(".nested .approval")
+    assert "The agent buyer asks." in page.inner_text(".approval h4")
+    page.get_by_label("cases").fill("3")
+    page.get_by_role("button", name="Approve").click()
+    assert "Done" in over(page)
+    assert page.inner_text(".answer:not(.small)") == ("Ordered 3 cases of Mint for $105.")
+    for _ in range(2):
+        # As it came, and as it is read again: one box, in which the agent's steps follow each other.
+        assert page.locator(".nested").count() == 1
+        assert page.locator(".nested .step").count() == 2
+        assert page.locator(".nested .verdict").inner_text() == 'order: Approved with {"tea":"Mint","cases":3}'
+        page.reload()
+        over(page)
 
 
 def test_stop_ends_a_program_that_computes_and_no_other_run(window: Open) -> None:
@@ -406,6 +435,28 @@ def test_the_operator_sees_tenants_workers_and_the_audit_log(window: Open, admin
         assert word in text, (word, text)
     page.get_by_role("button", name="Drain", exact=True).first.click()
     expect(page.locator("#said")).to_have_text(re.compile("is drained"))
+
+
+def test_links_and_the_operators_requests_are_in_the_audit_log(served: Served, admin_key: str) -> None:
+    with served.http() as http:
+        run = http.post("/v1/agent-runs", json={"agent": "reader", "task": "t", "files": {"note.txt": "YQ=="}}).json()[
+            "id"
+        ]
+        link = http.post(f"/v1/agent-runs/{run}/link").json()["link"].rpartition("/")[2]
+    with httpx.Client(base_url=served.url, timeout=60) as stranger:
+        assert "event: over" in stranger.get(f"/v1/shared-runs/{link}/events").text
+        assert stranger.get("/v1/shared-runs/north.no/events").status_code in (400, 403, 404)
+        assert stranger.get("/v1/admin").status_code == 401
+        assert stranger.get("/v1/admin", headers={"authorization": f"Bearer {admin_key}"}).status_code == 200
+    text = (served.folder / "audit.log").read_text()
+    assert link not in text
+    lines = [json.loads(line) for line in text.splitlines()]
+    kept = [(line["action"], line["tenant"], line.get("by"), line["status"]) for line in lines]
+    assert ("follow_shared_run", "north", "link", 200) in kept
+    assert any(action == "follow_shared_run" and status >= 400 for action, _, _, status in kept)
+    assert ("admin_overview", None, None, 401) in kept
+    assert ("admin_overview", None, "operator", 200) in kept
+    assert any(line["action"] == "follow_shared_run" and line["run"] == run for line in lines)
 
 
 def test_keys_keyboard_and_a_narrow_screen(window: Open, served: Served) -> None:
