@@ -31,7 +31,7 @@ from cloche.agent.saving import agent_from_dict, agent_to_dict, load_folder, sav
 from cloche.agent.settings import AgentOptions, GivenOptions, Ledger, Observer, settings_of
 from cloche.agent.steps import ActionStep, FinalAnswerStep, TaskStep
 from cloche.agent.templates import TemplateNames, ToolText, prompts_of
-from cloche.agent.toolset import FINAL_ANSWER, Team, base_tools, final_answer_tool, guard_of, refusal_of
+from cloche.agent.toolset import FINAL_ANSWER, Team, base_tools, final_answer_tool, guard_of, refusal_of, reported
 from cloche.host_tools import Tool, ToolLike, ToolRegistry
 from cloche.host_tools.handles import Handles
 from cloche.host_tools.policy.guarded import GuardedTools
@@ -346,7 +346,7 @@ class MultiStepAgent:
         finally:
             self.memory = twin.memory
             twin.close()
-        return self.reported(result.unwrap(), self.memory)
+        return reported(self, result.unwrap(), self.memory)
 
     async def work_for(
         self,
@@ -369,13 +369,6 @@ class MultiStepAgent:
         else:
             request = _RunRequest(None, reset=False, replies=replies, **own)
         return await _alast(self._aevents(request))
-
-    def reported(self, answer: Any, memory: AgentMemory) -> Any:
-        """Return an answer as the agent that asked for it gets it: with a summary of the work, if that is wanted."""
-        if not self.settings.provide_run_summary:
-            return answer
-        summary = "\n".join(message.text for message in memory.messages(summary=True))
-        return self.prompts.render("report", name=self.name, answer=answer, summary=summary)
 
     # Copies, files, the Hub.
 

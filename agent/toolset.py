@@ -27,6 +27,7 @@ __all__ = [
     "managed_tool",
     "may_wait",
     "refusal_of",
+    "reported",
 ]
 
 FINAL_ANSWER = "final_answer"
@@ -176,6 +177,14 @@ class Team(MutableMapping[str, ManagedAgent]):
             raise ConfigurationError("managed_agents", f"a tool is called {name!r} already: rename one of them")
 
 
+def reported(agent: Any, answer: Any, memory: AgentMemory) -> Any:
+    """Return an agent's answer as its manager gets it: with a summary of the work, if that is wanted."""
+    if not agent.settings.provide_run_summary:
+        return answer
+    summary = "\n".join(message.text for message in memory.messages(summary=True))
+    return agent.prompts.render("report", name=agent.name, answer=answer, summary=summary)
+
+
 _PLACES = 1_000_000
 """A call of an agent that works for call N of this one is shown as its own id times this, and N."""
 
@@ -257,7 +266,7 @@ class Delegations:
                 run, str(given.get("task")), given.get("additional_args"), may_wait=may_wait, replies=replies
             )
             waits = isinstance(result.error, AgentSuspended)
-            return agent.reported(result.unwrap(), twin.memory)
+            return reported(agent, result.unwrap(), twin.memory)
         finally:
             if not waits:
                 self._twins.pop(call.id, None)

@@ -1,39 +1,37 @@
 """Programs, sessions and files for MCP clients: the service, its tools as the SDK takes them, and results as text."""
 
-import base64
-import binascii
 import secrets
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, fields
 from time import monotonic
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, TextContent
 from pydantic import Field
 
 from cloche import __version__
 from cloche.cli.output import error_text, full_repr, result_json
+from cloche.host_tools.external.mcp_serving import (
+    ACTS,
+    INSTRUCTIONS,
+    READS,
+    FileContent,
+    Path,
+    SessionId,
+    cut,
+    file_bytes,
+    file_content,
+)
 from cloche.runtime.errors import CallerError, GuestError
 from cloche.runtime.limits import Limits
 from cloche.runtime.result import Result
 from cloche.runtime.sandbox import Sandbox
 from cloche.runtime.session.session import Session
 
-__all__ = ["FileContent", "OpenSessions", "Service", "ServiceError", "make_server", "result_text"]
-
-_MAX_CHARACTERS = 50_000
-_INSTRUCTIONS = """\
-Runs Python 3.13 programs in a sealed interpreter: no network, no processes, no files but its own in /work and /tmp.
-run_python without a session starts from nothing each time; open_session keeps variables and files between runs.
-"""
-_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-_ACTS = ToolAnnotations(destructive_hint=False, open_world_hint=False)
-
-_Session = Annotated[str, Field(description="the id that open_session returned")]
-_Path = Annotated[str, Field(description="absolute, or relative to /work")]
+__all__ = ["OpenSessions", "Service", "ServiceError", "make_server", "result_text"]
 
 
 class ServiceError(Exception):
@@ -97,15 +95,6 @@ class OpenSessions:
             self._open.pop(name).session.close()
 
 
-class FileContent(TypedDict):
-    """A file: ``text`` if it is UTF-8, else None and ``base64``."""
-
-    path: str
-    size: int
-    text: str | None
-    base64: str | None
-
-
 class Service:
     """Runs programs for clients in one sandbox. Its methods raise ServiceError for what a client got wrong."""
 
@@ -123,7 +112,10 @@ class Service:
 
     async def put_file(self, session: str, path: str, text: str | None, data: str | None) -> int:
         """Write a file and return its size."""
-        content = _content(text, data)
+        try:
+            content = file_bytes(text, data)
+        except ValueError as error:
+            raise ServiceError(str(error)) from None
         with _for_client():
             await self.sessions.get(session).aput_file(path, content)
         return len(content)
@@ -132,10 +124,7 @@ class Service:
         """Return a file."""
         with _for_client():
             data = await self.sessions.get(session).aget_file(path)
-        try:
-            return FileContent(path=path, size=len(data), text=data.decode(), base64=None)
-        except UnicodeDecodeError:
-            return FileContent(path=path, size=len(data), text=None, base64=base64.b64encode(data).decode())
+        return file_content(path, data)
 
     async def list_files(self, session: str, path: str) -> list[str]:
         """Return the paths of all files below a folder."""
@@ -162,15 +151,6 @@ def _for_client() -> Generator[None, None, None]:
         raise ServiceError(str(error)) from error
 
 
-def _content(text: str | None, data: str | None) -> bytes:
-    if (text is None) == (data is None):
-        raise ServiceError("give the content either as text or as base64")
-    try:
-        return base64.b64decode(data, validate=True) if data is not None else (text or "").encode()
-    except (binascii.Error, ValueError):
-        raise ServiceError("the content is not valid base64") from None
-
-
 # The tools.
 
 
@@ -178,7 +158,7 @@ def make_server(service: Service, tools: str = "") -> MCPServer[Any]:
     """Return a server for the service. ``tools`` says which host tools programs can call, for the description."""
     server: MCPServer[Any] = MCPServer(
         "cloche",
-        instructions=_INSTRUCTIONS + tools,
+        instructions=INSTRUCTIONS + tools,
         version=__version__,
         lifespan=_lifespan(service),
         log_level="WARNING",
@@ -212,7 +192,7 @@ def _add_running(server: MCPServer[Any], service: Service, tools: str) -> None:
         return CallToolResult(content=[text], structured_content=result_json(result), is_error=not result.ok)
 
     description = f"Run a Python program in a sandbox and return its output and value. {tools}".strip()
-    server.add_tool(run_python, description=description, annotations=_ACTS)
+    server.add_tool(run_python, description=description, annotations=ACTS)
 
 
 # Coroutine functions even where nothing is awaited: the SDK would call plain ones on other threads.
@@ -222,7 +202,7 @@ def _add_sessions(server: MCPServer[Any], service: Service) -> None:
         with _tool_errors():
             return {"session": service.sessions.open()}
 
-    async def close_session(session: _Session) -> dict[str, str]:
+    async def close_session(session: SessionId) -> dict[str, str]:
         """Close a session and forget what is in it."""
         with _tool_errors():
             service.sessions.close(session)
@@ -237,16 +217,16 @@ def _add_sessions(server: MCPServer[Any], service: Service) -> None:
         given = service.sandbox.limits
         return {limit.name: getattr(given, limit.name) for limit in fields(given)}
 
-    server.add_tool(open_session, annotations=_ACTS)
-    server.add_tool(close_session, annotations=_ACTS)
-    server.add_tool(list_sessions, annotations=_READS)
-    server.add_tool(limits, annotations=_READS)
+    server.add_tool(open_session, annotations=ACTS)
+    server.add_tool(close_session, annotations=ACTS)
+    server.add_tool(list_sessions, annotations=READS)
+    server.add_tool(limits, annotations=READS)
 
 
 def _add_files(server: MCPServer[Any], service: Service) -> None:
     async def put_file(
-        session: _Session,
-        path: _Path,
+        session: SessionId,
+        path: Path,
         text: Annotated[str | None, Field(description="the content, if it is text")] = None,
         data: Annotated[str | None, Field(description="the content in base64, if it is not")] = None,
     ) -> dict[str, Any]:
@@ -254,19 +234,19 @@ def _add_files(server: MCPServer[Any], service: Service) -> None:
         with _tool_errors():
             return {"path": path, "size": await service.put_file(session, path, text, data)}
 
-    async def get_file(session: _Session, path: _Path) -> FileContent:
+    async def get_file(session: SessionId, path: Path) -> FileContent:
         """Return a file of a session, as text if it is UTF-8 and as base64 if not."""
         with _tool_errors():
             return await service.get_file(session, path)
 
-    async def list_files(session: _Session, path: _Path = "/work") -> list[str]:
+    async def list_files(session: SessionId, path: Path = "/work") -> list[str]:
         """Return the paths of all files below a folder of a session."""
         with _tool_errors():
             return await service.list_files(session, path)
 
-    server.add_tool(put_file, annotations=_ACTS)
-    server.add_tool(get_file, annotations=_READS)
-    server.add_tool(list_files, annotations=_READS)
+    server.add_tool(put_file, annotations=ACTS)
+    server.add_tool(get_file, annotations=READS)
+    server.add_tool(list_files, annotations=READS)
 
 
 @contextmanager
@@ -280,11 +260,11 @@ def _tool_errors() -> Generator[None, None, None]:
 
 def result_text(result: Result[Any]) -> str:
     """Return what was printed, then the value or the error; each cut with a note of how much is missing."""
-    parts = [_cut(result.stdout), _titled("stderr", _cut(result.stderr))]
+    parts = [cut(result.stdout), _titled("stderr", cut(result.stderr))]
     if result.error is not None:
         parts.append(error_text(result.error))
     elif result.value is not None:
-        parts.append(_titled("value", _cut(full_repr(result.value))))
+        parts.append(_titled("value", cut(full_repr(result.value))))
     if result.rolled_back:
         parts.append("The session is back where it was before this run.")
     return "\n".join(filter(None, parts)) or "The program ran to its end, printed nothing and has no value."
@@ -292,9 +272,3 @@ def result_text(result: Result[Any]) -> str:
 
 def _titled(title: str, text: str) -> str:
     return f"{title}: {text}" if text else ""
-
-
-def _cut(text: str) -> str:
-    text = text.rstrip("\n")
-    more = len(text) - _MAX_CHARACTERS
-    return text if more <= 0 else f"{text[:_MAX_CHARACTERS]}\n[cut: {more} more characters]"

@@ -5,8 +5,6 @@ the protocol; requests reach it behind the same gate as all others, with their b
 """
 
 import asyncio
-import base64
-import binascii
 import json
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -23,6 +21,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from cloche.host_tools.external.mcp_serving import (
+    ACTS,
+    INSTRUCTIONS,
+    READS,
+    FileContent,
+    Path,
+    SessionId,
+    cut,
+    file_bytes,
+    file_content,
+)
 from cloche.runtime._imports import installed_version
 from cloche.runtime.errors import ConfigurationError
 from cloche.serve.agents import AgentRun, AgentRuns, CallAnswerForm
@@ -36,19 +45,14 @@ from cloche.serve.tenants import Tenant, TenantConfig
 __all__ = ["McpServers"]
 
 _LABEL: Final = "mcp"
-_MAX_CHARACTERS: Final = 50_000
 _MAX_SESSIONS: Final = 200
 """Connections of one tenant's clients, each with a session of the protocol."""
 _PAGE: Final = "ui://cloche/run.html"
-_INSTRUCTIONS: Final = """\
-Runs Python 3.13 programs in a sealed interpreter: no network, no processes, no files but its own in /work and /tmp.
-run_python without a session starts from nothing each time; open_session keeps variables and files between runs.
-"""
-_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-_ACTS = ToolAnnotations(destructive_hint=False, open_world_hint=False)
-
-_Session = Annotated[str, Field(description="the id that open_session returned")]
-_Path = Annotated[str, Field(description="absolute, or relative to /work")]
+_DECIDES = ToolAnnotations(destructive_hint=True, open_world_hint=True)
+"""Of the tool by which a person decides: a client asks its user, and does not let its model decide alone."""
+_MAX_IMAGES: Final = 8
+_MAX_IMAGE_BYTES: Final = 4 << 20
+_MAX_LOG: Final = 20_000
 
 
 class McpServers:
@@ -81,9 +85,10 @@ class McpServers:
         self, tenant: Tenant, ready: "asyncio.Future[StreamableHTTPSessionManager]", ended: asyncio.Event
     ) -> None:
         """Keep a server until it is replaced, or the gateway ends."""
-        server = _TenantTools(self._gateway, self._cells, tenant).server()
+        apps = Apps()
         if tenant.config.agents:
-            _AgentTools(self._gateway, Threads(self._runs, "mcp"), tenant).add_to(server)
+            _AgentTools(self._gateway, Threads(self._runs, "mcp"), tenant).add_to(apps)
+        server = _TenantTools(self._gateway, self._cells, tenant).server(apps)
         manager = StreamableHTTPSessionManager(
             server._lowlevel_server,  # pyright: ignore[reportPrivateUsage]
             max_request_body_size=self._gateway.home.config.max_body,
@@ -121,15 +126,14 @@ class _TenantTools:
     def __init__(self, gateway: Gateway, cells: Cells, tenant: Tenant) -> None:
         self._gateway, self._home, self._cells, self._tenant = gateway, gateway.home, cells, tenant
 
-    def server(self) -> MCPServer[Any]:
-        """Return a server with these tools."""
+    def server(self, apps: Apps) -> MCPServer[Any]:
+        """Return a server with these tools, beside those that have a page in the user's chat already."""
         page = resources.files("cloche.serve.protocols").joinpath("programs", "run.html").read_text("utf-8")
-        apps = Apps()
-        apps.tool(resource_uri=_PAGE, annotations=_ACTS)(self.run_python)
-        apps.add_html_resource(_PAGE, page, title="A program's output")
+        apps.tool(resource_uri=_PAGE, annotations=ACTS)(self.run_python)
+        apps.add_html_resource(_PAGE, page, title="A run")
         server: MCPServer[Any] = MCPServer(
             "cloche",
-            instructions=_INSTRUCTIONS,
+            instructions=INSTRUCTIONS,
             version=installed_version(),
             log_level="WARNING",
             extensions=[apps],
@@ -137,7 +141,7 @@ class _TenantTools:
         acts: list[Callable[..., Any]] = [self.open_session, self.close_session, self.put_file]
         reads: list[Callable[..., Any]] = [self.list_sessions, self.get_file, self.list_files]
         for tool in (*acts, *reads):
-            server.add_tool(tool, annotations=_READS if tool in reads else _ACTS)
+            server.add_tool(tool, annotations=READS if tool in reads else ACTS)
         return server
 
     async def run_python(
@@ -163,7 +167,7 @@ class _TenantTools:
         with _tool_errors():
             return {"session": (await self._opened({})).id}
 
-    async def close_session(self, session: _Session) -> dict[str, str]:
+    async def close_session(self, session: SessionId) -> dict[str, str]:
         """Close a session and forget what is in it."""
         with _tool_errors():
             await self._home.delete(await self._session(session))
@@ -177,27 +181,24 @@ class _TenantTools:
 
     async def put_file(
         self,
-        session: _Session,
-        path: _Path,
+        session: SessionId,
+        path: Path,
         text: Annotated[str | None, Field(description="the content, if it is text")] = None,
         data: Annotated[str | None, Field(description="the content in base64, if it is not")] = None,
     ) -> dict[str, Any]:
         """Write a file in a session."""
         with _tool_errors():
-            content = _content(text, data)
+            content = file_bytes(text, data)
             await self._asked(session, "put_file", path, content)
         return {"path": path, "size": len(content)}
 
-    async def get_file(self, session: _Session, path: _Path) -> dict[str, Any]:
+    async def get_file(self, session: SessionId, path: Path) -> FileContent:
         """Return a file of a session, as text if it is UTF-8 and as base64 if not."""
         with _tool_errors():
             content: bytes = await self._asked(session, "get_file", path)
-        try:
-            return {"path": path, "size": len(content), "text": content.decode(), "base64": None}
-        except UnicodeDecodeError:
-            return {"path": path, "size": len(content), "text": None, "base64": base64.b64encode(content).decode()}
+        return file_content(path, content)
 
-    async def list_files(self, session: _Session, path: _Path = "/work") -> list[str]:
+    async def list_files(self, session: SessionId, path: Path = "/work") -> list[str]:
         """Return the paths of all files below a folder of a session."""
         with _tool_errors():
             found: list[str] = await self._asked(session, "list_files", path)
@@ -239,17 +240,18 @@ class _TenantTools:
 
 
 class _AgentTools:
-    """A tenant's agents as tools, and one that answers the calls that wait for a person."""
+    """A tenant's agents as tools, and one that answers the calls that wait for a person; all show the page of a run."""
 
     def __init__(self, gateway: Gateway, threads: Threads, tenant: Tenant) -> None:
         self._home, self._threads, self._tenant = gateway.home, threads, tenant
 
-    def add_to(self, server: MCPServer[Any]) -> None:
-        """Add them to a server."""
+    def add_to(self, apps: Apps) -> None:
+        """Add them to what has a page."""
         for agent in self._tenant.config.agents:
             description = f"Have the agent {agent} do a task; return its answer, or the call that waits for a person."
-            server.add_tool(self._asks(agent), name=f"ask_{agent}", description=description, annotations=_ACTS)
-        server.add_tool(self.answer_call, annotations=_ACTS)
+            add = apps.tool(resource_uri=_PAGE, name=f"ask_{agent}", description=description, annotations=ACTS)
+            add(self._asks(agent))
+        apps.tool(resource_uri=_PAGE, annotations=_DECIDES)(self.answer_call)
 
     def _asks(self, agent: str) -> Callable[..., Any]:
         async def ask(
@@ -271,45 +273,73 @@ class _AgentTools:
         ctx: Context[Any, Any],
         reason: Annotated[str, Field(description="why it is denied", max_length=10_000)] = "",
         arguments: Annotated[dict[str, Any] | None, Field(description="corrected arguments, by name")] = None,
+        call: Annotated[str, Field(description="which one of several; default: the first")] = "",
     ) -> CallToolResult:
-        """Approve or deny the call of an agent that waits for a person, and return what comes of it."""
+        """Approve or deny the call of an agent that waits for a person, as that decides; return what comes of it."""
         with _tool_errors():
             found = await self._threads.runs.find(self._tenant, run)
             if not found.row["calls"]:
                 raise ToolError("no call of that run waits")
+            which = call or found.row["calls"][0]["id"]
             after = len((await self._threads.runs.log(found)).events)
             corrected: dict[str, Any] = {} if arguments is None else {"arguments": arguments}
             form = CallAnswerForm(approve=True, **corrected) if approve else CallAnswerForm(deny=reason or "denied")
-            await self._threads.runs.answer(self._tenant, found, found.row["calls"][0]["id"], form)
+            await self._threads.runs.answer(self._tenant, found, which, form)
             return await self._followed(found, after, ctx)
 
     async def _followed(self, run: AgentRun, after: int, ctx: Context[Any, Any]) -> CallToolResult:
         """Follow a run until it is over or waits; being cancelled ends it."""
-        runs, told, result = self._threads.runs, 0, dict[str, Any]()
+        outcome = _AgentOutcome(run)
         try:
-            async for item in (await runs.log(run)).follow(after):
+            async for item in (await self._threads.runs.log(run)).follow(after):
                 if item is None:
                     continue
-                form = json.loads(item[2])
                 if item[1] == "waiting":
                     break
-                if item[1] == "run_ended" and form["agent"] == (run.row.get("name") or form["agent"]):
-                    result = form
-                if said := _progress(item[1], form):
-                    told += 1
-                    await ctx.report_progress(told, message=said)
+                if said := outcome.take(item[1], json.loads(item[2])):
+                    await ctx.report_progress(outcome.told, message=said)
         except asyncio.CancelledError:
             self._home.background(self._threads.runs.stop(self._tenant, run))
             raise
-        shown: dict[str, Any] = {"run": run.id, "state": run.row["state"] or run.status, "output": result.get("output")}
-        if run.status == "waiting":
-            shown["waits"] = run.row["calls"]
-        text = json.dumps(shown, indent=1)
-        failed = run.status == "done" and result.get("output") is None and run.row["state"] != "success"
-        if failed:
-            text = str(result.get("error") or run.row["state"])
-        content = [TextContent(type="text", text=_cut(text))]
-        return CallToolResult(content=[*content], structured_content=shown, is_error=failed)
+        return outcome.result()
+
+
+class _AgentOutcome:
+    """What comes of a run of an agent: for the client's model its answer, and for its user what happened, too."""
+
+    def __init__(self, run: AgentRun) -> None:
+        self._run = run
+        self._result: dict[str, Any] = {}
+        self._images: list[ContentBlock] = []
+        self._bytes = 0
+        self._log = ""
+        self.told = 0
+
+    def take(self, name: str, form: dict[str, Any]) -> str:
+        """Take an event; return what is worth telling at once."""
+        if name == "run_ended" and form["agent"] == (self._run.row.get("name") or form["agent"]):
+            self._result = form
+        elif name == "display" and form["media_type"] in ("image/png", "image/jpeg"):
+            self._bytes += len(form["data"])
+            if len(self._images) < _MAX_IMAGES and self._bytes <= _MAX_IMAGE_BYTES:
+                self._images.append(ImageContent(type="image", data=form["data"], mime_type=form["media_type"]))
+        said = _progress(name, form)
+        self.told += bool(said)
+        if said and len(self._log) < _MAX_LOG:
+            self._log += said if name == "printed" else f"{said}\n"
+        return said
+
+    def result(self) -> CallToolResult:
+        """Return the whole of it."""
+        row, output = self._run.row, self._result.get("output")
+        shown: dict[str, Any] = {"run": self._run.id, "state": row["state"] or self._run.status, "output": output}
+        if self._run.status == "waiting":
+            shown["waits"] = row["calls"]
+        failed = self._run.status == "done" and output is None and row["state"] != "success"
+        text = str(self._result.get("error") or row["state"]) if failed else json.dumps(shown, indent=1)
+        content = [TextContent(type="text", text=cut(text)), *self._images]
+        used = {**shown, "agent": row["agent"], "task": row["task"][:_MAX_LOG], "log": self._log, "used": row["used"]}
+        return CallToolResult(content=content, structured_content=used, is_error=failed)
 
 
 def _progress(name: str, form: dict[str, Any]) -> str:
@@ -349,7 +379,7 @@ class _Outcome:
 
     def result(self) -> CallToolResult:
         """Return the whole of it, each part cut with a note of how much is missing."""
-        stdout, stderr, value = (_cut("".join(each)) for each in (*self._printed.values(), "\n".join(self._shown)))
+        stdout, stderr, value = (cut("".join(each)) for each in (*self._printed.values(), "\n".join(self._shown)))
         error = [] if self._error is None else [self._error["traceback"].rstrip()]
         titled = [f"{title}: {text}" for title, text in (("stderr", stderr), ("value", value)) if text]
         text = "\n".join([*filter(None, [stdout]), *titled, *error])
@@ -358,25 +388,10 @@ class _Outcome:
         return CallToolResult(content=[said, *self._images], structured_content=structured, is_error=bool(error))
 
 
-def _cut(text: str) -> str:
-    text = text.rstrip("\n")
-    more = len(text) - _MAX_CHARACTERS
-    return text if more <= 0 else f"{text[:_MAX_CHARACTERS]}\n[cut: {more} more characters]"
-
-
 @contextmanager
 def _tool_errors() -> Generator[None, None, None]:
     """Turn a problem into the SDK's error, whose text the client sees."""
     try:
         yield
-    except (Problem, ConfigurationError) as problem:
+    except (Problem, ConfigurationError, ValueError) as problem:
         raise ToolError(str(problem)) from problem
-
-
-def _content(text: str | None, data: str | None) -> bytes:
-    if (text is None) == (data is None):
-        raise ToolError("give the content either as text or as base64")
-    try:
-        return base64.b64decode(data, validate=True) if data is not None else (text or "").encode()
-    except (binascii.Error, ValueError):
-        raise ToolError("the content is not valid base64") from None

@@ -1,5 +1,6 @@
 """The page in a real browser: every view, a reload in the middle, lost connections, and output that means harm."""
 
+import asyncio
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -435,6 +437,79 @@ def test_the_operator_sees_tenants_workers_and_the_audit_log(window: Open, admin
         assert word in text, (word, text)
     page.get_by_role("button", name="Drain", exact=True).first.click()
     expect(page.locator("#said")).to_have_text(re.compile("is drained"))
+
+
+_HOST = """
+<iframe sandbox="allow-scripts" title="app" style="width: 700px; height: 900px"></iframe>
+<script>
+  // A chat program, as the page of an MCP App sees it: it passes results in, and calls of tools on.
+  const frame = document.querySelector("iframe");
+  const send = (message) => frame.contentWindow.postMessage({ jsonrpc: "2.0", ...message }, "*");
+  window.calls = [];
+  const start = (html, result) => {
+    frame.srcdoc = html;
+    addEventListener("message", async ({ source, data }) => {
+      if (source !== frame.contentWindow) return;
+      if (data.method === "ui/initialize") send({ id: data.id, result: { protocolVersion: "2026-01-26" } });
+      const begins = data.method === "ui/notifications/initialized";
+      if (begins) send({ method: "ui/notifications/tool-result", params: result });
+      if (data.method !== "tools/call") return;
+      calls.push(data.params);
+      send({ id: data.id, result: await callTool(data.params.name, data.params.arguments) });
+    });
+  };
+</script>
+"""
+
+
+def test_a_users_chat_shows_a_run_and_answers_its_call(browser: Any, served: Served) -> None:
+    pytest.importorskip("mcp", reason="needs cloche[mcp]")
+    import httpx2
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    async def use(name: str, arguments: dict[str, Any] | None) -> Any:
+        headers = {"authorization": f"Bearer {served.keys['north']}"}
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=120) as http,
+            streamable_http_client(f"{served.url}/mcp", http_client=http) as streams,
+            ClientSession(streams[0], streams[1]) as client,
+        ):
+            await client.initialize()
+            if arguments is None:
+                (tool,) = [tool for tool in (await client.list_tools()).tools if tool.name == name]
+                assert tool.meta is not None
+                return (await client.read_resource(tool.meta["ui"]["resourceUri"])).contents[0].text  # type: ignore[union-attr]
+            result = await client.call_tool(name, arguments)
+            return result.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def call(name: str, arguments: dict[str, Any] | None = None) -> Any:
+        # The browser's driver has this thread's loop.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: asyncio.run(use(name, arguments))).result()
+
+    page = browser.new_page(viewport={"width": 760, "height": 960})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.expose_function("callTool", call)
+    page.set_content(_HOST)
+    first = call("ask_analyst", {"task": "Which tea sold best? Draw the sales, and reorder the best one."})
+    page.evaluate("([html, result]) => start(html, result)", [call("ask_analyst"), first])
+    app = page.frame_locator("iframe")
+    expect(app.locator("form h2")).to_have_text("Approve order?")
+    assert app.locator("img").first.evaluate("image => image.decode().then(() => image.naturalWidth > 100)")
+    assert "order" in app.locator(".log").inner_text()
+    picture(page, "page-mcp")
+    app.get_by_label("cases").fill("lots")
+    app.get_by_role("button", name="Approve").click()
+    expect(app.locator("[role=alert]")).to_have_text("Write numbers and lists as JSON.")
+    app.get_by_label("cases").fill("12")
+    app.get_by_role("button", name="Approve").click()
+    expect(app.locator(".answer")).to_have_text(re.compile("Ordered 12 cases of Assam"))
+    assert page.evaluate("calls.length") == 1
+    assert complaints == []
+    page.close()
 
 
 def test_links_and_the_operators_requests_are_in_the_audit_log(served: Served, admin_key: str) -> None:

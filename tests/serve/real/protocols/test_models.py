@@ -84,7 +84,7 @@ def streamed(answer: httpx.Response) -> tuple[str, str]:
 def test_open_webui_finds_its_chats_again_by_their_ids(team: Served) -> None:
     http = team.http()
     assert [model["id"] for model in http.get("/v1/models").json()["data"]] == ["helper", "python"]
-    options = {"stream_options": {"include_usage": True}, "temperature": 0.8}
+    options: dict[str, Any] = {"stream_options": {"include_usage": True}, "temperature": 0.8}
     text, reasoning = streamed(open_webui(http, "c-1", "do: count", **options))
     assert text == "1"
     assert "so far 1" in reasoning
