@@ -141,6 +141,7 @@ def _register() -> None:
     step.serve(_SETTLE, _settle_again)
     # Not needed by the prelude itself: an agent asks for it by its name.
     importlib.import_module("cloche_guest.agents.session")
+    importlib.import_module("cloche_guest.cells")
 
 
 def place(files: Mapping[str, bytes]) -> None:

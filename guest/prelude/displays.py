@@ -14,7 +14,7 @@ from cloche_guest.caps import CAPS
 from cloche_guest.tracebacks import shorten
 from cloche_guest.values import encode
 
-__all__ = ["collect", "is_due", "show", "show_figure"]
+__all__ = ["bundle", "collect", "is_due", "show", "show_figure"]
 
 # HTML is made for notebooks and shown as a stranger's; JavaScript is not asked for.
 _FORMATS = {
@@ -45,7 +45,7 @@ def show(*values: object) -> None:
     """Show values now, in the formats that they have, where the run's displays are read."""
     for value in values:
         if CAPS.displays and len(state.current.shown) < _MAX_ITEMS:
-            state.current.shown.append(["shown", _bundle(value, always=True)])
+            state.current.shown.append(["shown", bundle(value, always=True)])
 
 
 def collect(value: object) -> bytes:
@@ -59,10 +59,10 @@ def collect(value: object) -> bytes:
     try:
         figures = list(_figures())
         # One that was shown already is not shown again, unless it has changed.
-        shown += [["figure", _bundle(each, always=True)] for each in figures if not _is_shown(each)]
+        shown += [["figure", bundle(each, always=True)] for each in figures if not _is_shown(each)]
         if not any(value is figure for figure in figures):
-            bundle = {} if value is None else _bundle(value)
-            shown += [["value", bundle]] if bundle else []
+            last = {} if value is None else bundle(value)
+            shown += [["value", last]] if last else []
         if not shown:
             return b""
         return encode(_fitting(shown[:_MAX_ITEMS]))
@@ -87,7 +87,7 @@ def _size(content: str | bytes) -> int:
     return _OVERHEAD + (len(content.encode("utf-8", "surrogatepass")) if isinstance(content, str) else len(content))
 
 
-def _bundle(value: object, always: bool = False) -> _Bundle:
+def bundle(value: object, always: bool = False) -> _Bundle:
     """Return the formats of a value; none if it has but its repr, unless it is to be shown ``always``."""
     try:
         bundle = _rich(value)

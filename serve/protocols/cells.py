@@ -1,18 +1,16 @@
 """Cells of a notebook in the server's sessions: what they print, show and raise, whichever protocol asked for them.
 
-A session is prepared once, by a program in its guest (``programs/cells.py``). From then on a run may be marked as a
+A session is prepared once, by a module of its guest's prelude, ``cells``. From then on a run may be marked as a
 cell: it has a context, environment variables, and displays. What comes of one is a series of events, dicts that
 have the shape of E2B's lines: ``stdout``, ``stderr``, ``result``, ``error``, ``number_of_executions``.
 """
 
-import ast
 import asyncio
 import base64
 import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from importlib import resources
 from typing import Any, Final, Literal, cast
 from weakref import WeakValueDictionary
 
@@ -25,6 +23,8 @@ __all__ = ["Cells"]
 
 _Json = dict[str, Any]
 
+# An expression, so that nothing of it is among a program's names.
+_INSTALL: Final = "__import__('cloche_guest.cells', fromlist=('_',)).install()"
 _MARK: Final = "\n#cloche-cell "
 _PATIENCE: Final = 30.0
 """Seconds that a request waits for a session that another API's request is using."""
@@ -56,13 +56,10 @@ class Cells:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
-        programs = resources.files("cloche.serve.protocols").joinpath("programs")
-        self._loader = programs.joinpath("load.py").read_text("utf-8")
-        self._module = json.dumps(_statements(programs.joinpath("cells.py").read_text("utf-8")))
 
     async def prepare(self, session: ServedSession) -> None:
         """Have the guest of a new session know cells. Raises Problem."""
-        await self._value(session, self._loader, self._module)
+        await self._value(session, _INSTALL)
 
     def turn(self, session: ServedSession) -> asyncio.Lock:
         """Return the lock of a session: as in a notebook, what comes while a cell runs waits for its end."""
@@ -137,12 +134,6 @@ class Cells:
             reason = "" if run.status != "done" else str(form["error"]["message"])[:500]
             raise Problem(400, "refused", f"the session refused: {reason}")
         return from_form(form["value"])
-
-
-def _statements(source: str) -> list[str]:
-    """Return the statements of a module one by one, without its documentation."""
-    lines, body = source.splitlines(keepends=True), ast.parse(source).body[1:]
-    return ["".join(lines[each.lineno - 1 : each.end_lineno]) for each in body]
 
 
 async def _release(run: ServedRun, turn: asyncio.Lock) -> None:

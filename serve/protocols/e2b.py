@@ -3,7 +3,7 @@
 Three services of theirs, told apart by their paths: the REST API of sandboxes, ``envd`` for files (and processes, of
 which there are none), and the kernel server that runs code. Facts of the wire are those of the SDK's versions 2.11
 (code interpreter) and 2.63 (base). A sandbox is a session with a label; what it shows is made in its guest, by
-``programs/cells.py``.
+the prelude's module ``cells``.
 """
 
 import json
