@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from cloche_guest import displays, step
-from cloche_guest.program import NAMESPACE
+from cloche_guest.program import NAMESPACE, run
 
 __all__ = ["install"]
 
@@ -29,7 +29,6 @@ _IMPORTED = {"pillow": "PIL", "beautifulsoup4": "bs4", "scikit-learn": "sklearn"
 _contexts: dict[str, tuple[dict[str, Any], str]] = {}
 _now: dict[str, Any] = {"context": "", "count": 0}
 _fresh: dict[str, Any] = {}
-_run = step.run
 
 
 def install() -> None:
@@ -248,7 +247,7 @@ def _cell(source: str, filename: str, given: dict[str, Any]) -> dict[str, Any]:
     before = {name: os.environ.get(name) for name in given["envs"]}
     os.environ.update(given["envs"])
     try:
-        value = _run(_prepared(source), filename)
+        value = run(_prepared(source), filename)
     finally:
         for name, text in before.items():
             if text is None:
@@ -267,7 +266,7 @@ def _run_marked(source: str, filename: str) -> Any:
     """Run a source as its mark has it, in place of the prelude's own function."""
     code, found, text = source.rpartition(_MARK)
     if not found:
-        return _run(source, filename)
+        return run(source, filename)
     given = json.loads(text)
     if given["do"] == "cell":
         return _cell(code, filename, given)
