@@ -3,9 +3,14 @@
 What their answers look like is tested with ``cloche.integrations.openai_api``, which has the same shapes.
 """
 
+import importlib.util
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -98,26 +103,21 @@ def test_open_webui_finds_its_chats_again_by_their_ids(team: Served) -> None:
     assert streamed(open_webui(http, "c-4", "do: pay", second, "approve"))[0] == "paid 20 to ann"
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_litellm_asks_the_agents(team: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    litellm: Any = pytest.importorskip("litellm", reason="needs litellm, of cloche[agent]")
-    known = {"model": "openai/helper", "api_base": f"{team.url}/v1", "api_key": team.keys["north"], "num_retries": 0}
-    said = [{"role": "user", "content": "do: count"}]
-    whole = litellm.completion(messages=said, user="lite", **known)
-    message = whole.choices[0].message
-    assert (message.content, whole.usage.total_tokens > 0) == ("1", True)
-    assert "so far 1" in message.reasoning_content
-    again = [*said, {"role": "assistant", "content": message.content}, *said]
-    pieces = [chunk.choices[0].delta for chunk in litellm.completion(messages=again, user="lite", stream=True, **known)]
-    assert "".join(piece.content or "" for piece in pieces) == "2"
-    assert "so far 2" in "".join(getattr(piece, "reasoning_content", None) or "" for piece in pieces)
-    response = litellm.responses(input="do: count", **known)
-    assert response.output[-1].content[0].text == "1"
-    kinds = [str(event.type) for event in litellm.responses(input="do: price", stream=True, **known)]
-    assert "completed" in kinds[-1].lower()
-    with pytest.raises(litellm.exceptions.NotFoundError):
-        litellm.completion(messages=said, **{**known, "model": "openai/other"})
+def test_litellm_asks_the_agents(team: Served) -> None:
+    if importlib.util.find_spec("litellm") is None:
+        pytest.skip("needs litellm, of cloche[agent]")
+    command = [sys.executable, "-m", "tests.serve.litellm_client", team.url, team.keys["north"]]
+    environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[4], check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert (said["text"], said["tokens"] > 0, said["pieces"], said["response"]) == ("1", True, "2", "1")
+    assert "so far 1" in said["reasoning"]
+    assert "so far 2" in said["reasoning_pieces"]
+    assert "completed" in said["last_kind"].lower()
+    assert said["refused"] == "NotFoundError"
 
 
 @pytest.mark.parametrize(("reply", "outcome"), [("Approve.", "paid 20 to ann"), ("too dear", "too dear")])
