@@ -53,6 +53,7 @@ _DECIDES = ToolAnnotations(destructive_hint=True, open_world_hint=True)
 _MAX_IMAGES: Final = 8
 _MAX_IMAGE_BYTES: Final = 4 << 20
 _MAX_LOG: Final = 20_000
+_DRAWINGS: Final = "cloche/svg"
 
 
 class McpServers:
@@ -311,6 +312,8 @@ class _AgentOutcome:
         self._run = run
         self._result: dict[str, Any] = {}
         self._images: list[ContentBlock] = []
+        self._drawings: list[str] = []
+        """As SVG, which models are not shown: for the page only."""
         self._bytes = 0
         self._log = ""
         self.told = 0
@@ -319,10 +322,13 @@ class _AgentOutcome:
         """Take an event; return what is worth telling at once."""
         if name == "run_ended" and form["agent"] == (self._run.row.get("name") or form["agent"]):
             self._result = form
-        elif name == "display" and form["media_type"] in ("image/png", "image/jpeg"):
+        elif name == "display" and form["media_type"] in ("image/png", "image/jpeg", "image/svg+xml"):
             self._bytes += len(form["data"])
-            if len(self._images) < _MAX_IMAGES and self._bytes <= _MAX_IMAGE_BYTES:
-                self._images.append(ImageContent(type="image", data=form["data"], mime_type=form["media_type"]))
+            if len(self._images) + len(self._drawings) < _MAX_IMAGES and self._bytes <= _MAX_IMAGE_BYTES:
+                if form["media_type"] == "image/svg+xml":
+                    self._drawings.append(form["data"])
+                else:
+                    self._images.append(ImageContent(type="image", data=form["data"], mime_type=form["media_type"]))
         said = _progress(name, form)
         self.told += bool(said)
         if said and len(self._log) < _MAX_LOG:
@@ -339,7 +345,8 @@ class _AgentOutcome:
         text = str(self._result.get("error") or row["state"]) if failed else json.dumps(shown, indent=1)
         content = [TextContent(type="text", text=cut(text)), *self._images]
         used = {**shown, "agent": row["agent"], "task": row["task"][:_MAX_LOG], "log": self._log, "used": row["used"]}
-        return CallToolResult(content=content, structured_content=used, is_error=failed)
+        meta = {_DRAWINGS: self._drawings} if self._drawings else None
+        return CallToolResult(content=content, structured_content=used, is_error=failed, _meta=meta)
 
 
 def _progress(name: str, form: dict[str, Any]) -> str:
@@ -347,8 +354,14 @@ def _progress(name: str, form: dict[str, Any]) -> str:
     if name == "step_started":
         return f"{form['agent'] or 'the agent'}: step {form['number']}"
     if name == "tool_call_started":
-        return f"{form['tool']}({json.dumps(form['arguments'])[:500]})"
+        return _called(form["tool"], form["arguments"])
     return str(form["text"])[:1_000] if name == "printed" else ""
+
+
+def _called(tool: str, given: dict[str, Any]) -> str:
+    by_place, by_name = (given["args"], given["kwargs"]) if given.keys() == {"args", "kwargs"} else ([], given)
+    parts = [json.dumps(value) for value in by_place] + [f"{name}={json.dumps(by_name[name])}" for name in by_name]
+    return f"{tool}({', '.join(parts)[:500]})"
 
 
 class _Outcome:
