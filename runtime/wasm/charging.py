@@ -28,6 +28,7 @@ from cloche.runtime.dataclass import dataclass, field
 from cloche.runtime.errors import ImageError
 from cloche.runtime.wasm.meter import FUEL_FULL, LOOK, METER
 from cloche.runtime.wasm.module_file import leb as _unsigned
+from cloche.runtime.wasm.module_file import sections
 from cloche.runtime.wasm.module_file import sleb as _signed
 
 __all__ = ["MAX_CHARGE", "charged"]
@@ -186,7 +187,7 @@ class _Facts:
     def __init__(self, module: bytes) -> None:
         if module[:8] != b"\0asm\1\0\0\0":
             raise ImageError("the image is no WebAssembly module")
-        self.sections = list(_sections(module))
+        self.sections = [(each.id, each.payload) for each in sections(module)]
         payloads = {number: payload for number, payload in self.sections if number}
         parameters = _parameters(payloads.get(_TYPES, b"\0"))
         self.imported = 0
@@ -220,15 +221,6 @@ class _Facts:
             kinds.append(kind)
             self.imported += 1
         return kinds
-
-
-def _sections(module: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 8
-    while at < len(module):
-        number = module[at]
-        size, at = _read(module, at + 1)
-        yield number, module[at : at + size]
-        at += size
 
 
 def _parameters(payload: bytes) -> list[int]:
@@ -465,14 +457,15 @@ def _charged_code(facts: _Facts) -> tuple[bytes, bytes]:
         functions.append(_function(code, at, at + size))
         at += size
     entries = _entries(facts, functions)
-    parts, hints = [_unsigned(count)], list[bytes]()
+    parts, hints, hinted = [_unsigned(count)], list[bytes](), 0
     for number, function in enumerate(functions, facts.imported):
         body, places = _Charger(facts, function, facts.parameters[number]).body(number - facts.imported in entries)
         parts += [_unsigned(len(body)), body]
         if places:
-            hints.append(_unsigned(number) + _unsigned(len(places)))
-            hints[-1] += b"".join([_unsigned(place) + _UNLIKELY for place in places])
-    return b"".join(parts), b"".join([_HINTS, _unsigned(len(hints)), *hints])
+            each = [_unsigned(place) + _UNLIKELY for place in places]
+            hints += [_unsigned(number), _unsigned(len(places)), *each]
+            hinted += 1
+    return b"".join(parts), b"".join([_HINTS, _unsigned(hinted), *hints])
 
 
 def _entries(facts: _Facts, functions: list[_Function]) -> set[int]:
@@ -566,11 +559,9 @@ class _Charger:
         at, size, conditions = function.start, sum(map(len, parts)), list[int]()
         for place, inserted in insertions:
             parts += [code[at:place], inserted]
-            size += place - at + len(inserted)
-            at = place
-            for asked in (self._look, self._end):
-                if inserted.endswith(asked):
-                    conditions.append(size - len(asked) + self._condition)
+            size, at = size + place - at + len(inserted), place
+            for asked in filter(inserted.endswith, (self._look, self._end)):
+                conditions.append(size - len(asked) + self._condition)
         parts.append(code[at : function.end])
         return b"".join(parts), conditions
 
