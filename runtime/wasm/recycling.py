@@ -15,6 +15,7 @@ import os
 import threading
 from _queue import SimpleQueue  # Python's own, also where gevent has put one of its own into the module queue
 from collections.abc import Callable
+from functools import partial
 from time import monotonic, sleep
 from typing import Generic, Protocol, TypeVar
 
@@ -29,7 +30,6 @@ __all__ = [
     "OwnPages",
     "Recyclable",
     "background_thread",
-    "restore",
 ]
 
 
@@ -131,11 +131,28 @@ class OwnPages:
     asks again. A page that was swapped out stays the guest's own.
     """
 
-    __slots__ = ("_since", "spans")
+    __slots__ = ("_copied", "_copy", "_since", "spans")
 
     def __init__(self) -> None:
         self.spans: list[Span] | None = None
         self._since: Faults | None = None
+        # Copies those spans, as long as it is the same list: found once, for many runs.
+        self._copy: Callable[[], object] | None = None
+        self._copied: list[Span] | None = None
+
+    def restore(self, memory: Memory, source: memoryview, max_bytes: int) -> bool:
+        """Write the bytes of ``source``, of which there are as many, over all pages that are the guest's own.
+
+        False, and nothing is changed, if these are more bytes than ``max_bytes``.
+        """
+        if self.spans is None:
+            self.spans = written_spans(memory.view())
+        if self._copy is None or self._copied is not self.spans:
+            self._copy, self._copied = _copier(memory.view(), source, self.spans, max_bytes), self.spans
+        if self._copy is None:
+            return False
+        self._copy()
+        return True
 
     def watch(self) -> None:
         """The calling thread runs the guest from here on."""
@@ -288,10 +305,7 @@ class InstancePool(Generic[Guest]):
         return None
 
     def _restore(self, guest: Guest) -> bool:
-        view, pages = guest.memory.view(), guest.pages
-        if pages.spans is None:
-            pages.spans = written_spans(view)
-        if not restore(view, self._source, pages.spans, self._max_written):
+        if guest.memory.size() != self._size or not guest.pages.restore(guest.memory, self._source, self._max_written):
             return False
         guest.set_stack_pointer(self._stack_pointer)
         if sum([end - start for start, end in pages.spans]) <= _USUAL:
@@ -299,20 +313,19 @@ class InstancePool(Generic[Guest]):
         return True
 
 
-def restore(memory: memoryview, source: memoryview, spans: list[Span], max_bytes: int = _MAX_WRITTEN) -> bool:
-    """Copy these spans from ``source``, the memory of a guest that was never run.
-
-    False, and nothing is changed, if the memory has grown, or if the spans are more bytes than ``max_bytes``.
-    """
-    if len(memory) != len(source) or sum([end - start for start, end in spans]) > max_bytes:
-        return False
+def _copier(memory: memoryview, source: memoryview, spans: list[Span], max_bytes: int) -> Callable[[], object] | None:
+    """Return what copies these spans; None if that is too much."""
+    if sum([end - start for start, end in spans]) > max_bytes:
+        return None
     to, from_, copy = _address(memory), _address(source), ctypes.memmove
     if native.host is not None:
-        native.host.copy(to, from_, spans)
-        return True
-    for start, end in spans:
-        copy(to + start, from_ + start, end - start)
-    return True
+        return partial(native.host.copy, to, from_, spans)
+
+    def copy_each() -> None:
+        for start, end in spans:
+            copy(to + start, from_ + start, end - start)
+
+    return copy_each
 
 
 def _address(memory: memoryview) -> int:
