@@ -21,7 +21,10 @@ from cloche.serve.ledger.base import Node, ServerLedger, StoreFailed
 from cloche.serve.placement import first_for
 from cloche.serve.tenants import Tenant, Tenants
 
-__all__ = ["Membership", "NodeRouter"]
+__all__ = ["NODE_MARK", "Membership", "NodeRouter"]
+
+NODE_MARK = "~"
+"""Stands behind a node's name in the id of a connection that this node has."""
 
 _BEAT = 1.0
 _MARGIN = 0.7
@@ -137,8 +140,11 @@ class NodeRouter:
         """Serve a request here, or have the node serve it that has its session."""
         if scope["type"] == "http":
             headers = dict(scope["headers"])
-            scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-            tenant = self._tenants.of_key(key) if scheme.lower() == "bearer" else None
+            other = self._node_of_connection(headers)
+            if other is not None:
+                await self._pass_on(other, scope, receive, send)
+                return
+            tenant = self._tenant_of(scope["path"], headers)
             if tenant is not None:
                 receive, id = await self._session_of(scope, receive, tenant)
                 if id is not None:
@@ -159,10 +165,39 @@ class NodeRouter:
                         return
         await self._app(scope, receive, send)
 
+    def _node_of_connection(self, headers: dict[bytes, bytes]) -> Node | None:
+        """Return the other node that has a connection of MCP, if it is one of another."""
+        name, mark, _ = headers.get(b"mcp-session-id", b"").decode("latin-1").partition(NODE_MARK)
+        is_here = not mark or name == self._membership.name or _PASSED_ON.encode() in headers
+        return None if is_here else self._membership.living(name)
+
+    def _tenant_of(self, path: str, headers: dict[bytes, bytes]) -> Tenant | None:
+        """Return whose key a request has, or whose sandbox's token, as E2B's clients send it; None for nobody's."""
+
+        def sent(name: bytes) -> str:
+            return headers.get(name, b"").decode("latin-1")
+
+        scheme, _, key = sent(b"authorization").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._tenants.of_key(key)
+        if not path.startswith("/e2b/"):
+            return None
+        if key := sent(b"x-api-key"):
+            return self._tenants.of_key(key)
+        name, _, seal = (sent(b"x-access-token") or sent(b"e2b-traffic-access-token")).partition(".")
+        tenant = self._tenants.named(name)
+        with suppress(Problem):
+            if tenant is not None and tenant.read_token(seal)["s"] == sent(b"e2b-sandbox-id"):
+                return tenant
+        return None
+
     async def _session_of(self, scope: Scope, receive: Receive, tenant: Tenant) -> tuple[Receive, str | None]:
         """Return what receives the request's body from now on, and the session that it is about, if it is about one."""
-        found = _SESSION.search(scope["path"])
-        if found is not None or not scope["path"].endswith("/v1/resume"):
+        path: str = scope["path"]
+        found = _SESSION.search(path)
+        if found is None and path.startswith("/e2b/"):
+            found = _SESSION.search("/" + dict(scope["headers"]).get(b"e2b-sandbox-id", b"").decode("latin-1"))
+        if found is not None or not path.endswith(("/v1/resume", "/v1/responses")):
             return receive, None if found is None else found[1]
         messages, body = [await receive()], b""
         while True:
@@ -174,6 +209,9 @@ class NodeRouter:
         async def again() -> MutableMapping[str, Any]:
             return messages.pop(0) if messages else await receive()
 
+        if path.endswith("/v1/responses"):
+            container = re.search(rb'"container"\s*:\s*"(s_[A-Za-z0-9_-]{22})"', body)
+            return again, None if container is None else container[1].decode()
         token = re.search(rb'"token"\s*:\s*"([\w.=-]{1,2048})"', body)
         with suppress(Problem):
             return again, None if token is None else str(tenant.read_token(token[1].decode())["s"])

@@ -37,6 +37,7 @@ from cloche.runtime.errors import ConfigurationError
 from cloche.serve.agents import AgentRun, AgentRuns, CallAnswerForm
 from cloche.serve.forms import Problem, read_body
 from cloche.serve.gateway import Gateway
+from cloche.serve.nodes import NODE_MARK
 from cloche.serve.protocols.agui import Threads
 from cloche.serve.protocols.cells import Cells
 from cloche.serve.sessions import ServedSession, new_id, not_found
@@ -54,6 +55,7 @@ _MAX_IMAGES: Final = 8
 _MAX_IMAGE_BYTES: Final = 4 << 20
 _MAX_LOG: Final = 20_000
 _DRAWINGS: Final = "cloche/svg"
+_CONNECTION: Final = b"mcp-session-id"
 
 
 class McpServers:
@@ -68,7 +70,8 @@ class McpServers:
         config = self._gateway.home.config
         has_body = request.method == "POST"
         body = await read_body(request, config.max_body, config.body_seconds) if has_body else b""
-        return _Handover(await self._manager(tenant), body)
+        node = self._gateway.home.membership.name
+        return _Handover(await self._manager(tenant), body, "" if node is None else f"{node}{NODE_MARK}")
 
     async def _manager(self, tenant: Tenant) -> StreamableHTTPSessionManager:
         known = self._servers.get(tenant.name)
@@ -101,11 +104,14 @@ class McpServers:
 
 
 class _Handover(Response):
-    """A response that the SDK's session manager makes, of a request whose body is here."""
+    """A response that the SDK's session manager makes, of a request whose body is here.
 
-    def __init__(self, manager: StreamableHTTPSessionManager, body: bytes) -> None:
+    Ids of connections begin with ``prefix`` on the wire, which says where they are.
+    """
+
+    def __init__(self, manager: StreamableHTTPSessionManager, body: bytes, prefix: str) -> None:
         super().__init__()
-        self._manager, self._body = manager, body
+        self._manager, self._body, self._prefix = manager, body, prefix.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have it made."""
@@ -118,7 +124,19 @@ class _Handover(Response):
                 return {"type": "http.request", "body": self._body, "more_body": False}
             return await receive()
 
-        await self._manager.handle_request(scope, replay, send)
+        async def tell(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [self._told(*each) for each in message["headers"]]}
+            await send(message)
+
+        own = {**scope, "headers": [self._asked(*each) for each in scope["headers"]]}
+        await self._manager.handle_request(own, replay, tell)
+
+    def _asked(self, name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        return name, value.removeprefix(self._prefix) if name.lower() == _CONNECTION else value
+
+    def _told(self, name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        return name, self._prefix + value if name.lower() == _CONNECTION else value
 
 
 class _TenantTools:

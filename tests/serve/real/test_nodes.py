@@ -101,6 +101,42 @@ def run(http: httpx.Client, session: str, code: str, **more: Any) -> Any:
     raise AssertionError(form)
 
 
+def test_clients_that_were_there_already_reach_their_session_at_any_node(nodes: Nodes) -> None:
+    first, second = nodes.start(), nodes.start()
+    key = {"x-api-key": nodes.all[0].keys["north"]}
+    made = first.post("/e2b/sandboxes", json={}, headers=key).json()
+    token = {"e2b-sandbox-id": made["sandboxID"], "x-access-token": made["envdAccessToken"]}
+    bare = [httpx.Client(base_url=node.url, timeout=120) for node in nodes.all]
+    for number, http in enumerate((*bare, *bare), 1):
+        code = "n = globals().get('n', 0) + 1; n"
+        said = http.post("/e2b/execute", json={"code": code}, headers=token).text
+        assert f'"text":"{number}"' in said, said
+    assert bare[1].get(f"/e2b/sandboxes/{made['sandboxID']}", headers=key).status_code == 200
+    assert bare[1].delete(f"/e2b/sandboxes/{made['sandboxID']}", headers=key).status_code == 204
+    assert bare[0].post("/e2b/execute", json={"code": "1"}, headers=token).status_code == 502
+    container = first.post("/v1/containers", json={"name": "c"}).json()["id"]
+    tools = [{"type": "code_interpreter", "container": container}]
+    for http, code in ((first, "x = 20"), (second, "x += 1; x * 2")):
+        answer = http.post("/v1/responses", json={"model": "python", "tools": tools, "input": code}).json()
+    assert answer["output"][1]["content"][0]["text"] == "42\n"
+    # A connection of MCP is a node's, and is found by its id.
+    accept = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+    about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    begun = first.post("/mcp", json=_call("initialize", about), headers=accept)
+    own = {**accept, "mcp-session-id": begun.headers["mcp-session-id"]}
+    for http in (first, second):
+        listed = http.post("/mcp", json=_call("tools/list", {}), headers=own)
+        assert "run_python" in listed.text, listed.text
+    assert second.delete("/mcp", headers=own).status_code == 200
+    assert first.post("/mcp", json=_call("tools/list", {}), headers=own).status_code == 404
+    for http in bare:
+        http.close()
+
+
+def _call(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
 def test_a_request_at_any_node_reaches_its_session(nodes: Nodes) -> None:
     first, second = nodes.start(), nodes.start()
     session = new_session(first)
