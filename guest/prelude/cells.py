@@ -40,7 +40,7 @@ def install() -> None:
     for name, function in {"__magic__": _magic, "display": _display}.items():
         setattr(builtins, name, function)
     _add_module()
-    vars(step)["run"] = _run_marked
+    setattr(step, "run", _run_marked)  # noqa: B010  (in place of the prelude's own)
 
 
 # What notebooks have to show things with.

@@ -377,8 +377,10 @@ def _progress(name: str, form: dict[str, Any]) -> str:
 
 
 def _called(tool: str, given: dict[str, Any]) -> str:
-    by_place, by_name = (given["args"], given["kwargs"]) if given.keys() == {"args", "kwargs"} else ([], given)
-    parts = [json.dumps(value) for value in by_place] + [f"{name}={json.dumps(by_name[name])}" for name in by_name]
+    is_apart = given.keys() == {"args", "kwargs"}
+    by_place: list[Any] = given["args"] if is_apart else []
+    by_name: dict[str, Any] = given["kwargs"] if is_apart else given
+    parts = [*map(json.dumps, by_place), *(f"{name}={json.dumps(value)}" for name, value in by_name.items())]
     return f"{tool}({', '.join(parts)[:500]})"
 
 
