@@ -2,6 +2,7 @@
 
 import sys
 import tarfile
+import threading
 import time
 import traceback
 import unittest
@@ -22,6 +23,9 @@ _WITH_INTERNALS = (
 _ENDLESS = "test_sock_connect_resolve_using_socket_params"
 Outcomes = dict[str, tuple[str, str]]
 
+in_threads: list[str] = []
+"""What has ended threads since the latest test began: a server's thread says that there is no network."""
+
 
 class Outcome(unittest.TestResult):
     """What became of each test: ``passed``, ``skipped``, ``failed`` or ``error``, and the text that says why."""
@@ -29,6 +33,10 @@ class Outcome(unittest.TestResult):
     def __init__(self) -> None:
         super().__init__()
         self.outcomes: Outcomes = {}
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        in_threads.clear()
+        super().startTest(test)
 
     def addSuccess(self, test: unittest.TestCase) -> None:
         self.outcomes.setdefault(_name(test), ("passed", ""))
@@ -55,8 +63,8 @@ class Outcome(unittest.TestResult):
     def _note(self, kind: str, test: unittest.TestCase, err: Any) -> None:
         # As text at once: what a traceback holds on to would change what later tests see.
         error, place = err[1], _place(err[2])
-        text = "".join(traceback.format_exception_only(error))
-        self.outcomes[_name(test)] = (kind, f"{place}{text}"[:_MAX_SHOWN])
+        texts = [*traceback.format_exception_only(error), *(f"(in a thread: {text})" for text in in_threads)]
+        self.outcomes[_name(test)] = (kind, f"{place}{''.join(texts)}"[:_MAX_SHOWN])
 
 
 def _place(entry: Any) -> str:
@@ -86,6 +94,17 @@ def unpack() -> None:
     support.verbose = False
     support.has_socket_support = support.has_subprocess_support = True
     support.use_resources = ["cpu", "decimal", "walltime"]
+
+
+def watch_threads() -> None:
+    """Note what ends threads, before whoever is told of it now is told."""
+    before = threading.excepthook
+
+    def note(ended: threading.ExceptHookArgs) -> None:
+        in_threads.extend(traceback.format_exception_only(ended.exc_type, ended.exc_value))
+        before(ended)
+
+    threading.excepthook = note
 
 
 class _Internals(ModuleType):
@@ -159,3 +178,4 @@ def run(module: str, wanted: Callable[[str], bool] = lambda name: True) -> tuple
 
 
 unpack()
+watch_threads()

@@ -15,12 +15,18 @@ from .report import Conformance, judge, written
 from .suite import ModuleOutcome, modules_in, prepared, run_modules
 
 MODULES = [
+    "test.test_bdb",
     "test.test_bool",
+    "test.test_contextlib",
     "test.test_deque",
     "test.test_dict",
     "test.test_fstring",
+    "test.test_functools",
+    "test.test_generators",
+    "test.test_httpservers",
     "test.test_json.test_decode",
     "test.test_list",
+    "test.test_listcomps",
     "test.test_range",
     "test.test_string",
     "test.test_strftime",
