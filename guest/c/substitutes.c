@@ -265,8 +265,9 @@ static PyObject *reduce(PyObject *self, PyObject *const *args, Py_ssize_t n, PyO
 static PyObject *plain_globals(PyObject *const *args, Py_ssize_t n) {
     PyObject *globals = n > 1 ? args[1] : Py_None, *locals = n > 2 ? args[2] : Py_None;
     if (globals != Py_None) return PyDict_CheckExact(globals) && (locals == Py_None || locals == globals) ? globals : NULL;
-    const _PyInterpreterFrame *frame = _PyThreadState_GET()->current_frame;
-    return locals == Py_None && frame->f_locals == frame->f_globals && PyDict_CheckExact(frame->f_globals)
+    _PyInterpreterFrame *frame = _PyThreadState_GET()->current_frame;
+    /* A comprehension of a module has variables that are in no dict. */
+    return locals == Py_None && !_PyFrame_HasHiddenLocals(frame) && frame->f_locals == frame->f_globals && PyDict_CheckExact(frame->f_globals)
                ? frame->f_globals
                : NULL;
 }
@@ -327,7 +328,7 @@ static PyObject *loop_over(PyObject *self) {
     const PyThreadState *tstate = _PyThreadState_GET();
     _PyInterpreterFrame *frame = tstate->current_frame;
     bool is_loop = frame && frame->owner != FRAME_OWNED_BY_CSTACK && frame->instr_ptr->op.code == GET_ITER &&
-                   !_PyFrame_GetCode(frame)->_co_monitoring;
+                   !tstate->c_tracefunc && !tstate->c_profilefunc && !_PyFrame_GetCode(frame)->_co_monitoring;
     if (!is_loop || tstate->py_recursion_limit - tstate->py_recursion_remaining > MAX_WALK_DEPTH) return Py_NewRef(self);
     return walk_of(self);
 }
