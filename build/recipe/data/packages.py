@@ -336,7 +336,13 @@ def _environment(folder: Path, project: Project) -> dict[str, str]:
 def _key_of_project(project: Project) -> str:
     source = inputs.load(inputs.DATA)[project.name]
     own = (sources.key_of(source), repr(project), toolchain.identity(), COMPILER, CROSS, *FLAGS, *EXCEPTIONS, *TOOLS)
-    return digest_of(*own, headers().name, *(_key_of_project(PROJECTS[name]) for name in project.needs))
+    return digest_of(*own, headers().name, *map(_key_of_declarations, project.needs))
+
+
+def _key_of_declarations(name: str) -> str:
+    """What a package is compiled with of another one: a change of the other's own C compiles it no second time."""
+    folder = built_folder(PROJECTS[name]) / "declarations"
+    return digest_files(sorted(path for path in folder.rglob("*") if path.is_file()), folder)
 
 
 def key_of(part: Part) -> str:
