@@ -38,6 +38,13 @@ _NOT_INSTALLED = (
     "packages from outside the standard library are not part of this image and cannot be installed at run time: "
     "use {} instead, or ask for a tool"
 )
+_NOT_HERE = "it is not part of this image and cannot be installed at run time: {}"
+_MODELS = _NOT_HERE.format("ask for a tool that trains or runs the model outside of this sandbox")
+_FRAMES = _NOT_HERE.format("use pandas where the image has it, or ask for a tool")
+_COLUMNS = _NOT_HERE.format(
+    "Parquet, Feather and ORC files need it, so have the data as CSV, JSON, Excel or SQLite, or ask for a tool that "
+    "reads them"
+)
 
 BLOCKED = {
     "curses": NO_TERMINAL,
@@ -61,9 +68,15 @@ ABSENT = {
     "aiohttp": NO_NETWORK,
     "boto3": NO_NETWORK,
     "bs4": _NOT_INSTALLED.format("html.parser"),
+    "cv2": _NOT_HERE.format("use PIL where the image has it, or ask for a tool"),
     "dateutil": _NOT_INSTALLED.format("datetime and zoneinfo"),
+    "duckdb": _NOT_HERE.format("use sqlite3, or ask for a tool"),
+    "fastparquet": _COLUMNS,
     "grp": NO_USERS,
     "httpx": NO_NETWORK,
+    "jax": _MODELS,
+    "keras": _MODELS,
+    "lightgbm": _MODELS,
     "lxml": _NOT_INSTALLED.format("xml.etree.ElementTree or html.parser"),
     "matplotlib": _NOT_COMPILED,
     "msvcrt": _OTHER_SYSTEM,
@@ -72,20 +85,29 @@ ABSENT = {
     "numpy": _NOT_COMPILED,
     "openpyxl": _NOT_INSTALLED.format("csv, or zipfile with xml.etree.ElementTree,"),
     "pandas": _NOT_COMPILED,
+    "polars": _FRAMES,
+    "psycopg2": NO_NETWORK,
     "pwd": NO_USERS,
+    "pyarrow": _COLUMNS,
+    "pyspark": _FRAMES,
     "pytest": _NOT_INSTALLED.format("unittest"),
     "pytz": _NOT_INSTALLED.format("zoneinfo"),
     "requests": NO_NETWORK,
     "scipy": _NOT_COMPILED,
     "sklearn": _NOT_COMPILED,
+    "sqlalchemy": _NOT_HERE.format("use sqlite3: pandas reads and writes tables through its connections"),
     "sympy": _NOT_INSTALLED.format("fractions and decimal"),
+    "tensorflow": _MODELS,
+    "torch": _MODELS,
     "tqdm": _NOT_INSTALLED.format("print()"),
     "test": _NO_TESTS,
+    "transformers": _MODELS,
     "turtledemo": NO_TERMINAL,
     "urllib3": NO_NETWORK,
     "websockets": NO_NETWORK,
     "winreg": _OTHER_SYSTEM,
     "winsound": _OTHER_SYSTEM,
+    "xgboost": _MODELS,
     "yaml": _NOT_INSTALLED.format("json or tomllib"),
 }
 """What an image could hold but the shipped one does not; the reason is given only where it is not found."""
