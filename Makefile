@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RECIPE := PYTHONPATH=build $(BIN)/python -m recipe
 
-.PHONY: demo ui test pure again pauses guest data conformance tasks precision bench serve ray lint types docs package wheels fuzz sanitize hostile soak kills clean help
+.PHONY: demo ui test pure again pauses guest data conformance tasks precision bench serve ray lint types docs package wheels fuzz sanitize hostile soak kills clean help wheel-data conformance-data
 
 demo: guest ## build the guest (once), then run real programs in it
 	$(BIN)/cloche demo
@@ -28,6 +28,12 @@ pure: guest ## the runtime's tests without the host in C
 
 data: guest ## the data image, numpy, pandas and matplotlib inside: from pinned sources, some twenty-five minutes the first time
 	@$(RECIPE) data
+
+wheel-data: guest ## the data image as a wheel of its own, dist/cloche_data-*.whl
+	@$(RECIPE) wheel-data
+
+conformance-data: data ## NumPy's and pandas' own tests in the data image, and expressions there and natively; writes docs/conformance-data.md
+	PYTHONPATH=.:src:build $(BIN)/python -m tests.conformance.data
 
 conformance: guest ## CPython's own tests and generated programs in the guest; writes docs/conformance.md
 	PYTHONPATH=.:src:build $(BIN)/python -m tests.conformance

@@ -297,12 +297,21 @@ def _folder_of(name: "str | os.PathLike[str]") -> Path:
 
 
 def _places(name: str) -> list[Path]:
-    shipped = _SHIPPED_IN
-    return [shipped] if name == CORE else [images_home() / name, shipped / name]
+    return [_SHIPPED_IN] if name == CORE else [home / name for home in _homes()]
+
+
+def _homes() -> list[Path]:
+    """The folders of images by name: this user's, what came with Cloche, and what ``cloche-data`` brought along."""
+    # Where images are looked for by name, and nowhere else: a new process has no need of it.
+    from importlib.util import find_spec
+
+    spec = find_spec("cloche_data")
+    added = [] if spec is None or spec.origin is None else [Path(spec.origin).parent / "images"]
+    return [images_home(), _SHIPPED_IN, *added]
 
 
 def _names() -> list[str]:
-    found = {path.parent.name for home in (images_home(), _SHIPPED_IN) for path in home.glob(f"*/{_MANIFEST}")}
+    found = {path.parent.name for home in _homes() for path in home.glob(f"*/{_MANIFEST}")}
     core = [CORE] if (_SHIPPED_IN / _MANIFEST).exists() else []
     return core + sorted(name for name in found if _NAME.fullmatch(name) and name != CORE)
 

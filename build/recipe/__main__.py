@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recipe import bake, cpython, host, link, profile
-from recipe.data import image
+from recipe.data import image, wheel
 from recipe.fetch import downloads, fetch
 from recipe.inputs import load
 from recipe.workspace import BuildError
@@ -38,6 +38,7 @@ VERBS: dict[str, Callable[[], Path | None]] = {
     "wheels": host.wheels,
     "profile": profile.profiled,
     "data": image.install,
+    "wheel-data": wheel.built,
 }
 HELP = "each verb does what it needs of the ones before it, and nothing that is done already"
 
