@@ -4,15 +4,13 @@ import itertools
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from cloche import Limits, Sandbox
 
-from .generator import programs
-
-__all__ = ["Difference", "differences", "native_python"]
+__all__ = ["LIMITS", "Difference", "differences", "is_near", "native_python"]
 
 INSIDE = Path(__file__).with_name("inside_differential.py")
 LIMITS = Limits(fuel=None, time=600, result="64 MiB", memory="1 GiB")
@@ -48,12 +46,12 @@ def _reason(native: str, guest: str) -> str:
         return "a number that is too large for C is so at 32 bits, and another function says it"
     here, there = _FLOAT.findall(native), _FLOAT.findall(guest)
     same_text = _FLOAT.sub("0", native) == _FLOAT.sub("0", guest)
-    if same_text and all(_is_near(float(one), float(other)) for one, other in zip(here, there, strict=True)):
+    if same_text and all(is_near(float(one), float(other)) for one, other in zip(here, there, strict=True)):
         return "the last place of a floating-point function of the C library"
     return ""
 
 
-def _is_near(one: float, other: float) -> bool:
+def is_near(one: float, other: float) -> bool:
     return one == other or abs(one - other) <= _LAST_PLACES * max(abs(one), abs(other))
 
 
@@ -71,24 +69,27 @@ def native_python() -> Path | None:
     return None
 
 
-def _batches(seed: int, count: int) -> Iterator[list[str]]:
-    left = itertools.islice(programs(seed), count)
-    while batch := list(itertools.islice(left, _BATCH)):
-        yield batch
+def differences(
+    python: Path,
+    drawn: Iterable[str],
+    inside: Path = INSIDE,
+    sandbox: Sandbox | None = None,
+) -> Iterator[Difference]:
+    """Yield the programs that show something else in the guest than in this CPython.
 
-
-def differences(python: Path, seed: int, count: int) -> Iterator[Difference]:
-    """Yield the programs, of so many, that show something else in the guest than in this CPython."""
-    source = INSIDE.read_text(encoding="utf-8")
+    ``inside`` is what runs them on both sides; ``sandbox`` is of the core image by default.
+    """
+    source = inside.read_text(encoding="utf-8")
     environment = {"TZ": "UTC", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "HOME": "/work"}
     native = subprocess.Popen(
         [python, "-c", source + _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
     assert native.stdin is not None
     assert native.stdout is not None
-    with native, Sandbox(limits=LIMITS, metering="epoch").session() as session:
+    left = iter(drawn)
+    with native, (sandbox or Sandbox(limits=LIMITS, metering="epoch")).session() as session:
         session.run(source).unwrap()
-        for batch in _batches(seed, count):
+        while batch := list(itertools.islice(left, _BATCH)):
             native.stdin.write(json.dumps(batch) + "\n")
             native.stdin.flush()
             session.set("sources", batch)

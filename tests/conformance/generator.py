@@ -2,10 +2,10 @@
 
 import random
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["AREAS", "programs"]
+__all__ = ["AREAS", "Draw", "filled", "programs", "read_areas"]
 
 Draw = Callable[[random.Random], str]
 
@@ -199,17 +199,20 @@ _DRAWS: dict[str, Draw] = {
 }  # fmt: skip
 """What a letter in braces stands for in the expressions below."""
 
-AREAS: dict[str, list[str]] = {
-    area: [line for line in lines.splitlines() if line]
-    for area, lines in tomllib.loads(Path(__file__).with_name("expressions.toml").read_text(encoding="utf-8"))[
-        "areas"
-    ].items()
-}
-"""Expressions by area, in which letters in braces stand for what is drawn."""
+
+def read_areas(path: Path) -> dict[str, list[str]]:
+    """Return the expressions of a table by area, in which letters in braces stand for what is drawn."""
+    areas = tomllib.loads(path.read_text(encoding="utf-8"))["areas"]
+    return {area: [line for line in lines.splitlines() if line] for area, lines in areas.items()}
 
 
-def _filled(template: str, r: random.Random) -> str:
-    for letter, draw in _DRAWS.items():
+AREAS = read_areas(Path(__file__).with_name("expressions.toml"))
+"""Expressions of the standard library, by area."""
+
+
+def filled(template: str, draws: Mapping[str, Draw], r: random.Random) -> str:
+    """Return an expression with what its letters stand for."""
+    for letter, draw in draws.items():
         while f"{{{letter}}}" in template:
             template = template.replace(f"{{{letter}}}", draw(r), 1)
     return template.replace("{{", "{").replace("}}", "}")
@@ -221,4 +224,4 @@ def programs(seed: int) -> Iterator[str]:
     templates = [each for area in AREAS.values() for each in area]
     while True:
         names = [f"v{index}" for index in range(r.randrange(1, 4))]
-        yield "\n".join(f"{name} = {_filled(r.choice(templates), r)}\nshow({name})" for name in names)
+        yield "\n".join(f"{name} = {filled(r.choice(templates), _DRAWS, r)}\nshow({name})" for name in names)

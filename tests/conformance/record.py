@@ -3,11 +3,11 @@
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cloche.runtime.wasm.image import GuestImage
+from cloche import Image
 
 from .differential import Difference
 from .suite import ModuleOutcome
@@ -26,11 +26,11 @@ class Source:
         return f"{self.commit} (image {self.image})"
 
 
-def source_here() -> Source:
-    """Return what would be tested now."""
+def source_here(image: str = "core") -> Source:
+    """Return what would be tested now, with the image of this name. Raises ImageNotFound."""
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     commit = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return Source(commit.stdout.strip() or "unknown", GuestImage.load().digest[:12])
+    return Source(commit.stdout.strip() or "unknown", Image(image).digest[:12])
 
 
 class Record:
@@ -76,9 +76,9 @@ class Record:
         self._modules[outcome.name] = (self.here, outcome)
         self._write(asdict(outcome))
 
-    def add_programs(self, seed: int, programs: int, found: list[Difference]) -> None:
+    def add_programs(self, seed: int, programs: int, found: Sequence[Difference]) -> None:
         """Take in which of so many programs differ, and write it down."""
-        self._programs[seed, programs] = (self.here, found)
+        self._programs[seed, programs] = (self.here, list(found))
         self._write({"seed": seed, "programs": programs, "differences": [list(each) for each in found]})
 
     def _write(self, entry: dict[str, object]) -> None:

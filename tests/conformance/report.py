@@ -2,22 +2,67 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from .differential import Difference
 from .suite import ModuleOutcome
 
-__all__ = ["Conformance", "Judged", "judge", "written"]
+__all__ = ["CPYTHON", "Conformance", "Judged", "Known", "Page", "judge", "written"]
 
 Verdict = Literal["passed", "not applicable", "explained", "unexplained"]
-_TABLES = tomllib.loads(Path(__file__).with_name("remaining.toml").read_text(encoding="utf-8"))
-_REFUSALS: list[str] = _TABLES["refusals"]
-_REMAINING: list[dict[str, list[str]]] = _TABLES["remaining"]
-_NOWHERE: list[str] = _TABLES["not_applicable"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of tests that do not pass.
+
+    ``refusals`` are texts by which the guest says what it has not, ``not_applicable`` patterns of tests of what it has
+    not, ``remaining`` tables of patterns of tests, or of ``texts`` that they fail with, each with the reason ``why``.
+    """
+
+    refusals: list[str]
+    not_applicable: list[str]
+    remaining: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, path: Path) -> "Known":
+        """Return what a file says."""
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return cls(tables["refusals"], tables["not_applicable"], tables["remaining"])
+
+    def reason(self, name: str, text: str) -> str:
+        """Return why a test fails; empty if that is not known."""
+        for each in self.remaining:
+            if _matches(name, each.get("tests", ())) or any(map(text.__contains__, each.get("texts", ()))):
+                return str(each["why"])
+        return ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """How a page begins, and what its modules and generated programs are called."""
+
+    title: str
+    about: Sequence[str]
+    package: Callable[[str], str]
+
+
+CPYTHON = Known.read(Path(__file__).with_name("remaining.toml"))
+"""What is known of CPython's own tests."""
+CPYTHON_PAGE = Page(
+    "Conformance",
+    (
+        "Written by `make conformance`, which runs CPython's own tests in the guest, and generated programs there",
+        "and in CPython {python}. Not applicable are tests that CPython skips by itself, as on a system without",
+        "threads, processes or sockets, and those that end with an error by which the guest says what it has not:",
+        "see [what works in the guest](limits/guest.md).",
+    ),
+    lambda name: name.removeprefix("test.").partition(".")[0],
+)
 
 
 @dataclass(frozen=True)
@@ -29,16 +74,16 @@ class Judged:
     reason: str = ""
 
 
-def judge(module: ModuleOutcome) -> Iterator[Judged]:
+def judge(module: ModuleOutcome, known: Known = CPYTHON) -> Iterator[Judged]:
     """Yield each test of a module with its verdict."""
     for name, (kind, text) in sorted(module.tests.items()):
         if kind == "passed":
             yield Judged(name, "passed")
-        elif kind == "skipped" or any(map(text.__contains__, _REFUSALS)) or _matches(name, _NOWHERE):
+        elif kind == "skipped" or any(map(text.__contains__, known.refusals)) or _matches(name, known.not_applicable):
             yield Judged(name, "not applicable", text)
         else:
-            why = next((each["why"] for each in _REMAINING if _matches(name, each["tests"])), "")
-            yield Judged(name, "explained" if why else "unexplained", str(why or text))
+            why = known.reason(name, text)
+            yield Judged(name, "explained" if why else "unexplained", why or text)
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
@@ -53,13 +98,15 @@ class Conformance:
     sources: Mapping[str, int] = field(default_factory=dict)
     tests: list[tuple[str, Judged]] = field(default_factory=list)
     programs: int = 0
-    differences: list[Difference] = field(default_factory=list)
+    differences: Sequence[Difference] = field(default_factory=list[Difference])
     crashed: int = 0
+    known: Known = CPYTHON
+    page: Page = CPYTHON_PAGE
 
     def add(self, module: ModuleOutcome) -> None:
         """Take in what became of a module's tests."""
-        package = module.name.removeprefix("test.").partition(".")[0]
-        judged = list(judge(module))
+        package = self.page.package(module.name)
+        judged = list(judge(module, self.known))
         self.tests += [(package, each) for each in judged]
         failed = [each.name for each in judged if each.verdict in ("explained", "unexplained")]
         self.crashed += sum(module.tests[name][0] == "crashed" for name in failed)
@@ -77,12 +124,9 @@ def written(found: Conformance) -> str:
     applicable = sum(verdicts.values()) - verdicts["not applicable"]
     share = 100 * verdicts["passed"] / max(1, applicable)
     lines = [
-        "# Conformance",
+        f"# {found.page.title}",
         "",
-        "Written by `make conformance`, which runs CPython's own tests in the guest, and generated programs there",
-        f"and in CPython {found.python}. Not applicable are tests that CPython skips by itself, as on a system without",
-        "threads, processes or sockets, and those that end with an error by which the guest says what it has not:",
-        "see [what works in the guest](limits/guest.md).",
+        *(line.replace("{python}", found.python) for line in found.page.about),
         "",
         *_tested(found.sources),
         "| | |",

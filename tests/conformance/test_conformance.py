@@ -1,5 +1,6 @@
 """A part of ``make conformance``: a few modules of CPython's tests, and a thousand generated programs."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_generated_programs() -> None:
     python = native_python()
     if python is None:
         pytest.skip("there is no CPython 3.13 on this machine")
-    assert [each for each in differences(python, 2026, 1_000) if not each.reason] == []
+    assert [each for each in differences(python, itertools.islice(programs(2026), 1_000)) if not each.reason] == []
 
 
 def test_programs_are_the_same_for_the_same_seed() -> None:
