@@ -12,13 +12,16 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from cloche.runtime.images import Image
 from cloche.runtime.limits import Limits
 from cloche.runtime.packages import read_wheel
+from cloche.runtime.wasm import module_file
 from recipe import bake, cpython, inputs, licences, link, modules, pausing, sources, stdlib, toolchain
-from recipe.data import packages
-from recipe.data.packages import EXCEPTIONS, NUMPY, PACKAGES, PANDAS, Part
+from recipe.data import symbols
+from recipe.data.packages import BLIS, EXCEPTIONS, PACKAGES, Built
+from recipe.data.projects import NUMPY, PANDAS
 from recipe.fetch import fetch
 from recipe.progress import progress, run
 from recipe.workspace import BuildError, digest_of, fresh, step
@@ -27,7 +30,26 @@ HERE = inputs.BUILD / "recipe"
 SETUP = HERE / "programs" / "warm_data.py"
 LIMITS = Limits(fuel=900_000_000_000, time=30.0, memory="512 MiB")
 """What suits programs that work with data."""
-PARTS: tuple[Part, ...] = (NUMPY, PANDAS, *PACKAGES)
+
+
+class Part(Protocol):
+    """A package with C in it, or a library of C that packages are linked with."""
+
+    @property
+    def name(self) -> str:
+        """The name of its source among the inputs."""
+        ...
+
+    def key(self) -> str:
+        """What its objects depend on."""
+        ...
+
+    def built(self) -> Built:
+        """What it is for the guest, compiled unless it is there. Raises `BuildError`."""
+        ...
+
+
+PARTS: tuple[Part, ...] = (BLIS, NUMPY, PANDAS, *PACKAGES)
 NOTEBOOK = HERE / "programs" / "IPython"
 """What programs written for notebooks import."""
 HEADERS = ("pybind11", "cppy")
@@ -86,39 +108,56 @@ def _core_objects(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.o"), key=lambda path: (path.stem.rpartition("-")[0] not in first, path.name))
 
 
+def _added(parts: tuple[Part, ...], folder: Path, first: list[Path]) -> tuple[list[Path], list[str]]:
+    """The objects of the packages, with names that fit together, and a line of the table for each module."""
+    separator = symbols.Separator(folder / "renamed", symbols.defined(path for path in first if path.suffix == ".o"))
+    added, rows = list[Path](), list[str]()
+    for part in parts:
+        made = part.built()
+        added += separator.add(part.name, made.objects, made.modules)
+        rows += [f'EXTENSION("{name}", {separator.init_of(name)})\n' for name in made.modules]
+    return added, rows
+
+
 def linked(parts: tuple[Part, ...] = PARTS) -> Path:
     """The folder of `guest.wasm` with these packages in it, unbaked. Raises `BuildError`."""
     core, objects, runtime = link.linked(), cpython.compiled(), exception_runtime()
-    made = [packages.built(part) for part in parts]
-    own = [(HERE / "inittab.c").read_bytes()]
+    own = [(HERE / "inittab.c").read_bytes(), Path(symbols.__file__).read_bytes()]
 
     def work(folder: Path) -> None:
         environment = toolchain.environment(objects / "bin")
-        names = [name for package in made for name in package.modules]
-        rows = [f'EXTENSION("{name}", PyInit_{name.rpartition(".")[2]})\n' for name in names]
-        (fresh(folder) / "extensions.inc").write_text("".join(rows))
+        first, rest = [*_core_objects(core), *sorted(runtime.glob("*.o"))], cpython.core_inputs(objects)
+        with progress("give packages names of their own"):
+            added, rows = _added(parts, fresh(folder), [*first, *rest])
+        (folder / "extensions.inc").write_text("".join(rows))
         include = cpython.include_flags(objects, sources.unpacked("cpython"))
         table, list_of = folder / "inittab.o", f'-DEXTENSIONS="{folder / "extensions.inc"}"'
-        target = folder / "guest.wasm"
         frozen = [objects / "Modules/getpath.o", objects / "Python/frozen.o"]
-        added = [path for package in made for path in package.objects]
-        everything = [*_core_objects(core), table, *sorted(runtime.glob("*.o")), *added, *cpython.core_inputs(objects)]
         with progress("link the guest with its packages") as shown:
             argv: list[str | Path] = [objects / "bin/cc", *toolchain.CFLAGS, *include, list_of]
             argv += ["-c", HERE / "inittab.c", "-o", table]
             run(argv, folder / "log", cwd=folder, env=environment, shown=shown)
-            (folder / "objects.txt").write_text("\n".join(f'"{path}"' for path in [*everything, *frozen]))
+            everything = [*first, table, *added, *rest, *frozen]
+            (folder / "objects.txt").write_text("\n".join(f'"{path}"' for path in everything))
             argv = [toolchain.zig(), "c++", "-target", toolchain.TARGET, "-O3", *link.LINK_FLAGS]
-            argv += [f"@{folder / 'objects.txt'}", *toolchain.LIBS, "-o", target]
+            argv += [f"@{folder / 'objects.txt'}", *toolchain.LIBS, "-o", folder / "guest.wasm"]
             run(argv, folder / "log", cwd=folder, env=environment, shown=shown)
-        said = (folder / "log").read_text()
-        if "signature mismatch" in said:
-            # Two functions of one name: a call of the wrong one would end the guest.
-            target.unlink()
-            raise BuildError(f"linking the packages: {said[-2000:]}")
+        _check(folder)
 
-    parts_key = [packages.key_of(part) for part in parts]
+    parts_key = [part.key() for part in parts]
     return step("link-data", digest_of(core.name, objects.name, runtime.name, *own, *parts_key), work)
+
+
+def _check(folder: Path) -> None:
+    """Raise `BuildError` about what the linker takes, and what would end the guest or have it ask for more."""
+    target, said = folder / "guest.wasm", (folder / "log").read_text()
+    # Two functions of one name: a call of the wrong one would end the guest.
+    faults = [said[-2000:]] if "signature mismatch" in said else []
+    # A name that nothing has becomes an import.
+    faults += [f"nothing has {name}" for place, name in module_file.imports(target.read_bytes()) if place != "cloche"]
+    if faults:
+        target.unlink()
+        raise BuildError(f"linking the packages: {'; '.join(faults)}")
 
 
 def base(parts: tuple[Part, ...] = PARTS) -> Path:
@@ -144,9 +183,10 @@ def base(parts: tuple[Part, ...] = PARTS) -> Path:
 
 
 def _files(part: Part, source: inputs.Input) -> Iterator[tuple[str, bytes]]:
-    for name, path in packages.built(part).files.items():
+    made = part.built()
+    for name, path in made.files.items():
         yield name, path.read_bytes()
-    if source.index is not None:
+    if source.index is not None and made.files:
         # What tells programs that the package is installed.
         info = f"{source.name.replace('-', '_')}-{source.version}.dist-info"
         yield f"{info}/METADATA", (sources.unpacked(source.name) / "PKG-INFO").read_bytes()

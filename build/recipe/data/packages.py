@@ -1,7 +1,7 @@
-"""Packages with C in them, compiled for the guest: some with meson, which is configured and makes objects alone.
+"""Packages with C in them that are compiled for the guest file by file, and what all packages are compiled with.
 
-The others are compiled file by file. Their build systems look for libraries of the machine or download them: what is
-compiled of each, with which flags, is written down here. Of some nothing is: they have the same in Python.
+Their build systems look for libraries of the machine or download them: what is compiled of each, with which flags, is
+written down here. Of some nothing is: they have the same in Python. Those that are built with meson are `projects`.
 
 What a package's objects depend on is its source, the compiler, and CPython's headers as its extensions see them: a
 change of CPython's own C compiles no package anew. A step that fails leaves its build folder, and is resumed there.
@@ -13,9 +13,7 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +24,6 @@ from recipe.workspace import BuildError, cache_root, digest_files, digest_of, fr
 
 # What the packages' build systems need, as the package index has it. None of it gets into the image.
 TOOLS = ("cython==3.3.1", "ninja==1.13.2", "versioneer==0.29")
-CONFIGURE_LINES = 400  # for the progress line only
 # Exceptions by the proposal that is final: the default of zig's clang is an older kind.
 EXCEPTIONS = ("-fwasm-exceptions", "-mexception-handling", "-mllvm", "-wasm-use-legacy-eh=false")
 FLAGS = (
@@ -47,43 +44,6 @@ esac; done
 set -- "-ffile-prefix-map={cache}=/build" "-I{headers}" "-I{headers}/internal" "$@"
 exec "{zig}" {tool} -target {target} {flags} $optimise "$@"
 """
-CROSS = """\
-[binaries]
-c = '{bin}/cc'
-cpp = '{bin}/c++'
-ar = '{bin}/ar'
-cython = '{bin}/cython'
-python = '{python}'
-
-[properties]
-longdouble_format = 'IEEE_QUAD_LE'
-needs_exe_wrapper = true
-skip_sanity_check = true
-
-[host_machine]
-system = 'wasi'
-cpu_family = 'wasm32'
-cpu = 'wasm32'
-endian = 'little'
-"""
-# What other packages' build systems find in place of a package that they are compiled with.
-DECLARATIONS = inputs.BUILD / "recipe" / "programs" / "declarations.py"
-CYTHON = '#!/bin/sh\nexec "{python}" -m cython "$@"\n'
-
-
-@dataclass(frozen=True)
-class Project:
-    """A package that is built with meson.
-
-    ``options`` configure it. ``left_out`` are parts of paths: of extension modules that the image has no use for, and
-    of objects that another module has as well, which a module that is linked statically must not have twice. ``needs``
-    are projects whose headers and declarations it is compiled with.
-    """
-
-    name: str
-    options: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,33 +61,6 @@ class Built:
         objects = tuple(folder / "objects" / name for name in facts["objects"])
         return cls(objects, tuple(facts["modules"]), {path: folder / "files" / path for path in facts["files"]})
 
-
-NUMPY = Project(
-    "numpy",
-    (
-        *("-Dblas=none", "-Dlapack=none", "-Dallow-noblas=true", "-Ddisable-optimization=true"),
-        *("-Ddisable-threading=true", "-Ddisable-highway=true", "-Ddisable-svml=true", "-Ddisable-intel-sort=true"),
-    ),
-    left_out=(
-        "_tests.",
-        "_simd.",
-        "lib_simd",
-        # lapack_lite has them too.
-        "linalg/_umath_linalg.*/lapack_lite_",
-        # The library npyrandom has it too, and with integers of 64 bits in both they do not differ.
-        "random/mtrand.*/src_distributions_distributions",
-    ),
-)
-PANDAS = Project(
-    "pandas",
-    # The tokenizer's io.c is in two modules.
-    left_out=("parsers.*/parser_io", "parsers.*src_parser_io"),
-    needs=("numpy",),
-)
-PROJECTS = {project.name: project for project in (NUMPY, PANDAS)}
-
-
-# ---- file by file ----
 
 NO_THREADS = inputs.BUILD / "recipe" / "nothreads.h"
 # setjmp and longjmp, which C libraries leave with when something is wrong, by the same means as C++'s exceptions.
@@ -159,6 +92,21 @@ class Package:
     left_out: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = (".py",)
     uses: tuple[str, ...] = ()
+
+    def key(self) -> str:
+        """What its objects depend on."""
+        pins = inputs.load() | inputs.load(inputs.DATA)
+        used = [sources.key_of(pins[name]) for name in (self.name, *self.uses)]
+        own = (repr(self), toolchain.identity(), COMPILER, *FLAGS, *EXCEPTIONS, *JUMPS_IN_C, NO_THREADS.read_bytes())
+        return digest_of(headers().name, *used, *own)
+
+    def folder(self) -> Path:
+        """The folder of its objects and files, compiled unless it is there. Raises `BuildError`."""
+        return step(f"extension-{self.name}", self.key(), lambda folder: _compile_package(self, folder))
+
+    def built(self) -> Built:
+        """What it is for the guest. Raises `BuildError`."""
+        return Built.read(self.folder())
 
 
 def _each(folder: str, names: str, suffix: str) -> tuple[str, ...]:
@@ -255,10 +203,55 @@ PILLOW = Package(
     uses=("zlib", "freetype"),
 )
 REGEX = Package("regex", (Unit(("src/*.c",)),), ("regex._regex",), (".",), ("/tests/", "setup.py", "/tools/"))
+_BLIS = "blis/_src"
+_CBLAS = f"{_BLIS}/frame/compat/cblas"
+_BLIS_FLAGS = (
+    *(
+        "-std=gnu11",
+        '-DBLIS_VERSION_STRING="0.7.0"',
+        "-DBLIS_IS_BUILDING_LIBRARY",
+        "-DBLIS_ENABLE_CBLAS",
+        "-D__linux__",
+    ),
+    # Called with hidden lengths, which LAPACK's functions of these names have not.
+    *("-Dlsame_=blis_lsame_", "-Dxerbla_=blis_xerbla_"),
+    *("-I{blis}/blis/_src/include/linux-generic", "-I{blis}/blis/_src/frame/compat/cblas/src"),
+    *(f"-I{{blis}}/blis/_src/frame/{name}" for name in ("3", "ind/ukernels", "1m", "1f", "1", "include")),
+)
+BLIS = Package(
+    "blis",
+    (
+        Unit(
+            (
+                *(f"{_BLIS}/frame/{name}/**/*.c" for name in ("[0-3]*", "base", "ind", "thread", "util")),
+                # What has a place in both of its interfaces: the rest of BLAS has Fortran's own.
+                *(
+                    f"{_BLIS}/frame/compat/{name}.c"
+                    for name in ("bla_*", "f2c/bla_lsame", "f2c/bla_xerbla", "f2c/util/*")
+                ),
+                *_each(f"{_CBLAS}/src", "cblas_xerbla cblas_globals", ".c"),
+                *_each(f"{_CBLAS}/src", "cblas_[sdcz]gemm cblas_[sdcz]gemv cblas_[sdcz]syrk cblas_[sdcz]axpy", ".c"),
+                *_each(f"{_CBLAS}/src", "cblas_[sd]dot cblas_[cz]dot?_sub", ".c"),
+                f"{_CBLAS}/f77_sub/f77_dot_sub.c",
+            ),
+            _BLIS_FLAGS,
+        ),
+        Unit(
+            (f"{_BLIS}/config/generic/*.c", f"{_BLIS}/ref_kernels/**/*.c"),
+            (
+                *_BLIS_FLAGS,
+                "-DBLIS_CNAME=generic",
+                "-funsafe-math-optimizations",
+                "-ffp-contract=fast",
+                "-fopenmp-simd",
+            ),
+        ),
+    ),
+    left_out=("/attic/", "/old/", "/other/"),
+)
 MARKUPSAFE = Package("markupsafe", python=("src",))
 PYYAML = Package("pyyaml", python=("lib",), left_out=("/_yaml/",))
 PACKAGES = (FREETYPE, QHULL, MATPLOTLIB, CONTOURPY, KIWISOLVER, PILLOW, REGEX, MARKUPSAFE, PYYAML)
-Part = Project | Package
 
 
 def headers() -> Path:
@@ -304,8 +297,8 @@ def tools() -> Path:
     return step("build-tools", digest_of(*TOOLS, sys.version), work)
 
 
-def _write_compilers(folder: Path) -> None:
-    """Write `cc`, `c++`, `ar` and `cython` for the guest into a folder, and the file that tells meson of them."""
+def write_compilers(folder: Path) -> None:
+    """Write `cc`, `c++` and `ar` for the guest into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     common = {"zig": toolchain.zig(), "target": toolchain.TARGET, "cache": cache_root(), "headers": headers()}
     cc = COMPILER.format(tool="cc", flags=_quoted(FLAGS), **common)
@@ -314,159 +307,20 @@ def _write_compilers(folder: Path) -> None:
         "cc": cc.replace("-O3 -g0", "-g0"),
         "c++": cxx.replace("-O3 -g0", "-g0"),
         "ar": toolchain.TOOL.format(zig=toolchain.zig(), tool="ar"),
-        "cython": CYTHON.format(python=sys.executable),
     }
     for name, text in scripts.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
-    (folder / "cross.ini").write_text(CROSS.format(bin=folder, python=sys.executable))
 
 
 def _quoted(flags: tuple[str, ...]) -> str:
     return " ".join(flags)
 
 
-def _environment(folder: Path, project: Project) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME") if name in os.environ}
-    places = [str(tools()), *(str(built_folder(PROJECTS[name]) / "declarations") for name in project.needs)]
-    path = os.pathsep.join([str(folder / "bin"), str(tools() / "bin"), os.environ.get("PATH", "")])
-    return kept | {"PATH": path, "PYTHONPATH": os.pathsep.join(places), "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
-
-
-def _key_of_project(project: Project) -> str:
-    source = inputs.load(inputs.DATA)[project.name]
-    own = (sources.key_of(source), repr(project), toolchain.identity(), COMPILER, CROSS, *FLAGS, *EXCEPTIONS, *TOOLS)
-    return digest_of(*own, headers().name, *map(_key_of_declarations, project.needs))
-
-
-def _key_of_declarations(name: str) -> str:
-    """What a package is compiled with of another one: a change of the other's own C compiles it no second time."""
-    folder = built_folder(PROJECTS[name]) / "declarations"
-    return digest_files(sorted(path for path in folder.rglob("*") if path.is_file()), folder)
-
-
-def key_of(part: Part) -> str:
-    """What a package's objects depend on."""
-    return _key_of_project(part) if isinstance(part, Project) else _key_of_package(part)
-
-
-def built_folder(part: Part) -> Path:
-    """The folder of a package's objects, modules and files. Raises `BuildError`."""
-
-    def work(folder: Path) -> None:
-        if isinstance(part, Project):
-            _build(part, folder)
-        else:
-            _compile_package(part, folder)
-
-    return step(f"extension-{part.name}", key_of(part), work)
-
-
-def built(part: Part) -> Built:
-    """A package for the guest, compiled unless it is there. Raises `BuildError`."""
-    return Built.read(built_folder(part))
-
-
-def _build(project: Project, folder: Path) -> None:
-    work, tree = folder / "work", sources.unpacked(project.name)
-    environment = _environment(folder, project)
-    _write_compilers(folder / "bin")
-    if not (work / "build.ninja").exists():
-        shutil.rmtree(work, ignore_errors=True)
-        meson = sources.unpacked("numpy") / "vendored-meson/meson/meson.py"
-        options = ("--cross-file", str(folder / "bin/cross.ini"), "--buildtype=plain", *project.options)
-        with progress(f"configure {project.name}", CONFIGURE_LINES) as shown:
-            argv: list[str | Path] = [sys.executable, meson, "setup", work, tree, *options]
-            run(argv, folder / "log", cwd=folder, env=environment, shown=shown)
-    wanted = list(_objects(project, work, environment))
-    generated = [str(Path(place).relative_to(work)) for place in _installed(work) if _is_missing(place, work)]
-    with progress(f"compile {project.name} ({os.cpu_count()} jobs)", len(wanted)) as shown:
-        argv = ["ninja", f"-j{os.cpu_count()}", "-k0", *wanted, *generated]
-        run(argv, folder / "log", cwd=work, env=environment, shown=shown)
-    _keep(project, folder, wanted)
-    shutil.rmtree(work)
-
-
-def _ask(work: Path, environment: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(["ninja", *arguments], cwd=work, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BuildError(f"ninja {' '.join(arguments)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout
-
-
-def _objects(project: Project, work: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The object files of the package's own modules, and of the libraries that these are made of."""
-    for line in _ask(work, environment, "-t", "targets", "all").splitlines():
-        target = line.rpartition(": ")[0]
-        if target.endswith((".o", ".obj")) and not _is_left_out(project, target):
-            yield target
-
-
-def _is_left_out(project: Project, target: str) -> bool:
-    for part in project.left_out:
-        first, _, second = part.partition("*")
-        if first in target and second in target:
-            return True
-    return False
-
-
-def _installed(work: Path) -> dict[str, str]:
-    """Where each file of the package comes from, and where it would be installed, below site-packages."""
-    plan = json.loads((work / "meson-info/intro-installed.json").read_text())
-    return {origin: to.partition("/site-packages/")[2] for origin, to in _files_of(plan) if "/site-packages/" in to}
-
-
-def _files_of(plan: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """What is installed, file by file: some folders are installed whole."""
-    for origin, to in plan.items():
-        if Path(origin).is_dir():
-            yield from ((str(p), f"{to}/{p.relative_to(origin)}") for p in Path(origin).rglob("*") if p.is_file())
-        else:
-            yield origin, to
-
-
-def _is_missing(origin: str, work: Path) -> bool:
-    """Whether a file is one that the build has still to make, beside the objects."""
-    path = Path(origin)
-    return path.is_relative_to(work) and path.suffix in (".py", ".h", ".pxd") and not path.exists()
-
-
-def _keep(project: Project, folder: Path, wanted: list[str]) -> None:
-    work, installed = folder / "work", _installed(folder / "work")
-    objects = {target.replace("/", "+"): work / target for target in wanted}
-    for name, made in objects.items():
-        _copy(made, folder / "objects" / name)
-    files: list[str] = []
-    modules: list[str] = []
-    for origin, to in sorted(installed.items(), key=lambda item: item[1]):
-        if to.endswith(".so"):
-            if not _is_left_out(project, to):
-                modules.append(to.partition(".")[0].replace("/", "."))
-        # Some folders are installed only where an older Python is.
-        elif Path(origin).exists() and not {"tests", "f2py", "_pyinstaller", "conftest.py"} & set(Path(to).parts):
-            kind = "declarations" if to.endswith((".h", ".pxd")) else "files"
-            if kind == "declarations" or not to.endswith((".pyi", ".pyx", ".c", ".a", ".in", ".build")):
-                _copy(Path(origin), folder / kind / to)
-                files += [to] if kind == "files" else []
-            if to.endswith("__init__.py"):
-                # Cython looks for declarations in packages only.
-                _copy(DECLARATIONS, folder / "declarations" / to)
-    facts = {"objects": sorted(objects), "modules": modules, "files": files}
-    (folder / "built.json").write_text(json.dumps(facts, indent=1))
-
-
-def _copy(origin: Path, target: Path) -> None:
+def copy(origin: Path, target: Path) -> None:
     """Copy a file, making its folder if needed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(origin, target)
-
-
-def _key_of_package(package: Package) -> str:
-    """What a package's objects depend on."""
-    pins = inputs.load() | inputs.load(inputs.DATA)
-    used = [sources.key_of(pins[name]) for name in (package.name, *package.uses)]
-    own = (repr(package), toolchain.identity(), COMPILER, *FLAGS, *EXCEPTIONS, *JUMPS_IN_C, NO_THREADS.read_bytes())
-    return digest_of(headers().name, *used, *own)
 
 
 def _lacks(package: Package, name: str) -> bool:
@@ -474,7 +328,7 @@ def _lacks(package: Package, name: str) -> bool:
 
 
 def _compile_package(package: Package, folder: Path) -> None:
-    _write_compilers(folder / "bin")
+    write_compilers(folder / "bin")
     trees = {name: sources.unpacked(name) for name in (package.name, *package.uses)}
     tree, jobs = trees[package.name], list[tuple[Path, list[str]]]()
     for unit in package.units:
@@ -512,6 +366,6 @@ def _place_files(package: Package, tree: Path, folder: Path) -> list[str]:
         for path in sorted((tree / place).rglob("*")):
             name = path.relative_to(tree / place).as_posix()
             if path.is_file() and name.endswith(package.suffixes) and not _lacks(package, f"/{name}"):
-                _copy(path, folder / "files" / name)
+                copy(path, folder / "files" / name)
                 files.append(name)
     return files

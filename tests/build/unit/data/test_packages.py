@@ -1,19 +1,19 @@
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from recipe import inputs, patching
-from recipe.data import packages
-from recipe.data.packages import NUMPY, PANDAS, Project
+from recipe.data import image, packages, projects
+from recipe.data.projects import NUMPY, PANDAS, Project
 
 
 def test_every_project_is_pinned_and_every_patch_says_why() -> None:
     pins = inputs.load(inputs.DATA)
-    projects = [project.name for project in packages.PROJECTS.values()]
-    for name in (*projects, *(package.name for package in packages.PACKAGES)):
+    for name in (part.name for part in image.PARTS):
         assert len(pins[name].sha256) == 64
         for patch in patching.patches_for(name):
             assert patching.reasons(patch)
@@ -32,7 +32,7 @@ def test_every_project_is_pinned_and_every_patch_says_why() -> None:
     ],
 )
 def test_what_another_module_has_as_well_is_left_out(target: str, is_left_out: bool) -> None:
-    assert packages._is_left_out(NUMPY, target) is is_left_out
+    assert projects._is_left_out(NUMPY, target) is is_left_out
 
 
 def test_headers_are_followed_through_their_includes(tmp_path: Path) -> None:
@@ -46,13 +46,32 @@ def test_pandas_is_compiled_with_the_declarations_of_numpy() -> None:
     assert PANDAS.needs == ("numpy",)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--modversion", "blis"], "1.3.4"),
+        (["--cflags", "blis"], ""),
+        (["--variable=prefix", "blis"], ""),
+        (["--libs"], None),
+    ],
+)
+def test_builds_find_the_libraries_that_are_pinned_and_no_others(
+    tmp_path: Path, arguments: list[str], said: str | None
+) -> None:
+    script = tmp_path / "pkg-config"
+    script.write_text(projects.pkg_config(NUMPY))
+    done = subprocess.run(["sh", script, *arguments], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip() if done.returncode == 0 else None) == said
+    assert subprocess.run(["sh", script, "--modversion", "openblas"], check=False).returncode == 1
+
+
 def test_whole_folders_are_installed_file_by_file(tmp_path: Path) -> None:
     (tmp_path / "work" / "meson-info").mkdir(parents=True)
     (tmp_path / "data" / "inner").mkdir(parents=True)
     (tmp_path / "data" / "inner" / "x.txt").write_text("")
     plan = f'{{"{tmp_path}/data": "/usr/lib/site-packages/p/data", "/s/p.h": "/usr/include/p.h"}}'
     (tmp_path / "work" / "meson-info" / "intro-installed.json").write_text(plan)
-    found = packages._installed(tmp_path / "work")
+    found = projects._installed(tmp_path / "work")
     assert found == {f"{tmp_path}/data/inner/x.txt": "p/data/inner/x.txt"}
 
 
