@@ -104,7 +104,8 @@ def _limits(bounds: dict[str, Any], memory: int) -> Limits:
     # A limit that is newer than the snapshot has its default.
     if LIMITS.keys() - bounds.keys() - {"host_memory"}:
         raise ValueError("limits that are not all there")
-    return Limits(**bounds).replace(memory=memory)
+    limits = Limits(**bounds)
+    return limits if limits.memory == memory else limits.replace(memory=memory)
 
 
 def _carried(row: list[Any]) -> Usage:

@@ -308,8 +308,8 @@ class InstancePool(Generic[Guest]):
         if guest.memory.size() != self._size or not guest.pages.restore(guest.memory, self._source, self._max_written):
             return False
         guest.set_stack_pointer(self._stack_pointer)
-        spans = guest.pages.spans or []
-        if sum([end - start for start, end in spans]) <= _USUAL:
+        spans = guest.pages.spans
+        if spans is not None and spans is not self._usual and sum([end - start for start, end in spans]) <= _USUAL:
             self._usual = spans
         return True
 
