@@ -30,6 +30,7 @@ __all__ = [
     "OwnPages",
     "Recyclable",
     "background_thread",
+    "copier",
 ]
 
 
@@ -148,7 +149,7 @@ class OwnPages:
         if self.spans is None:
             self.spans = written_spans(memory.view())
         if self._copy is None or self._copied is not self.spans:
-            self._copy, self._copied = _copier(memory.view(), source, self.spans, max_bytes), self.spans
+            self._copy, self._copied = copier(memory.view(), source, self.spans, max_bytes), self.spans
         if self._copy is None:
             return False
         self._copy()
@@ -276,7 +277,9 @@ class InstancePool(Generic[Guest]):
         while self._make is not None and len(self._idle) < count:
             guest = self._make()
             # Written with what they have: the pages that a run writes are its own then, before there is a run.
-            restore(guest.memory.view(), self._source, self._usual)
+            write = copier(guest.memory.view(), self._source, self._usual, self._max_written)
+            if write is not None:
+                write()
             self._idle.append(guest)
 
     def _restore_at_leisure(self) -> None:
@@ -314,7 +317,7 @@ class InstancePool(Generic[Guest]):
         return True
 
 
-def _copier(memory: memoryview, source: memoryview, spans: list[Span], max_bytes: int) -> Callable[[], object] | None:
+def copier(memory: memoryview, source: memoryview, spans: list[Span], max_bytes: int) -> Callable[[], object] | None:
     """Return what copies these spans; None if that is too much."""
     if sum([end - start for start, end in spans]) > max_bytes:
         return None

@@ -297,11 +297,10 @@ def test_a_stock_is_made_at_once_and_filled_up_in_the_background() -> None:
 def test_a_stock_has_the_pages_in_place_that_a_run_writes(counters: Counters, monkeypatch: pytest.MonkeyPatch) -> None:
     restored: list[list[tuple[int, int]]] = []
 
-    def restore(memory: memoryview, source: memoryview, spans: list[tuple[int, int]], max_bytes: int = 0) -> bool:
-        restored.append(spans)
-        return True
+    def copier(memory: memoryview, source: memoryview, spans: list[tuple[int, int]], max_bytes: int) -> object:
+        return lambda: restored.append(spans)
 
-    monkeypatch.setattr(recycling, "restore", restore)
+    monkeypatch.setattr(recycling, "copier", copier)
     pool, guest = InstancePool(FakeGuest(b"good")), FakeGuest()
     guest.pages.spans = [(_PAGE, 2 * _PAGE)]
     guest.pages.watch()
