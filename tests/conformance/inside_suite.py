@@ -107,6 +107,22 @@ def watch_threads() -> None:
     threading.excepthook = note
 
 
+def _without_processes() -> None:
+    """Let tests of executors be imported, which name modules of processes: those of pools of processes are skipped."""
+    processes: Any = __import__("multiprocessing")
+    for name in ("connection", "process", "util"):
+        module = ModuleType(f"multiprocessing.{name}")
+        sys.modules[module.__name__] = module
+        setattr(processes, name, module)
+
+    def check() -> None:
+        raise NotImplementedError
+
+    pool: Any = ModuleType("concurrent.futures.process")
+    pool._check_system_limits = check
+    sys.modules[pool.__name__] = pool
+
+
 class _Internals(ModuleType):
     """Stands for a module of CPython's own that only its tests have: a test that calls it is skipped."""
 
@@ -146,6 +162,8 @@ def _load(module: str) -> tuple[unittest.TestSuite, Outcomes]:
     loader = unittest.TestLoader()
     if module.split(".")[1].removeprefix("test_") in _WITH_INTERNALS:
         sys.modules.update({name: _Internals(name) for name in _INTERNALS})
+    if module.startswith("test.test_concurrent_futures."):
+        _without_processes()
     try:
         __import__(module)
         suite = loader.loadTestsFromModule(sys.modules[module])
