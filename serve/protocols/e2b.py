@@ -6,10 +6,14 @@ which there are none), and the kernel server that runs code. Facts of the wire a
 the prelude's module ``cells``.
 """
 
+import base64
+import hashlib
+import hmac
 import json
 import time
 import urllib.parse
 import zlib
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -39,6 +43,7 @@ _MAX_INFO: Final = 16_384
 """Bytes of what a client may have kept with a sandbox: metadata, contexts."""
 _MAX_CONTEXTS: Final = 32
 _MAX_FILES: Final = 256
+_MAX_SIGNING: Final = 1_000
 _TOKEN_LIFE: Final = 10 * 366 * 86_400.0
 """Seconds. A token of a sandbox is good for nothing once that is gone, however long it lasts itself."""
 _STATUS: Final = {"not_found": 404, "already_exists": 409, "permission_denied": 403, "unimplemented": 501}
@@ -50,6 +55,8 @@ class E2B:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self._home = gateway, gateway.home
         self._cells = Cells(gateway)
+        self._signing: OrderedDict[str, str] = OrderedDict()
+        """Sandboxes by the tokens that this process gave out last, with which clients sign addresses of files."""
 
     def endpoints(self) -> list[Endpoint]:
         """Return the routes."""
@@ -76,6 +83,9 @@ class E2B:
             ("GET", "/e2b/health", self.health),
             ("GET", "/e2b/files", self.read_file),
             ("POST", "/e2b/files", self.write_files),
+            # Where signed addresses lead: the SDK leaves the path of the server's address out.
+            ("GET", "/files", self.read_file),
+            ("POST", "/files", self.write_files),
             ("POST", "/e2b/filesystem.Filesystem/{call}", self.files_call),
             ("POST", "/e2b/process.Process/{call}", self.process_call),
             ("POST", "/e2b/execute", self.execute),
@@ -104,15 +114,34 @@ class E2B:
         """Return the tenant whose sandbox the request is for. Nothing tells a wrong token from no such sandbox."""
         headers = request.headers
         token = headers.get("x-access-token") or headers.get("e2b-traffic-access-token") or ""
+        request.state.sandbox = headers.get("e2b-sandbox-id", "")
+        if not token and "signature" in request.query_params and request.url.path in ("/files", "/e2b/files"):
+            token = self._signer(request)
+            request.state.sandbox = self._signing.get(token, "")
         name, _, seal = token.partition(".")
         tenant = self._home.tenants.named(name)
         try:
             content = {} if tenant is None else tenant.read_token(seal)
         except Problem:
             content = {}
-        if tenant is None or content.get("r") != _LABEL or content["s"] != headers.get("e2b-sandbox-id"):
+        if tenant is None or content.get("r") != _LABEL or content["s"] != request.state.sandbox:
             raise _gone()
         return tenant
+
+    def _signer(self, request: Request) -> str:
+        """Return the token that an address of a file is signed with; empty if it is none of those, or has expired."""
+        query = request.query_params
+        operation = "read" if request.method == "GET" else "write"
+        signed = [query.get("path", ""), operation, query.get("username", "")]
+        expires = query.get("signature_expiration")
+        if expires is not None and not (expires.isdecimal() and len(expires) < 16 and int(expires) > time.time()):
+            return ""
+        for token in reversed(self._signing):
+            raw = ":".join([*signed, token, *([] if expires is None else [expires])])
+            digest = base64.b64encode(hashlib.sha256(raw.encode("utf-8", "replace")).digest()).rstrip(b"=").decode()
+            if hmac.compare_digest(f"v1_{digest}".encode(), query["signature"].encode("utf-8", "replace")):
+                return token
+        return ""
 
     def _token(self, session: ServedSession) -> str:
         # Of another run's shape, so that it resumes nothing.
@@ -128,7 +157,7 @@ class E2B:
     async def _running(self, tenant: Tenant, request: Request) -> ServedSession:
         """Return the sandbox of a request to the machine. Raises Problem as E2B's proxy does where it does not run."""
         try:
-            session = await self._sandbox(tenant, request.headers.get("e2b-sandbox-id", ""))
+            session = await self._sandbox(tenant, request.state.sandbox)
         except Problem as problem:
             raise (_gone() if problem.status == 404 else problem) from None
         info = _info(session)
@@ -283,6 +312,9 @@ class E2B:
 
     def _shown(self, session: ServedSession) -> _Json:
         token = self._token(session)
+        self._signing[token] = session.id
+        if len(self._signing) > _MAX_SIGNING:
+            self._signing.popitem(last=False)
         return {
             "templateID": _info(session)["template"],
             "sandboxID": session.id,

@@ -144,6 +144,15 @@ def test_files_are_written_read_listed_and_moved(sandbox: Any) -> None:
             missing()
 
 
+def test_signed_addresses_are_for_one_file_and_one_way(sandbox: Any) -> None:
+    up, down = sandbox.upload_url("s.txt"), sandbox.download_url("s.txt", use_signature_expiration=600)
+    assert httpx.post(up, files={"file": ("s.txt", b"signed")}, timeout=60).status_code == 200
+    assert httpx.get(down, timeout=60).content == b"signed"
+    late = sandbox.download_url("s.txt", use_signature_expiration=-1)
+    for bad in (up, down.replace("s.txt", "t.txt"), late, down.replace("v1_", "v1_A"), down + "0"):
+        assert httpx.get(bad, timeout=60).status_code == 502
+
+
 def test_what_cannot_be_says_so_in_e2bs_own_errors(sandbox: Any) -> None:
     with pytest.raises(SandboxException, match="no shell commands in this sandbox"):
         sandbox.commands.run("ls")
