@@ -70,6 +70,8 @@ PyObject *cloche_suspendable_step(PyObject *step, PyObject *request) {
     cloche_threads_enter();
     if (_PyEval_Suspension.bottom) {
         bool paused = _PyEval_Pausing.is_paused;
+        /* It may be a thread's, whose bottom is known from here on. */
+        if (paused) _PyEval_Suspension.base = _PyEval_Suspension.bottom;
         return paused && !answered() ? NULL : left(_PyEval_Resume(paused ? NULL : request));
     }
     _PyEval_Suspension.tstate = tstate;

@@ -183,10 +183,10 @@ def import_modules(names: Sequence[str]) -> None:
 
 def _settle_again() -> None:
     """Be as before the first request, with what has been added since: what a request of the bake asks for last."""
-    from cloche_guest import caps
+    from cloche_guest import state
 
     _requests()
-    caps.apply(LIMITS)
+    state.apply_caps(LIMITS)
     _come_to_rest()
     _cloche.seal()
 

@@ -13,7 +13,7 @@ from _cloche import count_threads as _count_threads
 from _cloche import suspend as _leave
 from _cloche import unpark as _unpark
 from cloche_guest import suspension
-from cloche_guest.caps import CAPS
+from cloche_guest.state import CAPS
 from cloche_guest.tool_errors import tool_error
 from cloche_guest.values import ValueCodecError, decode, encode
 from cloche_guest.values.records import type_of

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from cloche_guest import state, streams
-from cloche_guest.caps import CAPS
+from cloche_guest.state import CAPS
 from cloche_guest.tracebacks import shorten
 from cloche_guest.values import encode
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from _cloche import pack, unpack
-from cloche_guest import caps, displays, state, streams, suspension, threads
-from cloche_guest.caps import CAPS
+from cloche_guest import displays, state, streams, suspension, threads
 from cloche_guest.entropy import reseed
 from cloche_guest.program import NAMESPACE, latest_filename, leaves_work, run, wind_up
+from cloche_guest.state import CAPS
 from cloche_guest.substitutes import outside
 from cloche_guest.tools import Toolbox
 from cloche_guest.tracebacks import ErrorReport, describe, refuse, shorten
@@ -173,7 +173,7 @@ def _apply(options: dict[str, Any]) -> None:
     Of a run, ``last`` says that no other follows, so that the program winds up as at the end of a process.
     """
     if "limits" in options:
-        caps.apply(options["limits"])
+        state.apply_caps(options["limits"])
     if "tools" in options:
         toolbox.define(options["tools"])
     if "stdin" in options:
@@ -231,7 +231,7 @@ _OPERATIONS: dict[int, Callable[..., Any]] = {
     6: _write,
     7: _read,
     8: _list_files,
-    9: caps.apply,
+    9: state.apply_caps,
     _RESEED: reseed,
 }
 

@@ -9,8 +9,8 @@ from traceback import FrameSummary, StackSummary
 from types import TracebackType
 from typing import Any, TypedDict, cast
 
-from cloche_guest.caps import CAPS
 from cloche_guest.sources import is_snippet
+from cloche_guest.state import CAPS
 from cloche_guest.unsupported.reasons import put
 
 __all__ = ["ErrorReport", "describe", "install", "line_in", "refuse", "shorten", "tidy", "written"]

@@ -195,7 +195,7 @@ def guest(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guest]:
     for name in ("stdout", "stderr", "stdin"):
         monkeypatch.setattr(sys, name, getattr(sys, name))
     namespace = importlib.import_module("cloche_guest.program")
-    caps = importlib.import_module("cloche_guest.caps")
+    caps = importlib.import_module("cloche_guest.state")
     sources = importlib.import_module("cloche_guest.sources")
     monkeypatch.setattr(linecache, "getlines", sources.getlines)
     snippet_lines, state = dict(linecache.cache), random.getstate()

@@ -54,7 +54,7 @@ def test_a_cyclic_value(guest: "Guest") -> None:
 def test_limits_reach_the_file_system(guest: "Guest", host: "FakeHost") -> None:
     guest.ask(LIMITS, {"files": 10, "bytes": 1_000, "message": 1, "result": 2, "argument": 3, "traceback": 4})
     assert host.file_caps == [(10, 1_000)]
-    from cloche_guest.caps import CAPS
+    from cloche_guest.state import CAPS
 
     assert (CAPS.message, CAPS.result, CAPS.argument, CAPS.traceback) == (1, 2, 3, 4)
 
