@@ -25,6 +25,12 @@ def unpack(data: bytes, /) -> Any:
 def substitute(functions: dict[str, Callable[..., Any]], reduce: object, /) -> None:
     """Have builtins call these functions in their place. For the bake only."""
 
+def begin_count() -> int:
+    """Have the frames below no longer count for the limit of recursion; return how many they are."""
+
+def end_count(below: int, /) -> None:
+    """Have these count again."""
+
 def uncount() -> None:
     """Say that a substitute ends, whose frame does not count as the program's."""
 

@@ -262,6 +262,8 @@ static PyMethodDef methods[] = {
     {"substitute", cloche_substitute, METH_VARARGS,
      "substitute(functions: dict, reduce): have builtins call these functions in their place, where no C need be "
      "below them."},
+    {"begin_count", cloche_begin_count, METH_NOARGS, "begin_count() -> int: frames below do not count from here on."},
+    {"end_count", cloche_end_count, METH_O, "end_count(below): these frames count again."},
     {"uncount", cloche_uncount, METH_NOARGS, "uncount(): a substitute ends, whose frame does not count as the program's."},
     {"sort_by", cloche_sort_by, METH_VARARGS, "sort_by(items: list, keys: list, reverse: bool): sort items by their keys."},
     {"begin_sum", cloche_begin_sum, METH_O, "begin_sum(start) -> Sum: what sum() does, item by item."},

@@ -43,6 +43,8 @@ struct _object *cloche_seal(struct _object *module, struct _object *none);
 struct _object *cloche_scrypt_mix(struct _object *module, struct _object *args);
 /* substitutes.c, sum.c, steps.c: the same */
 struct _object *cloche_substitute(struct _object *module, struct _object *args);
+struct _object *cloche_begin_count(struct _object *module, struct _object *none);
+struct _object *cloche_end_count(struct _object *module, struct _object *below);
 struct _object *cloche_uncount(struct _object *module, struct _object *none);
 struct _object *cloche_sort_by(struct _object *module, struct _object *args);
 struct _object *cloche_begin_sum(struct _object *module, struct _object *start);

@@ -395,6 +395,23 @@ PyObject *cloche_substitute(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* begin_count() -> int: a program begins, for whose limit of recursion the frames below it do not count. Returns how many
+ * these are, for end_count(). */
+PyObject *cloche_begin_count(PyObject *module, PyObject *none) {
+    (void)module, (void)none;
+    PyThreadState *tstate = _PyThreadState_GET();
+    int below = tstate->py_recursion_limit - tstate->py_recursion_remaining;
+    tstate->py_recursion_remaining += below;
+    return PyLong_FromLong(below);
+}
+
+/* end_count(below): it has ended, and they count again. */
+PyObject *cloche_end_count(PyObject *module, PyObject *below) {
+    (void)module;
+    _PyThreadState_GET()->py_recursion_remaining -= (int)PyLong_AsLong(below);
+    Py_RETURN_NONE;
+}
+
 /* uncount(): one of our functions ends, whose frame was not counted. */
 PyObject *cloche_uncount(PyObject *module, PyObject *none) {
     (void)module, (void)none;

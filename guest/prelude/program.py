@@ -9,6 +9,7 @@ import sys
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NoReturn
 
+from _cloche import begin_count, end_count
 from _cloche import compile as _compile
 from cloche_guest import state
 from cloche_guest.policy import run_coroutine
@@ -107,8 +108,12 @@ def run(source: str, filename: str) -> Any:
     if NAMESPACE.get("__builtins__") is not builtins:
         NAMESPACE["__builtins__"] = builtins
     # Not by ``eval``, which would put C code on the stack: a program could not be suspended above it.
-    value = FunctionType(code, NAMESPACE)()
-    return run_coroutine(value) if code.co_flags & _CO_COROUTINE else value
+    below = begin_count()
+    try:
+        value = FunctionType(code, NAMESPACE)()
+        return run_coroutine(value) if code.co_flags & _CO_COROUTINE else value
+    finally:
+        end_count(below)
 
 
 def settle() -> None:

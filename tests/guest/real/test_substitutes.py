@@ -426,3 +426,31 @@ out.append([repr(r) for r in await asyncio.gather(early, return_exceptions=True)
     out, results, outside, module = value(box, program)
     assert out == [[("work", 8)], ("cancelled", ("why",)), ("why",), ["CancelledError('')"]]
     assert (results, outside, module) == ([(0, 0), (1, 1), (3, 3)], 0, "_asyncio")
+
+
+RECURSION = """
+import sys, traceback
+def depth():
+    frame, found = sys._getframe(1), 0
+    while frame is not None:
+        frame, found = frame.f_back, found + 1
+    return found
+def down(left):
+    return depth() if left == 0 else down(left - 1)
+below = depth()
+room = sys.getrecursionlimit() - below
+def reaches(levels):
+    try:
+        return down(levels) > 0
+    except RecursionError:
+        return False
+below, reaches(room - 3), reaches(room - 2)
+"""
+
+
+def test_frames_below_a_program_are_not_counted(box: Sandbox) -> None:
+    with box.session() as session:
+        # Three frames are above the module: reaches, the last down, depth. Nothing adds up after a run that failed.
+        for _ in range(3):
+            assert session.run(RECURSION).unwrap() == (1, True, False)
+            session.run("def f(): f()\nf()")

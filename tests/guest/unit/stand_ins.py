@@ -84,6 +84,8 @@ STAND_INS: dict[str, Any] = {
     "enter_context": lambda context: ctypes.pythonapi.PyContext_Enter(ctypes.py_object(context)),
     "exit_context": lambda context: ctypes.pythonapi.PyContext_Exit(ctypes.py_object(context)),
     "substitute": lambda *_: None,
+    "begin_count": lambda: 0,
+    "end_count": lambda _: None,
     "uncount": lambda: None,
     "sort_by": lambda *_: None,
     "begin_sum": lambda _: None,
