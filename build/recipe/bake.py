@@ -11,6 +11,10 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import wasmtime as wt
 
 from cloche.runtime.wasm import module_file
 from recipe import licences, link, pausing, stdlib
@@ -21,6 +25,8 @@ from recipe.workspace import BuildError, digest_of, step
 
 ABI = 1
 PROGRAMS = Path(__file__).parent / "programs"
+OFTEN = PROGRAMS / "often.txt"
+TABLE = "table"
 IMAGE = BUILD.parent / "runtime" / "image"
 
 
@@ -66,6 +72,49 @@ def bake(wasm: Path, contents: stdlib.Contents) -> tuple[bytes, dict[str, int]]:
     return image, json.loads(host.frames[-1])
 
 
+def often(wasm: Path, files: Files) -> list[int]:
+    """The functions that usual programs reach by their addresses, by number, in the order of their first calls.
+
+    An engine keeps words for each such function in each guest; the runtime has it put those of these side by side.
+    """
+    code = wasm.read_bytes()
+    with TemporaryDirectory() as folder:
+        opened = Path(folder) / "guest.wasm"
+        opened.write_bytes(module_file.with_table(code, TABLE))
+        host = initialised(opened, files)
+    called = _noting(host, *module_file.addressed(code))
+    inbox = host.call("cloche_inbox", 0)
+    for program in OFTEN.read_text().split("\n\n"):
+        text = program.encode()
+        request = b"\x94\x01\xda" + len(text).to_bytes(2, "big") + text + b"\xa7<run 1>\x80"
+        host.write(inbox, request)
+        packed = host.call("cloche_step", len(request))
+        response = host.read(packed >> 32, packed & 0xFFFFFFFF)
+        if response[:2] != b"\x93\x00" or response[-1:] != b"\xc0":
+            raise BuildError(f"a usual program failed: {program}\n{response!r:.400}")
+    return list(called)
+
+
+def _noting(host: StageHost, first: int, functions: list[int]) -> dict[int, None]:
+    """Have each function that is called through the table noted, in what this returns."""
+    called: dict[int, None] = {}
+    table = host.instance.exports(host.store)[TABLE]
+    assert isinstance(table, wt.Table)
+
+    def noting(number: int, function: wt.Func) -> wt.Func:
+        def call(*arguments: int | float) -> Any:
+            called.setdefault(number)
+            return function(host.store, *arguments)
+
+        return wt.Func(host.store, function.type(host.store), call)
+
+    for place, number in enumerate(functions, first):
+        function = table.get(host.store, place)
+        assert isinstance(function, wt.Func)
+        table.set(host.store, place, noting(number, function))
+    return called
+
+
 def manifest(baked: bytes, caps: Mapping[str, int]) -> dict[str, object]:
     """What `cloche info` tells of an image, and what the runtime checks."""
     return {
@@ -85,15 +134,16 @@ def baked() -> Path:
     wasm, contents = link.linked() / "guest.wasm", stdlib.everything()
     inside = [PROGRAMS / f"{name}.py" for name in ("bake", "caps", "loaded")]
     modules = [Path(part) for part in (__file__, module_file.__file__, licences.__file__, pausing.__file__)]
-    recipe = [path.read_bytes() for path in (*modules, *inside, pausing.PROGRAM)]
+    recipe = [path.read_bytes() for path in (*modules, *inside, pausing.PROGRAM, OFTEN)]
     files = sorted(contents.plain.items()) + sorted((path, item.data) for path, item in contents.packed.items())
     content = digest_of(*(part for item in files for part in item))
 
     def work(folder: Path) -> None:
         with progress("bake the image"):
             image, caps = bake(wasm, contents)
+            facts = manifest(image, caps) | {"often": often(wasm, {**contents.packed, **contents.plain})}
         (folder / "cloche.wasm").write_bytes(image)
-        (folder / "cloche.json").write_text(json.dumps(manifest(image, caps), indent=2) + "\n")
+        (folder / "cloche.json").write_text(json.dumps(facts, indent=2) + "\n")
 
     return step("bake", digest_of(link.key(), content, *recipe), work)
 

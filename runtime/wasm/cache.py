@@ -17,7 +17,7 @@ import stat
 import sys
 import time
 import zlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 
 from cloche.runtime._files import PART, write_atomically
 from cloche.runtime.errors import ImageError
@@ -94,10 +94,15 @@ _SETTLED = 3.0
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
-def cache_key(digest: str, engine: Engine) -> str:
-    """Return the name for a module with this digest compiled by this engine: 32 hexadecimal digits for a real one."""
+def cache_key(digest: str, engine: Engine, often: Sequence[int] = ()) -> str:
+    """Return the name for a module with this digest compiled by this engine: 32 hexadecimal digits for a real one.
+
+    ``often`` are its functions that are named before the others.
+    """
     # Not another SHA-256: all but the settings, of which there are few, is one already.
     settings = json.dumps(engine.settings(), sort_keys=True)
+    if often:
+        settings += repr(often)
     return f"{digest[:24]}{zlib.crc32(settings.encode()):08x}"
 
 
@@ -110,12 +115,14 @@ class CompiledCache:
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         self.folder = private_folder(folder or os.path.join(cache_home(), "compiled"))
 
-    def module(self, engine: Engine, digest: str, compile_module: Callable[[], native.Module]) -> native.Module:
+    def module(
+        self, engine: Engine, digest: str, compile_module: Callable[[], native.Module], often: Sequence[int] = ()
+    ) -> native.Module:
         """Return the module with this digest for this engine; ``compile_module`` is called if no sound entry exists.
 
         Processes that find nothing at the same time wait for the first of them to compile.
         """
-        key = cache_key(digest, engine)
+        key = cache_key(digest, engine, often)
         found = self._load(engine, key)
         if found is not None:
             return found

@@ -69,7 +69,9 @@ class GuestImage:
     ``path`` is the module and ``digest`` its SHA-256 in hexadecimal. A manifest beside it with the suffix ``.json``,
     as the bake writes it, states ``sha256`` and ``size``: then only the size is compared at start, and the bytes are
     hashed when they are compiled. Without a manifest they are hashed at once. ``caps`` are those that its interpreter
-    applies from the start, if a manifest says so, and ``exceptions`` whether its code needs WebAssembly's.
+    applies from the start, if a manifest says so, and ``exceptions`` whether its code needs WebAssembly's. A manifest
+    may also say which functions are ``often`` called by their addresses: the engine keeps words for each, which then
+    lie side by side.
     """
 
     compiling: ClassVar[Callable[[str], AbstractContextManager[object]]] = nullcontext
@@ -86,6 +88,7 @@ class GuestImage:
         self.digest = _digest(path, manifest)
         self.caps: dict[str, int] | None = None if manifest is None else manifest.get("caps")
         self.exceptions = manifest is not None and manifest.get("exceptions") is True
+        self._often: list[int] = [] if manifest is None else manifest.get("often", [])
         self._facts = manifest or {}
 
     @classmethod
@@ -118,7 +121,7 @@ class GuestImage:
 
     def _load(self, engine: Engine) -> InstanceTemplate:
         cache = self._cache or CompiledCache()
-        module = cache.module(engine, self.digest, lambda: self._compile_aloud(engine))
+        module = cache.module(engine, self.digest, lambda: self._compile_aloud(engine), self._often)
         template = InstanceTemplate(engine, module)
         template.pause_facts = PauseFacts.from_manifest(self._facts, template.min_memory)
         return template
@@ -139,6 +142,10 @@ class GuestImage:
             from cloche.runtime.wasm.charging import charged
 
             content = charged(content)
+        if self._often:
+            from cloche.runtime.wasm.module_file import clustered
+
+            content = clustered(content, self._often)
         try:
             module = native.compile_module(engine.handle, content)
         except native.EngineError as error:

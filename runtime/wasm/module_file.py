@@ -3,11 +3,23 @@
 What is rewritten is an image's own module, made by the recipe or from one that was; :func:`read_door` takes any bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["EXPORTS", "Door", "ModuleSection", "Section", "imports", "read_door", "rewritten", "sections"]
+__all__ = [
+    "EXPORTS",
+    "Door",
+    "ModuleSection",
+    "Section",
+    "addressed",
+    "clustered",
+    "imports",
+    "read_door",
+    "rewritten",
+    "sections",
+    "with_table",
+]
 
 HEADER = b"\0asm\1\0\0\0"
 
@@ -21,11 +33,12 @@ class ModuleSection(IntEnum):
     GLOBAL = 6
     EXPORT = 7
     START = 8
+    ELEMENT = 9
     DATA = 11
     DATA_COUNT = 12
 
 
-I32, MUTABLE, I32_CONST, END = 0x7F, 1, 0x41, 0x0B
+I32, MUTABLE, TABLE, I32_CONST, END = 0x7F, 1, 1, 0x41, 0x0B
 
 
 @dataclass(frozen=True)
@@ -191,6 +204,50 @@ def _rewrite(section: Section, image: bytes, offset: int, pages: int, pointer: i
             return Section(section.id, data_section(image, offset))
         case _:
             return section
+
+
+def addressed(wasm: bytes) -> tuple[int, list[int]]:
+    """Return what a linked module's table has: the first place, and the functions from there on by their numbers."""
+    reader = Reader(_elements(wasm))
+    assert (reader.number(), reader.number(), reader.byte()) == (1, 0, I32_CONST), "one segment of one table"
+    first = reader.number()
+    assert reader.byte() == END
+    return first, [reader.number() for _ in range(reader.number())]
+
+
+def clustered(wasm: bytes, functions: Sequence[int]) -> bytes:
+    """Return the module with these functions, of those that have addresses, declared before all others.
+
+    An engine keeps some words for each function that has an address, written when it is first called by it, in the
+    order in which the module names them. So the words of these lie side by side, in few pages.
+    """
+    declared = b"\3\0" + leb(len(functions)) + b"".join(map(leb, functions))
+    parts: list[Section] = []
+    for part in sections(wasm):
+        if part.id == ModuleSection.ELEMENT and functions:
+            reader = Reader(part.payload)
+            # The segments' numbers change, which a linked module's code does not use.
+            parts.append(Section(part.id, leb(reader.number() + 1) + declared + part.payload[reader.at :]))
+        else:
+            parts.append(part)
+    return assemble(parts)
+
+
+def with_table(wasm: bytes, name: str) -> bytes:
+    """Return the module with its table exported too, by this name."""
+    return assemble([_with_table(part, name) for part in sections(wasm)])
+
+
+def _with_table(section: Section, name: str) -> Section:
+    if section.id != ModuleSection.EXPORT:
+        return section
+    reader = Reader(section.payload)
+    count, exported = reader.number(), leb(len(name)) + name.encode() + bytes([TABLE]) + leb(0)
+    return Section(section.id, leb(count + 1) + exported + section.payload[reader.at :])
+
+
+def _elements(wasm: bytes) -> bytes:
+    return next(part.payload for part in sections(wasm) if part.id == ModuleSection.ELEMENT)
 
 
 # ---- what a module imports and exports, read from any bytes ----

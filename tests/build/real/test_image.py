@@ -51,6 +51,15 @@ def test_the_manifest_tells_the_truth(image: bytes) -> None:
     assert manifest["imports"] == [name for _, name in module_file.imports(image)]
 
 
+def test_what_is_said_to_be_called_often_has_an_address(image: bytes) -> None:
+    often = json.loads((bake.IMAGE / "cloche.json").read_text())["often"]
+    _, functions = module_file.addressed(image)
+    assert len(often) == len(set(often))
+    assert set(often) <= set(functions)
+    # Else they would not be the few that lie side by side.
+    assert 0 < len(often) < len(functions) / 8
+
+
 def test_the_image_knows_the_default_caps() -> None:
     manifest = json.loads((bake.IMAGE / "cloche.json").read_text())
     assert manifest["caps"] == Limits().guest_caps()

@@ -69,8 +69,13 @@ def test_another_image_or_engine_is_another_entry(cache: CompiledCache, engine: 
     cache.module(engine, "digest", compiler)
     cache.module(engine, "other", compiler)
     assert compiler.count == 2
-    keys = {cache_key(digest, Engine.shared(kind)) for digest in "ab" for kind in METERINGS}
-    assert len(keys) == 2 * len(METERINGS)
+    keys = {
+        cache_key(digest, Engine.shared(kind), often)
+        for digest in "ab"
+        for kind in METERINGS
+        for often in ([], [1, 2], [2, 1])
+    }
+    assert len(keys) == 6 * len(METERINGS)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "grow", "empty"])

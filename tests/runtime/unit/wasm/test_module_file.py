@@ -70,3 +70,43 @@ def test_a_second_mutable_global_is_refused() -> None:
     two = "(module (memory 1) (global (mut i32) (i32.const 1)) (global (mut i32) (i32.const 2)))"
     with pytest.raises(AssertionError, match="2 mutable globals"):
         module_file.rewritten(bytes(wasmtime.wat2wasm(two)), bytes(65536), 0)
+
+
+WITH_TABLE = """
+(module
+  (type $number (func (result i32)))
+  (table 4 funcref)
+  (elem (i32.const 1) $one $two $three)
+  (func $unnamed)
+  (func $one (result i32) (i32.const 1))
+  (func $two (result i32) (i32.const 2))
+  (func $three (result i32) (i32.const 3))
+  (func (export "at") (param i32) (result i32) (call_indirect (type $number) (local.get 0))))
+"""
+
+
+def test_what_a_table_has_is_found() -> None:
+    assert module_file.addressed(bytes(wasmtime.wat2wasm(WITH_TABLE))) == (1, [1, 2, 3])
+
+
+@pytest.mark.parametrize("often", [[], [3], [2, 3, 1]])
+def test_functions_that_are_declared_first_are_called_as_before(often: list[int]) -> None:
+    engine = wasmtime.Engine()
+    store = wasmtime.Store(engine)
+    module = module_file.clustered(bytes(wasmtime.wat2wasm(WITH_TABLE)), often)
+    (payload,) = (part.payload for part in module_file.sections(module) if part.id == ModuleSection.ELEMENT)
+    assert payload[1:-8] == (bytes([3, 0, len(often), *often]) if often else b"")
+    at = wasmtime.Instance(store, wasmtime.Module(engine, module), []).exports(store)["at"]
+    assert isinstance(at, wasmtime.Func)
+    assert [at(store, place) for place in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_a_table_can_be_exported() -> None:
+    engine = wasmtime.Engine()
+    store = wasmtime.Store(engine)
+    module = module_file.with_table(bytes(wasmtime.wat2wasm(WITH_TABLE)), "all")
+    exports = wasmtime.Instance(store, wasmtime.Module(engine, module), []).exports(store)
+    table = exports["all"]
+    assert isinstance(table, wasmtime.Table)
+    assert table.size(store) == 4
+    assert isinstance(exports["at"], wasmtime.Func)
