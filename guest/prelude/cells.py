@@ -6,13 +6,15 @@ asked about files. A cell's value is what a notebook shows of its last value. Ru
 
 import builtins
 import importlib.util
+import itertools
 import json
+import math
 import os
 import re
 import shutil
 import stat
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +28,11 @@ _HOME = "/home/user"
 _MAX_ENTRIES = 10_000
 # Names under which packages are installed, where they are imported by others.
 _IMPORTED = {"pillow": "PIL", "beautifulsoup4": "bs4", "scikit-learn": "sklearn", "pyyaml": "yaml"}
+_CHART = "application/vnd.e2b.chart+json"
+_MAX_CHART = 1 << 20
+_MAX_POINTS = 20_000
+_MAX_AXES = 64
+_MAX_LABEL = 1_000
 _contexts: dict[str, tuple[dict[str, Any], str]] = {}
 _now: dict[str, Any] = {"context": "", "count": 0}
 _fresh: dict[str, Any] = {}
@@ -40,6 +47,8 @@ def install() -> None:
     for name, function in {"__magic__": _magic, "display": _display}.items():
         setattr(builtins, name, function)
     _add_module()
+    if _chart_format not in displays.figure_formats:
+        displays.figure_formats.append(_chart_format)
     setattr(step, "run", _run_marked)  # noqa: B010  (in place of the prelude's own)
 
 
@@ -73,6 +82,172 @@ def _add_module() -> None:
     vars(module).update(display=_display, clear_output=lambda wait=False: None)
     vars(package).update(display=module, __path__=[])
     sys.modules.update({"IPython": package, "IPython.display": module})
+
+
+# Figures of matplotlib as data, in the shape in which E2B's SDK knows charts.
+
+
+def _chart_format(figure: Any) -> dict[str, str]:
+    """Return a figure's data; nothing of one that is too large."""
+    try:
+        axes = figure.axes
+        lines = [line for each in axes for line in each.lines]
+        clouds = [cloud for each in axes for cloud in each.collections]
+        points = sum(len(line.get_xdata()) for line in lines) + sum(len(cloud.get_offsets()) for cloud in clouds)
+        if not axes or len(axes) > _MAX_AXES or points + sum(len(each.patches) for each in axes) > _MAX_POINTS:
+            return {}
+        charts = [_chart(each) for each in axes]
+        if len(charts) > 1:
+            title = figure.get_suptitle()[:_MAX_LABEL] or None
+            charts = [{"type": "superchart", "title": title, "elements": charts}]
+        text = json.dumps(charts[0], allow_nan=False)
+    except Exception:
+        # Axes of other packages need not have what matplotlib's have: the drawing says it all the same.
+        return {}
+    return {_CHART: text} if len(text) <= _MAX_CHART else {}
+
+
+def _chart(axes: Any) -> dict[str, Any]:
+    """Return what is drawn in one pair of axes."""
+    chart: dict[str, Any] = {"type": "unknown", "title": axes.get_title()[:_MAX_LABEL] or None, "elements": []}
+    if axes.name != "rectilinear":
+        return chart
+    # Without those that go through all of the axes, as axhline's do.
+    lines = [line for line in axes.lines if line.get_transform() == axes.transData]
+    shapes = [*axes.patches, *axes.collections, *axes.images, *axes.tables]
+    kinds = {type(each).__name__ for each in shapes}
+    bars = [each for each in axes.containers if type(each).__name__ == "BarContainer"]
+    if kinds <= {"PathPatch"} and (boxes := _boxes(axes)):
+        return {**chart, "type": "box_and_whisker", **boxes}
+    if not kinds or (kinds == {"PathCollection"} and not lines):
+        kind, drawn = ("scatter", shapes) if kinds else ("line", lines)
+        elements = [{"label": _label(each, kind.title()), "points": _points(each)} for each in drawn]
+        plane = {**_names(axes), **_axis("x", axes.xaxis), **_axis("y", axes.yaxis)}
+        return {**chart, "type": kind, **plane, "elements": elements}
+    if kinds == {"Wedge"} and not lines:
+        turns = [(each, abs(float(each.theta2) - float(each.theta1))) for each in shapes]
+        pie = [{"label": _label(each, "Part"), "angle": angle, "radius": float(each.r)} for each, angle in turns]
+        return {**chart, "type": "pie", "elements": pie}
+    if kinds == {"Rectangle"} and bars and not lines and len(shapes) == sum(map(len, bars)):
+        return {**chart, "type": "bar", **_bars(axes, bars)}
+    return chart
+
+
+def _names(axes: Any, upright: bool = True) -> dict[str, str | None]:
+    """Return what the axes are called, and their units; the one with values is y, whichever way it is drawn."""
+    named: dict[str, str | None] = {}
+    for name, axis in zip("xy" if upright else "yx", (axes.xaxis, axes.yaxis), strict=True):
+        text = axis.get_label_text()[:_MAX_LABEL]
+        unit = re.search(r"\s\(([^()]+)\)|\[([^][]+)\]", text)
+        named |= {f"{name}_label": text or None, f"{name}_unit": (unit[1] or unit[2]) if unit else None}
+    return named
+
+
+def _axis(name: str, axis: Any) -> dict[str, Any]:
+    """Return an axis' scale, ticks and their labels."""
+    kind, places = type(axis.get_converter()).__name__, [float(place) for place in axis.get_ticklocs()]
+    labels = [each.get_text()[:_MAX_LABEL] for each in axis.get_ticklabels()]
+    scale = "datetime" if "Date" in kind else axis.get_scale()
+    pairs = enumerate(zip(places, labels, strict=True))
+    counted = all(place == number and str(number) != label for number, (place, label) in pairs)
+    if scale == "linear" and ("Category" in kind or (places and counted)):
+        scale = "categorical"
+    ticks = [_place(axis, place) for place in places]
+    return {f"{name}_ticks": ticks, f"{name}_tick_labels": labels, f"{name}_scale": scale}
+
+
+def _place(axis: Any, place: float) -> Any:
+    """Return where something is on an axis: a time, if it has those."""
+    if "Date" in type(axis.get_converter()).__name__:
+        return sys.modules["matplotlib.dates"].num2date(place).isoformat()
+    return _plain(place)
+
+
+def _tick_label(axis: Any, place: float, reach: float) -> str:
+    """Return the label of the tick that is in reach of a place, or the place itself."""
+    near = min(axis.get_major_ticks(), key=lambda tick: abs(tick.get_loc() - place), default=None)
+    if near is not None and abs(near.get_loc() - place) <= reach * 1.001 and near.label1.get_text():
+        return str(near.label1.get_text()[:_MAX_LABEL])
+    found = _place(axis, place)
+    return f"{found:g}" if isinstance(found, float) else str(found)
+
+
+def _label(artist: Any, kind: str) -> str:
+    """Return what an artist is called in a legend; the names that matplotlib makes up are numbers."""
+    made_up = re.fullmatch(r"_(?:child|container)(\d+)", label := str(artist.get_label()))
+    return f"{kind} {made_up[1]}" if made_up else label[:_MAX_LABEL]
+
+
+def _points(artist: Any) -> list[tuple[Any, Any]]:
+    """Return a line's or a cloud's points."""
+    pairs = artist.get_offsets() if hasattr(artist, "get_offsets") else zip(*artist.get_data(), strict=True)
+    return [(_plain(x), _plain(y)) for x, y in pairs]
+
+
+def _plain(value: Any) -> float | str | None:
+    """Return a coordinate as JSON has it: what is no number is null, times are text."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str) or type(value).__name__ == "datetime64":
+        return str(value)[:_MAX_LABEL]
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)[:_MAX_LABEL]
+    return number if math.isfinite(number) else None
+
+
+def _bars(axes: Any, groups: list[Any]) -> dict[str, Any]:
+    """Return bars, upright or not, by group."""
+    upright = groups[0].orientation != "horizontal"
+    axis = axes.xaxis if upright else axes.yaxis
+    elements: list[dict[str, Any]] = []
+    for group in groups:
+        spans = [(bar.get_x(), bar.get_width(), bar.get_height()) for bar in group]
+        if not upright:
+            spans = [(bar.get_y(), bar.get_height(), bar.get_width()) for bar in group]
+        places = [start + width / 2 for start, width, _ in spans]
+        gaps = [abs(one - other) for one, other in itertools.pairwise(places)]
+        reach = min(gaps, default=2 * spans[0][1] if spans else 0) / 2
+        for place, (_, _, value) in zip(places, spans, strict=True):
+            label = _tick_label(axis, place, reach)
+            elements.append({"label": label, "group": _label(group, "Group"), "value": _plain(value)})
+    return {**_names(axes, upright), "elements": elements}
+
+
+def _boxes(axes: Any) -> dict[str, Any]:
+    """Return boxes with whiskers; nothing if the lines are others. Each box comes before its own whiskers and caps."""
+    drawn = [each for each in axes.get_children() if type(each).__name__ in ("PathPatch", "Line2D")]
+    boxes: list[list[tuple[Any, list[list[float]]]]] = []
+    for each in drawn:
+        corners = each.get_path().vertices.tolist()
+        if type(each).__name__ == "PathPatch" or (len(corners) > 4 and corners[0] == corners[-1]):
+            boxes.append([])
+        if not boxes:
+            return {}
+        boxes[-1].append((each, corners))
+    if not boxes or any(len(box) < 4 or len(box[1][1]) != 2 for box in boxes):
+        return {}
+    upright = all(box[1][1][0][0] == box[1][1][1][0] for box in boxes)
+    axis = axes.xaxis if upright else axes.yaxis
+    elements = [_box(box, 1 if upright else 0, axis) for box in boxes]
+    return {**_names(axes, upright), "elements": elements} if all(elements) else {}
+
+
+def _box(box: list[tuple[Any, list[list[float]]]], along: int, axis: Any) -> dict[str, Any]:
+    """Return one box, whose values go along an axis; nothing if its lines are not where a box has them."""
+    sides = [[corner[along] for corner in corners] for _, corners in box]
+    (low, least), (high, greatest) = sides[1], sides[2]
+    if low not in sides[0] or high not in sides[0]:
+        return {}
+    across = [values[0] for values in sides[3:] if len(values) == 2 and values[0] == values[1]]
+    median = across[2] if len(across) > 2 else across[-1]  # behind the caps, if there are any
+    dots = [values for (each, _), values in zip(box[3:], sides[3:], strict=True) if each.get_linestyle() == "None"]
+    outliers = [value for value in (dots[-1] if dots else []) if not least <= value <= greatest]
+    quartiles = {"first_quartile": low, "median": median, "third_quartile": high}
+    width = [corner[1 - along] for corner in box[0][1]]
+    label = _tick_label(axis, box[1][1][0][1 - along], max(width) - min(width))
+    return {"label": label, "min": least, **quartiles, "max": greatest, "outliers": outliers}
 
 
 # Lines that are no Python, as notebooks have them.

@@ -6,7 +6,7 @@ nothing else: neither the run's value nor its error.
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from cloche_guest import state, streams
@@ -14,7 +14,7 @@ from cloche_guest.state import CAPS
 from cloche_guest.tracebacks import shorten
 from cloche_guest.values import encode
 
-__all__ = ["bundle", "collect", "is_due", "show", "show_figure"]
+__all__ = ["bundle", "collect", "figure_formats", "is_due", "show", "show_figure"]
 
 # HTML is made for notebooks and shown as a stranger's; JavaScript is not asked for.
 _FORMATS = {
@@ -33,6 +33,8 @@ _MAX_ROWS = 1_000
 _OVERHEAD = 64
 
 _Bundle = dict[str, str | bytes]
+figure_formats: list[Callable[[Any], dict[str, str]]] = []
+"""What returns more formats of a figure, once it is drawn; for sessions whose clients know them."""
 _modules = sys.modules
 
 
@@ -166,6 +168,8 @@ def _is_figure(value: object) -> bool:
 def _drawn(figure: Any) -> _Bundle:
     """Return a figure as PNG; as SVG as well where that is what figures are saved as."""
     bundle: _Bundle = {"image/png": _saved(figure, "png")}
+    for formats in figure_formats:
+        bundle.update(formats(figure))
     # As at the end of a draw: saving leaves it changed, by the settings that it puts back.
     figure.stale = False
     if _modules["matplotlib"].rcParams["savefig.format"] == "svg":

@@ -11,8 +11,10 @@ import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 from weakref import WeakValueDictionary
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cloche.runtime.bridge.protocol import is_list
 from cloche.serve.forms import Problem, from_form
@@ -198,7 +200,103 @@ def _result(bundle: _Json, is_main: bool) -> _Json:
     with suppress(ValueError, RecursionError):
         given: Any = json.loads(bundle["application/json"]) if isinstance(bundle.get("application/json"), str) else None
         event |= {} if given is None else _data(given)
+    chart = bundle.get(_CHART)
+    if isinstance(chart, str) and len(chart) <= _MAX_CHART:
+        with suppress(ValidationError):
+            event["chart"] = _CHARTS.validate_json(chart).model_dump()
     return {**event, "is_main_result": is_main}
+
+
+# Charts, as E2B's SDK takes them apart: it fails at any other shape, so that none is passed on.
+
+_CHART: Final = "application/vnd.e2b.chart+json"
+_MAX_CHART: Final = 1 << 20
+_Text = Annotated[str, Field(max_length=1_000)]
+_Place = _Text | float | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Drawn(_Strict):
+    title: _Text | None
+
+
+class _Plane(_Drawn):
+    x_label: _Text | None
+    x_unit: _Text | None
+    y_label: _Text | None
+    y_unit: _Text | None
+
+
+class _Series(_Strict):
+    label: _Text
+    points: list[tuple[_Place, _Place]]
+
+
+class _PointChart(_Plane):
+    type: Literal["line", "scatter"]
+    x_ticks: list[_Place]
+    x_tick_labels: list[_Text]
+    x_scale: _Text
+    y_ticks: list[_Place]
+    y_tick_labels: list[_Text]
+    y_scale: _Text
+    elements: list[_Series]
+
+
+class _Bar(_Strict):
+    label: _Text
+    group: _Text
+    value: float | None
+
+
+class _BarChart(_Plane):
+    type: Literal["bar"]
+    elements: list[_Bar]
+
+
+class _Slice(_Strict):
+    label: _Text
+    angle: float
+    radius: float
+
+
+class _PieChart(_Drawn):
+    type: Literal["pie"]
+    elements: list[_Slice]
+
+
+class _Box(_Strict):
+    label: _Text
+    min: float
+    first_quartile: float
+    median: float
+    third_quartile: float
+    max: float
+    outliers: list[float]
+
+
+class _BoxChart(_Plane):
+    type: Literal["box_and_whisker"]
+    elements: list[_Box]
+
+
+class _OtherChart(_Drawn):
+    type: Literal["unknown"]
+    elements: Annotated[list[None], Field(max_length=0)]
+
+
+_OneChart = Annotated[_PointChart | _BarChart | _PieChart | _BoxChart | _OtherChart, Field(discriminator="type")]
+
+
+class _SuperChart(_Drawn):
+    type: Literal["superchart"]
+    elements: Annotated[list[_OneChart], Field(max_length=64)]
+
+
+_CHARTS: TypeAdapter[BaseModel] = TypeAdapter(Annotated[_OneChart | _SuperChart, Field(discriminator="type")])
 
 
 def _data(given: Any) -> _Json:

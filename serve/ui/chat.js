@@ -53,7 +53,11 @@ class Chat {
   }
 
   async open(id) {
-    this.agents = (await ask("GET", "/v1/agents", undefined, { signal: this.signal })).agents;
+    // Whoever is the first waits for the agents' process, some seconds.
+    this.begin.disabled = true;
+    fill(this.state, "The agents are being started…");
+    this.agents = (await ask("GET", "/v1/agents", undefined, { signal: this.signal }).finally(() => fill(this.state))).agents;
+    this.begin.disabled = false;
     this.#offer();
     this.#look();
     if (!id) {

@@ -1,7 +1,9 @@
 """Figures, frames and pure packages in the data image."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,3 +149,72 @@ EXPECTED = {
 @pytest.mark.parametrize("name", PURE)
 def test_packages_work(session: Session, name: str) -> None:
     assert session.run(PURE[name]).unwrap() == EXPECTED[name]
+
+
+@pytest.fixture(scope="module")
+def notebook(session: Session) -> Iterator[Session]:
+    """A session that knows cells, as the protocols of notebooks have it."""
+    with session.fork() as notebook:
+        if not notebook.run("from cloche_guest import displays\nhasattr(displays, 'figure_formats')").value:
+            pytest.skip("the data image is older than charts in it: make data")
+        notebook.run("__import__('cloche_guest.cells', fromlist=('_',)).install()").unwrap()
+        yield notebook
+
+
+def _chart(notebook: Session, program: str) -> Any:
+    (figure,) = notebook.run(program).displays
+    text = figure.data.get("application/vnd.e2b.chart+json", "null")
+    assert isinstance(text, str)
+    return json.loads(text)
+
+
+def test_lines_and_clouds_are_points_with_axes(notebook: Session) -> None:
+    line = _chart(
+        notebook,
+        "plt.plot(['a', 'b'], [1, np.nan], label='x')\nplt.plot([2, 4]); plt.axhline(3); plt.ylabel('Price ($)')",
+    )
+    assert [(each["label"], each["points"]) for each in line["elements"]] == [
+        ("x", [["a", 1.0], ["b", None]]),
+        ("Line 1", [[0.0, 2.0], [1.0, 4.0]]),
+    ]
+    assert (line["type"], line["x_scale"], line["y_scale"]) == ("line", "categorical", "linear")
+    assert (line["y_label"], line["y_unit"], line["x_tick_labels"]) == ("Price ($)", "$", ["a", "b"])
+    cloud = _chart(
+        notebook, "plt.scatter(np.array(['2024-01-01', '2024-03-01'], 'datetime64[D]'), [1, 2]); plt.yscale('log')"
+    )
+    assert (cloud["type"], cloud["x_scale"], cloud["y_scale"]) == ("scatter", "datetime", "log")
+
+
+def test_bars_and_slices_have_labels_and_values(notebook: Session) -> None:
+    frame = "frame = pd.DataFrame({'a': [1, 2], 'b': [3, 4]}, index=['x', 'y'])\n"
+    for program in ("frame.plot.bar(ylabel='Cases')", "frame.plot.barh(xlabel='Cases')"):
+        bars = _chart(notebook, f"{frame}{program}\nNone")
+        assert (bars["type"], bars["x_label"], bars["y_label"]) == ("bar", None, "Cases")
+        found = [(each["group"], each["label"], each["value"]) for each in bars["elements"]]
+        assert found == [("a", "x", 1.0), ("a", "y", 2.0), ("b", "x", 3.0), ("b", "y", 4.0)]
+    assert [each["label"] for each in _chart(notebook, "plt.bar(range(99), 1); None")["elements"]] == list(
+        map(str, range(99))
+    )
+    pie = _chart(notebook, "plt.pie([1, 3], labels=['a', 'b']); None")
+    assert [(each["label"], each["angle"]) for each in pie["elements"]] == [("a", 90.0), ("b", 270.0)]
+
+
+@pytest.mark.parametrize("options", ["", "patch_artist=True, notch=True, showmeans=True", "vert=False, showcaps=False"])
+def test_boxes_have_quartiles_and_outliers(notebook: Session, options: str) -> None:
+    program = f"plt.boxplot([[1, 2, 3, 4, 50], [2, 3, 4]], tick_labels=['A', 'B'], {options}); None"
+    boxes = _chart(notebook, program)
+    assert boxes["type"] == "box_and_whisker"
+    assert [tuple(each.values()) for each in boxes["elements"]] == [
+        ("A", 1.0, 2.0, 3.0, 4.0, 4.0, [50.0]),
+        ("B", 2.0, 2.5, 3.0, 3.5, 4.0, []),
+    ]
+
+
+def test_several_axes_are_a_superchart_and_what_is_not_simple_is_unknown_or_none(notebook: Session) -> None:
+    several = _chart(
+        notebook, "f, axes = plt.subplots(1, 2); f.suptitle('S')\naxes[0].plot([1]); axes[1].imshow([[1]]); None"
+    )
+    assert (several["type"], several["title"]) == ("superchart", "S")
+    assert [each["type"] for each in several["elements"]] == ["line", "unknown"]
+    assert _chart(notebook, "plt.subplot(projection='polar').plot([1, 2]); None")["type"] == "unknown"
+    assert _chart(notebook, "plt.plot(range(30_000)); None") is None

@@ -20,6 +20,7 @@ from e2b import (  # noqa: E402
     SandboxException,
     TimeoutException,
 )
+from e2b_code_interpreter import charts  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,47 @@ def test_a_cell_shows_what_its_objects_show(sandbox: Any) -> None:
         "Rows()"
     )
     assert sandbox.run_code(table).results[0].data == {"a": [1, 3], "b": [2, 4]}
+
+
+_FIGURES = """
+import json, sys, types
+from cloche_guest import displays
+class Figure:
+    def __init__(self, chart): self.chart = chart
+    def savefig(self, file, **_): file.write(b'\\x89PNG')
+for name in ('matplotlib', 'matplotlib.figure'): sys.modules[name] = types.ModuleType(name)
+sys.modules['matplotlib'].rcParams = {'savefig.format': 'png'}
+sys.modules['matplotlib.figure'].Figure = Figure
+displays.figure_formats[:] = [lambda figure: {'application/vnd.e2b.chart+json': figure.chart}]
+pie = {'type': 'pie', 'title': 'Tea', 'elements': [{'label': 'Mint', 'angle': 90, 'radius': 1.5}]}
+"""
+
+
+def test_figures_are_charts_as_well(sandbox: Any) -> None:
+    sandbox.run_code(_FIGURES)
+    result = sandbox.run_code(
+        "Figure(json.dumps({'type': 'superchart', 'title': None, 'elements': [pie, pie]}))"
+    ).results[0]
+    assert result.png == "iVBORw=="
+    assert isinstance(result.chart, charts.SuperChart)
+    assert [type(each) for each in result.chart.elements] == [charts.PieChart] * 2
+    assert vars(result.chart.elements[0].elements[0]) == {"label": "Mint", "angle": 90.0, "radius": 1.5}
+
+
+def test_charts_of_another_shape_are_left_out(sandbox: Any) -> None:
+    sandbox.run_code(_FIGURES)
+    bad = (
+        "[{}, [], 5, {**pie, 'type': 'x'}, {**pie, 'type': {}}, {**pie, 'title': 'x' * 2_000}, {**pie, 'more': 1},"
+        " {**pie, 'elements': [{}]}, {**pie, 'elements': [{**pie['elements'][0], 'angle': 'x'}]},"
+        " {**pie, 'elements': [{**pie['elements'][0], 'angle': float('nan')}]},"
+        " {**pie, 'elements': pie['elements'] * 30_000},"
+        " {**pie, 'type': 'line'}, {**pie, 'type': 'superchart', 'elements': [{**pie, 'type': 'superchart'}]}]"
+    )
+    run = sandbox.run_code(
+        f"for each in {bad}: display(Figure(json.dumps(each)))\ndisplay(Figure('[' * 99_999), Figure('{{'))"
+    )
+    assert run.error is None
+    assert [(result.png, result.chart) for result in run.results] == [("iVBORw==", None)] * 15
 
 
 def test_environment_variables_are_the_sandboxs_or_the_cells(sandbox: Any) -> None:
