@@ -11,6 +11,7 @@ import pytest
 from tests.serve.servers import Served
 
 e2b = pytest.importorskip("e2b_code_interpreter", reason="needs e2b-code-interpreter")
+charts: Any = pytest.importorskip("e2b_code_interpreter.charts", reason="needs e2b-code-interpreter")
 
 from e2b import (  # noqa: E402
     AuthenticationException,
@@ -20,7 +21,6 @@ from e2b import (  # noqa: E402
     SandboxException,
     TimeoutException,
 )
-from e2b_code_interpreter import charts  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
