@@ -1,6 +1,8 @@
 """AG-UI's own types over the wire: runs of agents as its events, interrupts, resume, and clients that mean harm."""
 
 import json
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import datetime
@@ -178,3 +180,23 @@ def test_hostile_and_foreign_requests_are_refused(team: Served, http: httpx.Clie
     assert [400 <= http.post("/ag-ui/helper", content=body).status_code < 500 for body in bad] == [True] * len(bad)
     assert http.post("/ag-ui/other", content=given(thread, "do: count")).status_code in (404, 409)
     assert list(events_of(http, given(thread, resume=[answer])))[-1].result == "paid 20 to ann"
+
+
+_CLIENT = """
+const { HttpAgent } = require("@ag-ui/client");
+const agent = new HttpAgent({ url: process.argv[1], headers: { Authorization: `Bearer ${process.argv[2]}` } });
+agent.messages = [{ id: "1", role: "user", content: "do:count" }];
+const seen = [];
+agent.runAgent({}, { onEvent: ({ event }) => { seen.push(event.type); } })
+  .then(() => console.log(JSON.stringify([seen[0], seen.at(-1), agent.messages.at(-1).content])));
+"""
+
+
+def test_the_client_for_javascript_reads_a_run(team: Served) -> None:
+    node = shutil.which("node")
+    look = 'require.resolve("@ag-ui/client")'
+    if node is None or subprocess.run([node, "-e", look], capture_output=True, check=False).returncode:
+        pytest.skip("needs node, and @ag-ui/client on NODE_PATH")
+    command = [node, "-e", _CLIENT, f"{team.url}/ag-ui/helper", team.keys["north"]]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(ran.stdout) == ["RUN_STARTED", "RUN_FINISHED", "1"]
