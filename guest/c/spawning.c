@@ -41,7 +41,7 @@ static PyObject *unpark(PyObject *module, PyObject *key) {
 static PyObject *interrupt(PyObject *module, PyObject *none) {
     (void)module, (void)none;
     thread_main_is_interrupted = thread_current != &thread_main;
-    if (thread_main_is_interrupted && thread_main.state == WAITING) thread_make_ready(&thread_main, NULL);
+    thread_mark();
     Py_RETURN_NONE;
 }
 

@@ -258,8 +258,13 @@ static bool settled(void) {
     return true;
 }
 
-/* The main thread waited when it was interrupted. Returns false if its handler does not raise: it waits again. */
-static bool is_stopped(void) {
+/* Whether a thread still waits for something, or is about to try and take a lock that was released. */
+static bool has_not_got_it(const Thread *t) {
+    return t->state == WAITING || (t->state == READY && t->request && !t->value && !t->error);
+}
+
+/* The main thread waits and was interrupted: it handles its signals where it is, and waits on unless a handler raises. */
+static void interrupt_wait(void) {
     thread_main_is_interrupted = false;
     load(&thread_main);
     PyThreadState *before = hold();
@@ -267,16 +272,19 @@ static bool is_stopped(void) {
     int failed = PyErr_CheckSignals();
     is_between = false;
     let_go(before);
-    bool had_turn = thread_main.attempts;
-    if (failed) {
-        thread_main.error = PyErr_GetRaisedException();
-        thread_main.attempts = false;
-        /* What it was woken for is the next one's. */
-        if (had_turn) thread_released(thread_main.key);
-        return true;
+    if (!failed) return;
+    PyObject *error = PyErr_GetRaisedException();
+    if (thread_main.state == WAITING) {
+        throw(&thread_main, error);
+        return;
     }
-    if (!had_turn) thread_wait_again(&thread_main);
-    return had_turn;
+    /* The lock was released, perhaps by the handler itself. */
+    thread_main.error = error;
+    Py_CLEAR(thread_main.value);
+    if (!thread_main.attempts) return;
+    thread_main.attempts = false;
+    /* What it was woken for is the next one's. */
+    thread_released(thread_main.key);
 }
 
 static Thread *take_ready(void) {
@@ -284,8 +292,6 @@ static Thread *take_ready(void) {
         following = t->behind;
         if (!can_run(t)) continue;
         thread_drop(&thread_ready, t);
-        bool is_interrupted = t == &thread_main && thread_main_is_interrupted && t->request && !t->value && !t->error;
-        if (is_interrupted && !is_stopped()) continue;
         if (t->attempts && !thread_attempt(t)) continue;
         return t;
     }
@@ -296,6 +302,7 @@ static Thread *take_ready(void) {
 static Thread *next_thread(void) {
     for (;;) {
         if (thread_sleepers) thread_expire(thread_now());
+        if (thread_main_is_interrupted && has_not_got_it(&thread_main) && can_run(&thread_main)) interrupt_wait();
         if (threads_are_settling && thread_main.state == WAITING && can_run(&thread_main) && settled()) {
             thread_make_ready(&thread_main, Py_NewRef(Py_True));
             thread_drop(&thread_ready, &thread_main);

@@ -52,7 +52,8 @@ static void clear_timer(Thread *t) {
 /* Has the eval loop thread_count its checks while another thread could run. */
 void thread_mark(void) {
     /* Without a branch: a pause leads through here, and must cost the same each time. */
-    uintptr_t others = (uintptr_t)thread_ready.first | (uintptr_t)thread_sleepers | (uintptr_t)threads_at_host;
+    uintptr_t others = (uintptr_t)thread_ready.first | (uintptr_t)thread_sleepers | (uintptr_t)threads_at_host |
+                       (uintptr_t)thread_main_is_interrupted;
     thread_live->eval_breaker = (thread_live->eval_breaker & ~(uintptr_t)_PY_TURN_BIT) | (others ? _PY_TURN_BIT : 0);
 }
 

@@ -195,7 +195,7 @@ def _reduce(items: Iterable[Any], function: Callable[[Any, Any], Any], value: An
         uncount()
 
 
-# Walks: what ``map`` and its like do, from where one is.
+# Walks: what ``map`` and its like do, from where one is. As there, nothing is held on to that is not needed any more.
 
 
 @hidden
@@ -206,7 +206,9 @@ def _mapped(function: Callable[[Any], Any], source: Iterable[Any]) -> Generator[
             value = function(item)
         except StopIteration:
             return
+        del item
         yield value
+        del value
 
 
 @hidden
@@ -216,7 +218,9 @@ def _several(function: Callable[..., Any], rows: Iterable[tuple[Any, ...]]) -> G
             value = function(*row)
         except StopIteration:
             return
+        del row
         yield value
+        del value
 
 
 @hidden
@@ -228,6 +232,7 @@ def _filtered(test: Callable[[Any], Any], source: Iterable[Any]) -> Generator[An
             return
         if value:
             yield item
+        del item, value
 
 
 @hidden
@@ -235,6 +240,7 @@ def _pairs(first: Iterable[Any], second: Iterable[Any]) -> Generator[tuple[Any, 
     for item in first:
         for other in second:
             yield item, other
+            del item, other
             break
         else:
             return
@@ -257,6 +263,7 @@ def _zipped(sources: tuple[Iterator[Any], ...]) -> Generator[tuple[Any, ...]]:
 def _numbered(source: Iterable[Any], number: int) -> Generator[tuple[int, Any]]:
     for item in source:
         yield number, item
+        del item
         number += 1
 
 

@@ -141,6 +141,8 @@ def raise_signal(signalnum: int, /) -> None:
     # None is of those that no program can handle.
     if signal.getsignal(signalnum) not in (signal.SIG_DFL, None):
         _raise_signal(signalnum)
+        # It is the main thread that calls the handler, at once if it waits.
+        _cloche.interrupt()
     elif signalnum == signal.SIGINT:
         raise KeyboardInterrupt
     elif signalnum not in _IGNORED:

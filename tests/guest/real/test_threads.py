@@ -475,3 +475,27 @@ for use in (Pool, Process(target=print).start, multiprocessing.Manager):
 first, rest, refused, cpu_count()
 """
     assert value(program) == ([1, 2], ([8], [5], 3), [True] * 3, 1)
+
+
+def test_signals_that_threads_send_are_handled_by_the_main_one_and_no_wake_up_is_lost() -> None:
+    program = """
+import os, signal
+for number in (signal.SIGUSR1, signal.SIGUSR2):
+    signal.signal(number, lambda number, _: out.append((signal.Signals(number).name, threading.current_thread().name)))
+lock = threading.Lock()
+lock.acquire()
+def work():
+    os.kill(os.getpid(), signal.SIGUSR1)
+    signal.raise_signal(signal.SIGUSR2)
+    lock.release()
+worker = Thread(target=work)
+worker.start()
+with lock: pass
+def send():
+    for _ in range(50): signal.raise_signal(signal.SIGUSR1)
+worker = Thread(target=send)
+worker.start()
+worker.join()
+sorted(set(out))
+"""
+    assert value(program) == [("SIGUSR1", "MainThread"), ("SIGUSR2", "MainThread")]
