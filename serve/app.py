@@ -107,10 +107,9 @@ class Api:
                 timer = seconds[label] = self.metrics.seconds.labels(name, label)
             timer.observe(elapsed)
             self.metrics.requests.labels(name, response.status_code, label).inc()
-            parent = request.headers.get("traceparent")
-            trace = _TRACEPARENT.fullmatch(parent) if parent else None
+            trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
             if trace is not None:
-                response.headers["traceparent"] = parent or ""
+                response.headers["traceparent"] = trace[0]
             if self._audit is not None:
                 self._write_audit(request, name, tenant, response.status_code, elapsed, trace and trace[1])
             return response
@@ -172,13 +171,8 @@ class Api:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             field = ".".join(map(str, first["loc"]))[:200]
-            raise Problem(
-                422,
-                "invalid",
-                f"{field or 'the body'}: {first['msg'][:300]}",
-                field=field,
-                remedy="see /openapi.json for what it can be",
-            ) from None
+            said = f"{field or 'the body'}: {first['msg'][:300]}"
+            raise Problem(422, "invalid", said, field=field, remedy="see /openapi.json for what it can be") from None
 
     async def _session(self, tenant: Tenant, request: Request, *, use: bool = True) -> ServedSession:
         return await self.home.find(tenant, checked_id(request, "id", "session"), use=use)

@@ -172,7 +172,7 @@ class NodeRouter:
         return None if is_here else self._membership.living(name)
 
     def _tenant_of(self, path: str, headers: dict[bytes, bytes]) -> Tenant | None:
-        """Return whose key a request has, or whose sandbox's token, as E2B's clients send it; None for nobody's."""
+        """Return whose key a request has, or whose sandbox's token, as E2B's clients send it; None for another key."""
 
         def sent(name: bytes) -> str:
             return headers.get(name, b"").decode("latin-1")

@@ -67,7 +67,7 @@ class ServedRun:
         self._followers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._told = self._due = 0.0
-        """When the followers were told last that there may be news, and when they will be."""
+        """When the followers were last woken for news, and when they will be next."""
         self._piece = (0, 0, b"")
         """Server-sent events as they were made last: those behind one number, up to another."""
 

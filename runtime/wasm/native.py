@@ -347,7 +347,7 @@ def prepare(
 
 @cache
 def _constant(name: str) -> Any:
-    """Return a C string that stays where it is: what a callback is told, by which several imports can share one."""
+    """Return a C string that stays where it is: the context of a callback, by which several imports can share one."""
     return ctypes.create_string_buffer(name.encode())
 
 

@@ -24,7 +24,7 @@ __all__ = ["StateFiles"]
 _THREADS = 16
 """Files that are written, read and removed at once: an object store takes tens of milliseconds for each."""
 _ORPHANED = timedelta(hours=1)
-"""The age from which a file is nobody's of which the ledger knows nothing: no request takes that long."""
+"""The age from which a file that the ledger does not know has no owner: no request takes that long."""
 
 
 class StateFiles:
