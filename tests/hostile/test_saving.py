@@ -134,4 +134,4 @@ def test_a_hostile_header_of_an_unsealed_snapshot_is_refused() -> None:
     with pytest.raises(SnapshotCorrupt):
         Sandbox().restore(join_parts(encode([0] * 1_000), b""))
     with pytest.raises(SnapshotCorrupt, match="larger than"):
-        Snapshot.from_bytes(b"\x93cloche\n\x01\0\0\0" + (8 << 20).to_bytes(4, "little") + bytes((8 << 20) + 40))
+        Snapshot.from_bytes(b"\x93cloche\n\x02\0\0\0" + (8 << 20).to_bytes(4, "little") + bytes((8 << 20) + 40))
