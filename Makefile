@@ -26,7 +26,7 @@ guest: $(READY) ## the guest image, from pinned sources
 pure: guest ## the runtime's tests without the host in C
 	CLOCHE_PURE=1 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/runtime
 
-data: guest ## the data image, numpy, pandas and matplotlib inside: from pinned sources, some twenty-five minutes the first time
+data: guest ## the data image, numpy, pandas and matplotlib inside: from pinned sources, some twelve minutes the first time
 	@$(RECIPE) data
 
 wheel-data: guest ## the data image as a wheel of its own, dist/cloche_data-*.whl
