@@ -11,22 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.databases import running_postgres, running_redis
 from tests.serve.servers import Served, serving, write_config
 
 from cloche.bench.serve import PIECES, TAILS
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with running_postgres() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    with running_redis(durable=True) as url:
-        yield url
 
 
 class Nodes:

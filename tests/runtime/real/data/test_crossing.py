@@ -10,7 +10,7 @@ import pytest
 from tests.conformance.data import native
 
 import cloche
-from cloche import Image, ImageNotFound, Sandbox, Session
+from cloche import Image, Sandbox, Session
 
 HERE = Path(__file__).parent
 SEEDS = range(60)
@@ -18,11 +18,7 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def session() -> Iterator[Session]:
-    try:
-        image = Image("data")
-    except ImageNotFound:
-        pytest.skip("the data image is not built: make data")
+def session(image: Image) -> Iterator[Session]:
     with Sandbox(image=image).session() as session:
         session.run("import numpy, pandas").unwrap()
         session.run((HERE / "frames.py").read_text("utf-8")).unwrap()

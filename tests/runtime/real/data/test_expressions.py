@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloche import Image, ImageNotFound, Sandbox, Session
+from cloche import Image, Sandbox, Session
 
 HERE = Path(__file__).parent
 EXPECTED: dict[str, str] = json.loads((HERE / "expected.json").read_text("utf-8"))
@@ -14,18 +14,6 @@ EXPECTED: dict[str, str] = json.loads((HERE / "expected.json").read_text("utf-8"
 DIFFER = {
     "pd.DataFrame({'a': [1, 2], 'b': ['x', 'y']}).to_html(), pd.DataFrame({'a': [1]}).style": "the image has jinja2",
 }
-
-
-def _data_image() -> Image:
-    try:
-        return Image("data")
-    except ImageNotFound:
-        pytest.skip("the data image is not built: make data")
-
-
-@pytest.fixture(scope="module")
-def image() -> Image:
-    return _data_image()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cloche import Image, ImageNotFound, Limits, Sandbox, Session
+from cloche import Image, Limits, Sandbox, Session
 
 LIMITS = Limits(fuel=500_000_000, time=60, memory="512 MiB")
 ENDS = {
@@ -39,11 +39,7 @@ np.load(file)
 
 
 @pytest.fixture(scope="module")
-def session() -> Iterator[Session]:
-    try:
-        image = Image("data")
-    except ImageNotFound:
-        pytest.skip("the data image is not built: make data")
+def session(image: Image) -> Iterator[Session]:
     if "matplotlib" not in image.modules:
         pytest.skip("the data image is older than matplotlib in it: make data")
     with Sandbox(image=image).session(limits=LIMITS) as session:

@@ -7,17 +7,13 @@ from typing import Any
 
 import pytest
 
-from cloche import GuestCrashed, GuestException, Image, ImageNotFound, Limits, Sandbox, Session
+from cloche import GuestCrashed, GuestException, Image, Limits, Sandbox, Session
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
-def session() -> Iterator[Session]:
-    try:
-        image = Image("data")
-    except ImageNotFound:
-        pytest.skip("the data image is not built: make data")
+def session(image: Image) -> Iterator[Session]:
     if "matplotlib" not in image.modules:
         pytest.skip("the data image is older than matplotlib in it: make data")
     with Sandbox(image=image).session() as session:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.databases import running_postgres, running_redis
+from tests.databases import running_redis
 
 from cloche.runtime.errors import ConfigurationError
 from cloche.serve.ledger.base import (
@@ -22,18 +22,6 @@ from cloche.serve.ledger.base import (
     drop_state,
     put_state,
 )
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with running_postgres() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    with running_redis(durable=True) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres", "redis"])
