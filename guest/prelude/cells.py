@@ -185,7 +185,7 @@ def _points(artist: Any) -> list[tuple[Any, Any]]:
 
 
 def _plain(value: Any) -> float | str | None:
-    """Return a coordinate as JSON has it: what is no number is null, times are text."""
+    """Return a coordinate as JSON has it: null for what it cannot have, text for times."""
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, str) or type(value).__name__ == "datetime64":
